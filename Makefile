@@ -1,0 +1,41 @@
+# Needs Python 3.11 or newer and make, nothing else: .venv is made on first use.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3 2>/dev/null))
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test check lint types unit parity table clean
+
+demo: $(INSTALLED)  ## the main job on simulated data, from nothing to a table
+	$(BIN)/skybench run --model skysense,imagenet,rcf,image_stats --task all --data demo --results runs/demo
+
+test: lint types unit  ## what CI runs
+
+check: test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+# One thread a worker: two workers with two threads each would fight over two cores.
+unit: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+parity: $(INSTALLED)  ## every golden, the full-size networks too
+	$(BIN)/python -P -m pytest -q tests/parity
+
+table: $(INSTALLED)  ## the generated tables of results/README.md
+	$(BIN)/python results/update.py
+
+clean:
+	rm -rf .venv build *.egg-info
+
+# A change of the requirements installs again; an interrupted install leaves no mark and starts over.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skybench needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	@echo "installing torch and the rest into .venv: some minutes, about 6 GB"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@

@@ -1,0 +1,95 @@
+"""Galileo, nano: a transformer over Sentinel-1 and Sentinel-2 band groups and dates.
+
+Of its inputs the adapter gives the Sentinel ones; the others (elevation, land cover, weather,
+place) are left out as unseen, which the model was trained for. `pooled` is the mean of all seen
+tokens, the one level of the pyramid their mean in each patch, as in the authors' evaluations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+# In the model's order: B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
+S2_BANDS = (
+    "blue", "green", "red", "rededge071", "rededge075", "rededge078",
+    "nir", "nir08", "swir16", "swir22",
+)  # fmt: skip
+
+CARD = ModelCard(
+    name="galileo",
+    title="Galileo (nano)",
+    row="extra",
+    inputs=(
+        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s2_rgb", S2_BANDS[:3], 10.0, REFLECTANCE),  # the group S2_RGB alone
+        Sensor("s1", ("vv", "vh"), 10.0, DB),
+    ),
+    dim=128,
+    levels=((128, 4),),
+    source="Tseng et al., ICML 2025, arXiv:2502.09356; github:nasaharvest/galileo@0f0b5b9",
+    licence="MIT",
+    weights=WeightsSource(
+        filename="encoder.pt",
+        obtain=(
+            "Download models/nano/encoder.pt from https://huggingface.co/nasaharvest/galileo (or "
+            "data/models/nano/encoder.pt of github.com/nasaharvest/galileo)."
+        ),
+        licence="MIT",
+        url="https://huggingface.co/nasaharvest/galileo/resolve/main/models/nano/encoder.pt",
+        sha256="eab6acacf527886a508a555bc24efe4b4a2cf91b162e84cd1c4a1807e942180c",
+    ),
+    temporal=True,
+    min_pixels=4,
+    multiple=4,
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Settings of the network; the published sizes are 128/4/8, 192/12/3 and 768/12/12."""
+
+    dim: int = 128
+    depth: int = 4
+    heads: int = 8
+    # 1 to 8. Linear probes of EuroSAT's RGB give 86.5 % at 4 and 83.9 % at 8 pixels; smaller
+    # patches cost the square of their number.
+    patch_size: int = 4
+
+
+VARIANTS = {"full": Arch(), "tiny": Arch(dim=32, depth=2, heads=4)}
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._galileo import Adapter
+
+    chosen = choose(VARIANTS, variant, arch)
+    patch = chosen.patch_size
+    if not 1 <= patch <= 8:
+        raise UsageError(f"Expected patch_size to be 1 to 8, but got {patch}.")
+    if chosen.dim % 16:
+        raise UsageError(f"Expected dim to be a multiple of 16, but got {chosen.dim}.")
+    card = dataclasses.replace(
+        CARD,
+        dim=chosen.dim,
+        levels=((chosen.dim, patch),),
+        min_pixels=patch,
+        multiple=patch,
+    )
+    return Adapter(card, chosen.depth, chosen.heads)
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The authors' loader drops '.backbone' from keys, so does this."""
+    return {f"net.{key.replace('.backbone', '')}": tensor for key, tensor in state.items()}

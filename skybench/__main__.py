@@ -1,0 +1,5 @@
+"""`python -P -m skybench`; -P keeps the working folder's own `datasets` out of the way."""
+
+from skybench.cli import main
+
+main()

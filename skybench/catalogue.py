@@ -1,0 +1,156 @@
+"""What skybench knows and what is here, as plain rows; imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from skybench import __version__, places, registry
+from skybench.core import DatasetCard, ModelCard, Task, UsageError
+
+Row = dict[str, Any]
+
+
+def cards() -> list[ModelCard]:
+    """The cards of all models."""
+    return [registry.load("baselines", n).CARD for n in registry.names("baselines")]
+
+
+def dataset_cards() -> list[DatasetCard]:
+    """The cards of all datasets."""
+    return [registry.load("datasets", n).CARD for n in registry.names("datasets")]
+
+
+def tasks() -> list[Task]:
+    """All tasks."""
+    return [registry.load("tasks", n).TASK for n in registry.names("tasks")]
+
+
+def weights_state(card: ModelCard) -> str:
+    """ "none needed", "found", or "missing"."""
+    from skybench import weights
+
+    if card.weights is None:
+        return "none needed"
+    return "missing" if weights.find(card, "auto") is None else "found"
+
+
+def model_rows() -> list[Row]:
+    """One row a model."""
+    return [
+        {
+            "name": c.name, "title": c.title, "row": c.row,
+            "sensors": [s.name for s in c.inputs], "weights": weights_state(c),
+            "licence": c.licence if c.weights is None else c.weights.licence,
+        }
+        for c in cards()
+    ]  # fmt: skip
+
+
+def dataset_rows() -> list[Row]:
+    """One row a dataset."""
+    return [
+        {
+            "name": c.name, "title": c.title, "tasks": list(c.tasks),
+            "sensors": [s.name for s in c.sensors], "classes": len(c.classes),
+            "splits": dict(c.splits), "licence": c.licence,
+        }
+        for c in dataset_cards()
+    ]  # fmt: skip
+
+
+def task_rows() -> list[Row]:
+    """One row a task."""
+    return [
+        {
+            "name": t.name, "title": t.title, "protocols": list(t.protocols),
+            "datasets": [c.name for c in dataset_cards() if t.name in c.tasks],
+        }
+        for t in tasks()
+    ]  # fmt: skip
+
+
+def protocol_rows() -> list[Row]:
+    """One row a task and protocol."""
+    return [
+        {"name": name, "task": t.name, "what": what}
+        for t in tasks() for name, what in t.protocols.items()
+    ]  # fmt: skip
+
+
+KINDS: Mapping[str, Callable[[], list[Row]]] = {
+    "models": model_rows, "datasets": dataset_rows, "tasks": task_rows, "protocols": protocol_rows,
+}  # fmt: skip
+
+
+def rows(kind: str) -> list[Row]:
+    """The rows of a kind. Raises UsageError for an unknown one."""
+    if kind not in KINDS:
+        raise UsageError(f"Nothing to list under {kind!r}. Known: {', '.join(KINDS)}.")
+    return KINDS[kind]()
+
+
+def data_rows(data: str = "") -> list[Row]:
+    """Where each dataset is looked for, whether it is there, and how to get it."""
+    root = Path(data).expanduser() if data else places.data()
+    return [
+        {
+            "name": c.name, "found": (root / c.name).is_dir(), "folder": str(root / c.name),
+            "licence": c.licence, "obtain": c.obtain,
+        }
+        for c in dataset_cards() if c.name != "folder"
+    ]  # fmt: skip
+
+
+def weights_rows() -> list[Row]:
+    """Where each checkpoint is looked for, whether it is there, and how to get it."""
+    return [
+        {
+            "name": c.name, "state": weights_state(c),
+            "file": str(places.weights() / c.name / c.weights.filename) if c.weights else "",
+            "licence": c.weights.licence if c.weights else "",
+            "obtain": c.weights.obtain if c.weights else "",
+        }
+        for c in cards()
+    ]  # fmt: skip
+
+
+def facts(name: str) -> Row:
+    """The card of a model or dataset, or a task's protocols. Raises UsageError with a hint."""
+    plain = name.strip().lower().replace("-", "_")
+    kinds: tuple[registry.Kind, ...] = ("baselines", "datasets", "tasks")
+    for kind in kinds:
+        if plain in registry.names(kind):
+            plugin = registry.load(kind, plain)
+            if kind != "tasks":
+                return {"kind": registry.SINGULAR[kind], **dataclasses.asdict(plugin.CARD)}
+            row = next(r for r in task_rows() if r["name"] == plain)
+            return {"kind": "task", **row, "protocols": dict(plugin.TASK.protocols)}
+    every = [n for kind in kinds for n in registry.names(kind)]
+    raise UsageError(registry.unknown("model, dataset or task", name, every))
+
+
+def health() -> Row:
+    """Versions, device, folders and why, what is found. Imports torch to see the device."""
+    import torch
+
+    names = ("SKYBENCH_DATA", "SKYBENCH_RESULTS", "SKYBENCH_CACHE", "SKYBENCH_WEIGHTS")
+    found = [places.place(n) for n in names]
+    existing = [p.path for p in found if p.path.exists()] or [Path.cwd()]
+    cuda = torch.cuda.is_available()
+    return {
+        "skybench": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if cuda else "cpu (no CUDA device found)",
+        "cores": os.cpu_count(),
+        **{p.variable: f"{p.path} ({p.why}{'' if p.path.exists() else ', absent'})" for p in found},
+        "free disk": f"{shutil.disk_usage(existing[0]).free / 1e9:.0f} GB at {existing[0]}",
+        "datasets found": [r["name"] for r in data_rows() if r["found"]] or "none",
+        "weights found": [r["name"] for r in weights_rows() if r["state"] == "found"] or "none",
+    }

@@ -1,0 +1,227 @@
+"""The command line: reads options, calls the core, prints. Heavy imports stay inside commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from skybench import __version__
+from skybench.core import SkybenchError, UsageError
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(
+    name="skybench", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Benchmarks remote-sensing foundation models: one command from data to table.",
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="Datasets: what is here, demo copies, checks.")
+weights_app = typer.Typer(no_args_is_help=True, help="Checkpoints: what is here, how to get them.")
+app.add_typer(data_app, name="data")
+app.add_typer(weights_app, name="weights")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Data = Annotated[str, typer.Option(help="Folder with one folder a dataset, or 'demo'.")]
+Results = Annotated[Optional[Path], typer.Option(help="Folder of the records.")]  # noqa: UP045
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Comma-separated or repeated NAME=VALUE; a value without a name stands under ""."""
+    found = {}
+    for text in texts:
+        for part in _split(text):
+            name, equals, value = part.partition("=")
+            found[name if equals else ""] = value if equals else name
+    if option == "--set" and "" in found:
+        raise UsageError(f"Expected --set FIELD=VALUE, but got {found['']!r}.")
+    return found
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="Ids, 'all', or 'paper' (SkySense and the 18).")],
+    task: Annotated[str, typer.Option(help="Ids or 'all'.")] = "all",
+    dataset: Annotated[
+        str, typer.Option(help="Ids, or folder:PATH; default: all of the task.")
+    ] = "",
+    protocol: Annotated[str, typer.Option(help="knn, linear, frozen or finetune.")] = "frozen",
+    data: Data = "",
+    weights: Annotated[
+        list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")
+    ] = ["auto"],  # noqa: B006
+    variant: Annotated[
+        str, typer.Option(help="full or tiny; default: full, on demo data tiny.")
+    ] = "",
+    sensors: Annotated[str, typer.Option(help="Only these sensors of the dataset.")] = "",
+    fraction: Annotated[float, typer.Option(help="Share of the training split.")] = 1.0,
+    seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.")] = 1,
+    limit: Annotated[int, typer.Option(help="At most this many samples of each split.")] = 0,
+    size: Annotated[
+        int,
+        typer.Option(
+            help="Side of the input images in pixels, 0 as read; default: the recipe's.",
+            show_default=False,
+        ),
+    ] = -1,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="FIELD=VALUE of the recipe, as epochs=5.")
+    ] = [],  # noqa: B006
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    results: Results = None,
+    force: Annotated[bool, typer.Option("--force", help="Run cells that are done again.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cells, run nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Runs cells and prints their table; cells that are done are not run again."""
+    from skybench import console
+    from skybench.plan import Request
+
+    overrides = _pairs(set_, "--set") | ({"size": str(size)} if size >= 0 else {})
+    request = Request(
+        models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
+        data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
+        fraction=fraction, seeds=seeds, limit=limit, overrides=overrides, results=results,
+        device=device, force=force,
+    )  # fmt: skip
+    if dry_run:
+        console.show_plan(request, as_json)
+        return
+    raise typer.Exit(console.run(request, fail_fast, as_json))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="models, datasets, tasks or protocols.")],
+    as_json: Json = False,
+) -> None:
+    """Lists what skybench knows, without loading any of it."""
+    from skybench import catalogue, console
+
+    console.show_rows(catalogue.rows(kind), as_json)
+
+
+@app.command()
+def show(name: str, as_json: Json = False) -> None:
+    """Prints all facts about a model, dataset or task."""
+    from skybench import catalogue, console
+
+    console.show_facts(catalogue.facts(name), as_json)
+
+
+@app.command()
+def table(
+    results: Results = None,
+    task: Annotated[str, typer.Option(help="Only this task.")] = "",
+    form: Annotated[str, typer.Option("--format", help="text, md, latex, csv or json.")] = "text",
+) -> None:
+    """Prints the records as tables."""
+    from skybench import console
+
+    console.show_table(results, task, form)
+
+
+@data_app.command("list")
+def data_list(data: Data = "", as_json: Json = False) -> None:
+    """Lists the datasets, and which are found."""
+    from skybench import catalogue, console
+
+    console.show_rows(catalogue.data_rows(data), as_json)
+
+
+@data_app.command("demo")
+def data_demo(
+    out: Annotated[Path, typer.Option(help="Folder to write to; one folder a dataset.")],
+    dataset: Annotated[str, typer.Option(help="Ids; default: all.")] = "",
+) -> None:
+    """Writes the simulated demo data in the official layouts."""
+    from skybench import console
+
+    console.write_demo(out, _split(dataset))
+
+
+@data_app.command("verify")
+def data_verify(name: str, data: Data = "", as_json: Json = False) -> None:
+    """Checks layout, counts, splits and a sample of files; exit code 1 where something is wrong."""
+    from skybench import console
+
+    raise typer.Exit(console.verify(name, data, as_json))
+
+
+@data_app.command("splits")
+def data_splits(
+    name: str,
+    source: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", help="A folder with the list files; else they are downloaded."),
+    ] = None,
+) -> None:
+    """Gets the papers' split lists of a dataset and checks them."""
+    from skybench import console
+
+    console.fetch_splits(name, source)
+
+
+@weights_app.command("list")
+def weights_list(as_json: Json = False) -> None:
+    """Lists checkpoints: found or not, licence, how to get them."""
+    from skybench import catalogue, console
+
+    console.show_rows(catalogue.weights_rows(), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Prints what is in force: versions, device, folders and why, what is found."""
+    from skybench import catalogue, console
+
+    console.show_facts(catalogue.health(), as_json)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"skybench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Reads the options that stand before a command."""
+
+
+def main() -> None:
+    """Runs the command line: one clear message for a user's error, a traceback with --debug."""
+    # OpenMP threads that spin while they wait take the cores from the thread they wait for: on a
+    # shared 2-core machine a Swin forward pass took 4 times as long (docs/log.md, 2026-11-22).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in sys.argv
+    sys.argv = [a for a in sys.argv if a != "--debug"]
+    try:
+        app()
+    except SkybenchError as error:
+        if debug:
+            raise
+        print(f"skybench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("skybench: stopped; the same command goes on where it stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `skybench list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,213 @@
+"""What the commands print. Results go to stdout; progress and notices to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from skybench import places, records, registry
+from skybench.core import DatasetPlugin, SkybenchError, UsageError
+
+if TYPE_CHECKING:
+    from skybench.cells import Cell
+    from skybench.plan import Request
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def plain(value: Any) -> str:
+    """A value in a cell of a table."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Rows as a table as wide as the terminal, or as JSON."""
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(v) for v in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
+
+
+def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Names and values, one a line."""
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        text = plain(value).strip().replace("\n", "\n" + " " * (width + 2))
+        print(f"{name.ljust(width)}  {text}")
+
+
+def show_plan(request: Request, as_json: bool) -> None:
+    """The cells of a request with their reasons, and about what they take on disk."""
+    from skybench.plan import Planner
+
+    cells = [cell.describe() for cell in Planner(request).cells()]
+    if as_json:
+        print(json.dumps(cells, indent=1))
+        return
+    shown = [
+        {
+            "model": f"{c['model']} ({c['variant']}, {c['weights'][:8]})",
+            "task": c["task"],
+            "dataset": f"{c['dataset']} {c['label']}".strip(),
+            "protocol": c["protocol"],
+            "status": c["status"],
+            "images": sum(c["samples"].values()) or "",
+            "features": f"{c['feature_bytes'] / 1e6:.1f} MB" if c["feature_bytes"] else "",
+            "reason": c["reason"],
+        }
+        for c in cells
+    ]
+    show_rows(shown, as_json=False)
+    states = [c["status"] for c in cells]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    total = sum(c["feature_bytes"] for c in cells if c["status"] == "planned")
+    print(f"{len(cells)} cells: {counts}. Features to compute: at most {total / 1e9:.2f} GB.")
+    if request.demo:
+        print("Demo data are simulated; their scores are no results.")
+
+
+class Watch:
+    """Progress of a run on stderr: a bar with time left on a terminal, else a line a cell."""
+
+    def __init__(self, cells: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import TimeRemainingColumn as Left
+
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+        ]
+        self.live = Progress(
+            *columns, TimeElapsedColumn(), TextColumn("left"), Left(),
+            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        self.cells, self.done = cells, 0
+        self.whole = self.live.add_task("cells", total=max(1, cells))
+        self.part = self.live.add_task("", total=1)
+        self.start = time.perf_counter()
+
+    def report(self, cell: Cell, stage: str, done: int, total: int) -> None:
+        """Shows how far a cell is."""
+        text = f"{cell.model.name} / {cell.dataset_id} {cell.recipe.label}: {stage}"
+        self.live.update(self.part, description=text, completed=done, total=total)
+        self.live.update(self.whole, completed=self.done + min(0.99, done / max(1, total)))
+
+    def finished(self, cell: Cell, record: records.Record) -> None:
+        """Says how a cell ended."""
+        self.done += 1
+        self.live.update(self.whole, completed=self.done)
+        what = f"{record.main[0]} {record.main[1]:.2f}" if record.main else record.note
+        name = f"{record.dataset} {record.recipe['label']}".strip()
+        line = f"[{self.done}/{self.cells}] {record.model} on {name}, {record.recipe['protocol']}"
+        spent = time.perf_counter() - self.start
+        self.live.console.print(
+            f"{line}: {record.status}: {what} ({spent:.0f} s)",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def run(request: Request, fail_fast: bool, as_json: bool) -> int:
+    """Runs cells, shows how they end and their table; the exit code."""
+    from skybench import tables
+    from skybench.plan import Planner
+    from skybench.runner import run_planned
+
+    planner = Planner(request)
+    cells = planner.cells()
+    done = sum(c.status == "done" for c in cells)
+    watch = Watch(len(cells) - done)
+    with watch.live:
+        made = run_planned(request, cells, watch.report, watch.finished, fail_fast)
+    if done:
+        say(f"{done} of {len(cells)} cells were done already and were skipped (--force runs them).")
+    if as_json:
+        print(tables.to_json(made))
+    else:
+        print(tables.render(made, "text"))
+    say(f"Records: {(request.results or places.results()).resolve()}")
+    return 1 if any(r.status == "failed" for r in made) else 0
+
+
+def show_table(results: Path | None, task: str, form: str) -> None:
+    """The records of a folder in one of tables.FORMATS."""
+    from skybench import tables
+
+    if form not in tables.FORMATS:
+        raise UsageError(f"No format {form!r}. Known: {', '.join(tables.FORMATS)}.")
+    if task:
+        task = registry.resolve("tasks", task)
+    folder = results or places.results()
+    found, skipped = records.read_all(folder)
+    for path, reason in skipped:
+        say(f"skipped {path}: {reason}")
+    chosen = [r for r in found if task in ("", r.task)]
+    if not chosen and form == "text":
+        say(f"No records in {folder.resolve()}; `skybench run` makes them.")
+    print(tables.render(chosen, form))
+
+
+def write_demo(out: Path, names: Sequence[str]) -> None:
+    """Writes demo copies below a folder; refuses one that is not empty."""
+    chosen = [registry.resolve("datasets", n) for n in names] or registry.names("datasets")
+    for name in chosen:
+        folder = out / name
+        if folder.exists() and any(folder.iterdir()):
+            raise SkybenchError(f"{folder} is not empty; give another --out, or remove it first.")
+    for name in chosen:
+        folder = out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        cast(DatasetPlugin, registry.load("datasets", name)).write_demo(folder)
+        say(f"wrote {folder}")
+    say(f"Use it with: skybench run --data {out} ...")
+
+
+def verify(name: str, data: str, as_json: bool) -> int:
+    """What is right and wrong about a dataset's folder; 1 where something is wrong."""
+    from skybench.plan import Planner, Request
+    from skybench.verify import verify as check
+
+    plain_name = registry.resolve("datasets", name.partition(":")[0])
+    asked = plain_name + name[len(name.partition(":")[0]) :]
+    root = Planner(Request(data=data)).root(asked)
+    findings = check(plain_name, root)
+    if as_json:
+        print(json.dumps([f._asdict() for f in findings], indent=1, default=str))
+    else:
+        for f in findings:
+            print(f"{f.level:8}{f.message}" + (f" ({f.path})" if f.path else ""))
+    return 1 if any(f.level == "error" for f in findings) else 0
+
+
+def fetch_splits(name: str, source: Path | None) -> None:
+    """Gets a dataset's official split lists, and says where they lie."""
+    from skybench import splits
+
+    for path in splits.fetch(registry.resolve("datasets", name), source):
+        say(f"checked {path}")

@@ -1,0 +1,427 @@
+"""The vocabulary of skybench: sensors, samples, batches, cards, recipes and records.
+
+Importing this module does not import torch: cards and recipes must be readable by
+`skybench list` in well under a second. Classes built on `nn.Module` are in `skybench.model`.
+"""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from skybench.model import Model
+
+ProtocolName = Literal["knn", "linear", "frozen", "finetune"]
+Time = Literal["fuse", "keep"]
+Row = Literal["paper", "inferred", "floor", "extra"]
+Status = Literal["measured", "cannot run", "failed"]
+
+UINT8 = "uint8"  # display imagery, 0..255, no radiometric meaning
+REFLECTANCE = "reflectance x 1e4"
+S2_DISPLAY = "uint8 of reflectance 0..2750"  # EuroSAT's RGB: reflectance x 1e4 in 0..2750 -> 0..255
+DB = "dB"
+
+
+class SkybenchError(Exception):
+    """What a user can mend: the message says what was given, what was expected, what to do."""
+
+
+class CannotRun(SkybenchError):
+    """This model cannot do this task on this dataset; the message says why and is stored."""
+
+
+class DataError(SkybenchError):
+    """Data is missing, laid out otherwise than expected, or unreadable."""
+
+
+class WeightsError(SkybenchError):
+    """Weights are missing, of another model, damaged, or not safe to open."""
+
+
+class UsageError(SkybenchError):
+    """A name or an option that does not exist or does not fit."""
+
+
+class Conversion(NamedTuple):
+    """The linear map `x * scale + offset` from one unit to another.
+
+    `exact` is false where the source has no radiometric unit and the map is a convention;
+    such a cell is flagged.
+    """
+
+    scale: float
+    offset: float = 0.0
+    exact: bool = True
+
+
+CONVERT: Mapping[tuple[str, str], Conversion] = {
+    (UINT8, UINT8): Conversion(1.0),
+    (REFLECTANCE, REFLECTANCE): Conversion(1.0),
+    (DB, DB): Conversion(1.0),
+    (S2_DISPLAY, UINT8): Conversion(1.0),
+    (S2_DISPLAY, REFLECTANCE): Conversion(2750.0 / 255.0),
+    # Display images carry no reflectance; the stretch of EuroSAT's RGB is taken as a convention.
+    (UINT8, REFLECTANCE): Conversion(2750.0 / 255.0, exact=False),
+}
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A stack of bands with one resolution and one unit, of a dataset or of a model's input."""
+
+    name: str  # "hr", "s2", "s1"
+    bands: tuple[str, ...]  # common names in channel order: "red", "rededge071", "vv"
+    gsd: float  # metres per pixel; 0 where mixed or unknown
+    unit: str  # a key of CONVERT
+
+
+class Found(NamedTuple):
+    """Where one of a model's inputs lies in a dataset."""
+
+    sensor: str  # of the dataset
+    channels: tuple[int, ...]  # of that sensor, in the model's order
+    conversion: Conversion  # from the dataset's unit to the model's
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item. Time is always there: a single image has T = 1, a pair T = 2."""
+
+    key: str  # the same in every run
+    images: Mapping[str, Tensor]  # sensor -> [T, C, H, W], in the sensor's unit, stored dtype
+    target: Any  # class id (int) | mask [H, W] uint8, 255 = ignore
+    days: Mapping[str, Tensor] = field(default_factory=dict)  # sensor -> [T], since 1970-01-01
+    lonlat: tuple[float, float] = (float("nan"), float("nan"))  # degrees, WGS 84
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples stacked; a short series is padded at its end, and `seen` is false there."""
+
+    keys: tuple[str, ...]
+    images: Mapping[str, Tensor]  # sensor -> [B, T, C, H, W]
+    seen: Mapping[str, Tensor]  # sensor -> [B, T], bool
+    days: Mapping[str, Tensor]  # sensor -> [B, T], -1 where unknown
+    lonlat: Tensor  # [B, 2], NaN where unknown
+
+    def select(self, found: Mapping[str, Found]) -> Self:
+        """What `match` found, under the model's names, in its channel order and unit (float32)."""
+        images = {
+            name: self.images[f.sensor][:, :, list(f.channels)].float() * f.conversion.scale
+            + f.conversion.offset
+            for name, f in found.items()
+        }
+        seen = {name: self.seen[f.sensor] for name, f in found.items()}
+        days = {name: self.days[f.sensor] for name, f in found.items()}
+        return type(self)(self.keys, images, seen, days, self.lonlat)
+
+    def at(self, date: int) -> Self:
+        """One date alone, T = 1; a sensor with a single date gives that one."""
+
+        def pick(series: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {n: x[:, min(date, x.shape[1] - 1), None] for n, x in series.items()}
+
+        return type(self)(
+            self.keys, pick(self.images), pick(self.seen), pick(self.days), self.lonlat
+        )
+
+    def to(self, device: str) -> Self:
+        """The same batch on another device."""
+
+        def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {n: x.to(device, non_blocking=True) for n, x in tensors.items()}
+
+        images, seen, days = move(self.images), move(self.seen), move(self.days)
+        return type(self)(self.keys, images, seen, days, self.lonlat.to(device))
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model gives for a batch."""
+
+    pooled: Tensor  # [B, D]
+    pyramid: tuple[Tensor, ...]  # [B, C_i, H / stride_i, W / stride_i], finest first
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Where a model's published weights are and how to get them."""
+
+    filename: str  # under SKYBENCH_WEIGHTS/<model>/
+    obtain: str  # the steps for a user, one or two sentences
+    licence: str
+    url: str = ""  # "" where there is no plain URL
+    sha256: str = ""  # "" where unknown
+    package: str = ""  # an installed Python package that ships the file
+    missing: tuple[str, ...] = ()  # keys (fnmatch patterns) that the published file lacks
+    variants: tuple[str, ...] = ("full",)  # that the file fits
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The facts about a model, with their sources."""
+
+    name: str
+    title: str
+    row: Row
+    inputs: tuple[Sensor, ...]  # what it can read; any non-empty subset must work
+    dim: int  # D of `pooled`
+    levels: tuple[tuple[int, int], ...]  # (channels, stride) of the pyramid; () where none
+    source: str  # the paper, and the code that the adapter follows
+    licence: str  # of the code
+    weights: WeightsSource | None = None  # None: the model has no learned weights
+    trained_on: tuple[str, ...] = ()  # datasets, by their names here: marks leaks
+    temporal: bool = False  # forward() fuses T > 1 itself; else the core averages over dates
+    min_pixels: int = 0  # smaller images are enlarged to this side
+    multiple: int = 1  # both sides are brought to a multiple of this
+    version: int = 1  # raised when the adapter's numbers change: old records become stale
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """The facts about a dataset, with their sources."""
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+    sensors: tuple[Sensor, ...]
+    classes: tuple[str, ...]  # id = position
+    splits: Mapping[str, int]  # name -> number of samples (tiles for a tiled set), as published
+    source: str
+    licence: str
+    obtain: str  # the steps for a user
+    layout: str  # the official tree, for messages and documentation
+    tile: int = 0  # side of the official tiles; 0: images are read whole
+    leads: tuple[str, ...] = ()  # known traps
+    version: int = 1  # raised when reading changes: old records and features become stale
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples a name stands for, and on whose authority."""
+
+    name: str
+    source: str  # "official list", "rule: …", "ours: …"
+    sha256: str  # of the keys, see `fingerprint_keys`
+    demo: bool  # the folder was written by a demo writer
+
+
+def fingerprint_keys(keys: Iterable[str]) -> str:
+    """The sha256 of the sorted keys, one a line: independent of order, prefix and format.
+
+    >>> fingerprint_keys(["b", "a"]) == fingerprint_keys(["a", "b"])
+    True
+    """
+    return hashlib.sha256("".join(f"{k}\n" for k in sorted(keys)).encode()).hexdigest()
+
+
+class Samples(Sequence[Sample], abc.ABC):
+    """An opened split: samples in a fixed order; nothing is decoded before it is asked for."""
+
+    card: DatasetCard  # with the classes that the folder really has
+    split: Split
+    keys: tuple[str, ...]
+    labels: tuple[int, ...] | None = None  # class ids where known without decoding
+    files: tuple[Path, ...] = ()  # all that is read, so that changed contents are noticed
+
+    @abc.abstractmethod
+    def read(self, index: int) -> Sample:
+        """Decodes one sample; 0 <= index < len(self)."""
+
+    def stamp(self) -> str:
+        """Changes when a file is replaced: sha256 of sizes and times. Not for other machines."""
+        facts = (f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}\n" for f in self.files)
+        return hashlib.sha256("".join(facts).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return Subset(self, range(len(self))[index])
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.read(index % len(self))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.read(i) for i in range(len(self)))
+
+
+class Subset(Samples):
+    """Some samples of an opened split, in the given order."""
+
+    def __init__(self, whole: Samples, indices: Iterable[int]) -> None:
+        self.whole, self.indices = whole, tuple(indices)
+        self.card, self.split, self.files = whole.card, whole.split, whole.files
+        self.keys = tuple(whole.keys[i] for i in self.indices)
+        labels = whole.labels
+        self.labels = None if labels is None else tuple(labels[i] for i in self.indices)
+
+    def read(self, index: int) -> Sample:
+        return self.whole.read(self.indices[index])
+
+
+class Joined(Samples):
+    """Several splits of one dataset as one, in the order of their keys.
+
+    The ratios of a dataset (20 % and 50 % of AID) join to the same samples, so their features
+    are extracted once.
+    """
+
+    def __init__(self, parts: Mapping[str, Samples]) -> None:
+        order = sorted((k, n, i) for n, s in parts.items() for i, k in enumerate(s.keys))
+        self.parts, self.order = parts, [(name, index) for _, name, index in order]
+        first = next(iter(parts.values()))
+        self.card, self.split = first.card, first.split
+        self.keys = tuple(key for key, _, _ in order)
+        self.files = tuple(sorted({f for s in parts.values() for f in s.files}))
+
+    def read(self, index: int) -> Sample:
+        name, place = self.order[index]
+        return self.parts[name].read(place)
+
+    def places(self) -> dict[str, list[int]]:
+        """For each part the indices of its samples here, in the part's own order."""
+        found = {name: [0] * len(part) for name, part in self.parts.items()}
+        for here, (name, place) in enumerate(self.order):
+            found[name][place] = here
+        return found
+
+
+class DatasetPlugin(Protocol):
+    """What a module in datasets/ has."""
+
+    CARD: DatasetCard
+
+    def open(self, root: Path, split: str, tile: int = 0) -> Samples:
+        """Opens a split; `tile` 0 means the official side. Raises DataError, UsageError."""
+
+    def write_demo(self, root: Path, seed: int = 0) -> None:
+        """Writes a small simulated copy in the official layout."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a cell is trained and scored. Every field affects the number."""
+
+    protocol: ProtocolName
+    train: str = "train"
+    val: str = "val"  # "": a fifth of train, held out by class; the head is refitted on all
+    test: str = "test"
+    label: str = ""  # tells columns of one dataset apart, as "20 %"
+    size: int = 0  # side of the finest sensor's images in pixels; 0: as read
+    tile: int = 0  # side of the tiles that are read; 0: the official side
+    epochs: int = 0
+    batch: int = 0
+    lr: float = 0.0
+    weight_decay: float = 0.0
+    width: int = 0  # channels of a dense head
+    sensors: tuple[str, ...] = ()  # of the dataset's; () is all that match
+    fraction: float = 1.0  # of the training split
+    limit: int = 0  # samples per split at most; 0: all
+    seeds: int = 1
+    source: str = "ours"
+
+
+class Source(Protocol):
+    """Features and targets of one split, from memory, disk or computed on the fly."""
+
+    def __len__(self) -> int: ...
+    def pooled(self) -> Tensor: ...  # [N, D], float32
+    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]: ...  # of [len, C, h, w]
+    def target(self, index: int) -> Any: ...
+    def labels(self) -> Tensor: ...  # [N], int64; only where targets are class ids
+
+
+Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+
+
+class Setting(NamedTuple):
+    """Under what a head is fitted, beyond the recipe."""
+
+    seed: int
+    device: str = "cpu"
+    report: Report = lambda *_: None
+
+
+class Head(Protocol):
+    """What stands on frozen features: learned once, then asked for predictions."""
+
+    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+        """Learns; returns what was chosen and seen (lambda, k, loss curve) for the record."""
+
+    def predict(self, test: Source) -> Iterator[Any]:
+        """One prediction a sample, in order, comparable with its target."""
+
+
+class Metric(Protocol):
+    """Counts per image, so that any score can be resampled over images."""
+
+    def update(self, prediction: Any, target: Any) -> None: ...
+    def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]: ...
+    def per_class(self) -> dict[str, dict[str, float]]: ...
+    def chance(self) -> float: ...  # the main score of the best constant prediction, in percent
+    def fresh(self) -> Metric: ...  # an empty metric of the same kind
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of prediction: its heads by protocol, its metric, its recipes."""
+
+    name: str
+    title: str
+    time: Time
+    level: Literal["pooled", "pyramid"]  # of the features that its heads read
+    protocols: Mapping[ProtocolName, str]  # -> one line of explanation
+    head: Callable[[Recipe, ModelCard, DatasetCard], Head]
+    metric: Callable[[DatasetCard], Metric]
+    recipes: Callable[[DatasetCard, ProtocolName, bool], tuple[Recipe, ...]]  # the bool: demo data
+    version: int = 1  # raised when scores change
+
+
+class ModelPlugin(Protocol):
+    """What a module in baselines/ has."""
+
+    CARD: ModelCard
+
+    def build(self, variant: str, **arch: Any) -> Model:
+        """The network with fresh random weights; "full" as published, or "tiny"."""
+
+    def convert(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The model's own keys from a flat published state dict (containers are removed)."""
+
+
+def match(card: ModelCard, given: Sequence[Sensor]) -> dict[str, Found]:
+    """Pairs a model's inputs with a dataset's sensors: by name; only if no name fits, by bands.
+
+    Raises CannotRun when no input has all its bands in one sensor, or the units do not convert.
+    """
+    pairs = [(want, has) for want in card.inputs for has in given if {*want.bands} <= {*has.bands}]
+    pairs = [(want, has) for want, has in pairs if want.name == has.name] or pairs[:1]
+    if not pairs:
+        needs = " or ".join(f"{w.name} ({', '.join(w.bands)})" for w in card.inputs)
+        there = "; ".join(f"{h.name} ({', '.join(h.bands)})" for h in given) or "no sensor"
+        raise CannotRun(f"{card.name} needs {needs}; the dataset has {there}")
+    found = {}
+    for want, has in pairs:
+        if (has.unit, want.unit) not in CONVERT:
+            raise CannotRun(
+                f"{card.name} reads {want.name} in {want.unit!r}, the dataset gives {has.unit!r}, "
+                "and no conversion is known"
+            )
+        channels = tuple(has.bands.index(b) for b in want.bands)
+        found[want.name] = Found(has.name, channels, CONVERT[has.unit, want.unit])
+    return found

@@ -1,0 +1,249 @@
+"""The simulated Earth behind every dataset's demo writer.
+
+Land cover has spectral signatures, textures and oriented things, all from a seed. Display images
+are stretched to a random mean and contrast each, as image archives are, and grounds are drawn at
+random, so that a class shows in its structure and hardly in its colours.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+MARKER = "skybench-demo.json"
+VERSION = 1  # raised when the pictures change: an older demo folder is to be written anew
+
+Floats = NDArray[np.float32]
+Shape = tuple[int, int]
+
+# Reflectance of blue, green, red, nir, swir16; backscatter of vv, vh in dB. Orders of magnitude
+# from common knowledge of land cover; no measurement stands behind them.
+BANDS = ("blue", "green", "red", "nir", "swir16", "vv", "vh")
+MATERIALS: Mapping[str, tuple[float, ...]] = {
+    "water": (0.060, 0.060, 0.040, 0.020, 0.010, -20.0, -27.0),
+    "grass": (0.040, 0.085, 0.055, 0.400, 0.200, -11.0, -17.0),
+    "canopy": (0.030, 0.055, 0.035, 0.350, 0.150, -9.0, -14.0),
+    "soil": (0.095, 0.130, 0.170, 0.250, 0.320, -12.0, -20.0),
+    "sand": (0.200, 0.250, 0.300, 0.380, 0.420, -16.0, -25.0),
+    "asphalt": (0.100, 0.100, 0.105, 0.120, 0.140, -14.0, -22.0),
+    "concrete": (0.210, 0.215, 0.220, 0.250, 0.270, -6.0, -14.0),
+    "tile": (0.090, 0.110, 0.180, 0.220, 0.260, -3.0, -10.0),
+    "metal": (0.360, 0.360, 0.360, 0.380, 0.350, -2.0, -10.0),
+    "shade": (0.020, 0.022, 0.024, 0.030, 0.030, -18.0, -25.0),
+}
+NAMES = tuple(MATERIALS)
+GROUNDS = ("grass", "soil", "sand", "asphalt", "concrete")
+
+# Outlines in units of half the length (x) and half the width (y).
+OUTLINES: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "block": ((1, 1), (-1, 1), (-1, -1), (1, -1)),
+    "ship": ((1, 0), (0.5, 1), (-0.9, 1), (-1, 0), (-0.9, -1), (0.5, -1)),
+    "tank": tuple((float(np.cos(a)), float(np.sin(a))) for a in np.linspace(0, 6.0, 20)),
+    "plane": (
+        *((1, 0), (0.8, 0.12), (0.3, 0.12), (-0.1, 1), (-0.35, 1), (-0.15, 0.12), (-0.7, 0.1)),
+        *((-0.85, 0.4), (-1, 0.4), (-1, -0.4), (-0.85, -0.4), (-0.7, -0.1), (-0.15, -0.12)),
+        *((-0.35, -1), (-0.1, -1), (0.3, -0.12), (0.8, -0.12)),
+    ),
+}
+
+
+def mark(root: Path, dataset: str, seed: int) -> None:
+    """Leaves the marker by which readers know simulated data; the last step of a demo writer."""
+    root.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"dataset": dataset, "seed": seed, "version": VERSION})
+    (root / MARKER).write_text(text + "\n", encoding="utf-8")
+
+
+def marked(*folders: Path) -> bool:
+    """Whether one of the folders was written by a demo writer."""
+    return any((folder / MARKER).is_file() for folder in folders)
+
+
+def texture(
+    rng: Generator, shape: Shape, period: float, angle: float | None = None, spread: float = 0.3
+) -> Floats:
+    """Noise around one wavelength, float32 [H, W], mean 0, variance 1.
+
+    period: wavelength in pixels; angle: of the waves' direction in radians, None: all directions;
+    spread: of the wavelength, in units of its logarithm.
+    """
+    length, direction = _frequencies(shape)
+    weight = np.exp(-0.5 * ((length + np.float32(np.log(period))) / spread) ** 2)
+    if angle is not None:
+        weight *= np.exp(-0.5 * (np.sin(direction - np.float32(angle)) / 0.12) ** 2)
+    noise = np.fft.rfft2(rng.standard_normal(shape, np.float32))
+    field = np.fft.irfft2(noise * weight, shape)
+    return np.asarray(field / (field.std() + 1e-9), np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _frequencies(shape: Shape) -> tuple[Floats, Floats]:
+    """Logarithm of the length, and direction, of each frequency of a real Fourier transform."""
+    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    length = np.log(np.hypot(fy, fx) + 1e-9)
+    return length.astype(np.float32), np.arctan2(fy, fx).astype(np.float32)
+
+
+def relief(rng: Generator, shape: Shape) -> Floats:
+    """Smooth noise of the picture's own scale, float32 [H, W], mean 0, variance 1."""
+    return texture(rng, shape, 0.7 * min(shape), spread=0.6)
+
+
+def outline(kind: str, at: tuple[float, float], size: tuple[float, float], angle: float) -> Floats:
+    """Corners of a thing, float32 [N, 2] as (x, y) in pixels; size: length and width."""
+    corners = np.asarray(OUTLINES[kind], np.float32) * np.asarray(size, np.float32) / 2
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
+    return np.asarray(corners @ turn + np.asarray(at, np.float32), np.float32)
+
+
+class Thing(NamedTuple):
+    """Something with an outline that lies on the ground."""
+
+    corners: Floats  # [N, 2] as (x, y) in pixels
+    material: str
+    label: int = -1  # -1 leaves the ground's
+
+
+class Canvas:
+    """A patch of ground: materials, brightness and labels, [H, W] each."""
+
+    def __init__(self, rng: Generator, shape: Shape, ground: str = "") -> None:
+        self.rng, self.shape = rng, shape
+        self.cover = np.full(shape, NAMES.index(ground or self.any(GROUNDS)), np.uint8)
+        self.shine = 1 + 0.06 * relief(rng, shape)  # a factor on the reflectance
+        self.labels = np.zeros(shape, np.uint8)
+
+    def any(self, names: tuple[str, ...]) -> str:
+        """One of the names, at random."""
+        return names[int(self.rng.integers(len(names)))]
+
+    def paint(
+        self, where: NDArray[np.bool_], material: str, grain: Floats | float = 0.0, label: int = -1
+    ) -> None:
+        """Covers a region, [H, W], with its brightness varied by `grain`; -1 leaves the label."""
+        self.cover[where] = NAMES.index(material)
+        varied = grain[where] if isinstance(grain, np.ndarray) else grain
+        self.shine[where] = np.maximum(1 + varied, 0.1)
+        if label >= 0:
+            self.labels[where] = label
+
+    def region(self, corners: Floats) -> NDArray[np.bool_]:
+        """The inside of a polygon, bool [H, W]."""
+        image = Image.new("L", (self.shape[1], self.shape[0]))
+        ImageDraw.Draw(image).polygon(corners.ravel().tolist(), fill=1)
+        return np.asarray(image, bool)
+
+    def put(self, things: Sequence[Thing], height: int = 2) -> None:
+        """Things of random brightness, later ones on top; `height`: of the shadows, 0 for none."""
+        for first in range(0, len(things), 255):
+            some = things[first : first + 255]
+            image = Image.new("L", (self.shape[1], self.shape[0]))
+            draw = ImageDraw.Draw(image)
+            for number, thing in enumerate(some, 1):
+                draw.polygon(thing.corners.ravel().tolist(), fill=number)
+            owner = np.asarray(image)
+            if height:
+                shadow = np.zeros(self.shape, bool)
+                shadow[height:, height:] = owner[:-height, :-height] > 0
+                self.paint(shadow, "shade")
+            inside = owner > 0
+            which = owner[inside] - 1
+            self.cover[inside] = np.array([NAMES.index(t.material) for t in some], np.uint8)[which]
+            self.shine[inside] = self.rng.uniform(0.8, 1.2, len(some)).astype(np.float32)[which]
+            labels = np.array([t.label for t in some])[which]
+            self.labels[inside] = np.where(labels < 0, self.labels[inside], labels)
+
+    def line(self, points: Floats, width: float) -> NDArray[np.bool_]:
+        """The region of a polyline, bool [H, W]; points: [N, 2] as (x, y)."""
+        image = Image.new("L", (self.shape[1], self.shape[0]))
+        flat = points.ravel().tolist()
+        ImageDraw.Draw(image).line(flat, fill=1, width=max(int(width), 1), joint="curve")
+        return np.asarray(image, bool)
+
+    def reflectance(self, bands: tuple[str, ...]) -> Floats:
+        """What an optical sensor sees, float32 [C, H, W], 0..1."""
+        table = np.asarray([MATERIALS[n] for n in NAMES], np.float32)
+        table = table[:, [BANDS.index(b) for b in bands]]
+        seen = table[self.cover] * self.shine[..., None]
+        return np.asarray(seen.transpose(2, 0, 1).clip(0, 1), np.float32)
+
+    def display(self) -> NDArray[np.uint8]:
+        """A display image, uint8 [H, W, 3] red, green, blue: hazy, with a random stretch."""
+        seen = self.reflectance(("red", "green", "blue"))
+        seen = seen + 0.004 * self.rng.standard_normal(seen.shape, np.float32)
+        seen = (seen - seen.mean((1, 2), keepdims=True)) / (seen.std() + 1e-6)
+        seen = np.sign(seen) * np.abs(seen) ** self.rng.uniform(0.7, 1.3)
+        seen = seen + self.rng.uniform(0, 0.9) * relief(self.rng, self.shape)
+        contrast = self.rng.uniform(24, 44) * self.rng.uniform(0.85, 1.15, (3, 1, 1))
+        level = self.rng.uniform(95, 140) + self.rng.uniform(-18, 18, (3, 1, 1))
+        stretched = (seen / seen.std() * contrast + level).clip(0, 255)
+        return np.asarray(stretched.round().transpose(1, 2, 0), np.uint8)
+
+
+class Spot(NamedTuple):
+    """A node of a turned grid."""
+
+    at: tuple[float, float]  # (x, y) in pixels
+    angle: float  # of the grid's rows, radians
+    row: int
+
+
+def grid(canvas: Canvas, step: float, jitter: float) -> list[Spot]:
+    """The nodes of a grid at a random angle, `step` pixels apart, over the whole canvas."""
+    size = np.array(canvas.shape[::-1])
+    angle, reach = canvas.rng.uniform(0, np.pi), int(0.75 * size.max() / step) + 1
+    i, j = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+    along = np.array([np.cos(angle), np.sin(angle)]) * step
+    nodes = size / 2 + i[:, None] * along + j[:, None] * (-along[1], along[0])
+    nodes += canvas.rng.uniform(-jitter, jitter, nodes.shape)
+    near = ((nodes > -step) & (nodes < size + step)).all(1)
+    rows = zip(nodes[near].tolist(), j[near].tolist(), strict=True)
+    return [Spot((x, y), float(angle), row) for (x, y), row in rows]
+
+
+def spread(canvas: Canvas, count: int, gap: float) -> list[tuple[float, float]]:
+    """Up to `count` random places inside, (x, y), no two nearer than `gap` pixels."""
+    height, width = canvas.shape
+    places: list[tuple[float, float]] = []
+    for _ in range(count * 10):
+        x, y = canvas.rng.uniform((gap / 2, gap / 2), (width - gap / 2, height - gap / 2))
+        if len(places) < count and all(np.hypot(x - a, y - b) >= gap for a, b in places):
+            places.append((float(x), float(y)))
+    return places
+
+
+def seed_of(*parts: int | str) -> Generator:
+    """A generator of its own for each combination of seed and names."""
+    return np.random.default_rng(
+        [p if isinstance(p, int) else zlib.crc32(p.encode()) for p in parts]
+    )
+
+
+def write_scenes(
+    folder: Path,
+    scenes: Mapping[str, Callable[[Canvas], None]],
+    count: int,
+    side: int,
+    name: Callable[[str, int], str],
+    seed: int,
+) -> None:
+    """One folder a class with `count` JPEG images of side x side pixels.
+
+    scenes: class -> what paints it; name: file name from class and number, counted from 1.
+    """
+    for title, painter in scenes.items():
+        (folder / title).mkdir(parents=True, exist_ok=True)
+        for number in range(1, count + 1):
+            canvas = Canvas(seed_of(seed, title, number), (side, side))
+            painter(canvas)
+            path = folder / title / name(title, number)
+            Image.fromarray(canvas.display()).save(path, quality=90)

@@ -1,0 +1,93 @@
+"""Training of dense heads on features that are already there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skybench.core import Recipe, Setting, SkybenchError, Source
+from skybench.metrics.segmentation import IGNORE
+
+AUXILIARY = 0.4  # weight of the auxiliary loss; mmsegmentation's UPerNet configurations
+WARM_UP = 0.1  # share of the steps
+
+
+def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
+    """What centred features are divided by: their deviation, but 1 for a constant channel.
+
+    A channel that is constant in training and not in the test would otherwise be blown up, and
+    decide every prediction there.
+    """
+    return torch.where(deviation > 1e-6 * mean.abs().clamp(min=1), deviation, 1.0)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training saw."""
+
+    steps: int
+    losses: tuple[float, ...]  # mean of each epoch
+
+
+def rate(step: int, steps: int) -> float:
+    """The factor on the learning rate: linear warm-up, then linear decay (poly, power 1) to 0."""
+    warm = max(1, math.ceil(WARM_UP * steps))
+    return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
+
+
+def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Mean over the pixels that count; 0 where none does.
+
+    logits: [B, K, h, w], brought to the masks' size; masks: [B, H, W] uint8, 255 = ignore.
+    """
+    logits = F.interpolate(logits, masks.shape[1:], mode="bilinear")
+    total = F.cross_entropy(logits, masks.long(), ignore_index=IGNORE, reduction="sum")
+    return total / (masks != IGNORE).sum().clamp(min=1)
+
+
+def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Setting) -> Trained:
+    """Trains a head whose forward gives a list of logits: the answer, then auxiliary ones.
+
+    AdamW, no weight decay on one-dimensional parameters. The order of samples follows the seed.
+    Raises SkybenchError when the loss is not finite.
+    """
+    decayed = [p for p in head.parameters() if p.ndim > 1]
+    plain = [p for p in head.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    a_pass = math.ceil(len(source) / recipe.batch)
+    steps, step, losses = recipe.epochs * a_pass, 0, []
+    order = np.random.default_rng(setting.seed)
+    head.train()
+    for epoch in range(recipe.epochs):
+        total = 0.0
+        for indices in np.array_split(order.permutation(len(source)), a_pass):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * rate(step, steps)
+            levels = [x.to(setting.device) for x in source.pyramid(indices.tolist())]
+            masks = torch.from_numpy(np.stack([source.target(int(i)) for i in indices]))
+            masks = masks.to(setting.device)
+            answer, *auxiliary = head(levels)
+            loss = cross_entropy(answer, masks)
+            for logits in auxiliary:
+                loss = loss + AUXILIARY * cross_entropy(logits, masks)
+            if not torch.isfinite(loss):
+                raise SkybenchError(
+                    f"The loss became {loss.item()} in epoch {epoch + 1}; give a smaller learning "
+                    f"rate than {recipe.lr} with --set lr=..."
+                )
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            total += loss.item() * len(indices)
+            step += 1
+            setting.report("head", step, steps)
+        losses.append(round(total / len(source), 5))
+    head.eval()
+    return Trained(steps, tuple(losses))

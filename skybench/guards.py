@@ -1,0 +1,57 @@
+"""Guards against numbers that are wrong without saying so.
+
+A broken contract refuses to run (`core.match`, `weights.load_into`, `check_metric`); what may
+be right but must be seen becomes a flag of the record, and every table shows flags.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from skybench.core import Found, Metric, SkybenchError
+
+# flag -> what it means for a reader; tables print the short name and this as a footnote.
+FLAGS = {
+    "random weights": "the network is not trained: no statement about the published model",
+    "tiny variant": "a reduced network, not the published size",
+    "chance": "not above the best constant answer by 3 standard errors",
+    "nominal units": "display imagery was mapped to reflectance by convention",
+    "own split": "no official split list was found: a seeded split of the same ratio",
+    "limited": "on a part of the data only",
+    "override": "a field of the recipe was changed on the command line",
+    "seen in pre-training": "the model's pre-training data contain this dataset",
+    "partial checkpoint": "parameters that the checkpoint lacks kept their initial values",
+}
+
+
+def check_metric(metric: Metric, targets: Iterable[Any]) -> None:
+    """Feeds the truth as prediction: the main score must be 100.
+
+    Raises SkybenchError where it is not: then no score of this metric can be believed.
+    """
+    trial = metric.fresh()
+    for target in targets:
+        trial.update(_without_ignored(target), target)
+    name, score = next(iter(trial.scores().items()))
+    if not math.isclose(score, 100.0, abs_tol=1e-9):
+        raise SkybenchError(
+            f"The metric's self-test failed: the truth as prediction gives {name} = {score}, "
+            "expected 100. Check the targets (a test split without any labelled pixel?)."
+        )
+
+
+def _without_ignored(target: Any) -> Any:
+    """A prediction equal to the truth; ignored pixels get class 0, which must not matter."""
+    return target * (target != 255) if getattr(target, "ndim", 0) else target
+
+
+def is_chance(score: float, error: float, chance: float) -> bool:
+    """Whether a score in percent is within 3 standard errors of the best constant answer."""
+    return score <= chance + 3 * error
+
+
+def uses_convention(found: dict[str, Found]) -> bool:
+    """Whether a unit conversion rests on a convention rather than on a definition."""
+    return any(not f.conversion.exact for f in found.values())

@@ -1,0 +1,191 @@
+"""Heads that give every pixel a class, on frozen feature pyramids."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skybench.core import Recipe, Setting, Source
+from skybench.fit import divisor, train_dense
+
+Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
+POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
+STRIDES = (4, 8, 16, 32)  # of the four levels that UPerNet expects
+SEEN = 256  # samples from which the scale of the features is taken
+CHUNK = 8  # samples in one forward pass of prediction
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation that takes a batch with a single value for each channel too.
+
+    One sample pooled to one pixel, as in a rest of a batch: it has no deviation, so the running
+    mean and deviation stand in.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() > x.shape[1]:
+            return super().forward(x)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
+def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+        Norm(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear, to the size of another map."""
+    return F.interpolate(x, like.shape[-2:], mode="bilinear")
+
+
+class Linear(nn.Module):
+    """A 1x1 convolution on the pyramid.
+
+    One for each level, summed at the finest: the same function as one 1x1 convolution on all
+    levels brought to the finest size and stacked, at a fraction of the cost.
+    """
+
+    def __init__(self, levels: Levels, classes: int, width: int) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(nn.Conv2d(c, classes, 1) for c, _ in levels)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        logits = [layer(x) for layer, x in zip(self.each, levels, strict=True)]
+        return [functools.reduce(torch.add, (upsample(x, logits[0]) for x in logits))]
+
+
+class Neck(nn.Module):
+    """Four levels of stride 4, 8, 16 and 32 from a single one of any stride.
+
+    For plain ViTs; the form of mmsegmentation's MultiLevelNeck: 1x1 convolution, resize (by 4,
+    2, 1, 1/2 for its ViT of stride 16), 3x3 convolution.
+    """
+
+    def __init__(self, channels: int, stride: int, width: int) -> None:
+        super().__init__()
+        self.scales = tuple(stride / wanted for wanted in STRIDES)
+        self.lateral = conv(channels, width, 1)
+        self.out = nn.ModuleList(conv(width, width, 3) for _ in self.scales)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        x = self.lateral(levels[0])
+        sizes = [[max(1, round(n * s)) for n in x.shape[-2:]] for s in self.scales]
+        resized = [F.interpolate(x, size, mode="bilinear") for size in sizes]
+        return [layer(y) for layer, y in zip(self.out, resized, strict=True)]
+
+
+class UPerNet(nn.Module):
+    """UPerHead with an FCN auxiliary head on the last level but one.
+
+    Pyramid pooling (1, 2, 3, 6) on the coarsest level, lateral 1x1 and 3x3 convolutions, fusion
+    at the finest level, dropout 0.1. Returns [logits, auxiliary logits] in training, [logits]
+    else, at the finest level's size.
+    Source: Xiao et al. 2018 (arXiv 1807.10221); the widths of the iSAID configuration in
+    Bili-Sakura/SkySense@107d4e0 segmentation/configs/swin_transformer_v2 (512 channels, FCN
+    on stage 3 with weight 0.4).
+    """
+
+    def __init__(self, levels: Levels, classes: int, width: int) -> None:
+        super().__init__()
+        channels = [c for c, _ in levels]
+        self.neck = Neck(*levels[0], width) if len(channels) == 1 else None
+        if self.neck is not None:
+            channels = [width] * len(self.neck.scales)
+        self.pools = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(p), conv(channels[-1], width, 1)) for p in POOLS
+        )
+        self.bottleneck = conv(channels[-1] + len(POOLS) * width, width, 3)
+        self.lateral = nn.ModuleList(conv(c, width, 1) for c in channels[:-1])
+        self.smooth = nn.ModuleList(conv(width, width, 3) for _ in channels[:-1])
+        self.fuse = conv(len(channels) * width, width, 3)
+        self.classify = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
+        half = max(1, width // 2)
+        self.auxiliary = nn.Sequential(
+            conv(channels[-2], half, 3), nn.Dropout2d(0.1), nn.Conv2d(half, classes, 1)
+        )
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        if self.neck is not None:
+            levels = self.neck(levels)
+        top = levels[-1]
+        pooled = [upsample(pool(top), top) for pool in self.pools]
+        maps = [layer(x) for layer, x in zip(self.lateral, levels[:-1], strict=True)]
+        maps.append(self.bottleneck(torch.cat([top, *pooled], 1)))
+        for i in range(len(maps) - 2, -1, -1):
+            maps[i] = maps[i] + upsample(maps[i + 1], maps[i])
+        smooth = [layer(x) for layer, x in zip(self.smooth, maps[:-1], strict=True)]
+        fused = torch.cat([upsample(x, maps[0]) for x in (*smooth, maps[-1])], 1)
+        logits = [self.classify(self.fuse(fused))]
+        return [*logits, self.auxiliary(levels[-2])] if self.training else logits
+
+
+class Scale(nn.Module):
+    """Brings every channel of every level to mean 0 and deviation 1, as seen in training data.
+
+    Without it a learning rate would favour models whose features happen to have a certain size.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        picked = range(0, len(source), max(1, -(-len(source) // SEEN)))
+        sums: list[Tensor] = []
+        for index in picked:
+            # In float32 a mean that is large beside the deviation would swallow it.
+            levels = [x.double() for x in source.pyramid([index])]
+            moments = [torch.stack([x.mean((0, 2, 3)), (x * x).mean((0, 2, 3))]) for x in levels]
+            sums = [a + b for a, b in zip(sums, moments, strict=True)] if sums else moments
+        self.count = len(sums)
+        for i, total in enumerate(sums):
+            mean, square = total / len(picked)
+            deviation = divisor(mean, (square - mean * mean).clamp(min=0).sqrt())
+            self.register_buffer(f"mean{i}", mean.float()[:, None, None])
+            self.register_buffer(f"deviation{i}", deviation.float()[:, None, None])
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        means = [self.get_buffer(f"mean{i}") for i in range(self.count)]
+        deviations = [self.get_buffer(f"deviation{i}") for i in range(self.count)]
+        return [(x - m) / d for x, m, d in zip(levels, means, deviations, strict=True)]
+
+
+class Dense:
+    """A pixel classifier trained by gradient descent for the recipe's fixed schedule.
+
+    Nothing is selected on validation samples: the last state counts.
+    """
+
+    def __init__(
+        self, build: Callable[[Levels, int, int], nn.Module], levels: Levels, classes: int,
+        recipe: Recipe,
+    ) -> None:  # fmt: skip
+        self.build, self.levels, self.classes, self.recipe = build, levels, classes, recipe
+
+    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+        self.device = setting.device
+        with torch.random.fork_rng():
+            torch.manual_seed(setting.seed)
+            body = self.build(self.levels, self.classes, self.recipe.width)
+            self.head = nn.Sequential(Scale(train), body).to(self.device)
+            trained = train_dense(self.head, train, self.recipe, setting)
+        parameters = sum(p.numel() for p in self.head.parameters())
+        return {"steps": trained.steps, "loss": trained.losses, "parameters": parameters}
+
+    @torch.inference_mode()
+    def predict(self, test: Source) -> Iterator[Any]:
+        for start in range(0, len(test), CHUNK):
+            indices = range(start, min(start + CHUNK, len(test)))
+            (logits,) = self.head([x.to(self.device) for x in test.pyramid(indices)])
+            for index, one in zip(indices, logits, strict=True):
+                shape = test.target(index).shape
+                large = F.interpolate(one[None], shape, mode="bilinear")
+                yield large.argmax(1)[0].cpu().numpy()

@@ -1,0 +1,73 @@
+"""k nearest neighbours on pooled features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skybench.core import Setting, Source, UsageError
+
+NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)
+CHUNK = 4096  # rows of the test set in one matrix product
+
+
+def neighbours(bank: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Cosine similarities and indices of the k nearest rows of `bank`: [Q, k] each.
+
+    bank: [N, D], queries: [Q, D], float32. Exact, by matrix product and topk.
+    """
+    bank = F.normalize(bank, dim=1)
+    found = [(F.normalize(q, dim=1) @ bank.T).topk(k, dim=1) for q in torch.split(queries, CHUNK)]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def vote(similarity: Tensor, labels: Tensor, k: int, classes: int) -> Tensor:
+    """The majority class among the first k neighbours; a tie goes to the larger similarity.
+
+    similarity, labels: [Q, >= k], nearest first. Returns class ids [Q].
+    """
+    # Summed similarities lie within [-k, k]; divided by 4k they never outweigh a vote. In float32
+    # the rounding of a sum of 200 votes would be larger than many a difference of similarity.
+    weight = 1 + similarity[:, :k].double() / (4 * k)
+    votes = weight.new_zeros(len(labels), classes).scatter_add_(1, labels[:, :k], weight)
+    return votes.argmax(1)
+
+
+class Neighbours:
+    """Majority vote of the k nearest training images by cosine; k is chosen on validation.
+
+    With `refit`, the validation samples were held out of train and join the bank afterwards.
+    """
+
+    def __init__(self, classes: int, refit: bool) -> None:
+        self.classes, self.refit = classes, refit
+        self.k = 0
+
+    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+        self.bank, self.labels = train.pooled(), train.labels()
+        usable = [k for k in NEIGHBOURS if k <= len(train)]
+        if not val:
+            raise UsageError(
+                "No sample is left to choose k on: where there is no validation split, a class "
+                "needs two training samples. Give a larger --limit or --fraction."
+            )
+        similarity, index = neighbours(self.bank, val.pooled(), usable[-1])
+        near, truth = self.labels[index], val.labels()
+        accuracy = {
+            k: float((vote(similarity, near, k, self.classes) == truth).float().mean() * 100)
+            for k in usable
+        }
+        self.k = max(usable, key=lambda k: (accuracy[k], -k))
+        if self.refit:
+            self.bank = torch.cat([self.bank, val.pooled()])
+            self.labels = torch.cat([self.labels, truth])
+        sweep = {str(k): value for k, value in accuracy.items()}
+        return {"k": self.k, "val_oa": accuracy[self.k], "refitted": self.refit, "sweep": sweep}
+
+    def predict(self, test: Source) -> Iterator[int]:
+        similarity, index = neighbours(self.bank, test.pooled(), self.k)
+        yield from vote(similarity, self.labels[index], self.k, self.classes).tolist()

@@ -1,0 +1,1 @@
+"""Networks that no installed package has as their authors wrote them."""

@@ -1,0 +1,319 @@
+"""From names to cells: what would run, what is done, and what cannot run, with the reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from skybench import places, records, registry
+from skybench.cells import Cell, affecting, to_record
+from skybench.core import (
+    CannotRun,
+    DataError,
+    DatasetCard,
+    DatasetPlugin,
+    ModelCard,
+    ModelPlugin,
+    ProtocolName,
+    Recipe,
+    Samples,
+    SkybenchError,
+    Subset,
+    Task,
+    UsageError,
+    WeightsError,
+    match,
+)  # fmt: skip
+from skybench.sampling import stratified
+
+NOT_SET = (
+    "protocol",
+    "train",
+    "val",
+    "test",
+    "label",
+    "source",
+    "sensors",
+    "fraction",
+    "limit",
+    "seeds",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for; see `skybench run --help`."""
+
+    models: Sequence[str] = ("skysense",)
+    tasks: Sequence[str] = ("all",)
+    datasets: Sequence[str] = ()  # () is all of each task
+    protocol: str = "frozen"
+    data: str = ""  # a folder, "demo", or "" for SKYBENCH_DATA
+    weights: Mapping[str, str] = field(default_factory=dict)  # "" -> default; model -> its own
+    variant: str = ""  # "" is full, and tiny on demo data
+    sensors: Sequence[str] = ()
+    fraction: float = 1.0
+    seeds: int = 1
+    limit: int = 0
+    overrides: Mapping[str, str] = field(default_factory=dict)  # Recipe field -> value
+    results: Path | None = None
+    device: str = "auto"
+    force: bool = False
+
+    @property
+    def demo(self) -> bool:
+        """Whether the simulated data are meant."""
+        return self.data == "demo"
+
+
+def pick_models(names: Sequence[str]) -> list[str]:
+    """Model ids from what stands on the command line: ids, "all", "paper"."""
+    chosen: list[str] = []
+    for name in names:
+        if name in ("all", "paper"):
+            for known in registry.names("baselines"):
+                row = registry.load("baselines", known).CARD.row
+                if name == "all" or row in ("paper", "inferred"):
+                    chosen.append(known)
+        else:
+            chosen.append(registry.resolve("baselines", name))
+    return list(dict.fromkeys(chosen))
+
+
+def pick_tasks(names: Sequence[str]) -> list[str]:
+    """Task ids from what stands on the command line: ids or "all"."""
+    every = registry.names("tasks")
+    chosen = [t for n in names for t in (every if n == "all" else [registry.resolve("tasks", n)])]
+    return list(dict.fromkeys(chosen))
+
+
+def pick_datasets(names: Sequence[str], task: Task) -> list[str]:
+    """Datasets of a task: those asked for, or all but `folder`, which needs a path."""
+    if not names:
+        every = [registry.load("datasets", n).CARD for n in registry.names("datasets")]
+        return [c.name for c in every if task.name in c.tasks and c.name != "folder"]
+    chosen = []
+    for name in names:
+        plain, colon, path = name.partition(":")
+        known = registry.resolve("datasets", plain)
+        if task.name in registry.load("datasets", known).CARD.tasks:
+            chosen.append(f"{known}{colon}{path}")
+    return chosen
+
+
+def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with what the command line changes, and the names of fields it changed."""
+    kinds = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in NOT_SET}
+    values: dict[str, Any] = {}
+    for name, text in request.overrides.items():
+        if name not in kinds:
+            raise UsageError(f"No recipe field {name!r} to set. Known: {', '.join(sorted(kinds))}.")
+        try:
+            values[name] = (int if kinds[name] == "int" else float)(text)
+        except ValueError:
+            raise UsageError(f"Expected {name} to be a {kinds[name]}, but got {text!r}.") from None
+    changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
+    asked = replace(
+        recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
+        seeds=request.seeds,
+    )  # fmt: skip
+    return replace(asked, **values), changed
+
+
+def check(request: Request) -> None:
+    """Raises UsageError for numbers and names that cannot be meant."""
+    if request.protocol not in get_args(ProtocolName):
+        known = ", ".join(get_args(ProtocolName))
+        raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
+    if request.variant not in ("", "full", "tiny"):
+        raise UsageError(f"No variant {request.variant!r}. Known: full, tiny.")
+    if not 0 < request.fraction <= 1:
+        raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
+    if request.seeds < 1 or request.limit < 0:
+        raise UsageError("Expected --seeds of at least 1 and --limit of at least 0.")
+
+
+class Planner:
+    """Opens every dataset and looks for every checkpoint once, and makes cells."""
+
+    def __init__(self, request: Request) -> None:
+        check(request)
+        self.request = request
+        self.opened: dict[tuple[str, str, int], Samples] = {}
+        self.located: dict[str, tuple[str, str]] = {}
+
+    def root(self, dataset: str) -> Path:
+        """The folder of a dataset; demo data are written on first use."""
+        name, _, path = dataset.partition(":")
+        if self.request.demo:
+            return demo_root(name)
+        if path:
+            return Path(path).expanduser()
+        return (
+            Path(self.request.data).expanduser() / name
+            if self.request.data
+            else places.data() / name
+        )
+
+    def open(self, dataset: str, split: str, recipe: Recipe) -> Samples:
+        """One split of a dataset, cut down to the recipe's limit."""
+        key = (dataset, split, recipe.tile)
+        if key not in self.opened:
+            plugin = cast(DatasetPlugin, registry.load("datasets", dataset.partition(":")[0]))
+            self.opened[key] = plugin.open(self.root(dataset), split, recipe.tile)
+        samples = self.opened[key]
+        if recipe.limit and len(samples) > recipe.limit:
+            chosen = stratified(samples.labels, len(samples), recipe.limit, seed=0)
+            return Subset(samples, chosen)
+        return samples
+
+    def locate(self, card: ModelCard) -> tuple[str, str]:
+        """Which weights a model gets, and what identifies them: (file or word, sha256 or word)."""
+        if card.name not in self.located:
+            self.located[card.name] = locate(card, self.request)
+        return self.located[card.name]
+
+    def cells(self) -> list[Cell]:
+        """Every cell of the request, in the order in which they run: model by model."""
+        made: list[Cell] = []
+        tasks = [cast(Task, registry.load("tasks", t).TASK) for t in pick_tasks(self.request.tasks)]
+        for name in pick_models(self.request.models):
+            card = cast(ModelPlugin, registry.load("baselines", name)).CARD
+            for task in tasks:
+                for dataset in pick_datasets(self.request.datasets, task):
+                    made += self.of(card, task, dataset)
+        if not made:
+            wanted = ", ".join(self.request.datasets)
+            raise UsageError(f"None of the tasks asked for has a dataset {wanted!r}.")
+        return made
+
+    def of(self, card: ModelCard, task: Task, dataset: str) -> list[Cell]:
+        """The cells of one model on one dataset: one for each recipe."""
+        protocol = cast(ProtocolName, self.request.protocol)
+        data_card = cast(DatasetCard, registry.load("datasets", dataset.partition(":")[0]).CARD)
+        variant = self.request.variant or ("tiny" if self.request.demo else "full")
+        made = []
+        for recipe in task.recipes(data_card, protocol, self.request.demo):
+            recipe, changed = override(recipe, self.request)
+            if data_card.name == "folder":  # tells one user's folder from another in a table
+                recipe = replace(recipe, label=_folder_name(dataset.partition(":")[2]))
+            blank = Cell(
+                card, task, dataset, recipe, variant, "none", "none", self.request.demo,
+                overridden=changed,
+            )  # fmt: skip
+            try:
+                made.append(self._complete(blank))
+            except CannotRun as error:
+                blank = replace(blank, status="cannot run", reason=str(error))
+                made.append(replace(blank, fingerprint=records.fingerprint(affecting(blank))))
+            except DataError as error:
+                made.append(replace(blank, status="unavailable", lacks="data", reason=str(error)))
+            except WeightsError as error:
+                made.append(
+                    replace(blank, status="unavailable", lacks="weights", reason=str(error))
+                )
+        return made
+
+    def _complete(self, cell: Cell) -> Cell:
+        recipe, task = cell.recipe, cell.task
+        if recipe.protocol not in task.protocols:
+            known = ", ".join(task.protocols)
+            raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
+        if task.level == "pyramid" and not cell.model.levels:
+            raise CannotRun(f"{cell.model.name} gives one vector an image and no feature maps")
+        weights, weights_id = self.locate(cell.model)
+        names = {"train": recipe.train, "val": recipe.val, "test": recipe.test}
+        splits = {n: self.open(cell.dataset, s, recipe) for n, s in names.items() if s}
+        sensors = splits["train"].card.sensors
+        if recipe.sensors:
+            unknown = set(recipe.sensors) - {s.name for s in sensors}
+            if unknown:
+                known = ", ".join(s.name for s in sensors)
+                raise CannotRun(
+                    f"{cell.dataset_id} has no sensor {sorted(unknown)}; it has {known}"
+                )
+            sensors = tuple(s for s in sensors if s.name in recipe.sensors)
+        found = match(cell.model, sensors)
+        demo = cell.demo or any(s.split.demo for s in splits.values())
+        full = replace(
+            cell,
+            weights=weights,
+            weights_id=weights_id,
+            splits=splits,
+            found=found,
+            demo=demo,
+        )
+        full = replace(full, fingerprint=records.fingerprint(affecting(full)))
+        return replace(full, status="done" if self._is_done(full) else "planned")
+
+    def _is_done(self, cell: Cell) -> bool:
+        results = self.request.results or places.results()
+        known = records.find(results, to_record(cell).path)
+        return (
+            not self.request.force
+            and known is not None
+            and known.fingerprint == cell.fingerprint
+            and known.status in ("measured", "cannot run")
+        )
+
+
+def _folder_name(path: str) -> str:
+    where = Path(path).expanduser().resolve()
+    return where.parent.name if where.name == "skybench.toml" else where.stem
+
+
+def demo_root(name: str) -> Path:
+    """The demo copy of a dataset below the cache; written on first use, whole or not at all."""
+    from skybench import demo
+
+    plugin = cast(DatasetPlugin, registry.load("datasets", name))
+    folder = places.cache() / "demo" / f"v{demo.VERSION}.{plugin.CARD.version}" / name
+    if not folder.exists():
+        temporary = folder.with_name(f".{name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        plugin.write_demo(temporary)
+        temporary.rename(folder)
+    return folder
+
+
+def locate(card: ModelCard, request: Request) -> tuple[str, str]:
+    """Which weights a model gets: ("none" | "random" | file, "none" | "random" | sha256).
+
+    "auto" on a variant that no published file fits, and on demo data without a file, is random.
+
+    Raises WeightsError, with how to get them, where none can be had and random was not asked for.
+    """
+    from skybench import weights
+
+    wanted = request.weights.get(card.name, request.weights.get("", "auto"))
+    if card.weights is None:
+        return "none", "none"
+    variant = request.variant or ("tiny" if request.demo else "full")
+    if wanted == "random" or (wanted == "auto" and variant not in card.weights.variants):
+        return "random", "random"
+    path = weights.find(card, wanted)
+    if path is not None:
+        return str(path), weights.sha256_file(path)
+    if request.demo:
+        return "random", "random"
+    raise weights.MissingWeights(weights.how_to_get(card))
+
+
+def require_available(cells: Sequence[Cell], request: Request) -> None:
+    """Raises SkybenchError with every missing thing where the request cannot be met as asked.
+
+    Missing weights always end the run; missing data only where the dataset was asked for by
+    name, or nothing at all can run.
+    """
+    missing = [c for c in cells if c.status == "unavailable"]
+    blocking = [c for c in missing if request.datasets or c.lacks == "weights"]
+    if len(missing) == len(cells):
+        blocking = missing
+    if blocking:
+        reasons = list(dict.fromkeys(c.reason for c in blocking))
+        raise SkybenchError("\n".join(reasons))

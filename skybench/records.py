@@ -1,0 +1,210 @@
+"""Records: one immutable JSON file a cell; an sqlite index that can be made again from them.
+
+The files are the truth. They are written to a temporary name and renamed, so a reader never
+sees half of one, and several processes may write at once without a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from skybench.core import Status
+
+SCHEMA = 1
+INDEX = "index.sqlite"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell as it ended. Scores are in percent, the main one first; all is plain JSON."""
+
+    model: str
+    task: str
+    dataset: str
+    recipe: Mapping[str, Any]  # the fields of core.Recipe
+    status: Status
+    data: str  # "real" | "demo"
+    fingerprint: str  # sha256 of everything that affects the number
+    scores: Mapping[str, float] = field(default_factory=dict)  # means over seeds
+    spread: Mapping[str, float] = field(default_factory=dict)  # standard deviations over seeds
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)  # 95 %, of seed 0
+    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of seed 0
+    # Of each seed: seed, scores, and what the head chose.
+    seeds: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    samples: Mapping[str, int] = field(default_factory=dict)  # split -> number
+    note: str = ""  # the reason, for a reader
+    flags: Sequence[str] = field(default_factory=list)  # see `skybench.guards`
+    used: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    traceback: str = ""
+    made: str = ""  # UTC, ISO 8601
+    schema: int = SCHEMA
+
+    @property
+    def main(self) -> tuple[str, float] | None:
+        """Name and value of the main score; None where nothing was measured."""
+        return next(iter(self.scores.items()), None)
+
+    @property
+    def sensors(self) -> str:
+        """The dataset's sensors that were used, joined by '+'."""
+        return "+".join(self.used.get("sensors", ())) or "none"
+
+    @property
+    def path(self) -> Path:
+        """Where it lies below the results folder."""
+        name = f"{self.model}.{self.recipe['protocol']}.{self.sensors}.{self.fingerprint[:8]}.json"
+        return Path(self.task) / self.dataset / name
+
+
+class Skipped(NamedTuple):
+    """A file among the records that could not be used, and why. It is left as it is."""
+
+    path: Path
+    reason: str
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no white space: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def fingerprint(affecting: Mapping[str, Any]) -> str:
+    """The sha256 of what affects a number.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(canonical(affecting).encode()).hexdigest()
+
+
+def write(record: Record, results: Path) -> Path:
+    """Writes one record; a file of the same name is replaced as a whole."""
+    path = results / record.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n"
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def parse(text: str) -> Record:
+    """A record from its JSON. Raises ValueError, with the reason, for anything else."""
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not complete JSON ({error})") from error
+    if not isinstance(raw, dict) or "schema" not in raw:
+        raise ValueError("not a record of skybench (no 'schema')")
+    if raw["schema"] != SCHEMA:
+        raise ValueError(f"schema {raw['schema']}, this version of skybench reads {SCHEMA}")
+    known = {f.name: f for f in dataclasses.fields(Record)}
+    unknown = sorted(set(raw) - set(known))
+    required = [
+        n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING
+    ]
+    missing = sorted(set(required) - set(raw))
+    if unknown or missing:
+        raise ValueError(f"fields missing: {missing or 'none'}, unknown: {unknown or 'none'}")
+    if not isinstance(raw["recipe"], dict) or "protocol" not in raw["recipe"]:
+        raise ValueError("no protocol in 'recipe'")
+    return Record(**raw)
+
+
+def _files(results: Path) -> Iterator[Path]:
+    """Every record file: <task>/<dataset>/<name>.json; temporary files start with a dot."""
+    return (p for p in sorted(results.glob("*/*/*.json")) if not p.name.startswith("."))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS record "
+        "(path TEXT PRIMARY KEY, stamp TEXT, model TEXT, task TEXT, dataset TEXT, "
+        "protocol TEXT, status TEXT, data TEXT, fingerprint TEXT, metric TEXT, score REAL, "
+        "json TEXT, problem TEXT)"
+    )
+    return connection
+
+
+def _row(path: Path, relative: str, stamp: str) -> tuple[Any, ...]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        r = parse(text)
+    except ValueError as error:
+        return (relative, stamp, *[None] * 10, str(error))
+    metric, score = r.main or (None, None)
+    protocol = r.recipe["protocol"]
+    names = (r.model, r.task, r.dataset, protocol, r.status, r.data, r.fingerprint, metric, score)
+    return (relative, stamp, *names, text, None)
+
+
+def _sync(connection: sqlite3.Connection, results: Path) -> None:
+    """Brings the index up to date with the files: new, changed and removed ones."""
+    indexed = dict(connection.execute("SELECT path, stamp FROM record"))
+    present = {}
+    for path in _files(results):
+        with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+            info = path.stat()
+            present[path.relative_to(results).as_posix()] = f"{info.st_mtime_ns}.{info.st_size}"
+    stale = [(p,) for p in indexed if indexed[p] != present.get(p)]
+    fresh = [_row(results / p, p, s) for p, s in present.items() if indexed.get(p) != s]
+    with connection:
+        connection.executemany("DELETE FROM record WHERE path = ?", stale)
+        connection.executemany(f"INSERT OR REPLACE INTO record VALUES ({'?, ' * 12}?)", fresh)
+
+
+def read_all(results: Path) -> tuple[list[Record], list[Skipped]]:
+    """All records below a folder, through the index; and the files that are no records.
+
+    A damaged index is made again; where none can be written, the files are read directly.
+    """
+    if not results.is_dir():
+        return [], []
+    for attempt in range(2):
+        try:
+            with contextlib.closing(_connect(results / INDEX)) as connection:
+                _sync(connection, results)
+                rows = connection.execute("SELECT path, json, problem FROM record ORDER BY path")
+                found = rows.fetchall()
+            break
+        except sqlite3.DatabaseError as error:
+            if attempt or isinstance(error, sqlite3.OperationalError):
+                found = _read_plainly(results)  # locked for long, or the folder is read-only
+                break
+            for name in (INDEX, f"{INDEX}-wal", f"{INDEX}-shm"):
+                (results / name).unlink(missing_ok=True)
+    good = [parse(text) for _, text, problem in found if problem is None]
+    bad = [Skipped(results / path, problem) for path, _, problem in found if problem is not None]
+    return good, bad
+
+
+def _read_plainly(results: Path) -> list[tuple[str, str | None, str | None]]:
+    rows = [_row(p, p.relative_to(results).as_posix(), "") for p in _files(results)]
+    return [(row[0], row[11], row[12]) for row in rows]
+
+
+def find(results: Path, path: Path) -> Record | None:
+    """The record at a path below the results folder; None where there is none that is whole."""
+    try:
+        return parse((results / path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

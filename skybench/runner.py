@@ -1,0 +1,303 @@
+"""One cell -> one record."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import platform
+import resource
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from skybench import features, guards, places, records, stats, weights
+from skybench.cells import Cell, to_record
+from skybench.core import CannotRun, Joined, Metric, Report, Samples, Setting, Source, UsageError
+from skybench.model import Model
+from skybench.plan import Planner, Request, require_available
+from skybench.sampling import hold_out, stratified
+
+HELD_OUT = 0.2  # of train, where a dataset has no validation split
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one seed gave."""
+
+    seed: int
+    metric: Metric
+    chosen: Mapping[str, Any]
+    model: Model
+    samples: Mapping[str, int]
+    timing: Mapping[str, float]
+
+
+def pick_device(wanted: str) -> str:
+    """ "cuda" where one is there, unless told otherwise. Raises UsageError where it is not."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"No device {wanted!r}. Known: auto, cpu, cuda.")
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise UsageError("No CUDA device was found; give --device cpu, or see `skybench doctor`.")
+    return "cuda" if there and wanted != "cpu" else "cpu"
+
+
+def run_cells(request: Request) -> list[records.Record]:
+    """Plans and runs; returns the records of all cells asked for, in plan order."""
+    return run_planned(request, Planner(request).cells())
+
+
+def run_planned(
+    request: Request,
+    cells: Sequence[Cell],
+    report: Callable[[Cell, str, int, int], None] = lambda *_: None,
+    finished: Callable[[Cell, records.Record], None] = lambda *_: None,
+    fail_fast: bool = False,
+) -> list[records.Record]:
+    """Runs the cells that are not done; a cell that breaks becomes a `failed` record.
+
+    Raises SkybenchError before anything starts where weights, or data asked for by name, are
+    missing.
+    """
+    require_available(cells, request)
+    device = pick_device(request.device)
+    results = request.results or places.results()
+    made = []
+    for cell in cells:
+        known = records.find(results, to_record(cell).path) if cell.status == "done" else None
+        if known is not None:
+            made.append(known)
+            continue
+        record = run_cell(cell, device, functools.partial(report, cell))
+        if cell.status != "unavailable":
+            records.write(record, results)
+        made.append(record)
+        finished(cell, record)
+        if fail_fast and record.status == "failed":
+            break
+    return made
+
+
+def run_cell(cell: Cell, device: str, report: Report = lambda *_: None) -> records.Record:
+    """Runs one cell to its end; what breaks is in the record, never raised."""
+    blank = replace(to_record(cell), made=_now())
+    if cell.status in ("cannot run", "unavailable"):
+        return blank
+    try:
+        return measure(cell, device, report)
+    except CannotRun as error:
+        return replace(blank, note=str(error))
+    except Exception as error:  # a cell may break in any way and must not take others with it
+        note = f"{type(error).__name__}: {error}"
+        return replace(blank, status="failed", note=note, traceback=traceback.format_exc())
+
+
+def measure(cell: Cell, device: str, report: Report) -> records.Record:
+    """Extracts, fits and scores every seed of a cell."""
+    start = time.perf_counter()
+    outcomes = [_one_seed(cell, seed, device, report) for seed in range(cell.recipe.seeds)]
+    every = [o.metric.scores() for o in outcomes]
+    first = outcomes[0]
+    scores = {n: float(np.mean([s[n] for s in every])) for n in every[0]}
+    bands = stats.intervals(first.metric, first.samples["test"])
+    seeds = [
+        {"seed": o.seed, "scores": s, "chosen": o.chosen}
+        for o, s in zip(outcomes, every, strict=True)
+    ]
+    main = next(iter(scores))
+    chance = first.metric.chance()
+    return replace(
+        to_record(cell),
+        status="measured",
+        note="",
+        scores=_rounded(scores),
+        spread=_rounded({n: stats.spread([s[n] for s in every]) for n in scores}),
+        intervals={n: [round(b.low, 4), round(b.high, 4)] for n, b in bands.items()},
+        per_class={c: _rounded(v) for c, v in first.metric.per_class().items()},
+        seeds=seeds,
+        samples=first.samples,
+        flags=_flags(cell, first.model, guards.is_chance(scores[main], bands[main].error, chance)),
+        used={**to_record(cell).used, **_used(cell, first.model, device), "chance": chance},
+        cost=_cost(first, time.perf_counter() - start),
+        made=_now(),
+    )
+
+
+def _one_seed(cell: Cell, seed: int, device: str, report: Report) -> Outcome:
+    model = _load(cell.model.name, cell.weights, cell.variant, _weights_seed(cell, seed))
+    model.to(device)
+    size = cell.recipe.size
+    extractor = features.Extractor(model, cell.found, cell.task.time, size, device)
+    start, samples = time.perf_counter(), Joined(cell.splits)
+    identity = _identity(cell, samples, _weights_seed(cell, seed))
+    whole, cached = features.source(extractor, samples, identity, cell.task.level, report)
+    spent = time.perf_counter() - start
+    sources = {n: features.Chosen(whole, places) for n, places in samples.places().items()}
+    train, val = _parts(cell, sources, seed)
+    test = sources["test"]
+    metric = cell.task.metric(cell.splits["test"].card)
+    guards.check_metric(metric, (test.target(i) for i in range(len(test))))
+    head = cell.task.head(cell.recipe, model.card, cell.splits["train"].card)
+    report("head", 0, 1)
+    chosen = head.fit(train, val, Setting(seed, device, report))
+    for index, prediction in enumerate(head.predict(test)):
+        metric.update(prediction, test.target(index))
+        report("test", index + 1, len(test))
+    counts = {"train": len(train), "val": 0 if val is None else len(val), "test": len(test)}
+    timing = {
+        "extract_s": spent,
+        "extracted": 0 if cached else len(samples),
+        "gflops": _gflops(extractor, cell),
+    }
+    return Outcome(seed, metric, chosen, model, counts, timing)
+
+
+def _weights_seed(cell: Cell, seed: int) -> int:
+    """The seed of a network's initial values: those of trained weights do not vary."""
+    return seed if cell.weights == "random" else 0
+
+
+@functools.lru_cache(maxsize=1)
+def _load(name: str, path: str, variant: str, seed: int) -> Model:
+    """The last model used stays in memory: cells are ordered by model."""
+    return weights.load_model(name, None if path == "none" else path, variant, seed)
+
+
+def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
+    """What tells the features of one split apart from all others, but for size and samples."""
+    return {
+        "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
+        "dataset": [cell.dataset_id, samples.card.version, cell.recipe.tile, cell.demo],
+        "classes": list(samples.card.classes),
+        "stamp": samples.stamp(),
+    }
+
+
+def _parts(
+    cell: Cell, sources: Mapping[str, features.Chosen], seed: int
+) -> tuple[Source, Source | None]:
+    """What the head learns from and what it selects on, after fraction and holding out."""
+    samples, train = cell.splits["train"], sources["train"]
+    wanted = max(1, round(cell.recipe.fraction * len(samples)))
+    used = stratified(samples.labels, len(samples), wanted, seed)
+    if "val" in sources:
+        return train.some(used), sources["val"]
+    if samples.labels is None:
+        return train.some(used), None
+    stay, out = hold_out([samples.labels[i] for i in used], HELD_OUT, seed)
+    return train.some([used[i] for i in stay]), train.some([used[i] for i in out])
+
+
+def _flags(cell: Cell, model: Model, chance: bool) -> list[str]:
+    """Short names of what a reader must know; see guards.FLAGS."""
+    real = cell.model.weights is not None and cell.weights != "random"
+    own = any(s.split.source.startswith("ours") for s in cell.splits.values()) and not cell.demo
+    coverage = model.loaded.coverage
+    marks = {
+        "random weights": cell.weights == "random",
+        "tiny variant": cell.variant == "tiny" and cell.weights == "random",
+        "chance": chance,
+        "nominal units": guards.uses_convention(dict(cell.found)),
+        "own split": own,
+        "limited": cell.recipe.limit > 0 or cell.recipe.fraction < 1,
+        "override": bool(cell.overridden),
+        "seen in pre-training": real and cell.dataset_id in cell.model.trained_on,
+        "partial checkpoint": coverage is not None and coverage.share < 1,
+    }
+    return [name for name in guards.FLAGS if marks[name]]
+
+
+def _used(cell: Cell, model: Model, device: str) -> dict[str, Any]:
+    """What the number rests on."""
+    given = {s.name: s for s in cell.splits["test"].card.sensors}
+    inputs = {
+        name: {
+            "sensor": f.sensor,
+            "bands": [given[f.sensor].bands[c] for c in f.channels],
+            "unit": given[f.sensor].unit,
+            "scale": f.conversion.scale,
+        }
+        for name, f in cell.found.items()
+    }
+    info = model.loaded
+    coverage = None if info.coverage is None else dataclasses.asdict(info.coverage)
+    splits = {n: dataclasses.asdict(s.split) for n, s in cell.splits.items()}
+    return {
+        "inputs": inputs,
+        "size": cell.recipe.size,
+        "min_pixels": cell.model.min_pixels,
+        "splits": splits,
+        "classes": list(cell.splits["test"].card.classes),
+        "coverage": coverage,
+        "versions": versions(),
+        "revision": revision(),
+        "device": torch.cuda.get_device_name()
+        if device == "cuda"
+        else platform.processor() or "cpu",
+        "precision": "float32",
+    }
+
+
+def _gflops(extractor: features.Extractor, cell: Cell) -> float:
+    """Floating-point operations of one test image through the network, in 1e9."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    image = features.collate([cell.splits["test"].read(0)], extractor.size)
+    with FlopCounterMode(display=False) as counter:
+        extractor(image)
+    return float(counter.get_total_flops() / 1e9)
+
+
+def _cost(outcome: Outcome, wall: float) -> dict[str, Any]:
+    """Parameters, speed and memory; images/s only where features were extracted just now."""
+    spent, images = outcome.timing["extract_s"], outcome.timing["extracted"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "parameters": sum(p.numel() for p in outcome.model.parameters()),
+        "gflops": round(outcome.timing["gflops"], 3),
+        "images_per_s": round(images / spent, 2) if images else None,
+        "wall_s": round(wall, 2),
+        "peak_bytes": peak,
+    }
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    import importlib.metadata
+
+    names = ("skybench", "torch", "torchvision", "timm", "numpy", "pillow", "rasterio")
+    return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
+
+
+@functools.cache
+def revision() -> str:
+    """The git revision of the source tree, "-dirty" where it is changed; "" outside a checkout."""
+    tree = Path(__file__).resolve().parent.parent
+    if not (tree / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=tree, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """To 4 decimals of a percent; a NaN (no pixel of any class) has no place in JSON."""
+    return {n: round(v, 4) for n, v in values.items() if v == v}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

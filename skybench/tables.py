@@ -1,0 +1,218 @@
+"""Records -> tables. Reads records only, never models or data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.guards import FLAGS
+from skybench.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKS = {
+    "random weights": "r", "tiny variant": "t", "chance": "c", "nominal units": "u",
+    "own split": "s", "limited": "l", "override": "o", "seen in pre-training": "p",
+    "partial checkpoint": "k",
+}  # fmt: skip
+NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "miou_objects": "mIoU (objects)"}
+DEMO = "DEMO DATA (simulated): not a result"
+FORMATS = ("text", "md", "latex", "csv", "json")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table: models down, datasets across."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def long(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """One plain row a record, for CSV and pandas; scores in percent, None where nothing is."""
+    rows = []
+    for r in records:
+        metric, score = r.main or (None, None)
+        low, high = r.intervals.get(metric or "", (None, None))
+        rows.append({
+            "task": r.task, "dataset": r.dataset, "label": r.recipe.get("label", ""),
+            "protocol": r.recipe["protocol"], "model": r.model,
+            "variant": r.used.get("variant", ""), "weights": weights_of(r), "data": r.data,
+            "sensors": r.sensors, "metric": metric, "score": score,
+            "spread": r.spread.get(metric or ""), "low": low, "high": high,
+            "seeds": len(r.seeds), "status": r.status, "flags": "; ".join(r.flags),
+            "note": r.note, "fingerprint": r.fingerprint[:8],
+        })  # fmt: skip
+    return rows
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """The rows of `long` as a pandas DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame(long(records))
+
+
+def weights_of(record: Record) -> str:
+    """ "random", "none" (nothing is learned), or the first 8 digits of the file's sha256."""
+    return str(record.used.get("weights", "none"))[:8]
+
+
+def settings(record: Record) -> str:
+    """What tells this record's recipe from the usual one, for a reader."""
+    recipe = record.recipe
+    parts = [f"{n}={recipe[n]}" for n in record.used.get("overridden", ())]
+    parts += [f"fraction={recipe['fraction']}"] if recipe.get("fraction", 1.0) != 1.0 else []
+    parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
+    parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []
+    parts += ["+".join(recipe["sensors"])] if recipe.get("sensors") else []
+    return " ".join(parts)
+
+
+def _cell(record: Record) -> str:
+    """The score with its interval, the spread over seeds, and marks."""
+    if record.main is None:
+        return "failed" if record.status == "failed" else "-"
+    metric, score = record.main
+    text = f"{score:.2f}"
+    if len(record.seeds) > 1:
+        text += f" ± {record.spread[metric]:.2f}"
+    if metric in record.intervals:
+        low, high = record.intervals[metric]
+        text += f" [{low:.1f}, {high:.1f}]"
+    marks = "".join(MARKS[f] for f in record.flags if f in MARKS)
+    return f"{text} ({marks})" if marks else text
+
+
+def _column(record: Record) -> str:
+    name = f"{record.dataset} {record.recipe.get('label', '')}".strip()
+    return f"{name} {NAMES.get(record.main[0], record.main[0])}" if record.main else name
+
+
+def _notes(chosen: Sequence[Record], hidden: int) -> tuple[str, ...]:
+    flags = [f for f in MARKS if any(f in r.flags for r in chosen)]
+    notes = [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in flags]
+    reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
+    notes += [f"- {reason}." for reason in sorted(reasons)]
+    if any(r.intervals for r in chosen):
+        notes.append(
+            "In percent; [low, high] is a 95 % bootstrap interval over test images (seed 0)."
+        )
+    if hidden:
+        notes.append(f"{hidden} older record(s) of the same cells are not shown.")
+    return tuple(notes)
+
+
+def grids(records: Sequence[Record]) -> list[Grid]:
+    """One table for each data kind, task and protocol; real results come before demo ones.
+
+    Of several records of the same cell the newest is shown.
+    """
+    made = []
+    groups = sorted({(r.data == "demo", r.task, r.recipe["protocol"]) for r in records})
+    for demo, task, protocol in groups:
+        mine = [
+            r for r in records
+            if (r.data == "demo", r.task, r.recipe["protocol"]) == (demo, task, protocol)
+        ]  # fmt: skip
+        names: dict[tuple[str, str], str] = {}  # (dataset, label) -> column, with its metric
+        cells: dict[tuple[str, ...], dict[tuple[str, str], Record]] = {}
+        for r in sorted(mine, key=lambda r: r.made):
+            column = (r.dataset, r.recipe.get("label", ""))
+            if r.main or column not in names:
+                names[column] = _column(r)
+            key = (r.model, str(r.used.get("variant", "")), weights_of(r), r.data, settings(r))
+            cells.setdefault(key, {})[column] = r
+        shown = [r for row in cells.values() for r in row.values()]
+        columns = sorted(names)
+        rows = tuple(
+            (*key, *(_cell(row[c]) if c in row else "" for c in columns))
+            for key, row in sorted(cells.items())
+        )
+        title = f"{task}, {protocol}" + (f" - {DEMO}" if demo else "")
+        header = ("model", "variant", "weights", "data", "settings", *(names[c] for c in columns))
+        made.append(_narrow(Grid(title, header, rows, _notes(shown, len(mine) - len(shown)))))
+    return made
+
+
+def _narrow(grid: Grid) -> Grid:
+    """Without the settings column where no row has any."""
+    if any(row[4] for row in grid.rows):
+        return grid
+    rows = tuple((*row[:4], *row[5:]) for row in grid.rows)
+    return Grid(grid.title, (*grid.header[:4], *grid.header[5:]), rows, grid.notes)
+
+
+def to_text(grid: Grid) -> str:
+    """Plain columns, for a terminal."""
+    table = [grid.header, *grid.rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(grid.header))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table]
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    return "\n".join([grid.title, "", *(line.rstrip() for line in lines), "", *grid.notes])
+
+
+def to_markdown(grid: Grid) -> str:
+    """A GitHub table."""
+
+    def row(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+    rule = "|" + "|".join(" --- " for _ in grid.header) + "|"
+    notes = [f"{note}  " for note in grid.notes]
+    return "\n".join(
+        [f"**{grid.title}**", "", row(grid.header), rule, *map(row, grid.rows), "", *notes]
+    )
+
+
+def to_latex(grid: Grid) -> str:
+    """A booktabs table environment."""
+    special = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": "\\textasciitilde{}", "±": "$\\pm$"}
+    special |= {"\\": "\\textbackslash{}", "^": "\\textasciicircum{}"}
+
+    def row(cells: Sequence[str]) -> str:
+        return " & ".join("".join(special.get(c, c) for c in cell) for cell in cells) + r" \\"
+
+    lines = [
+        r"\begin{table}", r"\centering", rf"\caption{{{row([grid.title])[:-3]}}}",
+        rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\toprule", row(grid.header),
+        r"\midrule",
+        *map(row, grid.rows), r"\bottomrule", r"\end{tabular}",
+        *(rf"\par\footnotesize {row([note])[:-3]}" for note in grid.notes), r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def to_csv(records: Sequence[Record]) -> str:
+    """One row a record, with the columns of `long`."""
+    rows = long(records)
+    if not rows:
+        return ""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().rstrip("\n")
+
+
+def to_json(records: Sequence[Record]) -> str:
+    """A list of whole records."""
+    return json.dumps([asdict(r) for r in records], indent=1)
+
+
+def render(records: Sequence[Record], form: str) -> str:
+    """Records in one of FORMATS; a table that has nothing to show says so."""
+    if form in ("csv", "json"):
+        return {"csv": to_csv, "json": to_json}[form](records)
+    writers: dict[str, Callable[[Grid], str]] = {
+        "text": to_text, "md": to_markdown, "latex": to_latex,
+    }  # fmt: skip
+    shown = [writers[form](grid) for grid in grids(records)]
+    return "\n\n".join(shown) or "No records."

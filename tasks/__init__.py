@@ -1,0 +1,4 @@
+"""Task plugins; imported as skybench.tasks."""
+
+if __name__ == "tasks":  # found through the working folder, not through the install
+    raise ImportError("tasks/ is imported as skybench.tasks; run 'pip install -e .' first")

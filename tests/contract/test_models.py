@@ -1,0 +1,243 @@
+"""What every model keeps, checked at its tiny variant with random weights."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from skybench import registry
+from skybench.core import (
+    CONVERT,
+    DB,
+    REFLECTANCE,
+    UINT8,
+    Batch,
+    Features,
+    ModelCard,
+    UsageError,
+    WeightsError,
+)
+from skybench.model import Model
+from skybench.weights import load_model
+
+NAMES = registry.names("baselines")
+RANGES = {UINT8: (0.0, 255.0), REFLECTANCE: (0.0, 4000.0), DB: (-25.0, 0.0)}
+HEAVY = ("torch", "numpy", "PIL", "rasterio", "timm", "pandas", "torchvision", "safetensors")
+
+
+@functools.cache
+def model(name: str, seed: int = 0) -> Model:
+    return load_model(name, "random", "tiny", seed)
+
+
+def size(card: ModelCard) -> tuple[int, int]:
+    """The smallest size that the model asks for, but not square."""
+    side = -(-max(card.min_pixels, 16) // card.multiple) * card.multiple
+    return side, side + card.multiple
+
+
+def batch(card: ModelCard, names: Iterable[str], count: int = 2, dates: int = 1) -> Batch:
+    """Random images in each input's unit; the same for the same arguments."""
+    images = {}
+    for sensor in card.inputs:
+        low, high = RANGES[sensor.unit]
+        made = torch.Generator().manual_seed(len(sensor.bands))
+        shape = (count, dates, len(sensor.bands), *size(card))
+        images[sensor.name] = low + (high - low) * torch.rand(shape, generator=made)
+    images = {n: images[n] for n in names}
+    seen = {n: torch.ones(count, dates, dtype=torch.bool) for n in names}
+    days = {n: 18000 + 30 * torch.arange(dates).repeat(count, 1) for n in names}
+    return Batch(tuple(map(str, range(count))), images, seen, days, torch.zeros(count, 2))
+
+
+def one_input(card: ModelCard, count: int = 2, dates: int = 1) -> Batch:
+    return batch(card, [card.inputs[0].name], count, dates)
+
+
+def run(which: Model, given: Batch) -> Features:
+    with torch.inference_mode():
+        features: Features = which(given)
+    return features
+
+
+def tensors(features: Features) -> tuple[Tensor, ...]:
+    return (features.pooled, *features.pyramid)
+
+
+def assert_declared(features: Features, given: Batch, card: ModelCard) -> None:
+    height, width = size(card)
+    count = len(given.keys)
+    assert features.pooled.shape == (count, card.dim)
+    shapes = [tuple(level.shape) for level in features.pyramid]
+    assert shapes == [(count, c, height // s, width // s) for c, s in card.levels]
+    assert all(torch.isfinite(t).all() for t in tensors(features))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_is_complete(name: str) -> None:
+    card = registry.load("baselines", name).CARD
+    assert card.name == name
+    assert all(text.strip() for text in (card.title, card.source, card.licence))
+    assert card.row in ("paper", "inferred", "floor", "extra")
+    assert card.version >= 1
+    assert len({s.name for s in card.inputs}) == len(card.inputs) > 0
+    for sensor in card.inputs:
+        assert len(set(sensor.bands)) == len(sensor.bands) > 0
+        assert any(to == sensor.unit for _, to in CONVERT), "a unit that nothing converts to"
+    if card.weights is not None:
+        assert card.weights.filename
+        assert card.weights.obtain.strip()
+        assert card.weights.licence.strip()
+        assert card.weights.package or card.weights.url or "http" in card.weights.obtain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_is_that_of_the_full_network(name: str) -> None:
+    plugin = registry.load("baselines", name)
+    with torch.device("meta"):
+        assert plugin.build("full").card == plugin.CARD
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_subset_of_inputs_gives_the_declared_shapes(name: str) -> None:
+    tiny = model(name)
+    inputs = [s.name for s in tiny.card.inputs]
+    subsets = [c for n in range(1, len(inputs) + 1) for c in itertools.combinations(inputs, n)]
+    for names in subsets:
+        given = batch(tiny.card, names)
+        assert_declared(run(tiny, given), given, tiny.card)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
+    tiny = model(name)
+    given = one_input(tiny.card)
+    together = run(tiny, given)
+    images = {n: x[1:] for n, x in given.images.items()}
+    seen = {n: x[1:] for n, x in given.seen.items()}
+    days = {n: x[1:] for n, x in given.days.items()}
+    alone = run(tiny, Batch(("1",), images, seen, days, given.lonlat[1:]))
+    for a, b in zip(tensors(alone), tensors(together), strict=True):
+        torch.testing.assert_close(a, b[1:], atol=1e-5 * float(b.abs().max()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_seed_alone_decides(name: str) -> None:
+    first = model(name)
+    torch.manual_seed(1)  # the state of the global generator does not matter, nor is it touched
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    second = load_model(name, "random", "tiny", 0)
+    assert torch.equal(torch.rand(1), expected)
+    given = one_input(first.card)
+    for a, b in zip(tensors(run(first, given)), tensors(run(second, given)), strict=True):
+        assert torch.equal(a, b)
+    if any(p.requires_grad for p in first.parameters()):
+        assert not torch.equal(run(first, given).pooled, run(model(name, 1), given).pooled)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_pickles(name: str) -> None:
+    tiny = model(name)
+    given = one_input(tiny.card, 1)
+    back = pickle.loads(pickle.dumps(tiny))
+    assert back.card == tiny.card
+    assert torch.equal(run(back, given).pooled, run(tiny, given).pooled)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_asks_for_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError(f"{name} opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    tiny = load_model(name, "random", "tiny")
+    run(tiny, one_input(tiny.card, 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_reach_the_first_layer(name: str) -> None:
+    tiny = load_model(name, "random", "tiny")
+    if not any(p.requires_grad for p in tiny.parameters()):
+        pytest.skip("nothing is learned")
+    tiny.train()
+    made = torch.Generator().manual_seed(0)
+    out = tensors(tiny(one_input(tiny.card)))
+    sum((t * torch.randn(t.shape, generator=made)).sum() for t in out).backward()  # type: ignore[union-attr]
+    grads = [p.grad for p in tiny.layers()[0].parameters() if p.grad is not None]
+    assert any(g.abs().max() > 0 for g in grads)
+    assert all(torch.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_do_not_overlap(name: str) -> None:
+    tiny = model(name)
+    parameters = [id(p) for layer in tiny.layers() for p in layer.parameters()]
+    assert len(parameters) == len(set(parameters))
+    assert set(parameters) <= {id(p) for p in tiny.parameters()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_images_give_finite_features(name: str) -> None:
+    tiny = model(name)
+    given = batch(tiny.card, [s.name for s in tiny.card.inputs], 1)
+    for constant in (0.0, 1.0):
+        images = {
+            s.name: torch.full_like(given.images[s.name], RANGES[s.unit][int(constant)])
+            for s in tiny.card.inputs
+        }
+        features = run(tiny, Batch(given.keys, images, given.seen, given.days, given.lonlat))
+        assert_declared(features, given, tiny.card)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if registry.load("baselines", n).CARD.temporal])
+def test_a_padded_date_does_not_count(name: str) -> None:
+    tiny = model(name)
+    short, long = one_input(tiny.card, 1, 14), one_input(tiny.card, 1, 16)
+    (sensor,) = short.images
+    images = torch.cat((short.images[sensor], torch.zeros_like(long.images[sensor][:, :2])), 1)
+    seen = torch.arange(16)[None] < 14
+    days = torch.where(seen, long.days[sensor], -1)
+    padded = Batch(short.keys, {sensor: images}, {sensor: seen}, {sensor: days}, short.lonlat)
+    for a, b in zip(tensors(run(tiny, short)), tensors(run(tiny, padded)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_variant_or_setting_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="No variant 'huge'"):
+        load_model(name, "random", "huge")
+    with pytest.raises(UsageError, match="No setting 'no_such'"):
+        load_model(name, "random", "tiny", no_such=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_loaded_is_told(name: str) -> None:
+    tiny = model(name)
+    learned = tiny.card.weights is not None
+    assert tiny.loaded.source == ("random" if learned else "none")
+    assert not tiny.training
+    if learned:
+        with pytest.raises(WeightsError, match=f"do not fit {name}: they match 0.0 %"):
+            load_model(name, {"model": {"a.weight": torch.zeros(2)}}, "tiny")
+
+
+def test_reading_the_cards_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from skybench import registry; "
+        "[registry.load('baselines', n).CARD for n in registry.names('baselines')]; "
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+from torch.nn import functional as F
+
+from skybench.core import Setting, UsageError
+from skybench.heads import knn
+from skybench.heads.knn import Neighbours, neighbours, vote
+
+
+class Memory:
+    """Pooled features and class ids; see core.Source."""
+
+    def __init__(self, features: Tensor, labels: Tensor) -> None:
+        self.features, self.ids = features, labels
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pooled(self) -> Tensor:
+        return self.features
+
+    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        return ()
+
+    def target(self, index: int) -> Any:
+        return int(self.ids[index])
+
+    def labels(self) -> Tensor:
+        return self.ids
+
+
+def clusters(count: int, seed: int, classes: int = 3, noise: float = 0.8) -> Memory:
+    made = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    centres = torch.randn(classes, 6, generator=torch.Generator().manual_seed(99))
+    return Memory(centres[labels] + noise * torch.randn(count, 6, generator=made), labels)
+
+
+def fitted(k: int, train: Memory, monkeypatch: pytest.MonkeyPatch, classes: int) -> Neighbours:
+    monkeypatch.setattr(knn, "NEIGHBOURS", (k,))
+    head = Neighbours(classes, refit=False)
+    head.fit(train, clusters(10, 5, classes), Setting(0))
+    return head
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 11, 25])
+def test_it_equals_scikit_learn_where_there_are_no_ties(
+    k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = clusters(61, 0, 2, 2.0), clusters(40, 1, 2, 2.0)
+    oracle = KNeighborsClassifier(k, metric="cosine", algorithm="brute")
+    expected = oracle.fit(train.features.numpy(), train.ids.numpy()).predict(test.features.numpy())
+    found = list(fitted(k, train, monkeypatch, 2).predict(test))
+    assert found == expected.tolist()
+    assert 0 < sum(found) < 40
+    assert all(type(c) is int for c in found)
+
+
+def test_a_vote_of_three_classes_equals_scikit_learn_outside_ties(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, test = clusters(60, 0, 3, 2.0), clusters(80, 1, 3, 2.0)
+    oracle = KNeighborsClassifier(5, metric="cosine", algorithm="brute")
+    oracle.fit(train.features.numpy(), train.ids.numpy())
+    shares = torch.from_numpy(oracle.predict_proba(test.features.numpy())).sort(1).values
+    clear = shares[:, -1] - shares[:, -2] > 0.1
+    expected = torch.from_numpy(oracle.predict(test.features.numpy()))
+    found = torch.tensor(list(fitted(5, train, monkeypatch, 3).predict(test)))
+    assert 40 < clear.sum() < 80
+    assert torch.equal(found[clear], expected[clear])
+
+
+def test_neighbours_are_the_nearest_by_cosine() -> None:
+    bank, queries = clusters(20, 0).features, clusters(7, 1).features
+    similarity, index = neighbours(bank, 100 * queries, 4)  # length does not matter
+    every = F.cosine_similarity(queries[:, None], bank[None], dim=2)
+    expected = every.sort(1, descending=True)
+    torch.testing.assert_close(similarity, expected.values[:, :4])
+    assert torch.equal(index, expected.indices[:, :4])
+
+
+def test_a_tie_goes_to_the_larger_similarity() -> None:
+    similarity = torch.tensor([[0.9, 0.8, 0.7, 0.65], [0.9, 0.8, 0.7, 0.5]])
+    labels = torch.tensor([[0, 1, 1, 0], [0, 1, 1, 0]])
+    assert vote(similarity, labels, 4, 2).tolist() == [0, 1]
+    assert vote(similarity, labels, 3, 2).tolist() == [1, 1]
+    assert vote(similarity, labels, 1, 2).tolist() == [0, 0]
+
+
+def test_a_tie_of_many_votes_goes_to_the_larger_similarity() -> None:
+    similarity = torch.linspace(0.9, 0.1, 200)[None].repeat(2, 1)
+    labels = (torch.arange(200) % 2)[None].repeat(2, 1)
+    labels[1] = 1 - labels[1]
+    assert vote(similarity, labels, 200, 2).tolist() == [0, 1]
+    # Nearly equal sums must still be told apart.
+    similarity = torch.full((2, 200), 0.5)
+    similarity[0, 0], similarity[1, 1] = 0.502, 0.502
+    labels[1] = labels[0]
+    assert vote(similarity, labels, 200, 2).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("k", [2, 3, 21, 199, 200])
+def test_similarity_never_outweighs_a_vote(k: int) -> None:
+    few = (k - 1) // 2
+    labels = torch.tensor([[0] * few + [1] * (k - few)])
+    similarity = torch.tensor([[1.0] * few + [-1.0] * (k - few)])
+    assert vote(similarity, labels, k, 2).tolist() == [1]
+
+
+def test_more_neighbours_than_the_bank_holds_are_not_tried() -> None:
+    head = Neighbours(2, refit=False)
+    chosen = head.fit(clusters(7, 0, 2), clusters(10, 1, 2), Setting(0))
+    assert list(chosen["sweep"]) == ["1", "3", "5"]
+    assert len(list(head.predict(clusters(4, 2, 2)))) == 4
+    one = Neighbours(2, refit=False)
+    single = Memory(torch.ones(1, 6), torch.tensor([1]))
+    assert one.fit(single, single, Setting(0))["k"] == 1
+    assert list(one.predict(clusters(3, 2, 2))) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7])
+def test_chunks_do_not_matter(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, queries = clusters(30, 0).features, clusters(7, 1).features
+    similarity, index = neighbours(bank, queries, 5)
+    monkeypatch.setattr(knn, "CHUNK", chunk)
+    parts = neighbours(bank, queries, 5)
+    torch.testing.assert_close(parts[0], similarity)
+    assert torch.equal(parts[1], index)
+
+
+def test_the_smallest_of_the_best_k_is_chosen_on_validation() -> None:
+    # One wrong label close by: k = 1 errs, 3 and 5 do not.
+    angles = torch.tensor([0.0, 0.05, 0.06, 0.07, 0.08, 1.5, 1.45, 1.44, 1.43, 1.42])
+    features = torch.stack([angles.cos(), angles.sin()], 1)
+    train = Memory(features, torch.tensor([1, 0, 0, 0, 0, 0, 1, 1, 1, 1]))
+    val = Memory(features[[0, 5]], torch.tensor([0, 1]))
+    chosen = Neighbours(2, refit=False).fit(train, val, Setting(0))
+    assert [chosen["sweep"][k] for k in ("1", "3", "5")] == [0.0, 100.0, 100.0]
+    assert (chosen["k"], chosen["val_oa"], chosen["refitted"]) == (3, 100.0, False)
+
+
+def test_with_refit_the_validation_samples_join_the_bank() -> None:
+    train, val = clusters(30, 0), clusters(9, 1)
+    val.ids = (val.ids + 1) % 3  # against the training images
+    plain, refitted = Neighbours(3, refit=False), Neighbours(3, refit=True)
+    before = plain.fit(train, val, Setting(0))
+    assert refitted.fit(train, val, Setting(0)) == {**before, "refitted": True}
+    plain.k = refitted.k = 1
+    assert list(refitted.predict(val)) == val.ids.tolist()
+    assert list(plain.predict(val)) != val.ids.tolist()
+
+
+def test_without_validation_samples_there_is_nothing_to_choose_on() -> None:
+    for val in (None, clusters(0, 1)):
+        with pytest.raises(UsageError, match=r"No sample is left to choose .* larger --limit"):
+            Neighbours(3, refit=True).fit(clusters(3, 0), val, Setting(0))

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skybench import core, features, places
+from skybench.core import Features, ModelCard, Sample, Samples, Sensor
+from skybench.features import Chosen, Extractor, Stored, Streamed, collate, source
+from skybench.model import Model
+
+RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
+BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, core.UINT8)
+CARD = ModelCard("toy", "Toy", "extra", (RGB,), 3, ((3, 1), (3, 2)), "ours", "none")
+FOUND = core.match(CARD, (BGR,))
+
+
+class Toy(Model):
+    """A pyramid of the image itself; notes the size of every batch that it sees."""
+
+    def __init__(self, gain: float = 1.0, most: int = 999, card: ModelCard = CARD) -> None:
+        super().__init__(card)
+        self.gain, self.most = gain, most
+        self.calls: list[tuple[int, ...]] = []
+
+    def forward(self, batch: core.Batch) -> Features:
+        x = batch.images["hr"][:, 0]
+        if len(x) > self.most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        self.calls.append(tuple(x.shape))
+        return Features(self.gain * x.mean((2, 3)), (self.gain * x, F.avg_pool2d(self.gain * x, 2)))
+
+
+class Noise(Samples):
+    """Seeded images [1, 4, 8, 8] with a class id or a mask; one file beside."""
+
+    card = core.DatasetCard("toy", "", (), (BGR,), ("a", "b", "c"), {}, "", "", "", "")
+    split = core.Split("train", "ours", "", False)
+
+    def __init__(self, count: int, masks: bool = False, files: Sequence[Path] = ()) -> None:
+        self.keys = tuple(f"n{i}" for i in range(count))
+        self.masks, self.files = masks, tuple(files)
+
+    def read(self, index: int) -> Sample:
+        rng = np.random.default_rng(index)
+        image = torch.from_numpy(rng.integers(0, 256, (1, 4, 8, 8)).astype(np.uint8))
+        mask = rng.integers(0, 3, (8, 8)).astype(np.uint8)
+        return Sample(self.keys[index], {"air": image}, mask if self.masks else index % 3)
+
+
+def looking(model: Model, size: int = 0) -> Extractor:
+    return Extractor(model, FOUND, "fuse", size, "cpu")
+
+
+def entries() -> list[str]:
+    folder = places.cache() / "features"
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_model_sees_its_own_bands_units_and_size() -> None:
+    seen: list[core.Batch] = []
+
+    class Watching(Toy):
+        def forward(self, batch: core.Batch) -> Features:
+            assert torch.is_inference_mode_enabled()
+            seen.append(batch)
+            return super().forward(batch)
+
+    card = ModelCard("toy", "", "extra", (RGB,), 3, (), "", "", min_pixels=12, multiple=8)
+    samples = Noise(2)
+    (found,) = looking(Watching(card=card))(collate([samples[0], samples[1]]))
+    image = seen[0].images["hr"]
+    assert image.shape == (2, 1, 3, 16, 16)
+    assert image.dtype == torch.float32
+    raw = torch.stack([s.images["air"][:, [2, 1, 0]] for s in samples])
+    torch.testing.assert_close(image, features.resize(raw, 16, 16))
+    assert not found.pooled.requires_grad
+
+
+def gathered(model: Toy, samples: Samples) -> tuple[Tensor, list[Any]]:
+    parts = list(features.extract(looking(model), samples))
+    return torch.cat([f[0].pooled for f, _ in parts]), [t for _, ts in parts for t in ts]
+
+
+def test_batches_come_in_order_and_are_reported() -> None:
+    reports: list[tuple[str, int, int]] = []
+    samples, model = Noise(40), Toy()
+    steps = features.extract(looking(model), samples, lambda *words: reports.append(words))
+    targets = [t for _, ts in steps for t in ts]
+    assert targets == [i % 3 for i in range(40)]
+    assert [c[0] for c in model.calls] == [16, 16, 8]
+    assert reports == [("features", n, 40) for n in (16, 32, 40)]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
+def test_worker_processes_do_not_change_the_order() -> None:
+    samples = Noise(11, masks=True)
+    alone = list(features.batches(samples, 6, 3, workers=0))
+    helped = list(features.batches(samples, 6, 3, workers=2))
+    assert len(alone) == len(helped) == 4
+    for (one, masks), (other, same) in zip(alone, helped, strict=True):
+        assert one.keys == other.keys
+        assert torch.equal(one.images["air"], other.images["air"])
+        np.testing.assert_array_equal(masks, same)
+
+
+@pytest.mark.parametrize("most", [1, 2, 15, 16])
+def test_the_batch_is_halved_when_memory_is_short(most: int) -> None:
+    model, samples = Toy(most=most), Noise(19)
+    pooled, targets = gathered(model, samples)
+    torch.testing.assert_close(pooled, gathered(Toy(), samples)[0])
+    assert targets == [i % 3 for i in range(19)]
+    assert max(c[0] for c in model.calls) == {15: 8}.get(most, most)
+    with pytest.raises(torch.cuda.OutOfMemoryError):  # too large for a single sample
+        gathered(Toy(most=0), samples)
+
+
+def test_memory_that_becomes_short_on_the_way_loses_and_repeats_nothing() -> None:
+    class Tiring(Toy):
+        def forward(self, batch: core.Batch) -> Features:
+            self.most = 16 if len(self.calls) < 2 else 3
+            return super().forward(batch)
+
+    model = Tiring()
+    pooled, targets = gathered(model, Noise(40))
+    torch.testing.assert_close(pooled, gathered(Toy(), Noise(40))[0])
+    assert targets == [i % 3 for i in range(40)]
+    assert [c[0] for c in model.calls] == [16, 16, 2, 2, 2, 2]
+
+
+# A gain of 1e3 gives more than float16 holds.
+@pytest.mark.parametrize(("masks", "gain"), [(True, 1 / 3), (True, 1e3), (False, 1.0)])
+def test_stored_and_streamed_features_are_the_same(
+    masks: bool, gain: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = Noise(19, masks)
+    stored, _ = source(looking(Toy(gain)), samples, {"gain": gain}, "pyramid")
+    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
+    streamed, cached = source(looking(Toy(gain)), samples, {"another": gain}, "pyramid")
+    assert (type(stored), type(streamed), cached) == (Stored, Streamed, False)
+    assert len(stored) == len(streamed) == 19
+    torch.testing.assert_close(stored.pooled(), streamed.pooled())
+    order = [18, 0, 7, 7]
+    for one, other in zip(stored.pyramid(order), streamed.pyramid(order), strict=True):
+        assert one.dtype == other.dtype == torch.float32
+        assert torch.equal(one, other)
+        assert one.isfinite().all()
+    for index in (0, 18):
+        np.testing.assert_array_equal(stored.target(index), streamed.target(index))
+        assert stored.target(index).dtype == streamed.target(index).dtype
+    if not masks:
+        assert stored.labels().tolist() == streamed.labels().tolist() == [i % 3 for i in range(19)]
+        assert stored.labels().dtype == streamed.labels().dtype == torch.int64
+
+
+def test_values_are_those_of_the_model_to_float16() -> None:
+    samples = Noise(3)
+    stored, _ = source(looking(Toy()), samples, {}, "pyramid")
+    raw = torch.stack([s.images["air"][0, [2, 1, 0]].float() for s in samples])
+    fine, coarse = stored.pyramid(range(3))
+    assert torch.equal(fine, raw)  # integers up to 255 are exact
+    torch.testing.assert_close(coarse, F.avg_pool2d(raw, 2), rtol=1e-3, atol=0)
+    torch.testing.assert_close(stored.pooled(), raw.mean((2, 3)))  # float32
+
+
+def test_some_of_a_source_in_a_given_order() -> None:
+    whole, _ = source(looking(Toy()), Noise(9), {}, "pyramid")
+    part = Chosen(whole, [7, 2, 5])
+    assert len(part) == 3
+    assert torch.equal(part.pooled(), whole.pooled()[[7, 2, 5]])
+    assert torch.equal(part.pyramid([1, 0])[1], whole.pyramid([2, 7])[1])
+    assert part.labels().tolist() == [1, 2, 2]
+    assert part.target(1) == 2
+
+
+@pytest.mark.parametrize("level", ["pooled", "pyramid"])
+def test_a_second_call_needs_no_forward_pass(level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Toy()
+    first, _ = source(looking(model), Noise(5), {"model": "toy"}, level)
+    calls = len(model.calls)
+    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")  # what is stored is used all the same
+    again, cached = source(looking(model), Noise(5), {"model": "toy"}, level)
+    assert cached
+    assert len(model.calls) == calls
+    assert torch.equal(first.pooled(), again.pooled())
+
+
+def test_pooled_features_are_always_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
+    found, _ = source(looking(Toy()), Noise(5), {}, "pooled")
+    assert isinstance(found, Stored)
+    assert found.pyramid([0]) == ()
+
+
+def test_anything_that_affects_features_makes_another_entry(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"x")
+    samples = Noise(5, files=[path])
+    one = looking(Toy())
+    other = replace(one, found={"hr": core.Found("air", (0, 1, 2), core.Conversion(1.0))})
+    scaled = replace(one, found={"hr": core.Found("air", (2, 1, 0), core.Conversion(2.0))})
+    identity = {"model": "toy", "stamp": samples.stamp()}
+    cases: list[tuple[Extractor, Samples, dict[str, Any], Any]] = [
+        (one, samples, identity, "pooled"),
+        (one, samples, identity, "pyramid"),
+        (one, samples, {**identity, "model": "toy 2"}, "pooled"),
+        (looking(Toy(), 6), samples, identity, "pooled"),
+        (other, samples, identity, "pooled"),
+        (scaled, samples, identity, "pooled"),
+        (one, core.Subset(samples, [0, 1]), identity, "pooled"),
+        (one, core.Subset(samples, [1, 0, 2, 3, 4]), identity, "pooled"),
+    ]
+    path.write_bytes(b"yy")
+    cases.append((one, samples, {**identity, "stamp": samples.stamp()}, "pooled"))
+    for extractor, part, known, level in cases:
+        assert not source(extractor, part, known, level)[1]
+    for extractor, part, known, level in cases:
+        assert source(extractor, part, known, level)[1]
+    assert source(replace(one, device="meta"), samples, cases[-1][2], "pooled")[1]
+    assert len(entries()) == len(cases)
+
+
+def test_the_size_on_disk_is_known_from_one_sample() -> None:
+    samples = Noise(7, masks=True)
+    expected = features.dense_bytes(looking(Toy()), samples)
+    source(looking(Toy()), samples, {}, "pyramid")
+    (folder,) = (places.cache() / "features").iterdir()
+    assert expected == sum(np.load(p).nbytes for p in folder.glob("level*.npy"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
+def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None:
+    class Breaking(Toy):
+        def forward(self, batch: core.Batch) -> Features:
+            if len(self.calls) == 1:
+                raise error
+            return super().forward(batch)
+
+    with pytest.raises(type(error)):
+        source(looking(Breaking()), Noise(20), {}, "pooled")
+    assert entries() == []
+    found, cached = source(looking(Toy()), Noise(20), {}, "pooled")
+    assert not cached
+    assert len(found) == 20
+    assert len(entries()) == 1
+
+
+def test_two_fills_of_one_entry_at_the_same_time_are_both_fine() -> None:
+    results: list[Any] = []
+
+    class Beside(Toy):
+        def forward(self, batch: core.Batch) -> Features:
+            if len(self.calls) == 1:  # half-way, another one begins and ends
+                results.append(source(looking(Toy()), Noise(20), {}, "pooled"))
+            return super().forward(batch)
+
+    results.append(source(looking(Beside()), Noise(20), {}, "pooled"))
+    expected = gathered(Toy(), Noise(20))[0]
+    for found, cached in results:
+        assert not cached
+        torch.testing.assert_close(found.pooled(), expected)
+    assert len(results) == 2
+    assert len(entries()) == 1
+
+
+def test_another_process_may_win_at_the_very_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def beaten(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        source(looking(Toy()), Noise(5), {}, "pooled")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", beaten)
+    found, _ = source(looking(Toy()), Noise(5), {}, "pooled")
+    assert len(found) == 5
+    assert len(entries()) == 1
+
+
+def test_a_place_that_cannot_be_written_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Path, target: Path) -> Path:
+        raise PermissionError(13, os.strerror(13), str(target))
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(PermissionError):
+        source(looking(Toy()), Noise(5), {}, "pooled")
+    assert entries() == []

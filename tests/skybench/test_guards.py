@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skybench import guards
+from skybench.core import CONVERT, REFLECTANCE, UINT8, Found, SkybenchError
+from skybench.metrics.accuracy import Accuracy
+from skybench.metrics.segmentation import Segmentation
+
+
+class OffByOne(Accuracy):
+    """A metric with the commonest mistake: the truth counts from 1."""
+
+    def fresh(self) -> OffByOne:
+        return OffByOne(self.classes)
+
+    def update(self, prediction: Any, target: Any) -> None:
+        super().update(prediction, target + 1)
+
+
+class CountsIgnored(Accuracy):
+    """A metric over pixels that counts the ignored ones too."""
+
+    def fresh(self) -> CountsIgnored:
+        return CountsIgnored(self.classes)
+
+    def update(self, prediction: Any, target: Any) -> None:
+        for one, other in zip(prediction.flat, target.flat, strict=True):
+            super().update(one, other)
+
+
+def test_the_truth_passes() -> None:
+    guards.check_metric(Accuracy(("a", "b", "c")), [0, np.array(1), 2, 2])
+    masks = [np.array([[0, 255], [2, 255]], np.uint8), np.full((3, 1), 255, np.uint8)]
+    guards.check_metric(Segmentation(("a", "b", "c"), "mf1"), masks)
+
+
+def test_a_class_id_of_255_is_a_class() -> None:
+    guards.check_metric(Accuracy(tuple(map(str, range(256)))), [np.array(255), 255])
+
+
+def test_the_metric_under_test_stays_empty() -> None:
+    metric = Accuracy(("a", "b"))
+    guards.check_metric(metric, [0, 1])
+    assert metric.true == []
+
+
+def test_a_wrong_metric_is_caught() -> None:
+    with pytest.raises(SkybenchError, match=r"self-test failed: .* oa = 0\.0, expected 100"):
+        guards.check_metric(OffByOne(("a", "b")), [0, 1])
+    with pytest.raises(SkybenchError, match="self-test failed"):
+        guards.check_metric(CountsIgnored(("a", "b")), [np.array([[0, 255]], np.uint8)])
+
+
+def test_a_split_without_any_labelled_pixel_is_caught() -> None:
+    masks = [np.full((2, 2), 255, np.uint8)] * 2
+    with pytest.raises(SkybenchError, match="miou = nan, expected 100"):
+        guards.check_metric(Segmentation(("a", "b"), "miou"), masks)
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "chance", "alarm"),
+    [(10.0, 0.0, 10.0, True), (9.0, 0.0, 10.0, True), (12.9, 1.0, 10.0, True),
+     (13.1, 1.0, 10.0, False), (10.1, 0.0, 10.0, False)],
+)  # fmt: skip
+def test_chance_is_all_that_is_not_above_it_by_3_errors(
+    score: float, error: float, chance: float, alarm: bool
+) -> None:
+    assert guards.is_chance(score, error, chance) is alarm
+
+
+def test_a_conversion_by_convention_is_noticed() -> None:
+    exact = Found("a", (0,), CONVERT[UINT8, UINT8])
+    nominal = Found("b", (0,), CONVERT[UINT8, REFLECTANCE])
+    assert not guards.uses_convention({"hr": exact})
+    assert guards.uses_convention({"hr": exact, "s2": nominal})

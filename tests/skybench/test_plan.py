@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skybench import registry
+from skybench.core import SkybenchError, UsageError
+from skybench.plan import Planner, Request, pick_datasets, pick_models, pick_tasks
+
+DEMO = Request(models=["rcf"], tasks=["scene_classification"], datasets=["aid"], data="demo")
+
+
+def fingerprints(request: Request) -> list[str]:
+    return [c.fingerprint for c in Planner(request).cells()]
+
+
+def test_both_training_ratios_of_aid_are_cells() -> None:
+    cells = Planner(DEMO).cells()
+    assert [c.recipe.label for c in cells] == ["20 %", "50 %"]
+    assert [c.status for c in cells] == ["planned", "planned"]
+    assert len({c.fingerprint for c in cells}) == 2
+
+
+def test_a_plan_is_the_same_twice() -> None:
+    assert fingerprints(DEMO) == fingerprints(DEMO)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": 2}, {"limit": 9}, {"fraction": 0.5}, {"overrides": {"size": "64"}},
+     {"protocol": "knn"}, {"sensors": ["hr"]}],
+)  # fmt: skip
+def test_what_affects_the_number_makes_a_new_cell(change: dict[str, object]) -> None:
+    assert not set(fingerprints(DEMO)) & set(fingerprints(replace(DEMO, **change)))  # type: ignore[arg-type]
+
+
+def test_device_results_and_force_do_not_make_a_new_cell(tmp_path: Path) -> None:
+    other = replace(DEMO, device="cpu", results=tmp_path, force=True)
+    assert fingerprints(DEMO) == fingerprints(other)
+
+
+def test_a_model_without_maps_cannot_segment_and_the_reason_is_given() -> None:
+    request = replace(DEMO, models=["image_stats"], tasks=["semantic_segmentation"], datasets=[])
+    cells = Planner(request).cells()
+    assert {c.status for c in cells} == {"cannot run"}
+    assert all("no feature maps" in c.reason for c in cells)
+
+
+def test_a_task_without_the_protocol_cannot_run() -> None:
+    request = replace(DEMO, tasks=["semantic_segmentation"], datasets=["isaid"], protocol="knn")
+    (cell,) = Planner(request).cells()
+    assert cell.status == "cannot run"
+    assert "no protocol knn; it has linear, frozen" in cell.reason
+
+
+def test_an_unknown_sensor_cannot_run() -> None:
+    cells = Planner(replace(DEMO, sensors=["s1"])).cells()
+    assert {c.status for c in cells} == {"cannot run"}
+    assert "no sensor ['s1']; it has hr" in cells[0].reason
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"models": ["rcff"]}, "No model 'rcff'. Did you mean 'rcf'"),
+        ({"tasks": ["scene_clasification"]}, "Did you mean 'scene_classification'"),
+        ({"datasets": ["aidd"]}, "No dataset 'aidd'. Did you mean 'aid'"),
+        ({"protocol": "linaer"}, "No protocol 'linaer'"),
+        ({"variant": "huge"}, "No variant 'huge'"),
+        ({"fraction": 0.0}, r"--fraction in \(0, 1\]"),
+        ({"seeds": 0}, "--seeds of at least 1"),
+        ({"overrides": {"epoch": "3"}}, "No recipe field 'epoch'"),
+        ({"overrides": {"epochs": "three"}}, "Expected epochs to be a int, but got 'three'"),
+        ({"overrides": {"seeds": "3"}}, "No recipe field 'seeds'"),
+        ({"datasets": ["isaid"]}, "None of the tasks asked for has a dataset 'isaid'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Planner(replace(DEMO, **change)).cells()  # type: ignore[arg-type]
+
+
+def test_missing_data_asked_for_by_name_end_the_run_with_how_to_get_them(tmp_path: Path) -> None:
+    from skybench.runner import run_cells
+
+    request = replace(DEMO, data=str(tmp_path))
+    cells = Planner(request).cells()
+    assert {(c.status, c.lacks) for c in cells} == {("unavailable", "data")}
+    with pytest.raises(SkybenchError) as caught:
+        run_cells(request)
+    assert str(tmp_path) in str(caught.value)
+    assert registry.load("datasets", "aid").CARD.obtain in str(caught.value)
+
+
+def test_missing_weights_end_the_run_with_how_to_get_them(tmp_path: Path) -> None:
+    from skybench.plan import demo_root
+    from skybench.runner import run_cells
+
+    (tmp_path / "aid").symlink_to(demo_root("aid"))
+    request = replace(DEMO, models=["rcf", "skysense"], data=str(tmp_path), results=tmp_path)
+    with pytest.raises(SkybenchError, match="weights of skysense are not here") as caught:
+        run_cells(request)
+    assert "--weights random" in str(caught.value)
+    assert not list(tmp_path.glob("scene_classification/**/*.json"))
+
+
+def test_names_all_and_paper_are_expanded() -> None:
+    assert pick_models(["all"]) == registry.names("baselines")
+    rows = {n: registry.load("baselines", n).CARD.row for n in pick_models(["paper"])}
+    assert set(rows.values()) <= {"paper", "inferred"}
+    assert "skysense" in rows
+    assert pick_models(["rcf", "all"])[0] == "rcf"
+    assert pick_tasks(["all"]) == registry.names("tasks")
+    task = registry.load("tasks", "scene_classification").TASK
+    assert "folder" not in pick_datasets([], task)
+    assert pick_datasets(["folder:/x"], task) == ["folder:/x"]

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from skybench import records
+from skybench.records import Record
+
+
+def make(model: str = "m", score: float = 50.0, seed: int = 0) -> Record:
+    recipe = {"protocol": "knn", "label": "", "seeds": 1}
+    return Record(
+        model, "scene_classification", "aid", recipe, "measured", "real",
+        records.fingerprint({"model": model, "seed": seed}), {"oa": score},
+        used={"sensors": ["hr"], "weights": "none"},
+    )  # fmt: skip
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = records.write(make(), tmp_path)
+    assert path.parent == tmp_path / "scene_classification" / "aid"
+    assert path.name == f"m.knn.hr.{make().fingerprint[:8]}.json"
+    assert records.read_all(tmp_path) == ([make()], [])
+    assert records.find(tmp_path, make().path) == make()
+
+
+def test_the_index_follows_the_files(tmp_path: Path) -> None:
+    records.write(make("a"), tmp_path)
+    path = records.write(make("b"), tmp_path)
+    assert [r.model for r in records.read_all(tmp_path)[0]] == ["a", "b"]
+    path.unlink()
+    records.write(make("a", score=70.0), tmp_path)
+    assert [(r.model, r.scores["oa"]) for r in records.read_all(tmp_path)[0]] == [("a", 70.0)]
+
+
+def test_a_damaged_or_removed_index_is_made_again(tmp_path: Path) -> None:
+    records.write(make(), tmp_path)
+    records.read_all(tmp_path)
+    (tmp_path / records.INDEX).write_bytes(b"no database" * 1000)
+    assert records.read_all(tmp_path)[0] == [make()]
+    (tmp_path / records.INDEX).unlink()
+    assert records.read_all(tmp_path)[0] == [make()]
+
+
+def test_records_are_read_where_no_index_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.write(make(), tmp_path)
+    monkeypatch.setattr(records, "INDEX", "absent/index.sqlite")  # as in a read-only folder
+    assert records.read_all(tmp_path) == ([make()], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"schema": 1, "model": "m"', "not complete JSON"),
+        ('{"schema": 0}', "schema 0, this version of skybench reads 1"),
+        ('{"schema": 99}', "schema 99"),
+        ("[]", "not a record"),
+        ('{"schema": 1}', "fields missing"),
+        ("", "not complete JSON"),
+    ],
+)
+def test_a_file_that_is_no_record_is_named_and_left_alone(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    good = records.write(make(), tmp_path)
+    bad = good.with_name("m.knn.hr.00000000.json")
+    bad.write_text(text)
+    found, skipped = records.read_all(tmp_path)
+    assert found == [make()]
+    assert [s.path for s in skipped] == [bad]
+    assert reason in skipped[0].reason
+    assert bad.read_text() == text
+    assert records.find(tmp_path, bad.relative_to(tmp_path)) is None
+
+
+def test_unknown_fields_are_refused() -> None:
+    raw = dataclasses.asdict(make()) | {"surprise": 1}
+    with pytest.raises(ValueError, match=r"unknown: \['surprise'\]"):
+        records.parse(json.dumps(raw))
+
+
+def test_a_nan_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        records.write(make(score=float("nan")), tmp_path)
+    assert not list(tmp_path.rglob("*.*json*"))
+
+
+WRITE_MANY = """
+import dataclasses, pathlib, sys
+from skybench import records
+folder, model, text = pathlib.Path(sys.argv[1]), sys.argv[2], sys.stdin.read()
+start = records.parse(text)
+for i in range(60):
+    mine = dataclasses.replace(start, model=model, fingerprint=records.fingerprint({"i": i}))
+    records.write(mine, folder)
+    records.write(dataclasses.replace(start, scores={"oa": i}), folder)  # both fight for this one
+    records.read_all(folder)
+"""
+
+
+def test_two_processes_may_write_and_read_at_once(tmp_path: Path) -> None:
+    text = json.dumps(dataclasses.asdict(make("same")))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", WRITE_MANY, str(tmp_path), model],
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        for model in ("a", "b")
+    ]
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write(text)
+        process.stdin.close()
+    assert [process.wait(120) for process in both] == [0, 0]
+    found, skipped = records.read_all(tmp_path)
+    assert sorted(r.model for r in found) == ["a"] * 60 + ["b"] * 60 + ["same"]
+    assert not skipped
+
+
+def test_a_kill_between_the_temporary_file_and_its_renaming_loses_only_that_record(
+    tmp_path: Path,
+) -> None:
+    records.write(make("before"), tmp_path)
+    code = (
+        "import sys, time, pathlib; from skybench import records\n"
+        "pathlib.Path.replace = lambda self, to: (print('written', flush=True), time.sleep(60))\n"
+        "text = pathlib.Path(sys.argv[1], sys.argv[2]).read_text()\n"
+        "import dataclasses\n"
+        "record = dataclasses.replace(records.parse(text), model='killed')\n"
+        "records.write(record, pathlib.Path(sys.argv[1]))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, str(tmp_path), str(make("before").path)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    with child.stdout as out:
+        assert out.readline() == "written\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    left = list((tmp_path / "scene_classification" / "aid").glob(".*.tmp"))
+    assert len(left) == 1  # the temporary file of the killed process
+    assert records.read_all(tmp_path) == ([make("before")], [])
+    records.write(make("killed"), tmp_path)
+    assert [r.model for r in records.read_all(tmp_path)[0]] == ["before", "killed"]
+
+
+def test_equal_settings_give_equal_fingerprints_whatever_their_order() -> None:
+    assert records.fingerprint({"a": [1, 2], "b": "x"}) == records.fingerprint(
+        {"b": "x", "a": [1, 2]}
+    )
+    assert records.fingerprint({"a": 1}) != records.fingerprint({"a": 1.5})
+
+
+def test_reading_thousands_of_records_goes_through_the_index(tmp_path: Path) -> None:
+    for i in range(300):
+        records.write(make(f"m{i}"), tmp_path)
+    records.read_all(tmp_path)
+    parsed = []
+    original = records._row
+    try:
+        records._row = lambda *a: parsed.append(a) or original(*a)  # type: ignore[func-returns-value]
+        assert len(records.read_all(tmp_path)[0]) == 300
+        assert not parsed
+        time.sleep(0.01)
+        records.write(make("m7", score=1.0), tmp_path)
+        records.read_all(tmp_path)
+        assert len(parsed) == 1
+    finally:
+        records._row = original

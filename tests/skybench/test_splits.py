@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skybench import registry, splits
+from skybench.core import DataError, UsageError, fingerprint_keys
+from skybench.splits import SplitList, download, fetch, official, parse, stratified
+
+NAMES = ["beach_1.jpg", "river_2.jpg", "river_10.jpg"]
+TEXT = b"Beach/beach_1.jpg Beach 0\nriver_2.jpg River 1\n\nRiver/river_10.jpg River 1\n"
+LIST = SplitList("train.txt", 3, fingerprint_keys(NAMES))
+
+
+@given(
+    st.dictionaries(st.text(max_size=8), st.integers(0, 4), max_size=80),
+    st.sampled_from([(0.2, 0.8), (0.1, 0.9), (0.6, 0.2, 0.2)]),
+    st.integers(0, 3),
+)
+def test_a_stratified_split_parts_every_class(
+    labels: dict[str, int], shares: tuple[float, ...], seed: int
+) -> None:
+    parts = stratified(labels, shares, seed)
+    assert sorted(key for part in parts for key in part) == sorted(labels)
+    backwards = dict(reversed(labels.items()))
+    assert stratified(backwards, shares, seed) == parts
+    for part, share in zip(parts, shares, strict=True):
+        for label in set(labels.values()):
+            of_class = [key for key in labels if labels[key] == label]
+            assert abs(sum(key in of_class for key in part) - share * len(of_class)) <= 1
+
+
+def test_the_seed_changes_a_stratified_split() -> None:
+    labels = {str(i): i % 3 for i in range(60)}
+    assert stratified(labels, (0.5, 0.5), 0) != stratified(labels, (0.5, 0.5), 1)
+
+
+def test_a_stratified_split_is_the_same_on_every_machine() -> None:
+    labels = {f"{i}.jpg": i % 2 for i in range(10)}
+    assert stratified(labels, (0.4, 0.6), 0)[0] == ["2.jpg", "3.jpg", "8.jpg", "9.jpg"]
+
+
+@pytest.mark.parametrize("data", [TEXT, gzip.compress(TEXT, mtime=0), TEXT.replace(b"\n", b"\r\n")])
+def test_lists_are_read_plain_or_packed_and_give_bare_names(data: bytes) -> None:
+    assert parse(data) == NAMES
+
+
+def test_lists_are_found_beside_the_data_then_in_the_cache(tmp_path: Path) -> None:
+    assert official("aid_test", {"train20": LIST}, tmp_path) is None
+    kept = splits.folder("aid_test")
+    kept.mkdir(parents=True)
+    (kept / "train.txt.gz").write_bytes(gzip.compress(TEXT, mtime=0))
+    assert official("aid_test", {"train20": LIST}, tmp_path) == {"train20": NAMES}
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "train.txt").write_bytes(b"other.jpg X 0\n")
+    with pytest.raises(DataError, match=r"splits/train.txt is not the published list.* 1 names"):
+        official("aid_test", {"train20": LIST}, tmp_path)
+
+
+def test_an_official_training_list_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "train.txt").write_bytes(TEXT)
+    both = {"train20": LIST, "test20": replace(LIST, filename="valid.txt")}
+    with pytest.raises(DataError, match=r"valid\.txt is missing and the others"):
+        official("no_such_cache", both, tmp_path)
+
+
+def test_a_damaged_packed_list_is_named(tmp_path: Path) -> None:
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "train.txt.gz").write_bytes(gzip.compress(TEXT, mtime=0)[:-12])
+    with pytest.raises(DataError, match=r"train\.txt\.gz cannot be read"):
+        official("no_such_cache", {"train20": LIST}, tmp_path)
+
+
+class _Site(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = {"/good": TEXT, "/packed": gzip.compress(TEXT, mtime=0), "/cut": TEXT}.get(
+            self.path, b"<html>"
+        )
+        self.send_response(404 if self.path == "/none" else 200)
+        self.send_header("Content-Length", str(len(body) + (9 if self.path == "/cut" else 0)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Site)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("page", "name"), [("good", "train.txt"), ("packed", "train.txt.gz")])
+def test_a_list_is_downloaded_checked_and_named(
+    site: str, tmp_path: Path, page: str, name: str
+) -> None:
+    path = download(replace(LIST, url=f"{site}/{page}"), tmp_path)
+    assert path == tmp_path / name
+    assert splits.names_in(path, LIST) == NAMES
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("none", r"could not be downloaded \(HTTP Error 404.*by hand"),
+        ("other", "is not the published list"),
+        ("cut", r"expected \d+ .*broke off"),
+    ],
+)
+def test_a_bad_download_leaves_nothing_behind(
+    site: str, tmp_path: Path, page: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        download(replace(LIST, url=f"{site}/{page}"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_offline_the_message_says_what_to_do_by_hand(tmp_path: Path) -> None:
+    offline = replace(LIST, url="http://127.0.0.1:9/train.txt")
+    with pytest.raises(DataError, match=r"Get train\.txt by hand and put it .* a rule of ours"):
+        download(offline, tmp_path, timeout=2)
+
+
+@pytest.fixture
+def aid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    plugin = ModuleType("aid")
+    plugin.__dict__["LISTS"] = {"train20": LIST}
+    monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "cache"))
+    return plugin
+
+
+@pytest.mark.usefixtures("aid")
+def test_given_lists_are_known_by_their_content(tmp_path: Path) -> None:
+    given_folder = tmp_path / "given"
+    given_folder.mkdir()
+    (given_folder / "any name").write_bytes(TEXT)
+    (given_folder / "README").write_bytes(b"\xff\xfe no list")
+    kept = [tmp_path / "cache" / "splits" / "aid" / "train.txt"]
+    assert fetch("aid", given_folder) == kept
+    kept[0].unlink()
+    assert fetch("aid", given_folder / "any name") == kept
+    assert kept[0].read_bytes() == TEXT
+
+
+@pytest.mark.usefixtures("aid")
+@pytest.mark.parametrize("name", ["README", "absent"])
+def test_a_path_without_the_lists_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "README").write_bytes(b"nothing here\n")
+    with pytest.raises(DataError, match=r"none of the published lists|there is no"):
+        fetch("aid", tmp_path / name)
+
+
+def test_without_a_path_the_lists_are_downloaded(
+    aid: ModuleType, site: str, tmp_path: Path
+) -> None:
+    aid.__dict__["LISTS"] = {"train20": replace(LIST, url=f"{site}/good")}
+    assert fetch("aid") == [tmp_path / "cache" / "splits" / "aid" / "train.txt"]
+
+
+def test_a_dataset_without_lists_says_so() -> None:
+    with pytest.raises(UsageError, match="eurosat has no split lists"):
+        fetch("eurosat")
+
+
+@pytest.mark.parametrize("dataset", ["aid", "resisc45"])
+def test_the_real_lists_have_the_known_fingerprints(
+    shared: Path, dataset: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    lists: dict[str, SplitList] = registry.load("datasets", dataset).LISTS
+    assert len(fetch(dataset, shared / "realdata" / "official_splits" / dataset)) == 4
+    names = official(dataset, lists, tmp_path)
+    assert names is not None
+    assert {s: len(set(n)) for s, n in names.items()} == {s: e.count for s, e in lists.items()}
+    for split in (s for s in names if s.startswith("train")):
+        assert set(names[split]).isdisjoint(names[split.replace("train", "test")])

@@ -1,0 +1,150 @@
+"""What users get wrong: one clear message, no traceback, and earlier records stay as they are."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skybench import cli
+
+Case = Callable[[Path], tuple[list[str], str]]
+
+
+def images(folder: Path, count: int = 12, classes: tuple[str, ...] = ("field", "water")) -> Path:
+    """A folder of classes with small noise images."""
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{name}_{i}.png")
+    return folder
+
+
+def masks(folder: Path, odd: int | None = None) -> Path:
+    """A folder of images and masks; one mask holds the class id `odd`."""
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for i in range(10):
+        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
+        mask = rng.integers(0, 3, (64, 64), dtype=np.uint8)
+        if odd is not None and i == 3:
+            mask[:4] = odd
+        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+    (folder / "skybench.toml").write_text('classes = ["a", "b", "c"]\n')
+    return folder
+
+
+def run(dataset: str, task: str = "scene_classification", model: str = "rcf") -> list[str]:
+    return ["run", "--model", model, "--task", task, "--dataset", dataset, "--protocol", "linear"]
+
+
+def unknown_model(tmp: Path) -> tuple[list[str], str]:
+    return run("eurosat", model="skysenze"), "Did you mean 'skysense'"
+
+
+def missing_data(tmp: Path) -> tuple[list[str], str]:
+    return [*run("aid"), "--data", str(tmp / "nowhere")], "nowhere"
+
+
+def wrong_layout(tmp: Path) -> tuple[list[str], str]:
+    (tmp / "aid" / "readme").mkdir(parents=True)
+    (tmp / "aid" / "readme" / "notes.txt").write_text("no images here")
+    return [*run("aid"), "--data", str(tmp)], "AID"
+
+
+def unreadable_image(tmp: Path) -> tuple[list[str], str]:
+    folder = images(tmp / "set")
+    for path in (folder / "water").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    return run(f"folder:{folder}"), "water_"
+
+
+def class_out_of_range(tmp: Path) -> tuple[list[str], str]:
+    return run(f"folder:{masks(tmp / 'set', odd=7)}", "semantic_segmentation"), "3.png"
+
+
+def empty_split(tmp: Path) -> tuple[list[str], str]:
+    folder = images(tmp / "set")
+    for split in ("train", "val"):
+        images(folder / split)
+    for name in ("field", "water"):
+        for path in (folder / name).iterdir():
+            path.unlink()
+        (folder / name).rmdir()
+        (folder / "test" / name).mkdir(parents=True)
+    return run(f"folder:{folder}"), "test"
+
+
+def weights(path: Path, tmp: Path) -> list[str]:
+    return [*run(f"folder:{images(tmp / 'set')}", model="imagenet"), "--weights", str(path)]
+
+
+def missing_weights_file(tmp: Path) -> tuple[list[str], str]:
+    return weights(tmp / "absent.pth", tmp), "absent.pth"
+
+
+def checkpoint_of_another_model(tmp: Path) -> tuple[list[str], str]:
+    torch.save({"encoder.weight": torch.zeros(3, 3), "encoder.bias": torch.zeros(3)}, tmp / "o.pth")
+    return weights(tmp / "o.pth", tmp), "imagenet"
+
+
+class Trap:
+    """Pickled, it would make a folder when it is loaded."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (self.folder,)
+
+
+def checkpoint_that_holds_code(tmp: Path) -> tuple[list[str], str]:
+    (tmp / "trap.pth").write_bytes(pickle.dumps({"state_dict": Trap(str(tmp / "sprung"))}))
+    torch.save({"state_dict": Trap(str(tmp / "sprung"))}, tmp / "trap2.pth")
+    return weights(tmp / "trap2.pth", tmp), "trap2.pth"
+
+
+def checkpoint_that_is_a_web_page(tmp: Path) -> tuple[list[str], str]:
+    (tmp / "page.pth").write_text("<!DOCTYPE html><html>Sign in to download</html>")
+    return weights(tmp / "page.pth", tmp), "page.pth"
+
+
+CASES = [
+    unknown_model, missing_data, wrong_layout, unreadable_image, class_out_of_range, empty_split,
+    missing_weights_file, checkpoint_of_another_model, checkpoint_that_holds_code,
+    checkpoint_that_is_a_web_page,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.__name__ for c in CASES])
+def test_a_mistake_gets_one_clear_message_and_loses_nothing(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    earlier = results / "scene_classification" / "aid" / "rcf.knn.hr.12345678.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("{}")
+    words, part = case(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["skybench", *words, "--results", str(results)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert end.value.code in (1, 2)
+    assert part in err
+    assert "Traceback" not in out + err
+    assert earlier.read_text() == "{}"
+    assert not (tmp_path / "sprung").exists()
+    if end.value.code == 1:
+        assert "failed" in out
