@@ -7,7 +7,6 @@ are not kept but computed again whenever a head asks: the numbers are the same.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shutil
@@ -15,83 +14,28 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from skybench import places
 from skybench.core import (
     Batch,
-    DataError,
     Features,
     Found,
-    ModelCard,
     Report,
-    Sample,
     Samples,
     Subset,
     Time,
 )
+from skybench.loading import batches, collate, resize, side
 from skybench.model import Model, encode
 from skybench.records import fingerprint
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
 VERSION = 1  # raised when extraction itself changes
-
-
-def side(card: ModelCard, height: int, width: int) -> tuple[int, int]:
-    """The size at which a model sees an image: at least its smallest, then a whole multiple.
-
-    >>> from types import SimpleNamespace
-    >>> side(SimpleNamespace(min_pixels=256, multiple=32), 64, 96)
-    (256, 384)
-    """
-    scale = max(1.0, card.min_pixels / min(height, width))
-    step = card.multiple
-    return tuple(-(-round(x * scale) // step) * step for x in (height, width))  # type: ignore[return-value]
-
-
-def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, antialiased where it shrinks; [..., C, H, W] any dtype -> float32."""
-    if images.shape[-2:] == (height, width):
-        return images.float()
-    flat = images.float().reshape(-1, *images.shape[-3:])
-    small = F.interpolate(flat, (height, width), mode="bilinear", antialias=True)
-    return small.reshape(*images.shape[:-2], height, width)
-
-
-def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
-    """Stacks samples; images are brought to `size` x `size` first unless it is 0.
-
-    Series shorter than the longest are padded with zeros at their end, `seen` false there.
-    Raises DataError when images of different sizes meet and no size was asked for.
-    """
-    images, seen, days = {}, {}, {}
-    for name in samples[0].images:
-        stacks = [s.images[name] for s in samples]
-        if size:
-            stacks = [resize(x, size, size) for x in stacks]
-        for sample, x in zip(samples, stacks, strict=True):
-            if x.shape[1:] != stacks[0].shape[1:]:
-                raise DataError(
-                    f"{sample.key} is {tuple(x.shape[-2:])} pixels, others are "
-                    f"{tuple(stacks[0].shape[-2:])}; give one size for all with --size"
-                )
-        longest = max(len(x) for x in stacks)
-        pad = [longest - len(x) for x in stacks]
-        images[name] = torch.stack(
-            [F.pad(x, (0, 0) * 3 + (0, p)) if p else x for x, p in zip(stacks, pad, strict=True)]
-        )
-        seen[name] = torch.arange(longest) < torch.tensor([[len(x)] for x in stacks])
-        unknown = [torch.full((longest,), -1)] * len(stacks)
-        given = [s.days.get(name, u) for s, u in zip(samples, unknown, strict=True)]
-        days[name] = torch.stack([F.pad(d, (0, longest - len(d)), value=-1) for d in given])
-    lonlat = torch.tensor([s.lonlat for s in samples])
-    return Batch(tuple(s.key for s in samples), images, seen, days, lonlat)
 
 
 @dataclass(frozen=True)
@@ -113,20 +57,6 @@ class Extractor:
         with torch.inference_mode():
             out = encode(self.model, picked, self.time)
         return [Features(f.pooled.cpu(), tuple(p.cpu() for p in f.pyramid)) for f in out]
-
-
-def batches(
-    samples: Samples, size: int, batch: int, workers: int | None = None
-) -> Iterator[tuple[Batch, list[Any]]]:
-    """Collated batches and their targets, decoded ahead in worker processes where that pays."""
-    if workers is None:
-        workers = 0 if len(samples) < 512 else min(4, os.cpu_count() or 1)
-    join = functools.partial(_join, size)
-    yield from DataLoader(cast(Any, samples), batch, num_workers=workers, collate_fn=join)
-
-
-def _join(size: int, samples: list[Sample]) -> tuple[Batch, list[Any]]:
-    return collate(samples, size), [s.target for s in samples]
 
 
 def extract(
@@ -265,6 +195,13 @@ def source(
     return Stored(folder), False
 
 
+def _reserve(path: Path) -> None:
+    """Takes the disk space of a sparse file now: a full disk is an OSError here, later a crash."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
 def _fill(
     folder: Path,
     identity: Mapping[str, Any],
@@ -281,6 +218,7 @@ def _fill(
         if name not in arrays:
             path, shape = temporary / f"{name}.npy", (count, *values.shape[1:])
             arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
+            _reserve(path)
         arrays[name][start : start + len(values)] = values
 
     try:

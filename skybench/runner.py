@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skybench import features, guards, places, records, stats, weights
+from skybench import features, guards, loading, places, records, stats, weights
 from skybench.cells import Cell, to_record
 from skybench.core import CannotRun, Joined, Metric, Report, Samples, Setting, Source, UsageError
 from skybench.model import Model
@@ -109,7 +109,7 @@ def measure(cell: Cell, device: str, report: Report) -> records.Record:
     scores = {n: float(np.mean([s[n] for s in every])) for n in every[0]}
     bands = stats.intervals(first.metric, first.samples["test"])
     seeds = [
-        {"seed": o.seed, "scores": s, "chosen": o.chosen}
+        {"seed": o.seed, "scores": _rounded(s), "chosen": o.chosen}
         for o, s in zip(outcomes, every, strict=True)
     ]
     main = next(iter(scores))
@@ -250,7 +250,7 @@ def _gflops(extractor: features.Extractor, cell: Cell) -> float:
     """Floating-point operations of one test image through the network, in 1e9."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    image = features.collate([cell.splits["test"].read(0)], extractor.size)
+    image = loading.collate([cell.splits["test"].read(0)], extractor.size)
     with FlopCounterMode(display=False) as counter:
         extractor(image)
     return float(counter.get_total_flops() / 1e9)

@@ -27,6 +27,8 @@ def confusion(
     p, t = np.asarray(predicted), np.asarray(true)
     if p.shape != t.shape:
         raise UsageError(f"Expected maps of one shape, but got {p.shape} and {t.shape}.")
+    if p.dtype.kind not in "iub" or t.dtype.kind not in "iub":
+        raise UsageError(f"Expected integer class ids, but got {p.dtype} and {t.dtype}.")
     seen = t != ignore
     p, t = p[seen].astype(np.int64), t[seen].astype(np.int64)
     for name, ids in (("predicted", p), ("true", t)):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import core, features, places
+from skybench import core, features, loading, places
 from skybench.core import Features, ModelCard, Sample, Samples, Sensor
-from skybench.features import Chosen, Extractor, Stored, Streamed, collate, source
+from skybench.features import Chosen, Extractor, Stored, Streamed, source
+from skybench.loading import collate
 from skybench.model import Model
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
@@ -86,7 +88,7 @@ def test_the_model_sees_its_own_bands_units_and_size() -> None:
     assert image.shape == (2, 1, 3, 16, 16)
     assert image.dtype == torch.float32
     raw = torch.stack([s.images["air"][:, [2, 1, 0]] for s in samples])
-    torch.testing.assert_close(image, features.resize(raw, 16, 16))
+    torch.testing.assert_close(image, loading.resize(raw, 16, 16))
     assert not found.pooled.requires_grad
 
 
@@ -108,8 +110,8 @@ def test_batches_come_in_order_and_are_reported() -> None:
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
 def test_worker_processes_do_not_change_the_order() -> None:
     samples = Noise(11, masks=True)
-    alone = list(features.batches(samples, 6, 3, workers=0))
-    helped = list(features.batches(samples, 6, 3, workers=2))
+    alone = list(loading.batches(samples, 6, 3, workers=0))
+    helped = list(loading.batches(samples, 6, 3, workers=2))
     assert len(alone) == len(helped) == 4
     for (one, masks), (other, same) in zip(alone, helped, strict=True):
         assert one.keys == other.keys
@@ -183,7 +185,7 @@ def test_some_of_a_source_in_a_given_order() -> None:
     assert torch.equal(part.pooled(), whole.pooled()[[7, 2, 5]])
     assert torch.equal(part.pyramid([1, 0])[1], whole.pyramid([2, 7])[1])
     assert part.labels().tolist() == [1, 2, 2]
-    assert part.target(1) == 2
+    assert (part.target(1), part.some([2, 0]).indices) == (2, [5, 7])
 
 
 @pytest.mark.parametrize("level", ["pooled", "pyramid"])
@@ -297,4 +299,14 @@ def test_a_place_that_cannot_be_written_is_an_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(PermissionError):
         source(looking(Toy()), Noise(5), {}, "pooled")
+    assert entries() == []
+
+
+def test_a_full_disk_fails_the_entry_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        source(looking(Toy()), Noise(5), {}, "pyramid")
     assert entries() == []

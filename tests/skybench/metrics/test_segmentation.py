@@ -221,3 +221,9 @@ def test_small_integer_types_do_not_overflow() -> None:
     metric = Segmentation(classes, "miou")
     metric.update(ids, ids)
     assert metric.scores()["miou"] == 100.0
+
+
+def test_scores_instead_of_class_ids_are_refused() -> None:
+    with pytest.raises(UsageError, match="Expected integer class ids, but got float64 and int64"):
+        mean_iou([[0.6, 1.0]], [[0, 1]])
+    assert mean_iou([[True, False]], [[True, False]])["miou"] == 100.0

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import features
+from skybench import loading
 from skybench.core import DataError, ModelCard, Sample
-from skybench.features import collate
+from skybench.loading import collate
 
 
 def sample(
@@ -80,7 +80,7 @@ def test_images_are_brought_to_a_size() -> None:
 def test_the_side_at_which_a_model_looks(
     least: int, multiple: int, given_size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert features.side(sized(least, multiple), *given_size) == expected
+    assert loading.side(sized(least, multiple), *given_size) == expected
 
 
 def sized(least: int, multiple: int) -> ModelCard:
@@ -94,7 +94,7 @@ def sized(least: int, multiple: int) -> ModelCard:
 def test_a_side_is_large_enough_and_never_smaller_than_the_image(
     least: int, multiple: int, height: int, width: int
 ) -> None:
-    found = features.side(sized(least, multiple), height, width)
+    found = loading.side(sized(least, multiple), height, width)
     for side, original in zip(found, (height, width), strict=True):
         assert side % multiple == 0
         assert side >= max(least, original)
@@ -103,12 +103,12 @@ def test_a_side_is_large_enough_and_never_smaller_than_the_image(
 
 def test_resizing_keeps_the_leading_axes() -> None:
     x = torch.rand(2, 3, 4, 8, 6, generator=torch.Generator().manual_seed(0))
-    found = features.resize(x, 4, 5)
+    found = loading.resize(x, 4, 5)
     assert found.shape == (2, 3, 4, 4, 5)
     expected = F.interpolate(x[1], (4, 5), mode="bilinear", antialias=True)
     torch.testing.assert_close(found[1], expected)
-    torch.testing.assert_close(features.resize(x[1], 4, 5), expected)
-    torch.testing.assert_close(features.resize(x[1, 2], 4, 5), expected[2])
-    same = features.resize((255 * x).to(torch.uint8), 8, 6)
+    torch.testing.assert_close(loading.resize(x[1], 4, 5), expected)
+    torch.testing.assert_close(loading.resize(x[1, 2], 4, 5), expected[2])
+    same = loading.resize((255 * x).to(torch.uint8), 8, 6)
     assert same.dtype == torch.float32
     assert torch.equal(same, (255 * x).floor())
