@@ -18,12 +18,11 @@ from skybench.core import (
 # The paper scores iSAID by mIoU over 16 classes with the background, Potsdam by mean F1.
 MAIN = {"potsdam": "mf1"}
 BACKGROUND = ("isaid",)
-WITHOUT_VAL = ("isaid", "potsdam")  # what papers call val is their test; no third split exists
-TESTS = {"isaid": "val"}
+TESTS = {"isaid": "val"}  # the labels of its test split are withheld
 # The official fine-tuning takes 80,000 iterations (protocols.csv); on frozen, cached features
-# far fewer suffice. These are ours.
-FROZEN = Recipe("frozen", epochs=20, batch=16, lr=1e-3, weight_decay=0.01, width=512)
-LINEAR = Recipe("linear", epochs=20, batch=16, lr=1e-2, weight_decay=0.0)
+# far fewer suffice. These are ours. Nothing is selected, so no validation split is read.
+FROZEN = Recipe("frozen", val="", epochs=20, batch=16, lr=1e-3, weight_decay=0.01, width=512)
+LINEAR = Recipe("linear", val="", epochs=20, batch=16, lr=1e-2, weight_decay=0.0)
 
 
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
@@ -48,8 +47,6 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     """One recipe a dataset; on demo data small tiles, a narrow head and few steps."""
     recipe = FROZEN if protocol == "frozen" else LINEAR
     recipe = replace(recipe, protocol=protocol, test=TESTS.get(dataset.name, "test"))
-    if dataset.name in WITHOUT_VAL:
-        recipe = replace(recipe, val="")
     if demo:
         recipe = replace(recipe, epochs=12, batch=4, tile=256, width=min(recipe.width, 32))
     return (recipe,)
