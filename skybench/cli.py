@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ app.add_typer(weights_app, name="weights")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Data = Annotated[str, typer.Option(help="Folder with one folder a dataset, or 'demo'.")]
-Results = Annotated[Optional[Path], typer.Option(help="Folder of the records.")]  # noqa: UP045
+Results = Annotated[Path | None, typer.Option(help="Folder of the records.")]
 
 
 def _split(text: str) -> list[str]:
@@ -143,13 +143,15 @@ def data_list(data: Data = "", as_json: Json = False) -> None:
 
 @data_app.command("demo")
 def data_demo(
-    out: Annotated[Path, typer.Option(help="Folder to write to; one folder a dataset.")],
-    dataset: Annotated[str, typer.Option(help="Ids; default: all.")] = "",
+    names: Annotated[list[str], typer.Argument(help="Ids; default: all.")] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to, one folder a dataset; default: cache.")
+    ] = None,
 ) -> None:
     """Writes the simulated demo data in the official layouts."""
     from skybench import console
 
-    console.write_demo(out, _split(dataset))
+    console.write_demo(out, names)
 
 
 @data_app.command("verify")
@@ -164,7 +166,7 @@ def data_verify(name: str, data: Data = "", as_json: Json = False) -> None:
 def data_splits(
     name: str,
     source: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--from", help="A folder with the list files; else they are downloaded."),
     ] = None,
 ) -> None:

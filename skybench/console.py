@@ -173,18 +173,23 @@ def show_table(results: Path | None, task: str, form: str) -> None:
     print(tables.render(chosen, form))
 
 
-def write_demo(out: Path, names: Sequence[str]) -> None:
-    """Writes demo copies below a folder; refuses one that is not empty."""
+def write_demo(out: Path | None, names: Sequence[str]) -> None:
+    """Writes demo copies below a folder (refused where it is not empty), or into the cache."""
+    from skybench.plan import demo_root
+
     chosen = [registry.resolve("datasets", n) for n in names] or registry.names("datasets")
+    if out is None:
+        for name in chosen:
+            say(f"{name}: {demo_root(name)}")
+        say("Use it with: skybench run --data demo ...")
+        return
     for name in chosen:
-        folder = out / name
-        if folder.exists() and any(folder.iterdir()):
-            raise SkybenchError(f"{folder} is not empty; give another --out, or remove it first.")
+        if (out / name).exists() and any((out / name).iterdir()):
+            raise SkybenchError(f"{out / name} is not empty; give another --out, or remove it.")
     for name in chosen:
-        folder = out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        cast(DatasetPlugin, registry.load("datasets", name)).write_demo(folder)
-        say(f"wrote {folder}")
+        (out / name).mkdir(parents=True, exist_ok=True)
+        cast(DatasetPlugin, registry.load("datasets", name)).write_demo(out / name)
+        say(f"{name}: {out / name}")
     say(f"Use it with: skybench run --data {out} ...")
 
 

@@ -37,7 +37,7 @@ class Record:
     fingerprint: str  # sha256 of everything that affects the number
     scores: Mapping[str, float] = field(default_factory=dict)  # means over seeds
     spread: Mapping[str, float] = field(default_factory=dict)  # standard deviations over seeds
-    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)  # 95 %, of seed 0
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)  # 95 %
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of seed 0
     # Of each seed: seed, scores, and what the head chose.
     seeds: Sequence[Mapping[str, Any]] = field(default_factory=list)

@@ -107,7 +107,7 @@ def measure(cell: Cell, device: str, report: Report) -> records.Record:
     every = [o.metric.scores() for o in outcomes]
     first = outcomes[0]
     scores = {n: float(np.mean([s[n] for s in every])) for n in every[0]}
-    bands = stats.intervals(first.metric, first.samples["test"])
+    bands = stats.intervals([o.metric for o in outcomes], first.samples["test"])
     seeds = [
         {"seed": o.seed, "scores": _rounded(s), "chosen": o.chosen}
         for o, s in zip(outcomes, every, strict=True)

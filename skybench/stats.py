@@ -6,7 +6,7 @@ not independent (`docs/log.md`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,15 +33,19 @@ def resamplings(images: int, seed: int = 0, resamples: int = RESAMPLES) -> np.nd
     return rng.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
 
 
-def intervals(metric: Metric, images: int, seed: int = 0) -> Mapping[str, Interval]:
-    """An interval for every score of a metric that has counted `images` images.
+def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[str, Interval]:
+    """An interval for the mean of every score over seeds.
 
+    metrics: one a seed, each with the same `images` test images in the same order; a resample
+    draws the same images for all of them.
     A resample in which a score is undefined (no pixel of any class) is left out of its interval;
     a score that is undefined in all of them has none.
     """
-    drawn = metric.scores(resamplings(images, seed))
+    weights = resamplings(images, seed)
+    drawn = [metric.scores(weights) for metric in metrics]
     found = {}
-    for name, values in drawn.items():
+    for name in drawn[0]:
+        values = np.mean([scores[name] for scores in drawn], axis=0)
         known = values[~np.isnan(values)]
         if known.size > 1:
             low, high = np.percentile(known, [2.5, 97.5])

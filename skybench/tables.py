@@ -102,9 +102,7 @@ def _notes(chosen: Sequence[Record], hidden: int) -> tuple[str, ...]:
     reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
     notes += [f"- {reason}." for reason in sorted(reasons)]
     if any(r.intervals for r in chosen):
-        notes.append(
-            "In percent; [low, high] is a 95 % bootstrap interval over test images (seed 0)."
-        )
+        notes.append("In percent; [low, high] is a 95 % bootstrap interval over test images.")
     if hidden:
         notes.append(f"{hidden} older record(s) of the same cells are not shown.")
     return tuple(notes)

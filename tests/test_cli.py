@@ -209,9 +209,9 @@ def test_python_gives_the_same_as_the_command_line(
 
 def test_demo_data_are_written_verified_and_read_by_path(skybench: Any, tmp_path: Path) -> None:
     out = tmp_path / "copies"
-    assert skybench("data", "demo", "--out", str(out), "--dataset", "eurosat").code == 0
+    assert skybench("data", "demo", "eurosat", "--out", str(out)).code == 0
     assert skybench("data", "verify", "eurosat", "--data", str(out)).code == 0
-    again = skybench("data", "demo", "--out", str(out), "--dataset", "eurosat")
+    again = skybench("data", "demo", "eurosat", "--out", str(out))
     assert again.code == 2
     assert "is not empty" in again.err
     words = ["run", "--model", "rcf", "--task", "all", "--protocol", "knn"]
@@ -219,6 +219,9 @@ def test_demo_data_are_written_verified_and_read_by_path(skybench: Any, tmp_path
     direct = skybench(*words, "--dataset", f"eurosat:{out / 'eurosat'}", "--json").json
     assert named[0]["data"] == "demo"  # the marker in the folder tells, not the option
     assert named[0]["fingerprint"] == direct[0]["fingerprint"]
+    cached = skybench("data", "demo", "eurosat")
+    assert "skybench run --data demo" in cached.err
+    assert skybench("data", "verify", "eurosat", "--data", "demo").code == 0
     missing = skybench("data", "verify", "aid", "--data", str(out))
     assert missing.code in (1, 2)
     found = {
