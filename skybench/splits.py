@@ -128,14 +128,15 @@ def fetch(dataset: str, from_path: Path | None = None) -> list[Path]:
     """Brings the official lists of a dataset into the cache and returns their paths.
 
     from_path: a list or a folder with lists (any names: they are known by their content); None
-    downloads. Raises UsageError where a dataset has no lists, DataError where a list is not the
-    published one or cannot be had.
+    downloads those that are not there yet.
+    Raises UsageError where a dataset has no lists, DataError where a list is not the published
+    one or cannot be had.
     """
     lists = tuple(getattr(registry.load("datasets", dataset), "LISTS", {}).values())
     if not lists:
         raise UsageError(f"{dataset} has no split lists to fetch")
     if from_path is None:
-        return [download(expected, folder(dataset)) for expected in lists]
+        return [_held(e, folder(dataset)) or download(e, folder(dataset)) for e in lists]
     if not from_path.exists():
         raise DataError(f"there is no {from_path} to take the split lists of {dataset} from")
     given = (
@@ -150,6 +151,14 @@ def fetch(dataset: str, from_path: Path | None = None) -> list[Path]:
     return kept
 
 
+def _held(expected: SplitList, into: Path) -> Path | None:
+    """A list that was fetched before, checked again."""
+    path = _on_disk(expected.filename, (into,))
+    if path is not None:
+        names_in(path, expected)
+    return path
+
+
 def _keep(source: Path, lists: Sequence[SplitList], into: Path) -> list[Path]:
     data = source.read_bytes() if source.stat().st_size <= LIMIT else b""
     try:
@@ -162,7 +171,9 @@ def _keep(source: Path, lists: Sequence[SplitList], into: Path) -> list[Path]:
 
 def download(expected: SplitList, into: Path, timeout: float = 30.0) -> Path:
     """Downloads one list into a folder, checks it and only then gives it its name."""
-    by_hand = f"Get {expected.filename} by hand and put it (plain or .gz) into {into}"
+    by_hand = (
+        f"Get {expected.filename} by hand and put it (plain or .gz) into {into}, or pass --from DIR"
+    )
     if not expected.url:
         raise DataError(f"{expected.filename} has no public copy. {by_hand}.")
     try:

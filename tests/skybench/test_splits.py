@@ -192,3 +192,17 @@ def test_the_real_lists_have_the_known_fingerprints(
     assert {s: len(set(n)) for s, n in names.items()} == {s: e.count for s, e in lists.items()}
     for split in (s for s in names if s.startswith("train")):
         assert set(names[split]).isdisjoint(names[split.replace("train", "test")])
+
+
+def test_lists_that_are_there_are_not_downloaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = registry.load("datasets", "aid").LISTS.values()
+    asked = []
+
+    def download(expected: splits.SplitList, into: Path) -> Path:
+        asked.append(expected.filename)
+        return into / expected.filename
+
+    monkeypatch.setattr(splits, "download", download)
+    monkeypatch.setattr(splits, "_held", lambda e, into: into / "x" if "28" in e.filename else None)
+    assert len(splits.fetch("aid")) == 4
+    assert asked == [e.filename for e in lists if "28" not in e.filename]
