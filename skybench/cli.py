@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from skybench import __version__
 from skybench.core import SkybenchError, UsageError
 
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer(
     name="skybench", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # a help page drawn by rich takes twice as long to appear
     help="Benchmarks remote-sensing foundation models: one command from data to table.",
 )  # fmt: skip
-data_app = typer.Typer(no_args_is_help=True, help="Datasets: what is here, demo copies, checks.")
-weights_app = typer.Typer(no_args_is_help=True, help="Checkpoints: what is here, how to get them.")
+data_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Datasets: what is here, demo copies, checks."
+)
+weights_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Checkpoints: what is here, how to get them."
+)
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 
@@ -52,7 +54,7 @@ def run(
     dataset: Annotated[
         str, typer.Option(help="Ids, or folder:PATH; default: all of the task.")
     ] = "",
-    protocol: Annotated[str, typer.Option(help="knn, linear, frozen or finetune.")] = "frozen",
+    protocol: Annotated[str, typer.Option(help="knn, linear or frozen.")] = "frozen",
     data: Data = "",
     weights: Annotated[
         list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")
