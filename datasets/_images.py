@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from skybench import demo, splits
-from skybench.core import DataError, DatasetCard, Sample, Samples, Split, fingerprint_keys
+from skybench.core import DataError, DatasetCard, Sample
+from skybench.samples import Samples, Split, fingerprint_keys
 
 from . import _layout, _raster
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skybench.core import DataError, DatasetCard, Sample, Samples, Split, fingerprint_keys
+from skybench.core import DataError, DatasetCard, Sample
+from skybench.samples import Samples, Split, fingerprint_keys
 
 from . import _raster
 

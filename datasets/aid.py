@@ -12,7 +12,7 @@ from skybench.core import UINT8, DatasetCard, Sensor
 from skybench.splits import SplitList
 
 if TYPE_CHECKING:
-    from skybench.core import Samples
+    from skybench.samples import Samples
 
 CLASSES = (
     *("Airport", "BareLand", "BaseballField", "Beach", "Bridge", "Center", "Church", "Commercial"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from skybench.core import S2_DISPLAY, DataError, DatasetCard, Sensor
 
 if TYPE_CHECKING:
-    from skybench.core import Samples
+    from skybench.samples import Samples
 
     from . import _images
 

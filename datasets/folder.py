@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from skybench.core import UINT8, DataError, DatasetCard, Sensor
 
 if TYPE_CHECKING:
-    from skybench.core import Samples
+    from skybench.samples import Samples
 
     from . import _folder
 
@@ -92,7 +92,7 @@ def _with_masks(
     about: _folder.Description, items: list[_folder.Item], split: str, tile: int
 ) -> Samples:
     from skybench import demo
-    from skybench.core import Split
+    from skybench.samples import Split
 
     from . import _folder, _raster, _tiles
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from skybench.core import UINT8, DataError, DatasetCard, Sensor
 
 if TYPE_CHECKING:
-    from skybench.core import Samples
+    from skybench.samples import Samples
 
     from . import _tiles
 
@@ -74,7 +74,7 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     split: train, val; tile: another side, with an overlap of 3/7 of it as 384 is of 896.
     """
     from skybench import demo
-    from skybench.core import Split
+    from skybench.samples import Split
 
     from . import _layout, _raster, _tiles
 

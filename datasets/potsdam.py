@@ -13,7 +13,7 @@ from skybench.core import UINT8, DatasetCard, Sensor
 from skybench.splits import MissingFilesError
 
 if TYPE_CHECKING:
-    from skybench.core import Samples
+    from skybench.samples import Samples
 
     from . import _tiles
 
@@ -78,7 +78,7 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     split: train, test; tile: another side, also without overlap. Raises MissingFilesError.
     """
     from skybench import demo
-    from skybench.core import Split
+    from skybench.samples import Split
 
     from . import _layout, _raster, _tiles
 

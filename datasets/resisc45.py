@@ -13,7 +13,7 @@ from skybench.core import UINT8, DatasetCard, Sensor
 from skybench.splits import SplitList
 
 if TYPE_CHECKING:
-    from skybench.core import Samples
+    from skybench.samples import Samples
 
 CLASSES = (
     *("airplane", "airport", "baseball_diamond", "basketball_court", "beach", "bridge"),

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skybench.core import DatasetPlugin, Samples
+    from skybench.core import DatasetPlugin
     from skybench.model import Model
     from skybench.records import Record
+    from skybench.samples import Samples
 
 __version__ = "0.1.0"
 __all__ = ["load_dataset", "load_model", "metrics", "run", "table"]

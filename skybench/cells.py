@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from skybench import records, registry
-from skybench.core import Found, ModelCard, Recipe, Samples, Task
+from skybench.core import Found, ModelCard, Recipe, Task
+from skybench.samples import Samples
 
 State = Literal["planned", "done", "cannot run", "unavailable"]
 

@@ -21,18 +21,11 @@ import torch
 from torch import Tensor
 
 from skybench import places
-from skybench.core import (
-    Batch,
-    Features,
-    Found,
-    Report,
-    Samples,
-    Subset,
-    Time,
-)
+from skybench.core import Batch, Features, Found, Report, Time
 from skybench.loading import batches, collate, resize, side
 from skybench.model import Model, encode
 from skybench.records import fingerprint
+from skybench.samples import Samples, Subset
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
 VERSION = 1  # raised when extraction itself changes

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from skybench.core import Batch, DataError, ModelCard, Sample, Samples
+from skybench.core import Batch, DataError, ModelCard, Sample
+from skybench.samples import Samples
 
 
 def side(card: ModelCard, height: int, width: int) -> tuple[int, int]:

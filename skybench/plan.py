@@ -20,14 +20,13 @@ from skybench.core import (
     ModelPlugin,
     ProtocolName,
     Recipe,
-    Samples,
     SkybenchError,
-    Subset,
     Task,
     UsageError,
     WeightsError,
     match,
-)  # fmt: skip
+)
+from skybench.samples import Samples, Subset
 from skybench.sampling import stratified
 
 NOT_SET = (

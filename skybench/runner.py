@@ -20,9 +20,10 @@ import torch
 
 from skybench import features, guards, loading, places, records, stats, weights
 from skybench.cells import Cell, to_record
-from skybench.core import CannotRun, Joined, Metric, Report, Samples, Setting, Source, UsageError
+from skybench.core import CannotRun, Metric, Report, Setting, Source, UsageError
 from skybench.model import Model
 from skybench.plan import Planner, Request, require_available
+from skybench.samples import Joined, Samples
 from skybench.sampling import hold_out, stratified
 
 HELD_OUT = 0.2  # of train, where a dataset has no validation split

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skybench import places, registry
-from skybench.core import DataError, UsageError, fingerprint_keys
+from skybench.core import DataError, UsageError
+from skybench.samples import fingerprint_keys
 
 LIMIT = 8_000_000  # bytes of one list; the longest known has 2 million
 GZIP = b"\x1f\x8b"

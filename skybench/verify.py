@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from skybench import registry
-from skybench.core import DatasetCard, Samples, SkybenchError
+from skybench.core import DatasetCard, SkybenchError
+from skybench.samples import Samples
 from skybench.splits import MissingFilesError
 
 SAMPLE = 32  # decoded a split

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from skybench import demo, registry
-from skybench.core import CONVERT, S2_DISPLAY, UINT8, DataError, Samples, UsageError
+from skybench.core import CONVERT, S2_DISPLAY, UINT8, DataError, UsageError
+from skybench.samples import Samples
 from skybench.verify import verify
 
 NAMES = registry.names("datasets")

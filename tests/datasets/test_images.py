@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from skybench import demo, registry
-from skybench.core import DataError, UsageError, fingerprint_keys
+from skybench.core import DataError, UsageError
+from skybench.samples import fingerprint_keys
 from skybench.splits import MissingFilesError, SplitList
 
 

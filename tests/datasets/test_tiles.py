@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from skybench.core import UINT8, DataError, DatasetCard, Sensor, Split
+from skybench.core import UINT8, DataError, DatasetCard, Sensor
+from skybench.samples import Split
 
 _tiles = importlib.import_module("skybench.datasets._tiles")
 Pair, Tiles, starts = _tiles.Pair, _tiles.Tiles, _tiles.starts

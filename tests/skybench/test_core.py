@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from skybench import core
-from skybench.core import Batch, CannotRun, ModelCard, Sample, Samples, Sensor, Split, Subset
+from skybench import core, samples
+from skybench.core import Batch, CannotRun, ModelCard, Sample, Sensor
+from skybench.samples import Samples, Split, Subset
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
 S2 = Sensor("s2", ("blue", "green", "red", "nir"), 10.0, core.REFLECTANCE)
@@ -185,11 +186,11 @@ def test_a_subset_is_made_of_samples_like_the_whole() -> None:
 
 
 def test_the_fingerprint_of_keys() -> None:
-    assert core.fingerprint_keys(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
-    assert core.fingerprint_keys(iter(["a", "b"])) == core.fingerprint_keys(("b", "a"))
+    assert samples.fingerprint_keys(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
+    assert samples.fingerprint_keys(iter(["a", "b"])) == samples.fingerprint_keys(("b", "a"))
     # Keys are lines: where one ends matters.
-    assert core.fingerprint_keys(["ab", "c"]) != core.fingerprint_keys(["a", "bc"])
-    assert core.fingerprint_keys(["a", "a"]) != core.fingerprint_keys(["a"])
+    assert samples.fingerprint_keys(["ab", "c"]) != samples.fingerprint_keys(["a", "bc"])
+    assert samples.fingerprint_keys(["a", "a"]) != samples.fingerprint_keys(["a"])
 
 
 def test_the_stamp_changes_when_a_file_is_replaced(tmp_path: Path) -> None:
@@ -207,3 +208,17 @@ def test_the_stamp_changes_when_a_file_is_replaced(tmp_path: Path) -> None:
     os.utime(path, ns=(fact.st_atime_ns, fact.st_mtime_ns))
     assert letters.stamp() != before
     assert Letters("ab").stamp() == Letters("cd").stamp()
+
+
+def test_joined_splits_are_one_set_whatever_the_ratio(tmp_path: Path) -> None:
+    files = [tmp_path / n for n in ("x", "y")]
+    some = samples.Joined({"train": Letters("da", files[:1]), "test": Letters("cb", files)})
+    other = samples.Joined({"test": Letters("a", files), "train": Letters("bdc", files)})
+    assert some.keys == other.keys == ("a", "b", "c", "d")
+    assert some.files == other.files == tuple(files)
+    places = some.places()
+    assert places == {"train": [3, 0], "test": [2, 1]}
+    for name, part in some.parts.items():
+        assert [some[i].key for i in places[name]] == [s.key for s in part]
+    # The same key in two splits stays two samples.
+    assert samples.Joined({"a": Letters("x"), "b": Letters("x")}).keys == ("x", "x")

@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench import core, features, loading, places
-from skybench.core import Features, ModelCard, Sample, Samples, Sensor
+from skybench import samples as opened
+from skybench.core import Features, ModelCard, Sample, Sensor
 from skybench.features import Chosen, Extractor, Stored, Streamed, source
 from skybench.loading import collate
 from skybench.model import Model
+from skybench.samples import Samples
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
 BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, core.UINT8)
@@ -45,7 +47,7 @@ class Noise(Samples):
     """Seeded images [1, 4, 8, 8] with a class id or a mask; one file beside."""
 
     card = core.DatasetCard("toy", "", (), (BGR,), ("a", "b", "c"), {}, "", "", "", "")
-    split = core.Split("train", "ours", "", False)
+    split = opened.Split("train", "ours", "", False)
 
     def __init__(self, count: int, masks: bool = False, files: Sequence[Path] = ()) -> None:
         self.keys = tuple(f"n{i}" for i in range(count))
@@ -222,8 +224,8 @@ def test_anything_that_affects_features_makes_another_entry(tmp_path: Path) -> N
         (looking(Toy(), 6), samples, identity, "pooled"),
         (other, samples, identity, "pooled"),
         (scaled, samples, identity, "pooled"),
-        (one, core.Subset(samples, [0, 1]), identity, "pooled"),
-        (one, core.Subset(samples, [1, 0, 2, 3, 4]), identity, "pooled"),
+        (one, opened.Subset(samples, [0, 1]), identity, "pooled"),
+        (one, opened.Subset(samples, [1, 0, 2, 3, 4]), identity, "pooled"),
     ]
     path.write_bytes(b"yy")
     cases.append((one, samples, {**identity, "stamp": samples.stamp()}, "pooled"))

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skybench import registry, splits
-from skybench.core import DataError, UsageError, fingerprint_keys
+from skybench.core import DataError, UsageError
+from skybench.samples import fingerprint_keys
 from skybench.splits import SplitList, download, fetch, official, parse, stratified
 
 NAMES = ["beach_1.jpg", "river_2.jpg", "river_10.jpg"]

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from skybench import demo, registry
-from skybench.core import fingerprint_keys
+from skybench.samples import fingerprint_keys
 from skybench.splits import SplitList
 from skybench.verify import Finding, verify
 
