@@ -115,6 +115,8 @@ def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]
             values[name] = (int if kinds[name] == "int" else float)(text)
         except ValueError:
             raise UsageError(f"Expected {name} to be a {kinds[name]}, but got {text!r}.") from None
+        if values[name] < 0:
+            raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
     changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
     asked = replace(
         recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
@@ -141,7 +143,10 @@ class Planner:
 
     def __init__(self, request: Request) -> None:
         check(request)
-        self.request = request
+        weights = {
+            registry.resolve("baselines", n) if n else n: w for n, w in request.weights.items()
+        }
+        self.request = replace(request, weights=weights)  # a misspelt model is never left unused
         self.opened: dict[tuple[str, str, int], Samples] = {}
         self.located: dict[str, tuple[str, str]] = {}
 
@@ -198,8 +203,9 @@ class Planner:
         made = []
         for recipe in task.recipes(data_card, protocol, self.request.demo):
             recipe, changed = override(recipe, self.request)
-            if data_card.name == "folder":  # tells one user's folder from another in a table
-                recipe = replace(recipe, label=_folder_name(dataset.partition(":")[2]))
+            path = dataset.partition(":")[2]
+            if path and data_card.name == "folder":  # tells one user's folder from another
+                recipe = replace(recipe, label=_folder_name(path))
             blank = Cell(
                 card, task, dataset, recipe, variant, "none", "none", self.request.demo,
                 overridden=changed,

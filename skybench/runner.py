@@ -73,8 +73,9 @@ def run_planned(
     results = request.results or places.results()
     made = []
     for cell in cells:
-        known = records.find(results, to_record(cell).path) if cell.status == "done" else None
-        if known is not None:
+        known = records.find(results, to_record(cell).path)
+        settled = cell.status == "done" or (cell.status == "cannot run" and not request.force)
+        if settled and known is not None:
             made.append(known)
             continue
         record = run_cell(cell, device, functools.partial(report, cell))

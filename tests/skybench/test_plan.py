@@ -74,6 +74,8 @@ def test_an_unknown_sensor_cannot_run() -> None:
         ({"overrides": {"epoch": "3"}}, "No recipe field 'epoch'"),
         ({"overrides": {"epochs": "three"}}, "Expected epochs to be a int, but got 'three'"),
         ({"overrides": {"seeds": "3"}}, "No recipe field 'seeds'"),
+        ({"overrides": {"epochs": "-1"}}, "Expected epochs not to be negative, but got '-1'"),
+        ({"weights": {"galielo": "a.pt"}}, "No model 'galielo'. Did you mean 'galileo'"),
         ({"datasets": ["isaid"]}, "None of the tasks asked for has a dataset 'isaid'"),
     ],
 )
@@ -116,3 +118,28 @@ def test_names_all_and_paper_are_expanded() -> None:
     task = registry.load("tasks", "scene_classification").TASK
     assert "folder" not in pick_datasets([], task)
     assert pick_datasets(["folder:/x"], task) == ["folder:/x"]
+
+
+def test_what_cannot_run_is_recorded_once_and_left_alone(tmp_path: Path) -> None:
+    from skybench.runner import run_cells
+
+    request = replace(
+        DEMO, models=["image_stats"], tasks=["semantic_segmentation"], datasets=["isaid"],
+        results=tmp_path,
+    )  # fmt: skip
+    (first,) = run_cells(request)
+    assert first.status == "cannot run"
+    (path,) = tmp_path.rglob("*.json")
+    before = path.stat().st_mtime_ns
+    assert run_cells(request) == [first]
+    assert path.stat().st_mtime_ns == before
+    run_cells(replace(request, force=True))
+    assert path.stat().st_mtime_ns > before
+
+
+def test_a_folder_is_named_in_the_table_only_where_one_was_given(tmp_path: Path) -> None:
+    request = replace(DEMO, datasets=["folder"])
+    (plain,) = Planner(request).cells()
+    assert plain.recipe.label == ""
+    (given,) = Planner(replace(request, data="", datasets=[f"folder:{tmp_path}"])).cells()
+    assert given.recipe.label == tmp_path.name
