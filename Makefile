@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check lint types unit parity table clean
+.PHONY: demo test check lint types unit parity table docs clean
 
 demo: $(INSTALLED)  ## the main job on simulated data, from nothing to a table
 	$(BIN)/skybench run --model skysense,imagenet,rcf,image_stats --task all --data demo --results runs/demo
@@ -28,6 +28,9 @@ parity: $(INSTALLED)  ## every golden, the full-size networks too
 
 table: $(INSTALLED)  ## the generated tables of results/README.md
 	$(BIN)/python results/update.py
+
+docs: $(INSTALLED)  ## docs/datasets.md from the cards
+	$(BIN)/python docs/update.py
 
 clean:
 	rm -rf .venv build *.egg-info

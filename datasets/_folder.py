@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from skybench.core import CONVERT, UINT8, DataError, Sensor, UsageError
 from skybench.splits import stratified
 
-from . import _layout
+from . import _dates, _layout
 
 PARTS = ("train", "val", "test")
 SEED = 0
@@ -32,10 +32,11 @@ class Description:
     exclude: tuple[str, ...] = ()
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sensor: Sensor = RGB
+    change: bool = False  # masks show what changed between two dates
 
 
 class Item(NamedTuple):
-    """An image with its class or its mask."""
+    """An image, or the folder of a series, with its class or its mask."""
 
     key: str  # "group/stem" with a mask, the path below the root with a class
     group: str  # the folder above images/, or train, val, test; "" where there is none
@@ -50,7 +51,7 @@ def describe(root: Path) -> Description:
         return Description(root)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        known = {"root", "classes", "ignore", "exclude", "splits", "sensor"}
+        known = {"root", "classes", "ignore", "exclude", "splits", "sensor", "change"}
         if strange := sorted(set(table) - known):
             raise DataError(f"unknown key {strange[0]!r}; known: {', '.join(sorted(known))}")
         return _described(path, table)
@@ -71,6 +72,7 @@ def _described(path: Path, table: Mapping[str, Any]) -> Description:
         exclude=_texts("exclude", table.get("exclude", [])),
         splits={name: _texts(name, entries) for name, entries in table.get("splits", {}).items()},
         sensor=_sensor(table["sensor"]) if "sensor" in table else RGB,
+        change=bool(table.get("change", False)),
     )
 
 
@@ -130,13 +132,19 @@ def _with_masks(about: Description, place: Path) -> list[Item]:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     stems: dict[str, Path] = {}
-    for path in _layout.images_in(folder):
+    for path in _items_in(folder):
         if path.stem in stems:
             raise DataError(
                 f"{path.stem} occurs twice in {folder}: {stems[path.stem].name}, {path.name}"
             )
         stems[path.stem] = path
     return stems
+
+
+def _items_in(folder: Path) -> list[Path]:
+    """The images directly in a folder, and the folders in it that are series."""
+    series = [p for p in folder.iterdir() if p.is_dir() and _dates.is_series(p)]
+    return sorted([*_layout.images_in(folder), *series])
 
 
 def _with_classes(about: Description) -> list[Item]:
@@ -149,10 +157,22 @@ def _with_classes(about: Description) -> list[Item]:
         for group, part in parts
         for folder in sorted(part.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
-        for path in _layout.images_in(folder)
+        for path in _items_in(folder)
     ]
     named = [(path.relative_to(about.root).as_posix(), group, path) for group, path in paths]
     return [Item(k, group, p, None) for k, group, p in named if not _excluded(about, k, p)]
+
+
+def require_two_dates(about: Description, items: Sequence[Item]) -> None:
+    """Raises DataError unless every image is a pair and the classes are two."""
+    if len(about.classes) != 2:
+        raise DataError(
+            f"{about.root} has {len(about.classes)} classes; with change = true expected two, "
+            "unchanged and changed, in this order"
+        )
+    for item in items:
+        if (dates := len(_dates.files_of(item.image))) != 2:
+            raise DataError(f"{item.image} has {dates} dates; with change = true expected two")
 
 
 def members(

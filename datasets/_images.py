@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from skybench import demo, splits
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.samples import Samples, Split, fingerprint_keys
 
-from . import _layout, _raster
+from . import _dates, _layout
 
 SEED = 0  # of our own splits
 
@@ -29,21 +27,22 @@ class Labelled(NamedTuple):
 
 
 class Images(Samples):
-    """Images with a class each: uint8 [1, C, H, W] (or the stored type) and the class id."""
+    """Images with a class each: uint8 [T, C, H, W] (or the stored type) and the class id."""
 
     def __init__(self, found: Labelled, keys: Sequence[str], name: str, source: str) -> None:
         if not keys:
             raise DataError(f"split {name!r} of {found.card.title} in {found.tree} is empty")
         self.card, self.keys = found.card, tuple(keys)
         self.split = Split(name, source, fingerprint_keys(keys), found.demo)
-        self.files = tuple(found.tree / found.files[key] for key in self.keys)
+        self.images = tuple(found.tree / found.files[key] for key in self.keys)
+        self.files = tuple(file for image in self.images for file in _dates.files_of(image))
         self.labels: tuple[int, ...] = tuple(found.labels[key] for key in self.keys)
 
     def read(self, index: int) -> Sample:
         sensor = self.card.sensors[0]
-        pixels = _raster.image(self.files[index], sensor)
-        images = {sensor.name: torch.from_numpy(pixels)[None]}
-        return Sample(self.keys[index], images, self.labels[index])
+        image = self.images[index]
+        images = {sensor.name: _dates.read(image, sensor)}
+        return Sample(self.keys[index], images, self.labels[index], _dates.days(image, sensor))
 
 
 def scan(card: DatasetCard, root: Path, names: Sequence[str]) -> Labelled:

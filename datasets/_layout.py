@@ -80,10 +80,34 @@ def choose(card: DatasetCard, split: str, aliases: Mapping[str, str] | None = No
     return name
 
 
+def settle(
+    card: DatasetCard, given: Mapping[str, str], stated: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The value of every option: as given, as the folder states it, else the default.
+
+    stated: of demo data, see `skybench.demo.stated`. An option without default is "" where
+    nobody states it; its reader says why it must know.
+    Raises UsageError for an option or a value that does not exist.
+    """
+    unknown = sorted(set(given) - set(card.options))
+    if unknown:
+        known = ", ".join(card.options) or "none"
+        raise UsageError(f"{card.title} has no option {unknown[0]!r}. Known: {known}.")
+    chosen = {}
+    for name, option in card.options.items():
+        value = given.get(name, (stated or {}).get(name, (*option.values, "")[0]))
+        if any(option.values) and value not in option.values:
+            raise UsageError(
+                f"{card.title} has no {name}={value}. Known: {', '.join(option.values)}."
+            )
+        chosen[name] = value
+    return chosen
+
+
 def whole_only(card: DatasetCard, tile: int) -> None:
     """Raises UsageError if tiles are asked of a dataset whose images are read whole."""
     if tile:
         raise UsageError(
-            f"{card.title} has whole images, one class each; it cannot be cut into tiles of "
+            f"{card.title} has whole images; it cannot be cut into tiles of "
             f"{tile} pixels. Leave the tile at 0; the size of the input is the recipe's `size`."
         )

@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.samples import Samples, Split, fingerprint_keys
 
-from . import _raster
+from . import _dates, _raster
 
 
 class Pair(NamedTuple):
-    """An image and its mask."""
+    """An image, or the folder of a series, and its mask."""
 
     key: str
     image: Path
@@ -42,7 +43,7 @@ def starts(length: int, side: int, stride: int) -> list[int]:
 
 
 class Tiles(Samples):
-    """Tiles of uint8 [1, C, side, side] (or the stored type) with masks uint8 [side, side].
+    """Tiles of uint8 [T, C, side, side] (or the stored type) with masks uint8 [side, side].
 
     An image smaller than a tile is padded below and to the right with 0, its mask with 255.
     The key is <image>_<y>_<x>, with the tile's first row and column.
@@ -62,25 +63,25 @@ class Tiles(Samples):
         self.tiles = tuple(tile for pair in pairs for tile in tiles_of(pair, self.side, stride))
         if not self.tiles:
             raise DataError(f"split {split.name!r} of {card.title} is empty")
-        self.files = tuple(path for pair in pairs for path in (pair.image, pair.mask))
+        self.files = tuple(f for p in pairs for f in (*_dates.files_of(p.image), p.mask))
         self.keys = tuple(f"{t.pair.key}_{t.window.y}_{t.window.x}" for t in self.tiles)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
         pair, window = self.tiles[index]
         sensor = self.card.sensors[0]
-        pixels = _raster.image(pair.image, sensor, window)
+        pixels = _dates.read(pair.image, sensor, window)
         ids = _raster.mask(pair.mask, self.legend, window)
         below, right = self.side - window.height, self.side - window.width
-        pixels = np.pad(pixels, ((0, 0), (0, below), (0, right)))
+        pixels = F.pad(pixels, (0, right, 0, below))
         ids = np.pad(ids, ((0, below), (0, right)), constant_values=_raster.IGNORE)
-        images = {sensor.name: torch.from_numpy(pixels)[None]}
-        return Sample(self.keys[index], images, torch.from_numpy(ids))
+        days = _dates.days(pair.image, sensor)
+        return Sample(self.keys[index], {sensor.name: pixels}, torch.from_numpy(ids), days)
 
 
 def tiles_of(pair: Pair, side: int, stride: int) -> list[Tile]:
     """The tiles of one image, row by row. Raises DataError where image and mask differ in size."""
-    height, width = _raster.size(pair.image)
+    height, width = _raster.size(_dates.files_of(pair.image)[0])
     shape = _raster.size(pair.mask)
     if shape != (height, width):
         raise DataError(

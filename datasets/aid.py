@@ -25,9 +25,17 @@ CLASSES = (
 CARD = DatasetCard(
     name="aid",
     title="AID",
+    about=(
+        "Aerial images of 30 kinds of place, from Google Earth, 600 x 600 pixels, 220 to 420 a "
+        "class."
+    ),
     tasks=("scene_classification",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=CLASSES,
+    metric=(
+        "Overall accuracy (top-1), mean of repeats in the papers; `aa`, the mean of the "
+        "classes' accuracies, beside it."
+    ),
     splits={"train20": 2000, "test20": 8000, "train50": 5000, "test50": 5000},
     source="Xia et al. 2017, arXiv:1608.05167; tag-0 lists of github:MiliLab/SelectiveMAE@5270210",
     licence="none stated; imagery of Google Earth: use it for research, do not pass it on",

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 CARD = DatasetCard(
     name="eurosat",
     title="EuroSAT RGB",
+    about="Sentinel-2 chips of 64 x 64 pixels, 10 kinds of land cover, as 8-bit RGB.",
     tasks=("scene_classification",),
     sensors=(Sensor("s2", ("red", "green", "blue"), 10.0, S2_DISPLAY),),
     classes=(
         *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture"),
         *("PermanentCrop", "Residential", "River", "SeaLake"),
     ),
+    metric="Overall accuracy (top-1).",
     splits={"train": 16200, "val": 5400, "test": 5400},
     source="Helber et al. 2019, github:phelber/EuroSAT; sizes of the parts: torchgeo's lists",
     licence="MIT; contains modified Copernicus Sentinel data",

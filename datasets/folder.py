@@ -1,4 +1,4 @@
-"""A user's own folder of images, with one class each or with masks.
+"""A user's own folder of images or time series, with one class each or with masks.
 
 Nothing but a folder is needed for classes; masks need a skybench.toml with the class names.
 """
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 CARD = DatasetCard(
     name="folder",
     title="your folder",
-    tasks=("scene_classification", "semantic_segmentation"),
+    about=(
+        "Your own images: one class each, masks, pairs of dates with change masks, or series of "
+        "dates."
+    ),
+    tasks=("scene_classification", "semantic_segmentation", "change_detection"),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=(),
+    metric="Overall accuracy; mean IoU; F1 of change.",
     splits={"train": 0, "val": 0, "test": 0},  # 0: nothing is published about them
     source="the user's",
     licence="the user's",
@@ -29,6 +34,7 @@ CARD = DatasetCard(
     layout=(
         "one class each:   <class>/a.jpg          or train/<class>/a.jpg, val/…, test/…\n"
         "masks:            images/a.jpg, masks/a.png   or <group>/images/…, <group>/masks/…\n"
+        "series:           a folder of dated files for a.jpg, as a/2019-07-15.tif\n"
         "skybench.toml     in the folder, or anywhere with `root`; needed for masks:\n"
         '  root = "."                            relative to this file\n'
         '  exclude = ["tile8/image_part_003"]    keys or paths, also patterns\n'
@@ -38,6 +44,7 @@ CARD = DatasetCard(
         "  land = [132, 41, 246]\n"
         "  [splits]                              else train/val/test folders, else 60/20/20 %\n"
         '  train = ["tile1", "tile2/images/*"]   groups, keys, paths or patterns\n'
+        "  change = true                         masks of what changed between two dates\n"
         "  [sensor]                              for images other than 8-bit RGB\n"
         '  bands = ["red", "green", "blue", "nir"]\n'
         "  gsd = 10.0\n"
@@ -49,7 +56,7 @@ CARD = DatasetCard(
 
 
 def open(root: Path, split: str, tile: int = 0) -> Samples:
-    """Images [1, C, H, W] in the stored type with a class id, or tiles with masks.
+    """Images [T, C, H, W] in the stored type with a class id, or tiles with masks.
 
     root: the folder, or a .toml that names it. Tiles are 512 pixels, or `tile`, without overlap;
     smaller images are padded with 0, masks with 255.
@@ -102,11 +109,14 @@ def _with_masks(
             f"{CARD.layout}"
         )
     chosen, source, names = _folder.members(about, items, split)
-    card = _card(about, ("semantic_segmentation",), about.classes, names)
+    task = "change_detection" if about.change else "semantic_segmentation"
+    card = _card(about, (task,), about.classes, names)
     colours = [(c, i) for i, c in enumerate(about.colours)]
     colours += [(c, _raster.IGNORE) for c in about.ignored_colours]
     legend = _raster.Legend(len(about.classes), tuple(colours), about.ignored_ids)
     pairs = [_tiles.Pair(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
+    if about.change:
+        _folder.require_two_dates(about, chosen)
     side = tile or CARD.tile
     split_of = Split(split, source, "", demo.marked(about.root))
     return _tiles.Tiles(card, split_of, pairs, (side, side), legend)

@@ -39,9 +39,14 @@ COLOURS = {
 CARD = DatasetCard(
     name="isaid",
     title="iSAID",
+    about="The images of DOTA v1.0 with a mask of 15 kinds of object each.",
     tasks=("semantic_segmentation",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=tuple(COLOURS),
+    metric=(
+        "Mean IoU over 16 classes with the background, from one matrix over all tiles; "
+        "`miou_objects` is the mean over the 15 objects."
+    ),
     splits={"train": 33978, "val": 11644},  # tiles; docs of mmsegmentation, dataset_prepare.md
     source="Waqas Zamir et al. 2019, arXiv:1905.12886; tiles as in mmsegmentation (isaid.py)",
     licence="academic use only; imagery of Google Earth: do not pass it on",

@@ -46,9 +46,14 @@ TEST = (
 CARD = DatasetCard(
     name="potsdam",
     title="ISPRS Potsdam",
+    about="38 orthophotos of one German town at 5 cm, every pixel labelled.",
     tasks=("semantic_segmentation",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.05, UINT8),),
     classes=("impervious", "building", "low_vegetation", "tree", "car"),
+    metric=(
+        "Mean F1 over 5 classes from one matrix; clutter and boundaries are not scored. `oa` "
+        "and `miou` beside it: some papers quote OA in the column of mF1."
+    ),
     splits={"train": 3456, "test": 2016},  # tiles of 512, 144 an image
     source="ISPRS WG II/4, 2D semantic labelling Potsdam; tiles as in mmsegmentation (potsdam.py)",
     licence="none stated; given on request by ISPRS: do not pass it on",

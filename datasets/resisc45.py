@@ -7,7 +7,7 @@ train on 10 and 20 % of each class, so the folder is read here.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, DatasetCard, Sensor
 from skybench.splits import SplitList
@@ -29,9 +29,11 @@ CLASSES = (
 CARD = DatasetCard(
     name="resisc45",
     title="NWPU-RESISC45",
+    about="Aerial images of 45 kinds of place, 700 a class, 256 x 256 pixels, from Google Earth.",
     tasks=("scene_classification",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=CLASSES,
+    metric="Overall accuracy (top-1); `aa`, the mean of the classes' accuracies, beside it.",
     splits={"train10": 3150, "test10": 28350, "train20": 6300, "test20": 25200},
     source=(
         "Cheng et al. 2017, arXiv:1703.00121; tag-0 lists of github:MiliLab/SelectiveMAE@5270210"
@@ -98,6 +100,16 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     name = _layout.choose(CARD, split, ALIASES)
     found = _images.scan(CARD, root, ("NWPU-RESISC45", "NWPU-RESISC45/NWPU-RESISC45"))
     return _images.by_ratio(found, root, name, LISTS)
+
+
+def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
+    """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
+    from torchgeo.datasets import RESISC45
+
+    train = open(root, "train10")
+    (scratch / "NWPU-RESISC45").symlink_to(train.files[0].parents[1].resolve())
+    (scratch / "resisc45-train.txt").write_text("".join(f"{key}\n" for key in train.keys))
+    return train, RESISC45(scratch, "train")
 
 
 def write_demo(root: Path, seed: int = 0) -> None:

@@ -46,15 +46,19 @@ def load_model(
     return loader.load_model(name, weights, variant, **arch)
 
 
-def load_dataset(name: str, root: str | Path, split: str) -> Samples:
+def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Samples:
     """The samples of one split, read from the official layout below `root`.
 
+    options: as `skybench show NAME` lists them.
     Raises DataError where data are missing or laid out otherwise, UsageError for unknown names.
     """
     from skybench import registry
+    from skybench.core import UsageError
 
     plugin = cast("DatasetPlugin", registry.load("datasets", name))
-    return plugin.open(Path(root), split)
+    for option in options.keys() - plugin.CARD.options.keys():
+        raise UsageError(registry.unknown(f"option of {name}", option, list(plugin.CARD.options)))
+    return plugin.open(Path(root), split, 0, **options)
 
 
 def run(
@@ -62,12 +66,12 @@ def run(
 ) -> list[Record]:
     """Runs cells as `skybench run` does; returns the records of all cells asked for.
 
-    options: the fields of skybench.plan.Request by name (datasets, protocol, data, weights,
-    variant, sensors, fraction, seeds, limit, overrides, results, device, force). `dataset` and
-    `weights` may be plain strings. Raises SkybenchError where something is missing; a cell that
-    breaks becomes a record with status "failed".
+    options: the fields of skybench.request.Request by name (datasets, protocol, data, weights,
+    variant, sensors, options, fraction, seeds, limit, overrides, results, device, force).
+    `dataset` and `weights` may be plain strings. Raises SkybenchError where something is missing;
+    a cell that breaks becomes a record with status "failed".
     """
-    from skybench.plan import Request
+    from skybench.request import Request
     from skybench.runner import run_cells
 
     def several(value: str | Sequence[str]) -> list[str]:

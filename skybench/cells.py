@@ -30,6 +30,8 @@ class Cell:
     reason: str = ""
     found: Mapping[str, Found] = field(default_factory=dict)
     splits: Mapping[str, Samples] = field(default_factory=dict)  # "train", "val", "test"
+    # By their own names, with those of the dataset's other recipes: extracted once, together.
+    pool: Mapping[str, Samples] = field(default_factory=dict)
     fingerprint: str = ""
     overridden: tuple[str, ...] = ()
     lacks: Literal["", "data", "weights"] = ""  # what an unavailable cell is missing
@@ -82,7 +84,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
 def to_record(cell: Cell) -> records.Record:
     """The cell as a record without scores, with the cell's status as far as it is known."""
     recipe = dataclasses.asdict(cell.recipe)
-    recipe["sensors"] = list(recipe["sensors"])
+    recipe |= {name: list(recipe[name]) for name in ("sensors", "options")}
     return records.Record(
         model=cell.model.name,
         task=cell.task.name,

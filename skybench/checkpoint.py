@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONTAINERS = ("model", "state_dict", "teacher", "net", "module", "encoder", "backbone")
+SUFFIXES = (".pth", ".pt", ".safetensors")
 HARMLESS = (argparse.Namespace,)  # many training scripts store their options; it only holds data
 
 
 def sha256_file(path: Path) -> str:
-    """The file's sha256, remembered in the cache by path, size and time of change."""
+    """The file's sha256, remembered in the cache by path, size and time of change.
+
+    Of a folder: the sha256 of the lines that `sha256sum` prints for its checkpoint files.
+    """
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+        lines = "".join(f"{sha256_file(p)}  {p.name}\n" for p in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
     stat = path.stat()
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
     store = places.cache() / "sha256.json"

@@ -24,10 +24,17 @@ weights_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Checkpoints: what is here, how to get them."
 )
 app.add_typer(data_app, name="data")
+bench_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Speed, beside peers in the same run."
+)
 app.add_typer(weights_app, name="weights")
+app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Data = Annotated[str, typer.Option(help="Folder with one folder a dataset, or 'demo'.")]
+Options = Annotated[
+    list[str], typer.Option(help="NAME=VALUE of a dataset; see `skybench show` (may be repeated).")
+]
 Results = Annotated[Path | None, typer.Option(help="Folder of the records.")]
 
 
@@ -39,11 +46,12 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     """Comma-separated or repeated NAME=VALUE; a value without a name stands under ""."""
     found = {}
     for text in texts:
-        for part in _split(text):
+        # The value of a dataset's option may be a list.
+        for part in [text] if option == "--option" else _split(text):
             name, equals, value = part.partition("=")
             found[name if equals else ""] = value if equals else name
-    if option == "--set" and "" in found:
-        raise UsageError(f"Expected --set FIELD=VALUE, but got {found['']!r}.")
+    if option != "--weights" and "" in found:
+        raise UsageError(f"Expected {option} NAME=VALUE, but got {found['']!r}.")
     return found
 
 
@@ -63,6 +71,7 @@ def run(
         str, typer.Option(help="full or tiny; default: full, on demo data tiny.")
     ] = "",
     sensors: Annotated[str, typer.Option(help="Only these sensors of the dataset.")] = "",
+    option: Options = [],  # noqa: B006
     fraction: Annotated[float, typer.Option(help="Share of the training split.")] = 1.0,
     seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.")] = 1,
     limit: Annotated[int, typer.Option(help="At most this many samples of each split.")] = 0,
@@ -89,14 +98,14 @@ def run(
 ) -> None:
     """Runs cells and prints their table; cells that are done are not run again."""
     from skybench import console
-    from skybench.plan import Request
+    from skybench.request import Request
 
     overrides = _pairs(set_, "--set") | ({"size": str(size)} if size >= 0 else {})
     request = Request(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
         data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
-        fraction=fraction, seeds=seeds, limit=limit, overrides=overrides, results=results,
-        device=device, force=force,
+        options=_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
+        overrides=overrides, results=results, device=device, force=force,
     )  # fmt: skip
     if dry_run:
         console.show_plan(request, as_json)
@@ -157,11 +166,24 @@ def data_demo(
 
 
 @data_app.command("verify")
-def data_verify(name: str, data: Data = "", as_json: Json = False) -> None:
+def data_verify(
+    name: str,
+    data: Data = "",
+    option: Options = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
     """Checks layout, counts, splits and a sample of files; exit code 1 where something is wrong."""
     from skybench import console
 
-    raise typer.Exit(console.verify(name, data, as_json))
+    raise typer.Exit(console.verify(name, data, _pairs(option, "--option"), as_json))
+
+
+@data_app.command("download")
+def data_download(name: str, data: Data = "") -> None:
+    """Downloads a dataset, resumed and checked; where that may not be done, says how to get it."""
+    from skybench import console
+
+    console.download(name, data)
 
 
 @data_app.command("splits")
@@ -184,6 +206,19 @@ def weights_list(as_json: Json = False) -> None:
     from skybench import catalogue, console
 
     console.show_rows(catalogue.weights_rows(), as_json)
+
+
+@bench_app.command("data")
+def bench_data(
+    names: Annotated[list[str], typer.Argument(help="Ids; default: all.")] = [],  # noqa: B006
+    data: Data = "demo",
+    seconds: Annotated[float, typer.Option(help="For each dataset.")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Reads datasets as fast as it goes, beside torchgeo's class where there is one."""
+    from skybench import console
+
+    console.bench_data(names, data, seconds, as_json)
 
 
 @app.command()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from skybench import places, records, registry
 from skybench.core import DatasetPlugin, SkybenchError, UsageError
+from skybench.progress import Bar, Watch
 
 if TYPE_CHECKING:
-    from skybench.cells import Cell
-    from skybench.plan import Request
+    from skybench.request import Request
 
 
 def say(text: str) -> None:
@@ -91,48 +90,6 @@ def show_plan(request: Request, as_json: bool) -> None:
         print("Demo data are simulated; their scores are no results.")
 
 
-class Watch:
-    """Progress of a run on stderr: a bar with time left on a terminal, else a line a cell."""
-
-    def __init__(self, cells: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as Left
-
-        columns = [
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-        ]
-        self.live = Progress(
-            *columns, TimeElapsedColumn(), TextColumn("left"), Left(),
-            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
-        )  # fmt: skip
-        self.cells, self.done = cells, 0
-        self.whole = self.live.add_task("cells", total=max(1, cells))
-        self.part = self.live.add_task("", total=1)
-        self.start = time.perf_counter()
-
-    def report(self, cell: Cell, stage: str, done: int, total: int) -> None:
-        """Shows how far a cell is."""
-        text = f"{cell.model.name} / {cell.dataset_id} {cell.recipe.label}: {stage}"
-        self.live.update(self.part, description=text, completed=done, total=total)
-        self.live.update(self.whole, completed=self.done + min(0.99, done / max(1, total)))
-
-    def finished(self, cell: Cell, record: records.Record) -> None:
-        """Says how a cell ended."""
-        self.done += 1
-        self.live.update(self.whole, completed=self.done)
-        what = f"{record.main[0]} {record.main[1]:.2f}" if record.main else record.note
-        name = f"{record.dataset} {record.recipe['label']}".strip()
-        line = f"[{self.done}/{self.cells}] {record.model} on {name}, {record.recipe['protocol']}"
-        spent = time.perf_counter() - self.start
-        self.live.console.print(
-            f"{line}: {record.status}: {what} ({spent:.0f} s)",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-
-
 def run(request: Request, fail_fast: bool, as_json: bool) -> int:
     """Runs cells, shows how they end and their table; the exit code."""
     from skybench import tables
@@ -193,15 +150,16 @@ def write_demo(out: Path | None, names: Sequence[str]) -> None:
     say(f"Use it with: skybench run --data {out} ...")
 
 
-def verify(name: str, data: str, as_json: bool) -> int:
+def verify(name: str, data: str, options: Mapping[str, str], as_json: bool) -> int:
     """What is right and wrong about a dataset's folder; 1 where something is wrong."""
-    from skybench.plan import Planner, Request
+    from skybench.plan import Planner
+    from skybench.request import Request
     from skybench.verify import verify as check
 
     plain_name = registry.resolve("datasets", name.partition(":")[0])
     asked = plain_name + name[len(name.partition(":")[0]) :]
     root = Planner(Request(data=data)).root(asked)
-    findings = check(plain_name, root)
+    findings = check(plain_name, root, options=options)
     if as_json:
         print(json.dumps([f._asdict() for f in findings], indent=1, default=str))
     else:
@@ -216,3 +174,30 @@ def fetch_splits(name: str, source: Path | None) -> None:
 
     for path in splits.fetch(registry.resolve("datasets", name), source):
         say(f"checked {path}")
+
+
+def download(name: str, data: str) -> None:
+    """Gets a dataset into the folder where it is looked for."""
+    from skybench import download as getter
+    from skybench.plan import Planner
+    from skybench.request import Request
+
+    known = registry.resolve("datasets", name)
+    root = Planner(Request(data=data)).root(known)
+    if getattr(plugin := registry.load("datasets", known), "REMOTES", ()):
+        say(f"{known}: licence {plugin.CARD.licence}")
+    with Bar() as bar:
+        found = getter.download(known, root, bar)
+    for path in found:
+        say(f"there: {path}")
+
+
+def bench_data(names: Sequence[str], data: str, seconds: float, as_json: bool) -> None:
+    """Prints the speed of readers."""
+    from skybench import bench
+    from skybench.plan import Planner
+    from skybench.request import Request
+
+    root = Planner(Request(data=data)).root
+    every = [n for n in registry.names("datasets") if data == "demo" or n != "folder"]
+    show_rows([s._asdict() for s in bench.data(names or every, root, seconds)], as_json)

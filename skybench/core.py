@@ -53,13 +53,14 @@ class UsageError(SkybenchError):
 class Conversion(NamedTuple):
     """The linear map `x * scale + offset` from one unit to another.
 
-    `exact` is false where the source has no radiometric unit and the map is a convention;
+    `exact` is false where one side has no radiometric unit and the map is a convention;
     such a cell is flagged.
     """
 
     scale: float
     offset: float = 0.0
     exact: bool = True
+    highest: float | None = None  # larger results are cut off here, negative ones at 0
 
 
 CONVERT: Mapping[tuple[str, str], Conversion] = {
@@ -70,6 +71,7 @@ CONVERT: Mapping[tuple[str, str], Conversion] = {
     (S2_DISPLAY, REFLECTANCE): Conversion(2750.0 / 255.0),
     # Display images carry no reflectance; the stretch of EuroSAT's RGB is taken as a convention.
     (UINT8, REFLECTANCE): Conversion(2750.0 / 255.0, exact=False),
+    (REFLECTANCE, UINT8): Conversion(255.0 / 2750.0, exact=False, highest=255.0),
 }
 
 
@@ -77,10 +79,11 @@ CONVERT: Mapping[tuple[str, str], Conversion] = {
 class Sensor:
     """A stack of bands with one resolution and one unit, of a dataset or of a model's input."""
 
-    name: str  # "hr", "s2", "s1"
+    name: str  # by role: "hr", "s2", "s1"; a second one of a role has a letter more: "s1a", "s1d"
     bands: tuple[str, ...]  # common names in channel order: "red", "rededge071", "vv"
     gsd: float  # metres per pixel; 0 where mixed or unknown
     unit: str  # a key of CONVERT
+    title: str = ""  # what a dataset's users call it, as "Planet"; `--sensors planet` finds it
 
 
 class Found(NamedTuple):
@@ -92,12 +95,24 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """The objects of an image; an image may have none."""
+
+    corners: Tensor  # [N, 4, 2] float32, (x, y) in pixels, in turn around the box
+    labels: Tensor  # [N] int64
+    difficult: Tensor  # [N] bool
+    size: tuple[int, int] = (0, 0)  # height and width of the image in pixels
+
+
+@dataclass(frozen=True)
 class Sample:
     """One item. Time is always there: a single image has T = 1, a pair T = 2."""
 
     key: str  # the same in every run
     images: Mapping[str, Tensor]  # sensor -> [T, C, H, W], in the sensor's unit, stored dtype
-    target: Any  # class id (int) | mask [H, W] uint8, 255 = ignore
+    # class id (int) | classes [K] uint8, 0 or 1 | mask [H, W] uint8, 255 = ignore | masks
+    # [T, H, W] | Boxes
+    target: Any
     days: Mapping[str, Tensor] = field(default_factory=dict)  # sensor -> [T], since 1970-01-01
     lonlat: tuple[float, float] = (float("nan"), float("nan"))  # degrees, WGS 84
 
@@ -114,11 +129,11 @@ class Batch:
 
     def select(self, found: Mapping[str, Found]) -> Self:
         """What `match` found, under the model's names, in its channel order and unit (float32)."""
-        images = {
-            name: self.images[f.sensor][:, :, list(f.channels)].float() * f.conversion.scale
-            + f.conversion.offset
-            for name, f in found.items()
-        }
+        images = {}
+        for name, f in found.items():
+            scale, offset, _, highest = f.conversion
+            converted = self.images[f.sensor][:, :, list(f.channels)].float() * scale + offset
+            images[name] = converted if highest is None else converted.clamp(0, highest)
         seen = {name: self.seen[f.sensor] for name, f in found.items()}
         days = {name: self.days[f.sensor] for name, f in found.items()}
         return type(self)(self.keys, images, seen, days, self.lonlat)
@@ -182,7 +197,16 @@ class ModelCard:
     temporal: bool = False  # forward() fuses T > 1 itself; else the core averages over dates
     min_pixels: int = 0  # smaller images are enlarged to this side
     multiple: int = 1  # both sides are brought to a multiple of this
+    sides: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # input -> its own two
     version: int = 1  # raised when the adapter's numbers change: old records become stale
+
+
+class Option(NamedTuple):
+    """A choice in reading a dataset: a named variant of the literature, or what is not known."""
+
+    text: str  # what it decides, and between what
+    # The first is the default; ("",) has none: the user must state it. () takes any text.
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -200,16 +224,24 @@ class DatasetCard:
     obtain: str  # the steps for a user
     layout: str  # the official tree, for messages and documentation
     tile: int = 0  # side of the official tiles; 0: images are read whole
+    about: str = ""  # what it is, in one or two sentences
+    metric: str = ""  # how papers score it, and what is scored here
     leads: tuple[str, ...] = ()  # known traps
+    options: Mapping[str, Option] = field(default_factory=dict)  # of `open`
+    multilabel: bool = False  # several classes an image
     version: int = 1  # raised when reading changes: old records and features become stale
 
 
 class DatasetPlugin(Protocol):
-    """What a module in datasets/ has."""
+    """What a module in datasets/ has.
+
+    It may have `REMOTES` (see `skybench.download`), `LISTS` (see `skybench.splits`), and
+    `peer(root, scratch)`: samples and torchgeo's class on them, for `skybench bench data`.
+    """
 
     CARD: DatasetCard
 
-    def open(self, root: Path, split: str, tile: int = 0) -> Samples:
+    def open(self, root: Path, split: str, tile: int = 0, **options: str) -> Samples:
         """Opens a split; `tile` 0 means the official side. Raises DataError, UsageError."""
 
     def write_demo(self, root: Path, seed: int = 0) -> None:
@@ -233,6 +265,7 @@ class Recipe:
     weight_decay: float = 0.0
     width: int = 0  # channels of a dense head
     sensors: tuple[str, ...] = ()  # of the dataset's; () is all that match
+    options: tuple[str, ...] = ()  # of the dataset's, each NAME=VALUE
     fraction: float = 1.0  # of the training split
     limit: int = 0  # samples per split at most; 0: all
     seeds: int = 1
@@ -244,9 +277,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
     def pooled(self) -> Tensor: ...  # [N, D], float32
-    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]: ...  # of [len, C, h, w]
+    # Each [len, C, h, w], or [len, T, C, h, w] where the task keeps time.
+    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]: ...
     def target(self, index: int) -> Any: ...
-    def labels(self) -> Tensor: ...  # [N], int64; only where targets are class ids
+    def labels(self) -> Tensor: ...  # int64 [N], or [N, K] of 0 and 1; not of masks
 
 
 Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
@@ -273,7 +307,7 @@ class Head(Protocol):
 class Metric(Protocol):
     """Counts per image, so that any score can be resampled over images."""
 
-    def update(self, prediction: Any, target: Any) -> None: ...
+    def update(self, prediction: Any, target: Any, key: str = "") -> None: ...
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]: ...
     def per_class(self) -> dict[str, dict[str, float]]: ...
     def chance(self) -> float: ...  # the main score of the best constant prediction, in percent
@@ -296,7 +330,11 @@ class Task:
 
 
 class ModelPlugin(Protocol):
-    """What a module in baselines/ has."""
+    """What a module in baselines/ has.
+
+    It may have `settings(state)`: the network's settings that published weights decide; and
+    `FILES`: the files that its weights may be split into, with the prefix of each one's keys.
+    """
 
     CARD: ModelCard
 
@@ -310,10 +348,15 @@ class ModelPlugin(Protocol):
 def match(card: ModelCard, given: Sequence[Sensor]) -> dict[str, Found]:
     """Pairs a model's inputs with a dataset's sensors: by name; only if no name fits, by bands.
 
+    Where a dataset has several of a role ("s1a", "s1d"), an input "s1" gets the first.
     Raises CannotRun when no input has all its bands in one sensor, or the units do not convert.
     """
     pairs = [(want, has) for want in card.inputs for has in given if {*want.bands} <= {*has.bands}]
-    pairs = [(want, has) for want, has in pairs if want.name == has.name] or pairs[:1]
+    named: dict[str, tuple[Sensor, Sensor]] = {}
+    for want, has in pairs:
+        if want.name in (has.name, has.name[:-1]):
+            named.setdefault(want.name, (want, has))
+    pairs = list(named.values()) or pairs[:1]
     if not pairs:
         needs = " or ".join(f"{w.name} ({', '.join(w.bands)})" for w in card.inputs)
         there = "; ".join(f"{h.name} ({', '.join(h.bands)})" for h in given) or "no sensor"

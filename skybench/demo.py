@@ -28,6 +28,18 @@ Shape = tuple[int, int]
 # Reflectance of blue, green, red, nir, swir16; backscatter of vv, vh in dB. Orders of magnitude
 # from common knowledge of land cover; no measurement stands behind them.
 BANDS = ("blue", "green", "red", "nir", "swir16", "vv", "vh")
+# The other optical bands as mixtures of those.
+MIXED: Mapping[str, Mapping[str, float]] = {
+    "coastal": {"blue": 0.9},
+    "rededge071": {"red": 0.7, "nir": 0.3},
+    "rededge075": {"red": 0.25, "nir": 0.75},
+    "rededge078": {"red": 0.08, "nir": 0.92},
+    "nir08": {"nir": 1.02},
+    "nir09": {"nir": 0.9},
+    "cirrus": {"blue": 0.01},
+    "swir22": {"swir16": 0.65},
+}
+VEGETATION = ("grass", "canopy")
 MATERIALS: Mapping[str, tuple[float, ...]] = {
     "water": (0.060, 0.060, 0.040, 0.020, 0.010, -20.0, -27.0),
     "grass": (0.040, 0.085, 0.055, 0.400, 0.200, -11.0, -17.0),
@@ -56,16 +68,36 @@ OUTLINES: Mapping[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def mark(root: Path, dataset: str, seed: int) -> None:
-    """Leaves the marker by which readers know simulated data; the last step of a demo writer."""
+def mark(root: Path, dataset: str, seed: int, **options: str) -> None:
+    """Leaves the marker by which readers know simulated data; the last step of a demo writer.
+
+    options: what a user of the real data must state, and is known here.
+    """
     root.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"dataset": dataset, "seed": seed, "version": VERSION})
+    text = json.dumps({"dataset": dataset, "seed": seed, "version": VERSION, **options})
     (root / MARKER).write_text(text + "\n", encoding="utf-8")
+
+
+def stated(root: Path) -> dict[str, str]:
+    """The options that a demo folder states; {} of any other."""
+    if not marked(root):
+        return {}
+    content = json.loads((root / MARKER).read_text(encoding="utf-8"))
+    return {k: v for k, v in content.items() if k not in ("dataset", "seed", "version")}
 
 
 def marked(*folders: Path) -> bool:
     """Whether one of the folders was written by a demo writer."""
     return any((folder / MARKER).is_file() for folder in folders)
+
+
+@functools.cache
+def _spectra(bands: tuple[str, ...]) -> Floats:
+    """The materials' values in these bands, float32 [materials, C]; order of NAMES."""
+    mixtures = [MIXED.get(band, {band: 1.0}) for band in bands]
+    columns = [{BANDS.index(b): share for b, share in mixture.items()} for mixture in mixtures]
+    rows = [[sum(m[i] * s for i, s in c.items()) for c in columns] for m in MATERIALS.values()]
+    return np.asarray(rows, np.float32)
 
 
 def texture(
@@ -169,12 +201,25 @@ class Canvas:
         ImageDraw.Draw(image).line(flat, fill=1, width=max(int(width), 1), joint="curve")
         return np.asarray(image, bool)
 
-    def reflectance(self, bands: tuple[str, ...]) -> Floats:
-        """What an optical sensor sees, float32 [C, H, W], 0..1."""
-        table = np.asarray([MATERIALS[n] for n in NAMES], np.float32)
-        table = table[:, [BANDS.index(b) for b in bands]]
-        seen = table[self.cover] * self.shine[..., None]
+    def reflectance(self, bands: tuple[str, ...], vigour: Floats | float = 1.0) -> Floats:
+        """What an optical sensor sees, float32 [C, H, W], 0..1.
+
+        vigour: 0..1, [H, W] or one for all: how green the vegetation is; at 0 it shows soil.
+        """
+        table = _spectra(bands)
+        seen = table[self.cover]
+        if isinstance(vigour, np.ndarray) or vigour < 1:
+            green = np.isin(self.cover, [NAMES.index(n) for n in VEGETATION])
+            bare = np.where(green, 1 - vigour, 0)[..., None]
+            seen = seen + bare * (table[NAMES.index("soil")] - seen)
+        seen = seen * self.shine[..., None]
         return np.asarray(seen.transpose(2, 0, 1).clip(0, 1), np.float32)
+
+    def backscatter(self, bands: tuple[str, ...], rng: Generator, looks: float = 12.0) -> Floats:
+        """What a radar sees, float32 [C, H, W] in dB, with speckle of so many looks."""
+        clean = _spectra(bands)[self.cover].transpose(2, 0, 1)
+        speckle = rng.gamma(looks, 1 / looks, clean.shape)
+        return np.asarray(clean + 10 * np.log10(speckle), np.float32)
 
     def display(self) -> NDArray[np.uint8]:
         """A display image, uint8 [H, W, 3] red, green, blue: hazy, with a random stretch."""

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench import places
-from skybench.core import Batch, Features, Found, Report, Time
+from skybench import places, targets
+from skybench.core import Batch, Boxes, Features, Found, Report, Time
 from skybench.loading import batches, collate, resize, side
 from skybench.model import Model, encode
 from skybench.records import fingerprint
@@ -45,7 +45,7 @@ class Extractor:
         """Features of a collated batch, on the CPU."""
         picked = batch.to(self.device).select(self.found)
         card = self.model.card
-        images = {n: resize(x, *side(card, *x.shape[-2:])) for n, x in picked.images.items()}
+        images = {n: resize(x, *side(card, n, *x.shape[-2:])) for n, x in picked.images.items()}
         picked = Batch(picked.keys, images, picked.seen, picked.days, picked.lonlat)
         with torch.inference_mode():
             out = encode(self.model, picked, self.time)
@@ -56,13 +56,14 @@ def extract(
     extractor: Extractor, samples: Samples, report: Report = lambda *_: None
 ) -> Iterator[tuple[list[Features], list[Any]]]:
     """Features and targets batch by batch, in order; the batch is halved when memory is short."""
-    done, batch = 0, 64 if extractor.device.startswith("cuda") else 16
+    dates = max(len(x) for x in samples.read(0).images.values())
+    done, batch = 0, max(1, (64 if extractor.device.startswith("cuda") else 16) // dates)
     while done < len(samples):
         try:
             rest = Subset(samples, range(done, len(samples))) if done else samples
-            for images, targets in batches(rest, extractor.size, batch):
-                yield extractor(images), targets
-                done += len(targets)
+            for images, truth in batches(rest, extractor.size, batch):
+                yield extractor(images), truth
+                done += len(truth)
                 report("features", done, len(samples))
         except torch.cuda.OutOfMemoryError:
             if batch == 1:
@@ -76,12 +77,17 @@ class Stored:
 
     def __init__(self, folder: Path) -> None:
         self._pooled = np.load(folder / "pooled.npy", mmap_mode="r")
-        self._targets = np.load(folder / "targets.npy", mmap_mode="r")
+        boxes = folder / "boxes.npz"
+        self._targets = (
+            targets.load(boxes)
+            if boxes.exists()
+            else np.load(folder / "targets.npy", mmap_mode="r")
+        )
         levels = sorted(folder.glob("level*.npy"))
         self._levels = [np.load(p, mmap_mode="r") for p in levels]
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._pooled)
 
     def pooled(self) -> Tensor:
         return torch.from_numpy(np.array(self._pooled))
@@ -90,7 +96,8 @@ class Stored:
         return tuple(torch.from_numpy(level[list(indices)]).float() for level in self._levels)
 
     def target(self, index: int) -> Any:
-        return np.array(self._targets[index])
+        one = self._targets[index]
+        return one if isinstance(one, Boxes) else np.array(one)
 
     def labels(self) -> Tensor:
         return torch.from_numpy(np.array(self._targets)).long()
@@ -106,18 +113,19 @@ class Streamed:
         return len(self.samples)
 
     def pooled(self) -> Tensor:
-        return torch.cat([f[0].pooled for f, _ in extract(self.extractor, self.samples)])
+        return torch.cat([joined(f).pooled for f, _ in extract(self.extractor, self.samples)])
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
-        (features,) = self.extractor(batch)
+        features = joined(self.extractor(batch))
         return tuple(_halved(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
 
     def target(self, index: int) -> Any:
-        return np.asarray(self.samples.read(index).target)
+        one = self.samples.read(index).target
+        return one if isinstance(one, Boxes) else np.asarray(one)
 
     def labels(self) -> Tensor:
-        return torch.tensor([int(s.target) for s in self.samples])
+        return torch.stack([torch.as_tensor(s.target) for s in self.samples]).long()
 
 
 class Chosen:
@@ -144,6 +152,16 @@ class Chosen:
 
     def labels(self) -> Tensor:
         return self.whole.labels()[self.indices]
+
+
+def joined(dates: Sequence[Features]) -> Features:
+    """One for all dates: as they are if time was fused, else with an axis T after the first."""
+    if len(dates) == 1:
+        return dates[0]
+    levels = zip(*(f.pyramid for f in dates), strict=True)
+    return Features(
+        torch.stack([f.pooled for f in dates], 1), tuple(torch.stack(x, 1) for x in levels)
+    )
 
 
 def _halved(x: Tensor) -> Tensor:
@@ -195,6 +213,39 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
+class _Entry:
+    """An entry of the cache while it is written, in a folder of a temporary name."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count, self.done = folder, count, 0
+        self.arrays: dict[str, np.memmap[Any, Any]] = {}
+        self.boxes: list[Boxes] = []
+
+    def add(self, features: Features, truth: Sequence[Any], level: str) -> None:
+        self._put("pooled", features.pooled.numpy())
+        for i, dense in enumerate(features.pyramid if level == "pyramid" else ()):
+            self._put(f"level{i}", _halved(dense).numpy())
+        if isinstance(truth[0], Boxes):
+            self.boxes += truth
+        else:
+            self._put("targets", np.stack([np.asarray(t) for t in truth]))
+        self.done += len(truth)
+
+    def _put(self, name: str, values: np.ndarray) -> None:
+        if name not in self.arrays:
+            path, shape = self.folder / f"{name}.npy", (self.count, *values.shape[1:])
+            self.arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
+            _reserve(path)
+        self.arrays[name][self.done : self.done + len(values)] = values
+
+    def close(self, identity: Mapping[str, Any]) -> None:
+        if self.boxes:
+            targets.save(self.folder / "boxes.npz", self.boxes)
+        for array in self.arrays.values():
+            array.flush()
+        (self.folder / "meta.json").write_text(json.dumps(identity, indent=1))
+
+
 def _fill(
     folder: Path,
     identity: Mapping[str, Any],
@@ -205,27 +256,11 @@ def _fill(
     """Writes an entry under a temporary name and renames it: it is whole or it is not there."""
     temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
-    arrays: dict[str, np.memmap[Any, Any]] = {}
-
-    def put(name: str, start: int, values: np.ndarray) -> None:
-        if name not in arrays:
-            path, shape = temporary / f"{name}.npy", (count, *values.shape[1:])
-            arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
-            _reserve(path)
-        arrays[name][start : start + len(values)] = values
-
     try:
-        done = 0
-        for features, targets in stream:
-            (one,) = features
-            put("pooled", done, one.pooled.numpy())
-            put("targets", done, np.stack([np.asarray(t) for t in targets]))
-            for i, dense in enumerate(one.pyramid if level == "pyramid" else ()):
-                put(f"level{i}", done, _halved(dense).numpy())
-            done += len(targets)
-        for array in arrays.values():
-            array.flush()
-        (temporary / "meta.json").write_text(json.dumps(identity, indent=1))
+        entry = _Entry(temporary, count)
+        for features, truth in stream:
+            entry.add(joined(features), truth, level)
+        entry.close(identity)
         try:
             temporary.rename(folder)
         except OSError:

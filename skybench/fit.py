@@ -44,8 +44,10 @@ def rate(step: int, steps: int) -> float:
 def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     """Mean over the pixels that count; 0 where none does.
 
-    logits: [B, K, h, w], brought to the masks' size; masks: [B, H, W] uint8, 255 = ignore.
+    logits: [B, K, h, w], brought to the masks' size; masks: [B, H, W] uint8, 255 = ignore. Of
+    masks [B, T, H, W] each date has logits, [B * T, K, h, w].
     """
+    masks = masks.flatten(0, -3)
     logits = F.interpolate(logits, masks.shape[1:], mode="bilinear")
     total = F.cross_entropy(logits, masks.long(), ignore_index=IGNORE, reduction="sum")
     return total / (masks != IGNORE).sum().clamp(min=1)

@@ -16,15 +16,15 @@ from skybench.core import Batch, DataError, ModelCard, Sample
 from skybench.samples import Samples
 
 
-def side(card: ModelCard, height: int, width: int) -> tuple[int, int]:
-    """The size at which a model sees an image: at least its smallest, then a whole multiple.
+def side(card: ModelCard, name: str, height: int, width: int) -> tuple[int, int]:
+    """The size at which a model's input sees an image: at least its smallest, a whole multiple.
 
     >>> from types import SimpleNamespace
-    >>> side(SimpleNamespace(min_pixels=256, multiple=32), 64, 96)
+    >>> side(SimpleNamespace(min_pixels=256, multiple=32, sides={"s2": (16, 4)}), "hr", 64, 96)
     (256, 384)
     """
-    scale = max(1.0, card.min_pixels / min(height, width))
-    step = card.multiple
+    smallest, step = card.sides.get(name, (card.min_pixels, card.multiple))
+    scale = max(1.0, smallest / min(height, width))
     return tuple(-(-round(x * scale) // step) * step for x in (height, width))  # type: ignore[return-value]
 
 
@@ -38,16 +38,19 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
-    """Stacks samples; images are brought to `size` x `size` first unless it is 0.
+    """Stacks samples; unless `size` is 0, images are brought to squares first.
 
+    The finest sensor's get the side `size`, the others a side in the proportion of theirs to it.
     Series shorter than the longest are padded with zeros at their end, `seen` false there.
     Raises DataError when images of different sizes meet and no size was asked for.
     """
     images, seen, days = {}, {}, {}
-    for name in samples[0].images:
+    finest = max(max(x.shape[-2:]) for x in samples[0].images.values())
+    for name, example in samples[0].images.items():
         stacks = [s.images[name] for s in samples]
         if size:
-            stacks = [resize(x, size, size) for x in stacks]
+            own = max(1, round(size * max(example.shape[-2:]) / finest))
+            stacks = [resize(x, own, own) for x in stacks]
         for sample, x in zip(samples, stacks, strict=True):
             if x.shape[1:] != stacks[0].shape[1:]:
                 raise DataError(

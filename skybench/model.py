@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,12 @@ class Model(nn.Module, abc.ABC):
 
         batch.images: some of `card.inputs` by name, [B, 1, C, H, W] ([B, T, C, H, W] where
         `card.temporal`), float32 in the input's unit; H, W as `card.min_pixels` and
-        `card.multiple` ask.
+        `card.multiple`, or `card.sides`, ask.
         """
+
+    def levels_of(self, inputs: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
+        """(channels, stride) of the pyramid that these inputs give; input -> number of dates."""
+        return self.card.levels
 
     def layers(self) -> Sequence[nn.Module]:
         """From stem to last block, for layer-wise learning-rate decay."""

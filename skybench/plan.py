@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast
 
 from skybench import places, records, registry
 from skybench.cells import Cell, affecting, to_record
@@ -26,116 +25,18 @@ from skybench.core import (
     WeightsError,
     match,
 )
+from skybench.request import (
+    Request,
+    check,
+    chosen_sensors,
+    override,
+    pick_datasets,
+    pick_models,
+    pick_tasks,
+    with_options,
+)
 from skybench.samples import Samples, Subset
 from skybench.sampling import stratified
-
-NOT_SET = (
-    "protocol",
-    "train",
-    "val",
-    "test",
-    "label",
-    "source",
-    "sensors",
-    "fraction",
-    "limit",
-    "seeds",
-)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for; see `skybench run --help`."""
-
-    models: Sequence[str] = ("skysense",)
-    tasks: Sequence[str] = ("all",)
-    datasets: Sequence[str] = ()  # () is all of each task
-    protocol: str = "frozen"
-    data: str = ""  # a folder, "demo", or "" for SKYBENCH_DATA
-    weights: Mapping[str, str] = field(default_factory=dict)  # "" -> default; model -> its own
-    variant: str = ""  # "" is full, and tiny on demo data
-    sensors: Sequence[str] = ()
-    fraction: float = 1.0
-    seeds: int = 1
-    limit: int = 0
-    overrides: Mapping[str, str] = field(default_factory=dict)  # Recipe field -> value
-    results: Path | None = None
-    device: str = "auto"
-    force: bool = False
-
-    @property
-    def demo(self) -> bool:
-        """Whether the simulated data are meant."""
-        return self.data == "demo"
-
-
-def pick_models(names: Sequence[str]) -> list[str]:
-    """Model ids from what stands on the command line: ids, "all", "paper"."""
-    chosen: list[str] = []
-    for name in names:
-        if name in ("all", "paper"):
-            for known in registry.names("baselines"):
-                row = registry.load("baselines", known).CARD.row
-                if name == "all" or row in ("paper", "inferred"):
-                    chosen.append(known)
-        else:
-            chosen.append(registry.resolve("baselines", name))
-    return list(dict.fromkeys(chosen))
-
-
-def pick_tasks(names: Sequence[str]) -> list[str]:
-    """Task ids from what stands on the command line: ids or "all"."""
-    every = registry.names("tasks")
-    chosen = [t for n in names for t in (every if n == "all" else [registry.resolve("tasks", n)])]
-    return list(dict.fromkeys(chosen))
-
-
-def pick_datasets(names: Sequence[str], task: Task) -> list[str]:
-    """Datasets of a task: those asked for, or all but `folder`, which needs a path."""
-    if not names:
-        every = [registry.load("datasets", n).CARD for n in registry.names("datasets")]
-        return [c.name for c in every if task.name in c.tasks and c.name != "folder"]
-    chosen = []
-    for name in names:
-        plain, colon, path = name.partition(":")
-        known = registry.resolve("datasets", plain)
-        if task.name in registry.load("datasets", known).CARD.tasks:
-            chosen.append(f"{known}{colon}{path}")
-    return chosen
-
-
-def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with what the command line changes, and the names of fields it changed."""
-    kinds = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in NOT_SET}
-    values: dict[str, Any] = {}
-    for name, text in request.overrides.items():
-        if name not in kinds:
-            raise UsageError(f"No recipe field {name!r} to set. Known: {', '.join(sorted(kinds))}.")
-        try:
-            values[name] = (int if kinds[name] == "int" else float)(text)
-        except ValueError:
-            raise UsageError(f"Expected {name} to be a {kinds[name]}, but got {text!r}.") from None
-        if values[name] < 0:
-            raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
-    changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
-    asked = replace(
-        recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
-        seeds=request.seeds,
-    )  # fmt: skip
-    return replace(asked, **values), changed
-
-
-def check(request: Request) -> None:
-    """Raises UsageError for numbers and names that cannot be meant."""
-    if request.protocol not in get_args(ProtocolName):
-        known = ", ".join(get_args(ProtocolName))
-        raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
-    if request.variant not in ("", "full", "tiny"):
-        raise UsageError(f"No variant {request.variant!r}. Known: full, tiny.")
-    if not 0 < request.fraction <= 1:
-        raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
-    if request.seeds < 1 or request.limit < 0:
-        raise UsageError("Expected --seeds of at least 1 and --limit of at least 0.")
 
 
 class Planner:
@@ -147,7 +48,7 @@ class Planner:
             registry.resolve("baselines", n) if n else n: w for n, w in request.weights.items()
         }
         self.request = replace(request, weights=weights)  # a misspelt model is never left unused
-        self.opened: dict[tuple[str, str, int], Samples] = {}
+        self.opened: dict[tuple[str, str, int, tuple[str, ...]], Samples] = {}
         self.located: dict[str, tuple[str, str]] = {}
 
     def root(self, dataset: str) -> Path:
@@ -165,10 +66,11 @@ class Planner:
 
     def open(self, dataset: str, split: str, recipe: Recipe) -> Samples:
         """One split of a dataset, cut down to the recipe's limit."""
-        key = (dataset, split, recipe.tile)
+        key = (dataset, split, recipe.tile, recipe.options)
         if key not in self.opened:
             plugin = cast(DatasetPlugin, registry.load("datasets", dataset.partition(":")[0]))
-            self.opened[key] = plugin.open(self.root(dataset), split, recipe.tile)
+            options = dict(option.split("=", 1) for option in recipe.options)
+            self.opened[key] = plugin.open(self.root(dataset), split, recipe.tile, **options)
         samples = self.opened[key]
         if recipe.limit and len(samples) > recipe.limit:
             chosen = stratified(samples.labels, len(samples), recipe.limit, seed=0)
@@ -200,9 +102,11 @@ class Planner:
         protocol = cast(ProtocolName, self.request.protocol)
         data_card = cast(DatasetCard, registry.load("datasets", dataset.partition(":")[0]).CARD)
         variant = self.request.variant or ("tiny" if self.request.demo else "full")
-        made = []
+        made: list[Cell] = []
         for recipe in task.recipes(data_card, protocol, self.request.demo):
             recipe, changed = override(recipe, self.request)
+            recipe, stated = with_options(recipe, data_card, self.request.options)
+            changed += stated
             path = dataset.partition(":")[2]
             if path and data_card.name == "folder":  # tells one user's folder from another
                 recipe = replace(recipe, label=_folder_name(path))
@@ -221,7 +125,7 @@ class Planner:
                 made.append(
                     replace(blank, status="unavailable", lacks="weights", reason=str(error))
                 )
-        return made
+        return [replace(cell, pool=_pool(cell, made)) for cell in made]
 
     def _complete(self, cell: Cell) -> Cell:
         recipe, task = cell.recipe, cell.task
@@ -233,19 +137,17 @@ class Planner:
         weights, weights_id = self.locate(cell.model)
         names = {"train": recipe.train, "val": recipe.val, "test": recipe.test}
         splits = {n: self.open(cell.dataset, s, recipe) for n, s in names.items() if s}
-        sensors = splits["train"].card.sensors
-        if recipe.sensors:
-            unknown = set(recipe.sensors) - {s.name for s in sensors}
-            if unknown:
-                known = ", ".join(s.name for s in sensors)
-                raise CannotRun(
-                    f"{cell.dataset_id} has no sensor {sorted(unknown)}; it has {known}"
-                )
-            sensors = tuple(s for s in sensors if s.name in recipe.sensors)
+        tasks = splits["train"].card.tasks  # a user's folder is for one task only
+        if task.name not in tasks:
+            raise CannotRun(f"{cell.dataset} is for {' and '.join(tasks)}, not for {task.name}")
+        sensors = chosen_sensors(splits["train"].card, recipe.sensors)
+        if recipe.sensors:  # by their names, however they were asked for
+            recipe = replace(recipe, sensors=tuple(s.name for s in sensors))
         found = match(cell.model, sensors)
         demo = cell.demo or any(s.split.demo for s in splits.values())
         full = replace(
             cell,
+            recipe=recipe,
             weights=weights,
             weights_id=weights_id,
             splits=splits,
@@ -264,6 +166,16 @@ class Planner:
             and known.fingerprint == cell.fingerprint
             and known.status in ("measured", "cannot run")
         )
+
+
+def _pool(cell: Cell, cells: Sequence[Cell]) -> dict[str, Samples]:
+    """The splits, by their own names, of all cells that read the dataset as this one does."""
+    alike = [c for c in cells if _reading(c) == _reading(cell)]
+    return {getattr(c.recipe, role): s for c in alike for role, s in c.splits.items()}
+
+
+def _reading(cell: Cell) -> tuple[int, tuple[str, ...]]:
+    return cell.recipe.tile, cell.recipe.options
 
 
 def _folder_name(path: str) -> str:

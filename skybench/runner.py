@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import functools
-import platform
-import resource
-import subprocess
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from skybench import features, guards, loading, places, records, stats, weights
+from skybench import features, guards, places, provenance, records, stats, weights
 from skybench.cells import Cell, to_record
-from skybench.core import CannotRun, Metric, Report, Setting, Source, UsageError
+from skybench.core import CannotRun, Metric, ModelCard, Report, Setting, Source, UsageError
 from skybench.model import Model
-from skybench.plan import Planner, Request, require_available
+from skybench.plan import Planner, require_available
+from skybench.request import Request
 from skybench.samples import Joined, Samples
 from skybench.sampling import hold_out, stratified
 
@@ -127,8 +123,12 @@ def measure(cell: Cell, device: str, report: Report) -> records.Record:
         seeds=seeds,
         samples=first.samples,
         flags=_flags(cell, first.model, guards.is_chance(scores[main], bands[main].error, chance)),
-        used={**to_record(cell).used, **_used(cell, first.model, device), "chance": chance},
-        cost=_cost(first, time.perf_counter() - start),
+        used={
+            **to_record(cell).used,
+            **provenance.used(cell, first.model, device),
+            "chance": chance,
+        },
+        cost=provenance.cost(first.model, first.timing, time.perf_counter() - start),
         made=_now(),
     )
 
@@ -138,28 +138,39 @@ def _one_seed(cell: Cell, seed: int, device: str, report: Report) -> Outcome:
     model.to(device)
     size = cell.recipe.size
     extractor = features.Extractor(model, cell.found, cell.task.time, size, device)
-    start, samples = time.perf_counter(), Joined(cell.splits)
+    needed = {f.sensor for f in cell.found.values()}
+    start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
     identity = _identity(cell, samples, _weights_seed(cell, seed))
     whole, cached = features.source(extractor, samples, identity, cell.task.level, report)
     spent = time.perf_counter() - start
-    sources = {n: features.Chosen(whole, places) for n, places in samples.places().items()}
+    found = samples.places()
+    sources = {r: features.Chosen(whole, found[getattr(cell.recipe, r)]) for r in cell.splits}
     train, val = _parts(cell, sources, seed)
     test = sources["test"]
     metric = cell.task.metric(cell.splits["test"].card)
-    guards.check_metric(metric, (test.target(i) for i in range(len(test))))
-    head = cell.task.head(cell.recipe, model.card, cell.splits["train"].card)
+    keys = cell.splits["test"].keys
+    guards.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
+    head = cell.task.head(cell.recipe, _seen_card(cell, model), cell.splits["train"].card)
     report("head", 0, 1)
     chosen = head.fit(train, val, Setting(seed, device, report))
     for index, prediction in enumerate(head.predict(test)):
-        metric.update(prediction, test.target(index))
+        metric.update(prediction, test.target(index), keys[index])
         report("test", index + 1, len(test))
     counts = {"train": len(train), "val": 0 if val is None else len(val), "test": len(test)}
     timing = {
         "extract_s": spent,
         "extracted": 0 if cached else len(samples),
-        "gflops": _gflops(extractor, cell),
+        "gflops": provenance.gflops(extractor, cell),
     }
     return Outcome(seed, metric, chosen, model, counts, timing)
+
+
+def _seen_card(cell: Cell, model: Model) -> ModelCard:
+    """The model's card with the pyramid that the cell's sensors and dates give."""
+    images = cell.splits["train"].read(0).images
+    kept = cell.task.time == "keep"
+    dates = {name: 1 if kept else len(images[f.sensor]) for name, f in cell.found.items()}
+    return replace(model.card, levels=model.levels_of(dates))
 
 
 def _weights_seed(cell: Cell, seed: int) -> int:
@@ -192,9 +203,10 @@ def _parts(
     used = stratified(samples.labels, len(samples), wanted, seed)
     if "val" in sources:
         return train.some(used), sources["val"]
-    if samples.labels is None:
+    if cell.task.level == "pyramid":  # dense heads select nothing
         return train.some(used), None
-    stay, out = hold_out([samples.labels[i] for i in used], HELD_OUT, seed)
+    labels = samples.labels or (0,) * len(samples)
+    stay, out = hold_out([labels[i] for i in used], HELD_OUT, seed)
     return train.some([used[i] for i in stay]), train.some([used[i] for i in out])
 
 
@@ -215,85 +227,6 @@ def _flags(cell: Cell, model: Model, chance: bool) -> list[str]:
         "partial checkpoint": coverage is not None and coverage.share < 1,
     }
     return [name for name in guards.FLAGS if marks[name]]
-
-
-def _used(cell: Cell, model: Model, device: str) -> dict[str, Any]:
-    """What the number rests on."""
-    given = {s.name: s for s in cell.splits["test"].card.sensors}
-    inputs = {
-        name: {
-            "sensor": f.sensor,
-            "bands": [given[f.sensor].bands[c] for c in f.channels],
-            "unit": given[f.sensor].unit,
-            "scale": f.conversion.scale,
-        }
-        for name, f in cell.found.items()
-    }
-    info = model.loaded
-    coverage = None if info.coverage is None else dataclasses.asdict(info.coverage)
-    splits = {n: dataclasses.asdict(s.split) for n, s in cell.splits.items()}
-    return {
-        "inputs": inputs,
-        "size": cell.recipe.size,
-        "min_pixels": cell.model.min_pixels,
-        "splits": splits,
-        "classes": list(cell.splits["test"].card.classes),
-        "coverage": coverage,
-        "versions": versions(),
-        "revision": revision(),
-        "device": torch.cuda.get_device_name()
-        if device == "cuda"
-        else platform.processor() or "cpu",
-        "precision": "float32",
-    }
-
-
-def _gflops(extractor: features.Extractor, cell: Cell) -> float:
-    """Floating-point operations of one test image through the network, in 1e9."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    image = loading.collate([cell.splits["test"].read(0)], extractor.size)
-    with FlopCounterMode(display=False) as counter:
-        extractor(image)
-    return float(counter.get_total_flops() / 1e9)
-
-
-def _cost(outcome: Outcome, wall: float) -> dict[str, Any]:
-    """Parameters, speed and memory; images/s only where features were extracted just now."""
-    spent, images = outcome.timing["extract_s"], outcome.timing["extracted"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "parameters": sum(p.numel() for p in outcome.model.parameters()),
-        "gflops": round(outcome.timing["gflops"], 3),
-        "images_per_s": round(images / spent, 2) if images else None,
-        "wall_s": round(wall, 2),
-        "peak_bytes": peak,
-    }
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
-    import importlib.metadata
-
-    names = ("skybench", "torch", "torchvision", "timm", "numpy", "pillow", "rasterio")
-    return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
-
-
-@functools.cache
-def revision() -> str:
-    """The git revision of the source tree, "-dirty" where it is changed; "" outside a checkout."""
-    tree = Path(__file__).resolve().parent.parent
-    if not (tree / ".git").exists():
-        return ""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=tree, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

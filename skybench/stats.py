@@ -6,7 +6,7 @@ not independent (`docs/log.md`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +24,20 @@ class Interval(NamedTuple):
     error: float
 
 
-def resamplings(images: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
-    """How often each image is drawn: float64 [resamples, images], rows sum to `images`.
+BLOCK = 4_000_000  # weights in memory at once
 
-    Multinomial draws equal drawing `images` images with replacement.
+
+def resamplings(images: int, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[np.ndarray]:
+    """How often each image is drawn, in blocks of float64 [some, images]; rows sum to `images`.
+
+    Multinomial draws equal drawing `images` images with replacement. The numbers do not depend
+    on the size of the blocks.
     """
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
+    rng, share = np.random.default_rng(seed), np.full(images, 1 / images)
+    some = max(8, BLOCK // images)
+    for start in range(0, resamples, some):
+        count = min(some, resamples - start)
+        yield rng.multinomial(images, share, size=count).astype(np.float64)
 
 
 def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[str, Interval]:
@@ -38,14 +45,18 @@ def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[
 
     metrics: one a seed, each with the same `images` test images in the same order; a resample
     draws the same images for all of them.
+    Scores that a metric gives without weights only (means over batches) have no interval.
     A resample in which a score is undefined (no pixel of any class) is left out of its interval;
     a score that is undefined in all of them has none.
     """
-    weights = resamplings(images, seed)
-    drawn = [metric.scores(weights) for metric in metrics]
+    blocks: dict[str, list[np.ndarray]] = {}
+    for weights in resamplings(images, seed):
+        drawn = [metric.scores(weights) for metric in metrics]
+        for name in drawn[0]:
+            blocks.setdefault(name, []).append(np.mean([s[name] for s in drawn], axis=0))
     found = {}
-    for name in drawn[0]:
-        values = np.mean([scores[name] for scores in drawn], axis=0)
+    for name, parts in blocks.items():
+        values = np.concatenate(parts)
         known = values[~np.isnan(values)]
         if known.size > 1:
             low, high = np.percentile(known, [2.5, 97.5])

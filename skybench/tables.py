@@ -20,7 +20,7 @@ MARKS = {
     "own split": "s", "limited": "l", "override": "o", "seen in pre-training": "p",
     "partial checkpoint": "k",
 }  # fmt: skip
-NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "miou_objects": "mIoU (objects)"}
+NAMES = {"oa": "OA", "miou": "mIoU", "mf1": "mF1", "map_micro": "mAP (micro)", "f1": "F1"}
 DEMO = "DEMO DATA (simulated): not a result"
 FORMATS = ("text", "md", "latex", "csv", "json")
 
@@ -68,7 +68,8 @@ def weights_of(record: Record) -> str:
 def settings(record: Record) -> str:
     """What tells this record's recipe from the usual one, for a reader."""
     recipe = record.recipe
-    parts = [f"{n}={recipe[n]}" for n in record.used.get("overridden", ())]
+    options = dict(option.split("=", 1) for option in recipe.get("options", ()))
+    parts = [f"{n}={options.get(n, recipe.get(n))}" for n in record.used.get("overridden", ())]
     parts += [f"fraction={recipe['fraction']}"] if recipe.get("fraction", 1.0) != 1.0 else []
     parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
     parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []
@@ -77,7 +78,7 @@ def settings(record: Record) -> str:
 
 
 def _cell(record: Record) -> str:
-    """The score with its interval, the spread over seeds, and marks."""
+    """The score with its interval, the spread over seeds, the sensors if a few, and marks."""
     if record.main is None:
         return "failed" if record.status == "failed" else "-"
     metric, score = record.main
@@ -87,6 +88,8 @@ def _cell(record: Record) -> str:
     if metric in record.intervals:
         low, high = record.intervals[metric]
         text += f" [{low:.1f}, {high:.1f}]"
+    if len(record.used.get("offered", ())) > 1 and not record.recipe.get("sensors"):
+        text += " " + "+".join(record.used["sensors"])
     marks = "".join(MARKS[f] for f in record.flags if f in MARKS)
     return f"{text} ({marks})" if marks else text
 

@@ -109,7 +109,8 @@ def find(card: ModelCard, requested: str | Path = "auto") -> Path | None:
     """The weights file for a model; None where there is none or random ones are asked for.
 
     requested: "random"; a file, or a folder that holds the published file; or "auto":
-    <SKYBENCH_WEIGHTS>/<model>/<filename>, then the Python package that ships it.
+    <SKYBENCH_WEIGHTS>/<model>/<filename>, then the Python package that ships it. Where a plugin
+    names several files in `FILES` and more than one is there, their folder is returned.
     Raises WeightsError when a path is given but not there, or a found file is not the published.
     """
     source = card.weights
@@ -119,20 +120,46 @@ def find(card: ModelCard, requested: str | Path = "auto") -> Path | None:
         raise WeightsError(f"{card.name} has no learned weights; leave {requested} out")
     if requested != "auto":
         return _given(Path(requested).expanduser(), card.name, source.filename)
-    own = places.weights() / card.name / source.filename
-    path = own if own.is_file() else _packaged(source)
+    path = _published(places.weights() / card.name, card.name, source.filename) or _packaged(source)
     if path is not None and (note := differs(path, source)):
         raise WeightsError(f"{path}: {note}. Replace the file, or pass it with --weights PATH")
     return path
 
 
 def _given(path: Path, name: str, filename: str) -> Path:
-    for candidate in (path, path / filename, path / name / filename):
-        if candidate.is_file():
-            return candidate
+    if path.is_file():
+        return path
+    for folder in (path, path / name):
+        if found := _published(folder, name, filename):
+            return found
     raise WeightsError(
         f"No weights for {name} at {path}; expected a checkpoint file, or a folder with {filename}"
     )
+
+
+def _parts(name: str) -> Mapping[str, str]:
+    """The files that a model's weights may be split into: file name -> prefix of its keys."""
+    parts: Mapping[str, str] = getattr(registry.load("baselines", name), "FILES", {})
+    return parts
+
+
+def _published(folder: Path, name: str, filename: str) -> Path | None:
+    """The one published file in a folder; the folder where it holds several parts; or None."""
+    there = [p for f in {filename: "", **_parts(name)} if (p := folder / f).is_file()]
+    return folder if len(there) > 1 else next(iter(there), None)
+
+
+def _read(name: str, path: Path) -> dict[str, Tensor]:
+    """The state dict of a file, or of all parts in a folder, with the keys of the joint file."""
+    parts = _parts(name)
+    state: dict[str, Tensor] = {}
+    for file in [path] if path.is_file() else [path / f for f in parts if (path / f).is_file()]:
+        found = read_checkpoint(file)
+        # The joint file may go by the name of a part.
+        joint = any(key.startswith(tuple(parts.values())) for key in found)
+        prefix = "" if joint else parts.get(file.name, "")
+        state |= {prefix + key: tensor for key, tensor in found.items()}
+    return state
 
 
 def _packaged(source: WeightsSource) -> Path | None:
@@ -171,8 +198,9 @@ def load_model(
     """A model in eval mode with published, given or random weights.
 
     weights: None or "auto" (see `find`), "random", a path, or a published state dict, with or
-    without its container. seed: of random weights. arch: settings of the plugin's network.
-    The model's attribute `loaded` is a LoadInfo.
+    without its container. seed: of random weights. arch: settings of the plugin's network. A
+    plugin may have a function `settings(state)`: settings that published weights decide, where
+    `arch` does not. The model's attribute `loaded` is a LoadInfo.
     Raises MissingWeights when there are none to be found, WeightsError when they do not fit,
     UsageError for a name, variant or setting that does not exist.
     """
@@ -180,20 +208,22 @@ def load_model(
 
     plugin: Any = registry.load("baselines", name)
     card: ModelCard = plugin.CARD
-    path = None
-    if not isinstance(weights, Mapping):  # before the network is built, which can take long
-        path = _located(card, "auto" if weights is None else weights, variant)
+    path, state = None, None  # read before the network is built, which can take long
+    if isinstance(weights, Mapping):
+        state = unwrap(weights, "The given state dict")
+    elif path := _located(card, "auto" if weights is None else weights, variant):
+        state = _read(card.name, path)
+    if state is not None and hasattr(plugin, "settings"):
+        arch = plugin.settings(state) | arch
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model: Model = plugin.build(variant, **arch)
     info = LoadInfo("none" if card.weights is None else "random")
-    if isinstance(weights, Mapping):
-        state = unwrap(weights, "The given state dict")
+    if state is not None:
         info = LoadInfo("state_dict", coverage=load_into(model, plugin, state))
-    elif path is not None and card.weights is not None:
-        coverage = load_into(model, plugin, read_checkpoint(path))
+    if path is not None and card.weights is not None:
         note = differs(path, card.weights)
-        info = LoadInfo("file", str(path), sha256_file(path), coverage, note)
+        info = LoadInfo("file", str(path), sha256_file(path), info.coverage, note)
     model.loaded = info
     return model.eval()
 

@@ -1,41 +1,35 @@
-"""Scene classification: one class for each image, by overall accuracy."""
+"""Scene classification: one class for each image, by overall accuracy, or several, by mAP."""
 
 from __future__ import annotations
 
-from skybench.core import DatasetCard, Head, Metric, ModelCard, ProtocolName, Recipe, Task
+from skybench.core import DatasetCard, ProtocolName, Recipe, Task
 
-# Papers report both ratios; 320 px is the input size of SkySense's scene classification
-# (specs: arXiv 2312.10115, supplement, unverified).
+from . import _classification
+
+# Papers report both ratios. 320 px (AID, RESISC45), 128 px (BEN-S2) and 96 px (fMoW-S2) are the
+# input sizes of SkySense's scene classification (arXiv 2312.10115, supplement, unverified).
 RATIOS = {"aid": ("20", "50"), "resisc45": ("10", "20")}
-PIXELS = {"aid": 320, "resisc45": 320, "folder": 224}
-
-
-def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
-    """kNN, or the linear classifier that `linear` and `frozen` share for classification."""
-    from skybench.heads.knn import Neighbours
-    from skybench.heads.logistic import Logistic
-
-    kind = Neighbours if recipe.protocol == "knn" else Logistic
-    return kind(len(dataset.classes), refit=not recipe.val)
-
-
-def metric(dataset: DatasetCard) -> Metric:
-    """Overall accuracy."""
-    from skybench.metrics.accuracy import Accuracy
-
-    return Accuracy(dataset.classes)
+PIXELS = {"aid": 320, "resisc45": 320, "ben_s2": 128, "fmow_s2": 96, "folder": 224}
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
-    """One recipe a training ratio; demo images are read at their own size."""
-    size = 0 if demo else PIXELS.get(dataset.name, 0)
-    source = "ours: frozen features, head selected on validation samples"
-    if dataset.name not in RATIOS:
-        return (Recipe(protocol, size=size, source=source),)
-    return tuple(
-        Recipe(protocol, f"train{r}", "", f"test{r}", label=f"{r} %", size=size, source=source)
-        for r in RATIOS[dataset.name]
-    )
+    """One recipe a training ratio; demo images are read at their own size, if they have one."""
+    size = PIXELS.get(dataset.name, 0)
+    if demo:
+        size = 32 if dataset.name == "fmow_s2" else 0
+    base = Recipe(protocol, size=size, source=_classification.SOURCE)
+
+    def of(train: str, val: str, test: str, label: str = "") -> Recipe:
+        return Recipe(protocol, train, val, test, label=label, size=size, source=base.source)
+
+    if dataset.name in RATIOS:
+        return tuple(of(f"train{r}", "", f"test{r}", f"{r} %") for r in RATIOS[dataset.name])
+    if dataset.name == "ben_s2":
+        whole = of("train", "val", "test", "100 %")
+        return (whole,) if demo else (of("train10", "val", "test", "10 %"), whole)
+    if dataset.name == "fmow_s2":
+        return (of("train", "", "val"),)  # as SatMAE: val is the test set, so it selects nothing
+    return (base,)
 
 
 TASK = Task(
@@ -43,12 +37,9 @@ TASK = Task(
     title="Scene classification",
     time="fuse",
     level="pooled",
-    protocols={
-        "knn": "majority of the k nearest training images by cosine; k swept on validation",
-        "linear": "multinomial logistic regression by L-BFGS; lambda swept on validation",
-        "frozen": "the same as linear: the paper's head for classification is a linear classifier",
-    },
-    head=head,
-    metric=metric,
+    protocols=_classification.PROTOCOLS,
+    head=_classification.head,
+    metric=_classification.metric,
     recipes=recipes,
+    version=2,
 )

@@ -229,3 +229,44 @@ def test_demo_data_are_written_verified_and_read_by_path(skybench: Any, tmp_path
     }
     assert found["eurosat"]
     assert not found["aid"]
+
+
+def test_what_may_not_be_downloaded_is_explained(skybench: Any, tmp_path: Path) -> None:
+    ended = skybench("data", "download", "potsdam", "--data", str(tmp_path))
+    assert ended.code == 2
+    for text in ("cannot be downloaded", "ISPRS", "Licence: ", "2_Ortho_RGB"):
+        assert text in ended.err
+    assert not list(tmp_path.glob("potsdam/*"))
+    assert skybench("data", "download", "potsdm").code == 2
+
+
+def test_readers_are_timed(skybench: Any) -> None:
+    (row,) = skybench("bench", "data", "eurosat", "--seconds", "0.1", "--json").json
+    assert row["dataset"] == "eurosat"
+    assert row["samples_per_s"] > 0
+    missing = skybench("bench", "data", "eurosat", "--data", "nowhere")
+    assert missing.code == 2
+    assert "none of these datasets was found" in missing.err
+
+
+def test_options_are_checked_and_marked(skybench: Any) -> None:
+    words = ["run", "--model", "rcf", "--task", "all", "--dataset", "fmow_s2", "--data", "demo"]
+    words += ["--protocol", "knn", "--json", "--option"]
+    (record,) = skybench(*words, "dropped=satmae").json
+    assert record["used"]["overridden"] == ["dropped"]
+    assert record["recipe"]["options"] == ["dropped=satmae"]
+    assert "override" in record["flags"]
+    assert "coastal" not in record["used"]["inputs"]["s2"]["bands"]
+    for wrong in ("dropped=none of them", "droped=none", "dropped"):
+        assert skybench(*words, wrong).code == 2
+
+
+def test_all_tasks_of_the_paper_are_planned(skybench: Any) -> None:
+    words = ["run", "--model", "skysense", "--task", "all", "--data", "demo", "--dry-run"]
+    cells = skybench(*words, "--json").json
+    pairs = {(c["task"], c["dataset"]) for c in cells if c["status"] == "planned"}
+    assert {task for task, _ in pairs} >= {
+        "change_detection", "multimodal_classification", "multimodal_segmentation",
+        "scene_classification", "semantic_segmentation",
+    }  # fmt: skip
+    assert len({dataset for _, dataset in pairs}) >= 14

@@ -130,6 +130,56 @@ class UPerNet(nn.Module):
         return [*logits, self.auxiliary(levels[-2])] if self.training else logits
 
 
+class UNet(nn.Module):
+    """A U-shaped decoder: from the coarsest level up, each joined with the next finer one.
+
+    Two 3x3 convolutions a level. Source: Ronneberger et al. 2015 (arXiv 1505.04597); as the
+    change-detection heads of ViTAE-Transformer/MTP have it on a backbone's pyramid.
+    """
+
+    def __init__(self, levels: Levels, classes: int, width: int) -> None:
+        super().__init__()
+        channels = [c for c, _ in levels]
+        self.neck = Neck(*levels[0], width) if len(channels) == 1 else None
+        if self.neck is not None:
+            channels = [width] * len(self.neck.scales)
+        self.top = conv(channels[-1], width, 3)
+        self.up = nn.ModuleList(
+            nn.Sequential(conv(width + c, width, 3), conv(width, width, 3)) for c in channels[:-1]
+        )
+        self.classify = nn.Conv2d(width, classes, 1)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        if self.neck is not None:
+            levels = self.neck(levels)
+        x = self.top(levels[-1])
+        for level, layer in zip(reversed(levels[:-1]), reversed(self.up), strict=True):
+            x = layer(torch.cat([upsample(x, level), level], 1))
+        return [self.classify(x)]
+
+
+class Difference(nn.Module):
+    """A head on what changed between two dates: levels [B, 2, C, h, w] -> |second - first|."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, levels: Sequence[Tensor]) -> Any:
+        return self.head([(x[:, 1] - x[:, 0]).abs() for x in levels])
+
+
+class EachDate(nn.Module):
+    """The same head on every date: levels [B, T, C, h, w] -> logits [B * T, K, h, w]."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, levels: Sequence[Tensor]) -> Any:
+        return self.head([x.flatten(0, 1) for x in levels])
+
+
 class Scale(nn.Module):
     """Brings every channel of every level to mean 0 and deviation 1, as seen in training data.
 
@@ -142,7 +192,7 @@ class Scale(nn.Module):
         sums: list[Tensor] = []
         for index in picked:
             # In float32 a mean that is large beside the deviation would swallow it.
-            levels = [x.double() for x in source.pyramid([index])]
+            levels = [x.double().flatten(0, -4) for x in source.pyramid([index])]
             moments = [torch.stack([x.mean((0, 2, 3)), (x * x).mean((0, 2, 3))]) for x in levels]
             sums = [a + b for a, b in zip(sums, moments, strict=True)] if sums else moments
         self.count = len(sums)
@@ -185,7 +235,9 @@ class Dense:
         for start in range(0, len(test), CHUNK):
             indices = range(start, min(start + CHUNK, len(test)))
             (logits,) = self.head([x.to(self.device) for x in test.pyramid(indices)])
-            for index, one in zip(indices, logits, strict=True):
+            for index, dates in zip(
+                indices, logits.split(len(logits) // len(indices)), strict=True
+            ):
                 shape = test.target(index).shape
-                large = F.interpolate(one[None], shape, mode="bilinear")
-                yield large.argmax(1)[0].cpu().numpy()
+                large = F.interpolate(dates, shape[-2:], mode="bilinear")
+                yield large.argmax(1).reshape(shape).cpu().numpy()

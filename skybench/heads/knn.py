@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import Setting, Source, UsageError
+from skybench.heads.select import validate
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)
 CHUNK = 4096  # rows of the test set in one matrix product
@@ -26,15 +27,17 @@ def neighbours(bank: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def vote(similarity: Tensor, labels: Tensor, k: int, classes: int) -> Tensor:
-    """The majority class among the first k neighbours; a tie goes to the larger similarity.
+    """The share of the first k neighbours that have each class; ties go to larger similarity.
 
-    similarity, labels: [Q, >= k], nearest first. Returns class ids [Q].
+    similarity: [Q, >= k], nearest first; labels: class ids like it, or [Q, >= k, classes] of 0
+    and 1. Returns scores [Q, classes]; the majority class has the largest.
     """
     # Summed similarities lie within [-k, k]; divided by 4k they never outweigh a vote. In float32
     # the rounding of a sum of 200 votes would be larger than many a difference of similarity.
     weight = 1 + similarity[:, :k].double() / (4 * k)
-    votes = weight.new_zeros(len(labels), classes).scatter_add_(1, labels[:, :k], weight)
-    return votes.argmax(1)
+    if labels.ndim == 3:
+        return torch.einsum("qk,qkc->qc", weight, labels[:, :k].double()) / k
+    return weight.new_zeros(len(labels), classes).scatter_add_(1, labels[:, :k], weight) / k
 
 
 class Neighbours:
@@ -56,18 +59,20 @@ class Neighbours:
                 "needs two training samples. Give a larger --limit or --fraction."
             )
         similarity, index = neighbours(self.bank, val.pooled(), usable[-1])
-        near, truth = self.labels[index], val.labels()
-        accuracy = {
-            k: float((vote(similarity, near, k, self.classes) == truth).float().mean() * 100)
-            for k in usable
-        }
-        self.k = max(usable, key=lambda k: (accuracy[k], -k))
+        truth = val.labels()
+        found = {k: self._scores(similarity, index, k) for k in usable}
+        score = {k: validate(found[k], truth) for k in usable}
+        self.k = max(usable, key=lambda k: (score[k], -k))
         if self.refit:
             self.bank = torch.cat([self.bank, val.pooled()])
             self.labels = torch.cat([self.labels, truth])
-        sweep = {str(k): value for k, value in accuracy.items()}
-        return {"k": self.k, "val_oa": accuracy[self.k], "refitted": self.refit, "sweep": sweep}
+        sweep = {str(k): value for k, value in score.items()}
+        return {"k": self.k, "val": score[self.k], "refitted": self.refit, "sweep": sweep}
 
-    def predict(self, test: Source) -> Iterator[int]:
+    def _scores(self, similarity: Tensor, index: Tensor, k: int) -> Tensor:
+        parts = zip(torch.split(similarity, CHUNK), torch.split(index, CHUNK), strict=True)
+        return torch.cat([vote(s, self.labels[i], k, self.classes) for s, i in parts])
+
+    def predict(self, test: Source) -> Iterator[Any]:
         similarity, index = neighbours(self.bank, test.pooled(), self.k)
-        yield from vote(similarity, self.labels[index], self.k, self.classes).tolist()
+        yield from self._scores(similarity, index, self.k).numpy()

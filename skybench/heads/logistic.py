@@ -1,4 +1,7 @@
-"""Multinomial logistic regression: every lambda of the sweep in one batched L-BFGS."""
+"""Logistic regression: every lambda of the sweep in one batched L-BFGS.
+
+Multinomial where an image has one class, one against the rest where it may have several.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from torch.nn import functional as F
 
 from skybench.core import Setting, Source, UsageError
 from skybench.fit import divisor
+from skybench.heads.select import validate
 
 LAMBDAS = tuple(10.0**e for e in (-6, -5, -4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1))
 HISTORY = 10
@@ -94,31 +98,39 @@ def minimise(
 
 
 def fit_logistic(features: Tensor, labels: Tensor, classes: int, lambdas: Tensor) -> Tensor:
-    """Weights of one multinomial logistic regression per lambda: [L, D + 1, classes].
+    """Weights of one logistic regression per lambda: [L, D + 1, classes].
 
-    features: [N, D] float32, labels: [N] int64. The objective of each is the mean cross-entropy
-    + lambda / 2 * |weights|^2; the last row (the bias) is not penalised. The same objective as
-    scikit-learn's LogisticRegression(C=1 / (lambda * N)); for two classes, which get one vector
-    of weights there, it is that of C=2 / (lambda * N).
+    features: [N, D] float32; labels: [N] int64 for the multinomial one, or [N, classes] of 0 and
+    1 for one against the rest. The objective of each is the mean cross-entropy (summed over
+    classes) + lambda / 2 * |weights|^2; the last row (the bias) is not penalised. The same as
+    scikit-learn's LogisticRegression(C=1 / (lambda * N)), one for each class where there may be
+    several; for two exclusive classes, which get one vector of weights there, it is that of
+    C=2 / (lambda * N).
     """
     n = len(features)
     x = F.pad(features, (0, 1), value=1.0)  # [N, D + 1]
     width = x.shape[1]
     penalty = torch.ones(width, 1)
     penalty[-1] = 0
-    hot = F.one_hot(labels, classes).to(x.dtype)  # [N, K]
+    several = labels.ndim == 2
+    hot = (labels if several else F.one_hot(labels, classes)).to(x.dtype)  # [N, K]
     lambdas = lambdas.to(x.dtype)
 
     def objective(index: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
         count = len(index)
         w = flat.view(count, width, classes)
         z = (x @ w.permute(1, 0, 2).reshape(width, -1)).view(n, count, classes)
-        log_p = z.log_softmax(-1)
         shrunk = lambdas[index, None, None] * penalty * w
         # Summed in float64: rounding would hide the last steps' fall, and end them too early.
-        fit = (log_p * hot[:, None]).sum((0, 2), dtype=torch.float64) / n
-        value = (shrunk * w).sum((1, 2), dtype=torch.float64) / 2 - fit
-        residual = (log_p.exp() - hot[:, None]).view(n, -1) / n
+        if several:
+            loss = (F.softplus(z) - z * hot[:, None]).sum((0, 2), dtype=torch.float64) / n
+            p = z.sigmoid()
+        else:
+            log_p = z.log_softmax(-1)
+            loss = -(log_p * hot[:, None]).sum((0, 2), dtype=torch.float64) / n
+            p = log_p.exp()
+        value = (shrunk * w).sum((1, 2), dtype=torch.float64) / 2 + loss
+        residual = (p - hot[:, None]).view(n, -1) / n
         gradient = (x.T @ residual).view(width, count, classes).permute(1, 0, 2) + shrunk
         return value, gradient.reshape(count, -1)
 
@@ -127,9 +139,9 @@ def fit_logistic(features: Tensor, labels: Tensor, classes: int, lambdas: Tensor
     return solved.view(len(lambdas), width, classes)
 
 
-def classify(features: Tensor, weights: Tensor) -> Tensor:
-    """Class ids [..., N] for features [N, D] and weights [..., D + 1, classes]."""
-    return (F.pad(features, (0, 1), value=1.0) @ weights).argmax(-1)
+def logits(features: Tensor, weights: Tensor) -> Tensor:
+    """Scores [..., N, classes] for features [N, D] and weights [..., D + 1, classes]."""
+    return F.pad(features, (0, 1), value=1.0) @ weights
 
 
 class Logistic:
@@ -152,17 +164,17 @@ class Logistic:
         self._standardise(x)
         lambdas = torch.tensor(LAMBDAS)
         sweep = fit_logistic(self._scale(x), y, self.classes, lambdas)
-        found = classify(self._scale(val.pooled()), sweep) == val.labels()
-        accuracy = (found.float().mean(1) * 100).tolist()
+        held, truth = self._scale(val.pooled()), val.labels()
+        score = [validate(logits(held, weights), truth) for weights in sweep]
         # Among equals the largest lambda: the simplest model that does as well.
-        best = max(range(len(LAMBDAS)), key=lambda i: (accuracy[i], LAMBDAS[i]))
+        best = max(range(len(LAMBDAS)), key=lambda i: (score[i], LAMBDAS[i]))
         self.weights = sweep[best]
         if self.refit:
             x, y = torch.cat([x, val.pooled()]), torch.cat([y, val.labels()])
             self._standardise(x)
             self.weights = fit_logistic(self._scale(x), y, self.classes, lambdas[best, None])[0]
-        chosen = {"lambda": LAMBDAS[best], "val_oa": accuracy[best], "refitted": self.refit}
-        return {**chosen, "sweep": dict(zip(map(str, LAMBDAS), accuracy, strict=True))}
+        chosen = {"lambda": LAMBDAS[best], "val": score[best], "refitted": self.refit}
+        return {**chosen, "sweep": dict(zip(map(str, LAMBDAS), score, strict=True))}
 
     def _standardise(self, x: Tensor) -> None:
         # In float32 the mean of a constant column may miss its value.
@@ -173,5 +185,5 @@ class Logistic:
     def _scale(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
 
-    def predict(self, test: Source) -> Iterator[int]:
-        yield from classify(self._scale(test.pooled()), self.weights).tolist()
+    def predict(self, test: Source) -> Iterator[Any]:
+        yield from logits(self._scale(test.pooled()), self.weights).numpy()

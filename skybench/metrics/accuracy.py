@@ -9,43 +9,65 @@ from numpy.typing import ArrayLike, NDArray
 
 from skybench.core import UsageError
 
+TOP = 5  # fMoW-Sentinel is also scored by whether the class is among the five highest
+
 
 def overall_accuracy(predicted: ArrayLike, true: ArrayLike) -> dict[str, float]:
     """The share of images whose class is right (top-1), and the mean of the per-class shares.
 
-    predicted, true: class ids, integers [N].
-    Raises UsageError for unequal lengths or no image.
-    Source: AID and RESISC45 report OA (Xia et al. 2017; Cheng et al. 2017).
+    predicted: class ids, integers [N], or scores [N, K], whose class is the argmax; true: class
+    ids, integers [N]. Scores of more than 5 classes give `top5` too.
+    Raises UsageError for unequal lengths, no image, NaN scores or ids that are no integers.
+    Source: AID and RESISC45 report OA (Xia et al. 2017; Cheng et al. 2017), fMoW-Sentinel top-1
+    and top-5 (SatMAE, arXiv 2207.08051).
 
     >>> overall_accuracy([0, 0, 1, 1, 1], [0, 0, 0, 0, 1])
     {'oa': 60.0, 'aa': 75.0}
+    >>> overall_accuracy([[5, 9, 6, 4, 2, 1], [0, 6, 5, 4, 3, 2]], [0, 0])
+    {'oa': 0.0, 'aa': 0.0, 'top5': 50.0}
     """
     metric = Accuracy()
     p, t = np.asarray(predicted), np.asarray(true)
-    if p.shape != t.shape or p.ndim != 1 or not p.size:
+    if t.ndim != 1 or not t.size or p.ndim not in (1, 2) or len(p) != len(t):
         raise UsageError(
-            f"Expected two lists of class ids of the same length, but got {p.shape} and {t.shape}."
+            "Expected two lists of class ids of the same length, or scores [N, K] and N class "
+            f"ids, but got {p.shape} and {t.shape}."
         )
-    for one, other in zip(p.tolist(), t.tolist(), strict=True):
+    for one, other in zip(p, t, strict=True):
         metric.update(one, other)
     return {name: float(value) for name, value in metric.scores().items()}
 
 
 class Accuracy:
-    """Overall accuracy (`oa`) and average accuracy over classes (`aa`), per image."""
+    """Overall accuracy (`oa`), its mean over classes (`aa`) and `top5`, from counts per image.
+
+    `top5` is there where all predictions were scores of more than 5 classes. Equal scores rank by
+    class id, so that the first is the argmax.
+    """
 
     def __init__(self, classes: tuple[str, ...] = ()) -> None:
         self.classes = classes
         self.predicted: list[int] = []
         self.true: list[int] = []
+        self.among: list[bool] = []  # the true class is one of the five highest
 
     def fresh(self) -> Accuracy:
         return Accuracy(self.classes)
 
-    def update(self, prediction: Any, target: Any) -> None:
-        """Counts one image; both are class ids."""
-        self.predicted.append(int(prediction))
-        self.true.append(int(target))
+    def update(self, prediction: Any, target: Any, key: str = "") -> None:
+        """Counts one image; prediction: a class id or scores [K]; target: a class id."""
+        said, true = np.asarray(prediction), np.asarray(target)
+        if said.ndim:
+            _require_scores(said, true)
+            higher = (said > said[true]).sum() + (said[:true] == said[true]).sum()
+            if len(said) > TOP:
+                self.among.append(bool(higher < TOP))
+            said = np.asarray(said.argmax())
+        for ids in (said, true):
+            if ids.dtype.kind not in "iub":
+                raise UsageError(f"Expected an integer class id, but got {ids} ({ids.dtype}).")
+        self.predicted.append(int(said))
+        self.true.append(int(true))
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
         """In percent: floats, or arrays [B] for weights [B, N] (how often each image counts)."""
@@ -56,6 +78,8 @@ class Accuracy:
         with np.errstate(invalid="ignore"):
             share = (w * right) @ member / (w @ member)  # [B, classes], NaN where none was drawn
         found = {"oa": w @ right / w.sum(1) * 100, "aa": np.nanmean(share, axis=1) * 100}
+        if len(self.among) == len(true):
+            found["top5"] = w @ np.asarray(self.among, np.float64) / w.sum(1) * 100
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
 
     def per_class(self) -> dict[str, dict[str, float]]:
@@ -69,3 +93,14 @@ class Accuracy:
     def chance(self) -> float:
         """The share of the most frequent class: always answering it gives this `oa`."""
         return float(np.bincount(self.true).max() / len(self.true) * 100)
+
+
+def _require_scores(said: NDArray[Any], true: NDArray[Any]) -> None:
+    """Raises UsageError where a prediction is no vector of scores that ranks the true class."""
+    if said.ndim != 1 or true.ndim or true.dtype.kind not in "iub" or not 0 <= true < len(said):
+        raise UsageError(
+            "Expected a class id or scores [K], and a true class id below K, but got a prediction "
+            f"of shape {said.shape} and {true}."
+        )
+    if np.isnan(said).any():
+        raise UsageError(f"Expected scores that can be ranked, but got {said}.")

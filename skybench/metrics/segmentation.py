@@ -40,11 +40,11 @@ def confusion(
     return np.bincount(t * classes + p, minlength=classes * classes).reshape(classes, classes)
 
 
-def _shares(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+def shares(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """IoU, F1, precision and recall of each class [..., K] and OA [...], in 0..1, NaN where absent.
 
-    A class that is neither in the truth nor predicted is absent and stays out of every mean
-    (as mmsegmentation's nanmean does); one that is only predicted counts as 0.
+    matrices: pixels by (true, predicted) class [..., K, K]. A class that is only predicted has
+    an IoU and an F1 of 0; one that is neither in the truth nor predicted is absent.
     """
     m = matrices.astype(np.float64)
     hit, true, said = np.einsum("...kk->...k", m), m.sum(-1), m.sum(-2)
@@ -58,11 +58,29 @@ def _shares(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
         }
 
 
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over the last axis without NaN; NaN where nothing is left."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, values, 0).sum(-1) / known.sum(-1))
+
+
+def means(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """The means over classes of matrices [..., K, K], each [...] in 0..1; NaN without a pixel.
+
+    They differ in the classes that count. `miou`, `mf1`: those in the truth or the prediction, as
+    mmsegmentation's nanmean; `miou_true`: those in the truth; `miou_all`: every one, an absent
+    class with 0.
+    """
+    each = shares(matrices)
+    iou, occurs = each["iou"], matrices.sum(-1) > 0
+    return {
+        "miou": mean(iou),
+        "mf1": mean(each["f1"]),
+        "oa": each["oa"],
+        "miou_true": mean(np.where(occurs, iou, np.nan)),
+        "miou_all": np.where(occurs.any(-1), np.nan_to_num(iou).mean(-1), np.nan),
+    }
 
 
 def mean_iou(
@@ -71,7 +89,9 @@ def mean_iou(
     """Mean intersection over union over the classes present, from one matrix over all pixels.
 
     predicted, true: class ids, integers [N, H, W] (any equal shape); `ignore` in true is left
-    out; `classes` defaults to the largest id + 1. Returns miou, mf1, oa.
+    out; `classes` defaults to the largest id + 1. Returns miou, mf1, oa and, by other policies
+    for absent classes, miou_true (mean over the classes of the truth) and miou_all (over all
+    `classes`, an absent one with 0).
     Source: one matrix over the whole set, as mmsegmentation's IoUMetric; torchmetrics' MeanIoU
     averages per image and gives other numbers.
 
@@ -83,12 +103,8 @@ def mean_iou(
     if not known.size:
         raise UsageError("Expected at least one pixel that is not ignored, but got none.")
     count = classes or int(max(known.max(), p[p != ignore].max(initial=0))) + 1
-    shares = _shares(confusion(p, t, count, ignore))
-    return {
-        "miou": float(_mean(shares["iou"]) * 100),
-        "mf1": float(_mean(shares["f1"]) * 100),
-        "oa": float(shares["oa"] * 100),
-    }
+    found = means(confusion(p, t, count, ignore))
+    return {name: float(value * 100) for name, value in found.items()}
 
 
 def mean_f1(
@@ -102,11 +118,11 @@ def mean_f1(
     73.3333
     """
     scores = mean_iou(predicted, true, classes, ignore)
-    return {"mf1": scores["mf1"], "miou": scores["miou"], "oa": scores["oa"]}
+    return {"mf1": scores["mf1"]} | scores
 
 
 class Segmentation:
-    """mIoU, mF1 and OA; `main` comes first.
+    """The scores of `means`; `main` comes first.
 
     With `background` true, class 0 is a background class, and the mean IoU without it is given
     as `miou_objects` beside the mean over all.
@@ -119,8 +135,8 @@ class Segmentation:
     def fresh(self) -> Segmentation:
         return Segmentation(self.classes, self.main, self.background)
 
-    def update(self, prediction: Any, target: Any) -> None:
-        """Counts one image: class ids [H, W]; 255 in target is left out."""
+    def update(self, prediction: Any, target: Any, key: str = "") -> None:
+        """Counts one image: class ids [H, W] or [T, H, W]; 255 in target is left out."""
         self.matrices.append(confusion(prediction, target, len(self.classes)))
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
@@ -131,20 +147,19 @@ class Segmentation:
             total = stacked.sum(0)[None]
         else:
             total = (weights @ stacked.reshape(len(stacked), -1)).reshape(-1, count, count)
-        shares = _shares(total)
-        found = {"miou": _mean(shares["iou"]), "mf1": _mean(shares["f1"]), "oa": shares["oa"]}
+        found = means(total)
         if self.background:
-            found["miou_objects"] = _mean(shares["iou"][..., 1:])
+            found["miou_objects"] = mean(shares(total)["iou"][..., 1:])
         ordered = {self.main: found[self.main] * 100} | {k: v * 100 for k, v in found.items()}
         return {k: float(v[0]) for k, v in ordered.items()} if weights is None else ordered
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """IoU, F1, precision and recall of every class that occurs, in percent."""
-        shares = _shares(np.stack(self.matrices).sum(0))
+        each = shares(np.stack(self.matrices).sum(0))
         return {
-            name: {k: float(shares[k][i] * 100) for k in ("iou", "f1", "precision", "recall")}
+            name: {k: float(each[k][i] * 100) for k in ("iou", "f1", "precision", "recall")}
             for i, name in enumerate(self.classes)
-            if not np.isnan(shares["iou"][i])
+            if not np.isnan(each["iou"][i])
         }
 
     def chance(self) -> float:

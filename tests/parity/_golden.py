@@ -86,27 +86,6 @@ def difference(name: str, outputs: Mapping[str, Tensor]) -> dict[str, float]:
     return found
 
 
-def load_skysense_hr(case: Mapping[str, Any], state: Mapping[str, Tensor] | Path) -> Model:
-    """The adapter with the network's settings of the case."""
-    settings = case["meta"]["constructor"]
-    arch = {} if settings["arch"] == "huge" else dict(settings["arch"])
-    assert arch.pop("extra_norm_every_n_blocks", 6) == 6
-    arch |= {k: settings[k] for k in ("in_channels", "pad_small_map") if k in settings}
-    if not isinstance(state, Path):
-        width = arch.get("embed_dims", 352)
-        device = next(iter(state.values())).device
-        state = {**state, "backbone.mask_token": torch.zeros(1, 1, width, device=device)}
-        return load_model("skysense", {"model": state}, **arch)
-    return load_model("skysense", state, **arch)
-
-
-def run_skysense_hr(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
-    """The four stages and their pooled vector."""
-    features = model.extract(native(case, "x"))
-    stages = {f"stage{i}": level for i, level in enumerate(features.pyramid)}
-    return {**stages, "pooled": features.pooled}
-
-
 def load_galileo(case: Mapping[str, Any], state: Mapping[str, Tensor] | Path) -> Model:
     """The adapter of the nano size."""
     return load_model("galileo", state)

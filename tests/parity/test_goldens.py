@@ -17,6 +17,7 @@ from skybench import places
 from skybench.model import Model
 
 from . import _golden as golden
+from . import _skysense as skysense
 
 
 class Runner(NamedTuple):
@@ -25,15 +26,20 @@ class Runner(NamedTuple):
 
 
 RUNNERS = {
-    "skysense_hr": Runner(golden.load_skysense_hr, golden.run_skysense_hr),
+    "skysense_hr": Runner(skysense.load_hr, skysense.run_hr),
+    "skysense_s2": Runner(skysense.load_vit, skysense.run_vit),
+    "skysense_s1": Runner(skysense.load_vit, skysense.run_vit),
+    "skysense_fusion": Runner(skysense.load_fusion, skysense.run_fusion),
+    "skysense_uphead": Runner(skysense.load_uphead, skysense.run_uphead),
+    "skysense_full": Runner(skysense.load_full, skysense.run_full),
     "galileo_nano": Runner(golden.load_galileo, golden.run_galileo),
 }
 # Families that have goldens but no adapter yet; shrink this as adapters come.
 LATER = (
     "anysat", "caco", "clay", "cmid", "copernicusfm", "croma", "decur", "dinomm", "dinov3", "dofa",
     "gassl", "gfm", "mtp", "olmoearth", "panopticon", "presto", "prithvi", "ringmo", "rsp", "rvsa",
-    "samrs", "satlas", "satmae", "satvit", "scalemae", "seco", "skysense_full", "skysense_fusion",
-    "skysense_s1", "skysense_s2", "skysense_uphead", "softcon", "ssl4eo", "terramind", "tov",
+    "samrs", "satlas", "satmae", "satvit", "scalemae", "seco", "softcon", "ssl4eo", "terramind",
+    "tov",
 )  # fmt: skip
 BIG = 50e6  # parameters
 REAL = "_real"  # cases under the published weights
@@ -119,14 +125,33 @@ def _with_tanh(model: Any) -> None:
             block.ffn[1] = torch.nn.GELU("tanh")
 
 
-@pytest.mark.parametrize("mistake", [_without_extra_norm, _without_shift, _with_tanh])
+def _with_finer_epsilon(model: Any) -> None:
+    for norm in (m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)):
+        norm.eps = 1e-6
+
+
+def _a_day_late(model: Any) -> None:
+    model.ctpe.data = model.ctpe.roll(1, 1)
+
+
+MISTAKES = [
+    ("skysense_hr_tiny_sharp", _without_extra_norm),
+    ("skysense_hr_tiny_sharp", _without_shift),
+    ("skysense_hr_tiny_sharp", _with_tanh),
+    ("skysense_s1_tiny", _with_finer_epsilon),
+    ("skysense_full_tiny", _a_day_late),
+]
+
+
+@pytest.mark.parametrize(("name", "mistake"), MISTAKES)
 def test_a_mistake_is_far_outside_the_tolerance(
-    mistake: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+    name: str, mistake: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(golden, "FOLDER", Path(__file__).parents[1] / "goldens")
-    case = golden.spec("skysense_hr_tiny_sharp")
-    model = golden.load_skysense_hr(case, golden.checkpoint(case))
+    case = golden.spec(name)
+    load, run = runner(name)
+    model = load(case, golden.checkpoint(case))
     mistake(model)
     with torch.inference_mode():
-        found = golden.difference("skysense_hr_tiny_sharp", golden.run_skysense_hr(case, model))
+        found = golden.difference(name, run(case, model))
     assert max(found.values()) > 10 * golden.TOLERANCE

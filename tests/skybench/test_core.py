@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,6 @@ def test_units_that_do_not_convert_are_refused() -> None:
     linear = Sensor("s1", ("vv", "vh"), 10.0, "linear power")
     with pytest.raises(CannotRun, match="reads s1 in 'dB', the dataset gives 'linear power'"):
         core.match(model(S1), [linear])
-    assert (core.REFLECTANCE, core.UINT8) not in core.CONVERT
 
 
 def test_the_conversion_of_units() -> None:
@@ -113,6 +113,29 @@ def test_the_conversion_of_units() -> None:
     nominal = core.CONVERT[core.UINT8, core.REFLECTANCE]
     assert nominal[:2] == display[:2]
     assert not nominal.exact
+    back = core.CONVERT[core.REFLECTANCE, core.UINT8]
+    assert back.scale * nominal.scale == pytest.approx(1)
+    assert (back.exact, back.highest) == (False, 255)
+
+
+def test_what_a_display_cannot_show_is_cut_off() -> None:
+    s2 = Sensor("s2", ("red",), 10.0, core.REFLECTANCE)
+    found = core.match(model(Sensor("hr", ("red",), 0.0, core.UINT8)), [s2])
+    x = torch.tensor([-50, 0, 1375, 2750, 9000])[None, None, None, None]
+    batch = core.Batch(("a",), {"s2": x}, {"s2": x}, {"s2": x}, x)
+    shown = batch.select(found).images["hr"].flatten()
+    torch.testing.assert_close(shown, torch.tensor([0, 0, 127.5, 255, 255]))
+
+
+def test_a_second_sensor_of_a_role_stands_in() -> None:
+    s1 = [replace(S1, name=name) for name in ("s1a", "s1d")]
+    s2 = Sensor("s2", ("red",), 10.0, core.REFLECTANCE)
+    both = model(S1, s2)
+    assert {n: f.sensor for n, f in core.match(both, [s2, *s1]).items()} == {
+        "s1": "s1a",
+        "s2": "s2",
+    }
+    assert core.match(both, [s1[1], s2])["s1"].sensor == "s1d"
 
 
 def test_select_reorders_channels_and_converts_units() -> None:
@@ -220,5 +243,9 @@ def test_joined_splits_are_one_set_whatever_the_ratio(tmp_path: Path) -> None:
     assert places == {"train": [3, 0], "test": [2, 1]}
     for name, part in some.parts.items():
         assert [some[i].key for i in places[name]] == [s.key for s in part]
-    # The same key in two splits stays two samples.
-    assert samples.Joined({"a": Letters("x"), "b": Letters("x")}).keys == ("x", "x")
+
+
+def test_a_sample_of_two_splits_is_joined_once() -> None:
+    both = samples.Joined({"ten": Letters("ca"), "all": Letters("abc")})
+    assert both.keys == ("a", "b", "c")
+    assert both.places() == {"ten": [2, 0], "all": [0, 1, 2]}

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from skybench import core, features, loading, places
 from skybench import samples as opened
-from skybench.core import Features, ModelCard, Sample, Sensor
+from skybench.core import Boxes, Features, ModelCard, Sample, Sensor
 from skybench.features import Chosen, Extractor, Stored, Streamed, source
 from skybench.loading import collate
 from skybench.model import Model
@@ -54,7 +54,7 @@ class Noise(Samples):
         self.masks, self.files = masks, tuple(files)
 
     def read(self, index: int) -> Sample:
-        rng = np.random.default_rng(index)
+        rng = np.random.default_rng(abs(index))
         image = torch.from_numpy(rng.integers(0, 256, (1, 4, 8, 8)).astype(np.uint8))
         mask = rng.integers(0, 3, (8, 8)).astype(np.uint8)
         return Sample(self.keys[index], {"air": image}, mask if self.masks else index % 3)
@@ -312,3 +312,66 @@ def test_a_full_disk_fails_the_entry_and_leaves_nothing(monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="No space left"):
         source(looking(Toy()), Noise(5), {}, "pyramid")
     assert entries() == []
+
+
+class Pairs(Noise):
+    """Two dates and a mask for each, or one for both."""
+
+    def read(self, index: int) -> Sample:
+        one, other = super().read(index), super().read(-1 - index)
+        image = torch.cat([one.images["air"], other.images["air"]])
+        return Sample(self.keys[index], {"air": image}, np.stack([one.target, other.target]))
+
+
+def test_where_time_is_kept_every_date_has_features_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = Pairs(5, masks=True)
+    extractor = Extractor(Toy(), FOUND, "keep", 0, "cpu")
+    stored, _ = source(extractor, samples, {"toy": 1}, "pyramid")
+    fine, coarse = stored.pyramid([3, 1])
+    assert fine.shape == (2, 2, 3, 8, 8)
+    assert coarse.shape == (2, 2, 3, 4, 4)
+    seen = samples.read(3).images["air"][1, [2, 1, 0]].float()
+    assert torch.equal(fine[0, 1], seen)
+    assert stored.pooled().shape == (5, 2, 3)
+    assert stored.target(2).shape == (2, 8, 8)
+    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
+    streamed, _ = source(extractor, samples, {"toy": 2}, "pyramid")
+    for one, other in zip(stored.pyramid([3, 1]), streamed.pyramid([3, 1]), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(streamed.pooled(), stored.pooled())
+
+
+def test_long_series_come_in_small_batches() -> None:
+    model = Toy()
+    list(features.extract(Extractor(model, FOUND, "keep", 0, "cpu"), Pairs(20, masks=True)))
+    assert {shape[0] for shape in model.calls} == {8, 4}
+
+
+class Found(Noise):
+    """As many boxes as the index says."""
+
+    def read(self, index: int) -> Sample:
+        made = torch.Generator().manual_seed(index)
+        boxes = Boxes(
+            torch.rand(index, 4, 2, generator=made), torch.arange(index), torch.arange(index) > 1,
+            (8, 8 + index),
+        )  # fmt: skip
+        return Sample(self.keys[index], super().read(index).images, boxes)
+
+
+def test_boxes_are_kept_with_their_images() -> None:
+    samples = Found(5)
+    stored, _ = source(looking(Toy()), samples, {"toy": 1}, "pyramid")
+    again, cached = source(looking(Toy()), samples, {"toy": 1}, "pyramid")
+    assert cached
+    for index in range(5):
+        expected = samples.read(index).target
+        for one in (stored.target(index), again.target(index)):
+            assert torch.equal(one.corners, expected.corners)
+            assert torch.equal(one.labels, expected.labels)
+            assert torch.equal(one.difficult, expected.difficult)
+            assert one.size == expected.size == (8, 8 + index)
+    nothing, _ = source(looking(Toy()), Found(1), {"toy": 2}, "pyramid")
+    assert nothing.target(0).corners.shape == (0, 4, 2)

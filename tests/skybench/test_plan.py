@@ -7,7 +7,8 @@ import pytest
 
 from skybench import registry
 from skybench.core import SkybenchError, UsageError
-from skybench.plan import Planner, Request, pick_datasets, pick_models, pick_tasks
+from skybench.plan import Planner
+from skybench.request import Request, pick_datasets, pick_models, pick_tasks
 
 DEMO = Request(models=["rcf"], tasks=["scene_classification"], datasets=["aid"], data="demo")
 

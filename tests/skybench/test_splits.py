@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -50,9 +52,37 @@ def test_a_stratified_split_is_the_same_on_every_machine() -> None:
     assert stratified(labels, (0.4, 0.6), 0)[0] == ["2.jpg", "3.jpg", "8.jpg", "9.jpg"]
 
 
-@pytest.mark.parametrize("data", [TEXT, gzip.compress(TEXT, mtime=0), TEXT.replace(b"\n", b"\r\n")])
+PAIRS = b"S2A_28_87,S1A_28_87\nS2A_28_90,S1A_28_90\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT,
+        gzip.compress(TEXT, mtime=0),
+        bz2.compress(TEXT),
+        bz2.compress(TEXT[:30]) + bz2.compress(TEXT[30:]),
+        TEXT.replace(b"\n", b"\r\n"),
+        b"".join(line.split()[0] + b"\n" for line in TEXT.splitlines() if line),
+    ],
+)
 def test_lists_are_read_plain_or_packed_and_give_bare_names(data: bytes) -> None:
     assert parse(data) == NAMES
+
+
+def test_of_a_table_with_commas_the_first_column_is_read() -> None:
+    assert parse(PAIRS) == ["S2A_28_87", "S2A_28_90"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, bytes])
+def test_a_list_that_unpacks_to_too_much_is_refused(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "LIMIT", 1000)
+    (tmp_path / "bomb").write_bytes(pack(b"x\n" * 501))
+    with pytest.raises(DataError, match=r"bomb cannot be read: it has more than 1,000 bytes"):
+        splits.names_in(tmp_path / "bomb", LIST)
+    assert len(parse(pack(b"x\n" * 500))) == 500
 
 
 def test_lists_are_found_beside_the_data_then_in_the_cache(tmp_path: Path) -> None:
@@ -67,6 +97,36 @@ def test_lists_are_found_beside_the_data_then_in_the_cache(tmp_path: Path) -> No
         official("aid_test", {"train20": LIST}, tmp_path)
 
 
+PACKAGE = """
+raise RuntimeError("its code must not run")
+"""
+
+
+@pytest.mark.parametrize("folder", ["", "data/lists"])
+def test_lists_are_read_from_an_installed_package(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"shipping_{len(folder)}"
+    place = tmp_path / "site" / name / folder
+    place.mkdir(parents=True)
+    (tmp_path / "site" / name / "__init__.py").write_text(PACKAGE)
+    (place / "train.txt.bz2").write_bytes(bz2.compress(TEXT))
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "cache"))
+    shipped = replace(LIST, package=name)
+    assert official("ben", {"train": shipped}, tmp_path) is None
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert official("ben", {"train": shipped}, tmp_path) == {"train": NAMES}
+    assert official("ben", {"train": LIST}, tmp_path) is None
+    plugin = ModuleType("ben")
+    plugin.__dict__["LISTS"] = {"train": shipped}
+    monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
+    assert fetch("ben") == [place / "train.txt.bz2"]
+    (place / "train.txt.bz2").write_bytes(bz2.compress(b"other"))
+    with pytest.raises(DataError, match="is not the published list"):
+        official("ben", {"train": shipped}, tmp_path)
+    assert name not in sys.modules
+
+
 def test_an_official_training_list_alone_is_refused(tmp_path: Path) -> None:
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits" / "train.txt").write_bytes(TEXT)
@@ -75,18 +135,26 @@ def test_an_official_training_list_alone_is_refused(tmp_path: Path) -> None:
         official("no_such_cache", both, tmp_path)
 
 
-def test_a_damaged_packed_list_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("train.txt.gz", gzip.compress(TEXT, mtime=0)[:-12]),
+        ("train.txt.bz2", bz2.compress(TEXT)[:-12]),
+        ("train.txt.bz2", b"BZh no bzip2"),
+        ("train.txt", b"\xff\xfe"),
+    ],
+)
+def test_a_damaged_list_is_named(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / "splits").mkdir()
-    (tmp_path / "splits" / "train.txt.gz").write_bytes(gzip.compress(TEXT, mtime=0)[:-12])
-    with pytest.raises(DataError, match=r"train\.txt\.gz cannot be read"):
+    (tmp_path / "splits" / name).write_bytes(data)
+    with pytest.raises(DataError, match=rf"{name} cannot be read"):
         official("no_such_cache", {"train20": LIST}, tmp_path)
 
 
 class _Site(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = {"/good": TEXT, "/packed": gzip.compress(TEXT, mtime=0), "/cut": TEXT}.get(
-            self.path, b"<html>"
-        )
+        packed = {"/packed": gzip.compress(TEXT, mtime=0), "/bz2": bz2.compress(TEXT)}
+        body = {"/good": TEXT, "/cut": TEXT, **packed}.get(self.path, b"<html>")
         self.send_response(404 if self.path == "/none" else 200)
         self.send_header("Content-Length", str(len(body) + (9 if self.path == "/cut" else 0)))
         self.end_headers()
@@ -107,7 +175,10 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("page", "name"), [("good", "train.txt"), ("packed", "train.txt.gz")])
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("good", "train.txt"), ("packed", "train.txt.gz"), ("bz2", "train.txt.bz2")],
+)
 def test_a_list_is_downloaded_checked_and_named(
     site: str, tmp_path: Path, page: str, name: str
 ) -> None:
@@ -137,6 +208,8 @@ def test_offline_the_message_says_what_to_do_by_hand(tmp_path: Path) -> None:
     offline = replace(LIST, url="http://127.0.0.1:9/train.txt")
     with pytest.raises(DataError, match=r"Get train\.txt by hand and put it .* a rule of ours"):
         download(offline, tmp_path, timeout=2)
+    with pytest.raises(DataError, match=r"no public copy.*pip install --no-deps shipping"):
+        download(replace(LIST, package="shipping"), tmp_path)
 
 
 @pytest.fixture
@@ -154,6 +227,7 @@ def test_given_lists_are_known_by_their_content(tmp_path: Path) -> None:
     given_folder.mkdir()
     (given_folder / "any name").write_bytes(TEXT)
     (given_folder / "README").write_bytes(b"\xff\xfe no list")
+    (given_folder / "a.gz").write_bytes(gzip.compress(b"x\n" * splits.LIMIT, 9))
     kept = [tmp_path / "cache" / "splits" / "aid" / "train.txt"]
     assert fetch("aid", given_folder) == kept
     kept[0].unlink()
@@ -193,6 +267,21 @@ def test_the_real_lists_have_the_known_fingerprints(
     assert {s: len(set(n)) for s, n in names.items()} == {s: e.count for s, e in lists.items()}
     for split in (s for s in names if s.startswith("train")):
         assert set(names[split]).isdisjoint(names[split.replace("train", "test")])
+
+
+def test_bigearthnets_lists_are_read_packed(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    source = shared / "realdata" / "official_splits" / "bigearthnet_v1"
+    names = {n: parse((source / f"{n}.csv.bz2").read_bytes()) for n in ("train", "val", "test")}
+    assert [len(found) for found in names.values()] == [269_695, 123_723, 125_866]
+    assert len(set().union(*names.values())) == 519_284
+    plugin = ModuleType("ben")
+    val = SplitList("val.csv", 123_723, fingerprint_keys(names["val"]))
+    plugin.__dict__["LISTS"] = {"val": val}
+    monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
+    assert fetch("ben", source / "val.csv.bz2") == [splits.folder("ben") / "val.csv.bz2"]
 
 
 def test_lists_that_are_there_are_not_downloaded_again(monkeypatch: pytest.MonkeyPatch) -> None:

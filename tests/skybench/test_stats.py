@@ -31,7 +31,7 @@ def filled(cases: list[tuple[np.ndarray, np.ndarray]]) -> Segmentation:
 
 def test_every_resampling_draws_as_many_images_as_there_are() -> None:
     for images in (1, 7, 49, 1000):
-        drawn = stats.resamplings(images)
+        drawn = np.concatenate(list(stats.resamplings(images)))
         assert drawn.shape == (stats.RESAMPLES, images)
         assert drawn.dtype == np.float64
         assert (drawn.sum(1) == images).all()
@@ -40,14 +40,25 @@ def test_every_resampling_draws_as_many_images_as_there_are() -> None:
 
 
 def test_each_image_is_drawn_as_often_as_when_drawing_with_replacement() -> None:
-    drawn = stats.resamplings(20, resamples=20_000)
+    drawn = np.concatenate(list(stats.resamplings(20, resamples=20_000)))
     np.testing.assert_allclose(drawn.mean(0), 1, atol=0.05)
     np.testing.assert_allclose(drawn.var(0), 1 - 1 / 20, atol=0.06)
 
 
 def test_resamplings_follow_the_seed() -> None:
-    np.testing.assert_array_equal(stats.resamplings(9, 3), stats.resamplings(9, 3))
-    assert (stats.resamplings(9, 3) != stats.resamplings(9, 4)).any()
+    (first,), (again,), (other,) = (list(stats.resamplings(9, seed)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_the_size_of_a_block_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = stats.resamplings(30)
+    found = stats.intervals([filled(maps(30))], 30)
+    monkeypatch.setattr(stats, "BLOCK", 30 * 64)
+    blocks = list(stats.resamplings(30))
+    assert [len(b) for b in blocks] == [64] * 15 + [40]
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+    assert stats.intervals([filled(maps(30))], 30) == found
 
 
 def test_intervals_contain_the_score_and_follow_the_seed() -> None:
@@ -109,7 +120,7 @@ def test_a_score_that_is_never_defined_has_no_interval() -> None:
     for _ in range(3):
         metric.update(np.zeros((2, 2), int), np.zeros((2, 2), int))
     assert np.isnan(metric.scores()["miou_objects"])
-    assert set(stats.intervals([metric], 3)) == {"miou", "mf1", "oa"}
+    assert set(stats.intervals([metric], 3)) == set(metric.scores()) - {"miou_objects"}
 
 
 def test_the_spread_over_seeds() -> None:

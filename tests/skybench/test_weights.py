@@ -27,7 +27,8 @@ def published(prefix: str = "backbone.", **arch: Any) -> dict[str, Tensor]:
     """SkySense's tiny network under published keys, with numbers of its own."""
     renamed = (("ffn.0.", "ffn.layers.0.0."), ("ffn.2.", "ffn.layers.1."), ("norms.", "norm"))
     state = {}
-    for key, tensor in load_model("skysense", "random", "tiny", 7, **arch).state_dict().items():
+    model = load_model("skysense", "random", "tiny", 7, parts=("hr",), **arch)
+    for key, tensor in model.state_dict().items():
         own = key.removeprefix("net.").replace(".attn.", ".attn.w_msa.")
         for ours, theirs in renamed:
             own = own.replace(ours, theirs)
@@ -75,7 +76,7 @@ def test_skysense_with_near_infrared_starts_it_as_red() -> None:
 
 def test_skysense_has_as_many_parameters_as_published() -> None:
     with torch.device("meta"):
-        model = registry.load("baselines", "skysense").build("full")
+        model = registry.load("baselines", "skysense").build("full", parts=("hr",))
     assert sum(p.numel() for p in model.parameters()) == 655_079_632
 
 
@@ -102,7 +103,7 @@ def test_a_refused_file_leaves_the_model_as_it_was() -> None:
 
 def test_coverage_counts_elements_and_lists_keys() -> None:
     plugin: Any = registry.load("baselines", "skysense")
-    model = load_model("skysense", "random", "tiny")
+    model = load_model("skysense", "random", "tiny", parts=("hr",))
     state = published()
     gone = state.pop("backbone.norm3.bias")
     coverage = load_into(model, plugin, state)
@@ -189,7 +190,7 @@ def test_random_weights_follow_the_seed() -> None:
 
 
 def test_a_declared_missing_key_does_not_count() -> None:
-    model = load_model("skysense", "random", "tiny")
+    model = load_model("skysense", "random", "tiny", parts=("hr",))
     own = {k: v for k, v in model.state_dict().items() if not k.startswith("net.stages.3.")}
     assert weights.compare(model, own).share < 0.5
     assert model.card.weights is not None

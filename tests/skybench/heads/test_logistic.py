@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import Setting, UsageError
 from skybench.heads import logistic
-from skybench.heads.logistic import LAMBDAS, Logistic, classify, fit_logistic, minimise
+from skybench.heads.logistic import LAMBDAS, Logistic, fit_logistic, logits, minimise
 
 SWEEP = torch.tensor(LAMBDAS)
 
@@ -38,6 +39,10 @@ class Memory:
 
     def labels(self) -> Tensor:
         return self.ids
+
+
+def answers(scores: Iterable[Any]) -> list[int]:
+    return [int(np.argmax(one)) for one in scores]
 
 
 def clusters(count: int, seed: int, classes: int = 3, apart: float = 0.7) -> Memory:
@@ -187,8 +192,8 @@ def test_odd_data_give_finite_weights_that_fit(name: str) -> None:
     chosen = head.fit(Memory(x, y), Memory(x, y), Setting(0))
     assert head.weights.isfinite().all()
     assert all(math.isfinite(v) for v in chosen["sweep"].values())
-    found = torch.tensor(list(head.predict(Memory(x, y))))
-    assert chosen["val_oa"] >= 100 * float((y == y.mode().values).float().mean())
+    found = torch.tensor(answers(head.predict(Memory(x, y))))
+    assert chosen["val"] >= 100 * float((y == y.mode().values).float().mean())
     if name in ("separable", "one class only", "one sample"):
         assert torch.equal(found, y)
     assert set(found.tolist()) <= set(y.tolist())
@@ -201,22 +206,22 @@ def test_a_column_that_is_constant_in_training_decides_nothing(value: float) -> 
     x = torch.cat([data.features, torch.full((80, 1), value)], 1)
     head = Logistic(2, refit=False)
     head.fit(Memory(x, labels), Memory(x, labels), Setting(0))
-    before = list(head.predict(Memory(x, labels)))
+    before = answers(head.predict(Memory(x, labels)))
     x[:, -1] += 0.01 + 0.01 * value
-    assert list(head.predict(Memory(x, labels))) == before
+    assert answers(head.predict(Memory(x, labels))) == before
 
 
 def test_features_are_standardised_as_in_training() -> None:
     train, test = clusters(60, 0), clusters(30, 1)
     head = Logistic(3, refit=False)
     head.fit(train, clusters(30, 2), Setting(0))
-    plain = list(head.predict(test))
+    plain = answers(head.predict(test))
 
     def moved(data: Memory) -> Memory:
         return Memory(data.features * 50 - 300, data.ids)
 
     head.fit(moved(train), moved(clusters(30, 2)), Setting(0))
-    assert list(head.predict(moved(test))) == plain
+    assert answers(head.predict(moved(test))) == plain
     scaled = head._scale(moved(train).features)
     torch.testing.assert_close(scaled.mean(0), torch.zeros(8), atol=1e-4, rtol=0)
     torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(8), atol=1e-4, rtol=0)
@@ -229,12 +234,12 @@ def test_lambda_is_the_largest_of_the_best_on_validation() -> None:
     mean, std = train.features.mean(0), train.features.std(0, correction=0)
     sweep = fit_logistic((train.features - mean) / std, train.ids, 3, SWEEP)
     for strength, weights in zip(LAMBDAS, sweep, strict=True):
-        found = classify((val.features - mean) / std, weights)
+        found = logits((val.features - mean) / std, weights).argmax(1)
         accuracy = 100 * float((found == val.ids).float().mean())
         assert chosen["sweep"][str(strength)] == pytest.approx(accuracy)
     best = max(chosen["sweep"].values())
     assert len(set(chosen["sweep"].values())) > 2
-    assert chosen["val_oa"] == best
+    assert chosen["val"] == best
     assert chosen["lambda"] == max(s for s in LAMBDAS if chosen["sweep"][str(s)] == best)
     assert not chosen["refitted"]
     torch.testing.assert_close(head.weights, sweep[LAMBDAS.index(chosen["lambda"])])
@@ -267,7 +272,7 @@ def test_predictions_are_ids_in_order_and_the_fit_is_deterministic() -> None:
     for _ in range(2):
         head = Logistic(3, refit=False)
         head.fit(train, clusters(30, 2, apart=3.0), Setting(0))
-        runs.append(list(head.predict(test)))
+        runs.append(answers(head.predict(test)))
     assert runs[0] == runs[1]
     assert all(type(c) is int for c in runs[0])
     assert np.mean(np.array(runs[0]) == test.ids.numpy()) > 0.9
@@ -277,3 +282,22 @@ def test_without_validation_samples_there_is_nothing_to_choose_on() -> None:
     for val in (None, clusters(0, 1)):
         with pytest.raises(UsageError, match=r"No sample is left to choose .* larger --limit"):
             Logistic(3, refit=True).fit(clusters(3, 0), val, Setting(0))
+
+
+def test_several_classes_are_each_against_the_rest_as_in_scikit_learn() -> None:
+    data = clusters(150, 0)
+    hot = torch.stack([data.ids == 0, data.ids != 1, data.features[:, 0] > 0], 1).long()
+    strength = 1e-2
+    (weights,) = fit_logistic(data.features, hot, 3, torch.tensor([strength]))
+    for c in range(3):
+        oracle = LogisticRegression(C=1 / (strength * len(hot)), tol=1e-8, max_iter=10_000)
+        oracle.fit(data.features.numpy(), hot[:, c].numpy())
+        np.testing.assert_allclose(weights[:-1, c].numpy(), oracle.coef_[0], atol=5e-3)
+        np.testing.assert_allclose(float(weights[-1, c]), oracle.intercept_[0], atol=5e-3)
+    head = Logistic(3, refit=False)
+    several = Memory(data.features, hot)
+    chosen = head.fit(several, several, Setting(0))
+    scores = np.stack(list(head.predict(several)))
+    assert scores.shape == (150, 3)
+    micro = 100 * average_precision_score(hot.numpy(), scores, average="micro")
+    assert chosen["val"] == pytest.approx(micro)

@@ -60,17 +60,25 @@ def test_the_matrix_equals_scikit_learn(cases: Images) -> None:
 
 @CASES
 @given(images())
-def test_the_means_equal_scikit_learn_over_the_classes_present(cases: Images) -> None:
+def test_the_means_equal_scikit_learn_over_the_classes_that_count(cases: Images) -> None:
     p, t = flat(cases)
+    options: dict[str, Any] = {"average": "macro", "zero_division": 0}
     present = sorted({*p.tolist(), *t.tolist()})
-    options: dict[str, Any] = {"labels": present, "average": "macro", "zero_division": 0}
+
+    def jaccard(labels: list[int]) -> float:
+        return 100 * float(sklearn.metrics.jaccard_score(t, p, labels=labels, **options))
+
     expected = {
-        "miou": 100 * sklearn.metrics.jaccard_score(t, p, **options),
-        "mf1": 100 * sklearn.metrics.f1_score(t, p, **options),
+        "miou": jaccard(present),
+        "mf1": 100 * sklearn.metrics.f1_score(t, p, labels=present, **options),
         "oa": 100 * sklearn.metrics.accuracy_score(t, p),
+        "miou_true": jaccard(sorted({*t.tolist()})),
+        "miou_all": jaccard([0, 1, 2, 3]),
     }
     assert filled(cases).scores() == pytest.approx(expected)
-    assert mean_iou([c[0] for c in cases], [c[1] for c in cases]) == pytest.approx(expected)
+    maps = [c[0] for c in cases], [c[1] for c in cases]
+    assert mean_iou(*maps, 4) == pytest.approx(expected)
+    assert mean_iou(*maps)["miou_true"] == pytest.approx(expected["miou_true"])
 
 
 @CASES
@@ -98,7 +106,10 @@ def test_per_class_equals_a_plain_loop(cases: Images) -> None:
 @given(images())
 def test_the_truth_gives_100(cases: Images) -> None:
     same = [(np.where(t == 255, 3, t), t) for _, t in cases]
-    assert filled(same).scores() == {"miou": 100.0, "mf1": 100.0, "oa": 100.0}
+    scores = filled(same).scores()
+    present = len({*flat(same)[1].tolist()})
+    assert scores.pop("miou_all") == pytest.approx(100 * present / 4)
+    assert scores == {"miou": 100.0, "mf1": 100.0, "oa": 100.0, "miou_true": 100.0}
 
 
 @CASES
@@ -146,6 +157,8 @@ def test_a_class_that_is_absent_is_left_out_and_one_only_predicted_is_0() -> Non
     metric = filled([(strayed, true)])
     assert metric.scores()["miou"] == pytest.approx(100 * (0.5 + 1 + 0) / 3)
     assert metric.scores()["mf1"] == pytest.approx(100 * (2 / 3 + 1 + 0) / 3)
+    assert metric.scores()["miou_true"] == pytest.approx(100 * (0.5 + 1) / 2)
+    assert metric.scores()["miou_all"] == pytest.approx(100 * (0.5 + 1) / 4)
     assert metric.per_class()["plane"]["iou"] == 0.0
     assert "bridge" not in metric.per_class()
 
@@ -169,7 +182,9 @@ def test_fresh_is_empty_and_of_the_same_kind() -> None:
     metric = filled([(np.array([[0]]), np.array([[1]]))], "mf1", background=True)
     other = metric.fresh()
     other.update(np.array([[1]]), np.array([[1]]))
-    assert other.scores() == {"mf1": 100.0, "miou": 100.0, "oa": 100.0, "miou_objects": 100.0}
+    scores = other.scores()
+    assert next(iter(scores)) == "mf1"
+    assert scores["mf1"] == scores["miou_objects"] == scores["miou_true"] == 100.0
 
 
 def test_nothing_labelled_gives_nan_in_a_metric_and_an_error_in_a_function() -> None:
@@ -213,6 +228,13 @@ def test_another_ignored_id_can_be_given() -> None:
     assert mean_iou([0, 1, 1], [0, 1, 9], 2, ignore=9)["miou"] == 100.0
     with pytest.raises(UsageError, match="or 9 to ignore"):
         mean_iou([0, 1, 1], [0, 1, 255], 2, ignore=9)
+
+
+def test_series_and_keys_count_like_single_images() -> None:
+    true = np.arange(12, dtype=np.uint8).reshape(3, 2, 2) % 4
+    series, single = filled([]), filled([(true[::-1][t], true[t]) for t in range(3)])
+    series.update(true[::-1], true, "image_0_0")
+    assert series.scores() == single.scores()
 
 
 def test_small_integer_types_do_not_overflow() -> None:

@@ -1,0 +1,80 @@
+"""BigEarthNet-S2: land cover in Sentinel-2 patches, several classes each.
+
+torchgeo's class opens each band through GDAL, which is many times slower, and gives neither dates
+nor places.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import DatasetCard
+
+from . import _bigearthnet as facts
+
+if TYPE_CHECKING:
+    from skybench.samples import Samples
+
+CARD = DatasetCard(
+    name="ben_s2",
+    title="BigEarthNet-S2",
+    about=(
+        "590,326 Sentinel-2 patches of 1.2 km from ten European countries, June 2017 to May 2018, "
+        "with the land cover classes of CORINE that they hold."
+    ),
+    tasks=("scene_classification",),
+    sensors=(facts.S2,),
+    classes=facts.CLASSES_19,
+    metric=facts.METRIC,
+    splits=facts.SPLITS,
+    source=facts.SOURCE,
+    licence=facts.LICENCE,
+    obtain=(
+        "`skybench data download ben_s2` (66 GB), or unpack BigEarthNet-S2-v1.0.tar.gz of "
+        "zenodo.org/records/12687186 into ben_s2/; then `skybench data splits ben_s2` for the "
+        "split lists. ben_s2/ may be a link to ben_mm/."
+    ),
+    layout=(
+        "ben_s2/\n"
+        "  BigEarthNet-v1.0/S2A_MSIL2A_20170613T101031_87_48/     590,326 folders\n"
+        "    S2A_MSIL2A_20170613T101031_87_48_B01.tif             B01 to B12 and B8A, not B10\n"
+        "    S2A_MSIL2A_20170613T101031_87_48_labels_metadata.json\n"
+        "  splits/train.csv                                       optional: also val, test\n"
+    ),
+    leads=facts.LEADS,
+    options=facts.OPTIONS,
+    multilabel=True,
+)
+
+LISTS = facts.LISTS
+REMOTES = (facts.S2_REMOTE,)
+
+
+def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
+    """Images int32 [1, 12, 120, 120] with their classes, uint8 [19] or [43]; `tile` must be 0.
+
+    split: train, val, test, train10, and with SeCo's lists seco_train, seco_train10, seco_val.
+    """
+    from . import _bigearthnet_read, _layout
+
+    _layout.whole_only(CARD, tile)
+    return _bigearthnet_read.open_split(CARD, root, split, options)
+
+
+def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
+    """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
+    from . import _bigearthnet_read
+
+    ours = _bigearthnet_read.open_split(CARD, root, "train", {})
+    return ours, _bigearthnet_read.torchgeo(ours, scratch, "s2")
+
+
+def write_demo(root: Path, seed: int = 0) -> None:
+    """99 simulated patches of 48 x 48 pixels with one to three of six classes each."""
+    from skybench import demo
+
+    from . import _bigearthnet_demo
+
+    _bigearthnet_demo.write(root, CARD.sensors, seed)
+    demo.mark(root, CARD.name, seed)

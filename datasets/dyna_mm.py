@@ -1,0 +1,63 @@
+"""DynamicEarthNet with Planet, Sentinel-2 and Sentinel-1 images: land cover of a month.
+
+torchgeo 0.8.1 has no class for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skybench.core import DatasetCard
+
+from . import _dynamic_facts as facts
+
+if TYPE_CHECKING:
+    from skybench.samples import Samples
+
+CARD = DatasetCard(
+    name="dyna_mm",
+    title="DynamicEarthNet (multi-modal)",
+    about=(
+        "Monthly land cover of 75 places of the world in 2018 and 2019, with daily Planet images "
+        "and monthly composites of Sentinel-2 and Sentinel-1."
+    ),
+    tasks=("multimodal_segmentation",),
+    sensors=(facts.PLANET, facts.S2, facts.S1),
+    classes=facts.CLASSES,
+    metric=facts.METRIC,
+    splits=facts.SPLITS,
+    source=facts.SOURCE,
+    licence=facts.LICENCE,
+    obtain=facts.OBTAIN,
+    layout=(
+        "dyna_mm/\n" + facts.PLANET_LAYOUT + facts.S2_LAYOUT + facts.S1_LAYOUT + facts.LABEL_LAYOUT
+    ),
+    tile=facts.SIDE,
+    leads=(*facts.LEADS, *facts.PLANET_LEADS, *facts.SENTINEL_LEADS, *facts.S1_LEADS),
+    options={
+        "s2_bands": facts.S2_BANDS,
+        "s1_bands": facts.S1_BANDS,
+        "s1_unit": facts.S1_UNIT,
+        "dates": facts.DATES,
+        "cubes": facts.TRAINING,
+    },
+)
+
+
+def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
+    """Months: hr int [T, 4, 1024, 1024], s2 [1, 12, 256, 256], s1 [1, 2, 256, 256], a mask.
+
+    split: train, val, test; tile: another side of the label's pixels, a multiple of 4, cut
+    without overlap. See `_dynamic_earth.Cubes`.
+    """
+    from . import _dynamic_earth
+
+    return _dynamic_earth.opened(CARD, root, split, tile, options)
+
+
+def write_demo(root: Path, seed: int = 0) -> None:
+    """Six months of three training cubes, one of validation and two of test, 128 pixels wide."""
+    from . import _dynamic_demo
+
+    _dynamic_demo.write(CARD, root, seed)

@@ -1,0 +1,239 @@
+"""FAIR1M: oriented detection of 37 fine classes in large satellite images.
+
+torchgeo's class reads whole images without tiles or scales; the tiles are cut here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree
+
+from skybench.core import UINT8, DatasetCard, Option, Sensor, UsageError
+from skybench.splits import MissingFilesError
+
+if TYPE_CHECKING:
+    from skybench.samples import Samples
+
+    from . import _boxes
+
+CLASSES = (
+    *("Passenger Ship", "Motorboat", "Fishing Boat", "Tugboat", "other-ship", "Engineering Ship"),
+    *("Liquid Cargo Ship", "Dry Cargo Ship", "Warship", "Small Car", "Bus", "Cargo Truck"),
+    *("Dump Truck", "other-vehicle", "Van", "Trailer", "Tractor", "Excavator", "Truck Tractor"),
+    *("Boeing737", "Boeing747", "Boeing777", "Boeing787", "ARJ21", "C919", "A220", "A321", "A330"),
+    *("A350", "other-airplane", "Baseball Field", "Basketball Court", "Football Field"),
+    *("Tennis Court", "Roundabout", "Intersection", "Bridge"),
+)
+DEMO = ("Dry Cargo Ship", "Small Car", "Cargo Truck", "Boeing737", "Boeing747", "Tennis Court")
+
+# scales -> rates and overlap of tiles of 1024; github:open-mmlab/mmrotate split_configs
+# ss_train.json and ms_train.json
+CUTS = {"single": ((1.0,), 200), "multi": ((0.5, 1.0, 1.5), 500)}
+PARTS = {
+    "train": ("train/part1", "train/part2"),
+    "val": ("validation",),
+    "trainval": ("train/part1", "train/part2", "validation"),
+    "test": ("test",),
+}
+
+CARD = DatasetCard(
+    name="fair1m",
+    title="FAIR1M",
+    about=(
+        "Over 40,000 satellite images of 1,000 to 10,000 pixels with more than a million oriented "
+        "boxes of 37 fine classes of aircraft, ships, vehicles, courts and roads (edition 2.0)."
+    ),
+    tasks=("oriented_detection",),
+    sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
+    classes=CLASSES,
+    metric=(
+        "Mean AP over 37 classes at a rotated IoU of 0.5: in papers by the server, on the test "
+        "images; here on the validation images, with the 11-point AP of DIOR-R."
+    ),
+    splits={"train": 0, "val": 0, "trainval": 0, "test": 0},  # tiles; their number is not published
+    source=(
+        "Sun et al. 2022, doi:10.1016/j.isprsjprs.2021.12.004; class order as in torchgeo's "
+        "FAIR1M; tiles as in github:open-mmlab/mmrotate tools/data/dota/split"
+    ),
+    licence="CC-BY-NC-SA-3.0 according to torchgeo; given after registration: do not pass it on",
+    obtain=(
+        "register at gaofen-challenge.com/benchmark, get the archives by the link to Google "
+        "Drive and unpack each in its folder below fair1m/ as shown."
+    ),
+    layout=(
+        "fair1m/\n"
+        "  train/part1/images/0.tif       train/part1/labelXml/0.xml       also part2\n"
+        "  validation/images/0.tif        validation/labelXml/0.xml        edition 2.0\n"
+        "  test/images/0.tif              without labels\n"
+    ),
+    tile=1024,
+    leads=(
+        "papers train on train and validation and have the server score the test images, of "
+        "which nobody has the labels: `test` gives no boxes, so learn on train and score on val",
+        "ids follow the release's groups as in torchgeo; those of MTP are alphabetical",
+        "an object belongs to a tile with 70 % of its area; tiles overlap, so one may be in two",
+        "torchgeo has one checksum for two archives (labels of validation, test2): one is wrong",
+        "the numbers of images that are quoted (16,488, 8,287 and 18,021) are unverified",
+        "edges of scaled windows differ from mmrotate's: it scales by OpenCV, without averaging",
+    ),
+    options={
+        "scales": Option(
+            "single: windows of 1024 pixels, 200 shared; multi: windows of 2048, 1024 and 682 "
+            "pixels brought to 1024, 500 shared, as the best published numbers are made",
+            tuple(CUTS),
+        )
+    },
+)
+
+
+def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
+    """Tiles uint8 [1, 3, 1024, 1024] with Boxes; keys are <part>-<image>_<scale>_<y>_<x>.
+
+    split: train, val, trainval, test (without boxes); tile: another side, with an overlap in
+    proportion. Opening reads the header of each image. Raises MissingFilesError.
+    """
+    from dataclasses import replace
+
+    from skybench import demo
+    from skybench.samples import Split
+
+    from . import _box_tiles, _boxes, _layout
+
+    name = _layout.choose(CARD, split)
+    scales = _layout.settle(CARD, options)["scales"]
+    tree = _layout.locate(
+        CARD, root, ("FAIR1M", "fair1m"), lambda p: (p / PARTS[name][0] / "images").is_dir()
+    )
+    items = [item for part in PARTS[name] for item in _items(tree, part, name != "test")]
+    simulated = demo.marked(root, tree, tree.parent)
+    rates, overlap = CUTS[scales]
+    side = tile or CARD.tile
+    cut = _box_tiles.Cut(side, side * overlap // CARD.tile, rates)
+    split_of = Split(name, f"rule: the folders {', '.join(PARTS[name])}", "", simulated)
+    card = replace(CARD, classes=DEMO) if simulated else CARD
+    return _box_tiles.BoxTiles(card, split_of, items, cut, _boxes.fine)
+
+
+def _items(tree: Path, part: str, labelled: bool) -> list[_boxes.Item]:
+    from . import _boxes, _layout
+
+    images, labels = tree / part / "images", tree / part / "labelXml"
+    for folder in (images, labels) if labelled else (images,):
+        if not folder.is_dir():
+            raise _layout.wrong(CARD, tree, f"there is no folder {folder}")
+    names = {p.stem for p in labels.glob("[!.]*.xml")} if labelled else set()
+    paths = [p for p in _layout.images_in(images) if p.suffix == ".tif"]
+    lone = {path.stem for path in paths} ^ names if labelled else set()
+    if lone:
+        raise MissingFilesError(
+            f"{CARD.title} in {tree}",
+            (
+                f"{part}/labelXml/{s}.xml" if s not in names else f"{part}/images/{s}.tif"
+                for s in lone
+            ),
+        )
+    short = part.rsplit("/", 1)[-1]
+    return [
+        _boxes.Item(f"{short}-{p.stem}", p, labels / f"{p.stem}.xml" if labelled else None)
+        for p in paths
+    ]
+
+
+class Detection(NamedTuple):
+    """One detected object of an image."""
+
+    name: str  # of CLASSES
+    score: float  # 0 to 1
+    corners: Sequence[tuple[float, float]]  # four, (x, y) in pixels of the image, in turn
+
+
+def write_results(folder: Path, detections: Mapping[str, Iterable[Detection]]) -> list[Path]:
+    """Writes what the server takes: <folder>/<image>.xml for each image; the paths.
+
+    detections: by the name of the image without its ending ("17"); images without detections are
+    to be there too. Raises UsageError for a class, score or box that is none.
+    Source: github:ViTAE-Transformer/MTP scripts/dota_submit_txt_to_fair1m_xml.py (the elements).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for image, found in detections.items():
+        root = ElementTree.Element("annotation")
+        _add(root, "source", {"filename": f"{image}.tif", "origin": "GF2/GF3"})
+        about = {"version": "1.0", "provider": "skybench", "author": "skybench"}
+        _add(root, "research", {**about, "pluginname": "FAIR1M", "pluginclass": "object detection"})
+        objects = ElementTree.SubElement(root, "objects")
+        for detection in found:
+            _add_object(objects, image, detection)
+        ElementTree.indent(root)
+        path = folder / f"{image}.xml"
+        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+        written.append(path)
+    return written
+
+
+def _add(parent: ElementTree.Element, tag: str, texts: Mapping[str, str]) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, tag)
+    for name, text in texts.items():
+        ElementTree.SubElement(element, name).text = text
+    return element
+
+
+def _add_object(objects: ElementTree.Element, image: str, detection: Detection) -> None:
+    name, score, corners = detection
+    values = [value for point in corners for value in point]
+    if name not in CLASSES or not 0 <= score <= 1 or len(corners) != 4:
+        raise UsageError(
+            f"image {image}: expected a class of FAIR1M, a score from 0 to 1 and 4 corners, but "
+            f"got {name!r}, {score} and {len(corners)}"
+        )
+    if not all(math.isfinite(value) for value in values):
+        raise UsageError(f"image {image}: a box has the corners {corners}")
+    kind = {"coordinate": "pixel", "type": "rectangle", "description": "None"}
+    element = _add(objects, "object", kind)
+    _add(element, "possibleresult", {"name": name, "probability": f"{score:.6f}"})
+    points = ElementTree.SubElement(element, "points")
+    for x, y in (*corners, corners[0]):
+        ElementTree.SubElement(points, "point").text = f"{x:.6f},{y:.6f}"
+
+
+def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
+    """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
+    from torchgeo.datasets import FAIR1M
+
+    theirs = FAIR1M(root, "train")
+    return open(root, "train", theirs[0]["image"].shape[-1]), theirs  # whole images, for both
+
+
+def write_demo(root: Path, seed: int = 0) -> None:
+    """16 training, six validation and two test images of 256 x 256 pixels, six classes."""
+    from PIL import Image
+
+    from skybench import demo
+
+    from . import _sites
+
+    kinds = {
+        "Dry Cargo Ship": _sites.Kind("ship", (44, 12)),
+        "Small Car": _sites.Kind("block", (16, 8)),
+        "Cargo Truck": _sites.Kind("block", (32, 9)),
+        "Boeing737": _sites.Kind("plane", (28, 26)),
+        "Boeing747": _sites.Kind("plane", (46, 44)),
+        "Tennis Court": _sites.Kind("court", (42, 21)),
+    }
+    parts = {"train/part1": 8, "train/part2": 8, "validation": 6, "test": 2}
+    for part, count in parts.items():
+        images, labels = root / part / "images", root / part / "labelXml"
+        for folder in (images, labels)[: 1 if part == "test" else 2]:
+            folder.mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            rng = demo.seed_of(seed, "fair1m", part, number)
+            canvas, placed = _sites.scene(rng, (256, 256), kinds)
+            picture = Image.fromarray(canvas.display())
+            picture.save(images / f"{number}.tif", compression="tiff_adobe_deflate")
+            if part != "test":
+                found = [Detection(n, 1.0, c.tolist()) for n, c in placed]
+                write_results(labels, {str(number): found})
+    demo.mark(root, CARD.name, seed)

@@ -1,0 +1,1 @@
+"""Horizontal and rotated boxes: conversions, overlaps, suppression, pooling."""

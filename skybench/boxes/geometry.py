@@ -1,0 +1,128 @@
+"""Rotated boxes, corners and horizontal boxes, and the ways between them.
+
+Three forms, in pixels, x to the right and y down; the middle of the first pixel is (0.5, 0.5):
+corners [N, 4, 2], (x, y) in turn around the box; rotated boxes [N, 5], (cx, cy, w, h, angle) with
+the angle of the side w in radians, clockwise as seen on the screen; horizontal boxes [N, 4],
+(x0, y0, x1, y1). Shifting and scaling are sums and products of corners and have no function.
+Everything here takes NumPy arrays or torch tensors and gives the same kind.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", NDArray[Any], "Tensor")
+
+PAIRS = ([0, 0, 0, 1, 1, 2], [1, 2, 3, 2, 3, 3])  # of four points
+
+
+def library(array: NDArray[Any] | Tensor) -> Any:
+    """NumPy or torch, whichever the array is of; torch is imported only where it is in use."""
+    if isinstance(array, np.ndarray):
+        return np
+    import torch
+
+    return torch
+
+
+def to_corners(boxes: Array) -> Array:
+    """Corners [N, 4, 2] of rotated boxes [N, 5], clockwise; at angle 0 from the top left.
+
+    >>> to_corners(np.array([[5.0, 5.0, 4.0, 2.0, 0.0]])).tolist()
+    [[[3.0, 4.0], [7.0, 4.0], [7.0, 6.0], [3.0, 6.0]]]
+    """
+    xp = library(boxes)
+    cos, sin = xp.cos(boxes[:, 4]), xp.sin(boxes[:, 4])
+    along = xp.stack([cos, sin], -1) * boxes[:, 2:3] / 2
+    across = xp.stack([-sin, cos], -1) * boxes[:, 3:4] / 2
+    start, end = boxes[:, :2] - along, boxes[:, :2] + along
+    corners: Array = xp.stack([start - across, end - across, end + across, start + across], 1)
+    return corners
+
+
+def to_rotated(corners: Array) -> Array:
+    """The smallest rectangles [N, 5] around four points each [N, 4, 2], in the form of `le90`.
+
+    The points may be in any order and need not be the corners of a rectangle. A side of the
+    smallest rectangle runs along a side of the convex hull, hence through two of the points: all
+    six pairs are tried. Where several rectangles are equally small, one of them is given.
+    Source: mmrotate turns the quadrilaterals of DOTA and FAIR1M into boxes by cv2.minAreaRect
+    before training and before scoring (open-mmlab/mmrotate@1eec447: qbox2rbox).
+
+    >>> to_rotated(np.array([[[3.0, 4.0], [7.0, 4.0], [7.0, 6.0], [3.0, 6.0]]])).tolist()
+    [[5.0, 5.0, 4.0, 2.0, 0.0]]
+    """
+    xp = library(corners)
+    middle = corners.mean(1)
+    points = corners - middle[:, None]
+    x, y = points[..., 0, None], points[..., 1, None]  # [N, 4, 1]
+    first, second = PAIRS
+    dx, dy = (points[:, second] - points[:, first]).swapaxes(0, 2).swapaxes(1, 2)  # [N, 6]
+    length = xp.hypot(dx, dy)
+    none = length == 0  # two points in one place: any direction will do
+    cos, sin = (dx + none) / (length + none), dy / (length + none)
+    along, across = x * cos[:, None] + y * sin[:, None], y * cos[:, None] - x * sin[:, None]
+    left, right = xp.amin(along, 1), xp.amax(along, 1)  # [N, 6]
+    top, bottom = xp.amin(across, 1), xp.amax(across, 1)
+    smallest = ((right - left) * (bottom - top)).argmin(1)
+    best = xp.arange(len(corners), device=corners.device), smallest
+    w, h, cos, sin = (right - left)[best], (bottom - top)[best], cos[best], sin[best]
+    u, v = (left + right)[best] / 2, (top + bottom)[best] / 2
+    cx, cy = u * cos - v * sin + middle[:, 0], u * sin + v * cos + middle[:, 1]
+    boxes: Array = xp.stack([cx, cy, w, h, xp.arctan2(sin, cos)], -1)
+    return le90(boxes)
+
+
+def le90(boxes: Array) -> Array:
+    """The same rotated boxes [N, 5] with w >= h and the angle in [-pi/2, pi/2).
+
+    Source: the name is mmrotate's (open-mmlab/mmrotate: RotatedBoxes.regularize_boxes).
+
+    >>> le90(np.array([[0.0, 0.0, 2.0, 4.0, 0.0]])).tolist()[0][2:]
+    [4.0, 2.0, -1.5707963267948966]
+    """
+    xp = library(boxes)
+    w, h = boxes[:, 2], boxes[:, 3]
+    angle = xp.where(w < h, boxes[:, 4] + math.pi / 2, boxes[:, 4])
+    angle = xp.remainder(angle + math.pi / 2, math.pi) - math.pi / 2
+    # The remainder of a very small negative number is rounded to pi itself.
+    angle = xp.where(angle >= math.pi / 2, angle - math.pi, angle)
+    columns = [boxes[:, 0], boxes[:, 1], xp.maximum(w, h), xp.minimum(w, h), angle]
+    regular: Array = xp.stack(columns, -1)
+    return regular
+
+
+def to_horizontal(corners: Array) -> Array:
+    """The smallest horizontal boxes [N, 4] around corners [N, 4, 2]."""
+    xp = library(corners)
+    # Pair by pair: ten times as fast as NumPy's reduction of such a short axis.
+    one, two, three, four = (corners[:, i] for i in range(4))
+    low = xp.minimum(xp.minimum(one, two), xp.minimum(three, four))
+    high = xp.maximum(xp.maximum(one, two), xp.maximum(three, four))
+    boxes: Array = xp.concatenate([low, high], -1)
+    return boxes
+
+
+def from_horizontal(boxes: Array) -> Array:
+    """Corners [N, 4, 2] of horizontal boxes [N, 4], clockwise from the top left."""
+    return boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+
+
+def flip(corners: Array, size: float, axis: int) -> Array:
+    """Corners [N, 4, 2] in the image of width or height `size` mirrored along axis 0 (x) or 1 (y).
+
+    They still run clockwise: the order of the four is reversed.
+    """
+    xp = library(corners)
+    mirrored = xp.stack(
+        [size - corners[..., a] if a == axis else corners[..., a] for a in range(2)], -1
+    )
+    turned: Array = mirrored[:, [3, 2, 1, 0]]
+    return turned

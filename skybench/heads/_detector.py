@@ -1,0 +1,120 @@
+"""Detection on features that are already there: training, and the head around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skybench.boxes.geometry import flip
+from skybench.core import Boxes, Recipe, Setting, SkybenchError, Source
+from skybench.fit import Trained
+from skybench.heads._stages import Kind
+from skybench.heads._two_stage import TwoStage
+from skybench.heads.dense import Levels, Scale
+
+CHUNK = 4  # images in one forward pass of prediction
+CLIP = 35.0  # norm of the gradient; mmrotate's schedules
+WARM_UP = (1000, 0.1)  # steps of mmdetection's schedule for DIOR, but this share of all at most
+DROPS = (8 / 12, 11 / 12)  # of the epochs: there the learning rate becomes a tenth
+
+
+def rate(step: int, steps: int) -> float:
+    """The factor on the learning rate: linear warm-up, then two drops."""
+    warm = max(1, min(WARM_UP[0], math.ceil(WARM_UP[1] * steps)))
+    return min(1.0, (step + 1) / warm) * 0.1 ** sum(step >= drop * steps for drop in DROPS)
+
+
+def mirrored(
+    levels: Sequence[Tensor],
+    targets: Sequence[Boxes],
+    axes: Sequence[int],
+    rng: np.random.Generator,
+) -> tuple[list[Tensor], list[Boxes]]:
+    """Half of the images, drawn for each axis (0: x, 1: y), with maps and boxes mirrored."""
+    maps, boxes = list(levels), list(targets)
+    for axis in axes:
+        drawn = rng.random(len(boxes)) < 0.5
+        chosen = torch.from_numpy(drawn).to(maps[0].device)[:, None, None, None]
+        maps = [torch.where(chosen, x.flip(-1 - axis), x) for x in maps]
+        for i in np.flatnonzero(drawn):
+            side = boxes[i].size[1 - axis]
+            boxes[i] = replace(boxes[i], corners=flip(boxes[i].corners, side, axis))
+    return maps, boxes
+
+
+def _step(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+    optimizer.step()
+
+
+def train_detector(
+    network: TwoStage, scale: Scale, source: Source, recipe: Recipe, setting: Setting
+) -> Trained:
+    """Trains a detector on a source's maps; the order of samples and mirroring follow the seed.
+
+    AdamW, no weight decay on one-dimensional parameters. Raises SkybenchError when the loss is
+    not finite.
+    """
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    a_pass = math.ceil(len(source) / recipe.batch)
+    steps, step, losses = recipe.epochs * a_pass, 0, []
+    rng = np.random.default_rng(setting.seed)
+    network.train()
+    for epoch in range(recipe.epochs):
+        total = 0.0
+        for indices in np.array_split(rng.permutation(len(source)), a_pass):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * rate(step, steps)
+            levels = scale([x.to(setting.device) for x in source.pyramid(indices.tolist())])
+            targets = [source.target(int(i)) for i in indices]
+            maps, boxes = mirrored(levels, targets, network.kind.rules.flips, rng)
+            loss = torch.stack([*network(maps, boxes).values()]).sum()
+            if not torch.isfinite(loss):
+                raise SkybenchError(
+                    f"The loss became {loss.item()} in epoch {epoch + 1}; give a smaller learning "
+                    f"rate than {recipe.lr} with --set lr=..."
+                )
+            _step(loss, network, optimizer)
+            total += loss.item() * len(indices)
+            step += 1
+            setting.report("head", step, steps)
+        losses.append(round(total / len(source), 5))
+    network.eval()
+    return Trained(steps, tuple(losses))
+
+
+class Detector:
+    """A two-stage detector trained for the recipe's fixed schedule; the last state counts.
+
+    Targets are `core.Boxes` with sizes, predictions `Detections`, both in pixels of the images.
+    """
+
+    def __init__(self, kind: Kind, levels: Levels, classes: int, recipe: Recipe) -> None:
+        self.kind, self.levels, self.classes, self.recipe = kind, levels, classes, recipe
+
+    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+        self.device = setting.device
+        with torch.random.fork_rng():
+            torch.manual_seed(setting.seed)
+            network = TwoStage(self.kind, self.levels, self.classes, self.recipe.width)
+            self.network, self.scale = network.to(self.device), Scale(train).to(self.device)
+            trained = train_detector(self.network, self.scale, train, self.recipe, setting)
+        parameters = sum(p.numel() for p in self.network.parameters())
+        return {"steps": trained.steps, "loss": trained.losses, "parameters": parameters}
+
+    def predict(self, test: Source) -> Iterator[Any]:
+        for start in range(0, len(test), CHUNK):
+            indices = range(start, min(start + CHUNK, len(test)))
+            levels = self.scale([x.to(self.device) for x in test.pyramid(indices)])
+            yield from self.network.detect(levels, [test.target(i).size for i in indices])

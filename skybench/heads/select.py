@@ -1,0 +1,17 @@
+"""What classification heads choose their one setting by."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from skybench.metrics.multilabel import mean_average_precision
+
+
+def validate(scores: Tensor, truth: Tensor) -> float:
+    """What heads select by, in percent: OA of class ids [N], micro AP of classes [N, K].
+
+    scores: [N, K].
+    """
+    if truth.ndim == 2:
+        return mean_average_precision(scores.numpy(), truth.numpy())["map_micro"]
+    return float((scores.argmax(1) == truth).float().mean() * 100)

@@ -1,0 +1,237 @@
+"""Which detection finds which object, over all images at once.
+
+Detections are ranked by class and score, so the lower index has precedence. A group is one class
+in one image: only within a group do detections meet objects. Only pairs that overlap enough are
+held; of 1,500 x 1,500 boxes of an aerial image that is less than one in a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skybench.boxes.detections import Detections
+
+Ints = NDArray[np.intp]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+BLOCK = 100_000  # pairs at once: the intermediate arrays stay in the processor's cache
+FORMS = 4096  # boxes converted at once: the intermediate arrays stay in the processor's cache
+
+
+class Shape(NamedTuple):
+    """How boxes are compared: as rectangles of some form."""
+
+    form: Callable[[NDArray[Any]], NDArray[Any]]  # [N, ...] of corners [N, 4, 2]
+    around: Callable[[NDArray[Any]], NDArray[Any]]  # horizontal boxes [N, 4] around forms
+    iou: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # [P] of two forms [P, ...]
+
+
+class Truth(NamedTuple):
+    """The objects of one image."""
+
+    corners: NDArray[Any]  # [n, 4, 2]
+    labels: NDArray[Any]  # [n]
+    difficult: NDArray[Any]  # [n], bool: does not count
+
+
+class Scene(NamedTuple):
+    """The D detections and G objects of all images."""
+
+    number: int  # of images
+    corners: Floats  # [D, 4, 2]
+    labels: Ints  # [D], ascending
+    images: Ints  # [D]
+    groups: Ints  # [D]
+    true_corners: Floats  # [G, 4, 2]
+    true_labels: Ints  # [G]
+    true_images: Ints  # [G]
+    true_groups: Ints  # [G]
+    difficult: Flags  # [G]; these come last in each group
+
+
+class Pairs(NamedTuple):
+    """Detections and objects that overlap, P pairs in any order."""
+
+    detections: Ints
+    objects: Ints
+    iou: Floats
+
+    def where(self, chosen: Flags | Ints) -> Pairs:
+        return Pairs(self.detections[chosen], self.objects[chosen], self.iou[chosen])
+
+
+class Judged(NamedTuple):
+    """The verdict on each of D detections at T thresholds; what is neither is a false alarm."""
+
+    hit: Flags  # [D, T]
+    ignored: Flags  # [D, T]: found an object that does not count
+
+
+def gather(said: Sequence[Detections], true: Sequence[Truth]) -> Scene:
+    """Puts images in a row; equal scores stay in the order of images, then in that given."""
+    scores = np.concatenate([one.scores for one in said]).astype(np.float64)
+    labels = np.concatenate([one.labels for one in said]).astype(np.intp)
+    true_labels = np.concatenate([one.labels for one in true]).astype(np.intp)
+    difficult = np.concatenate([one.difficult for one in true]).astype(bool)
+    images, true_images = (
+        np.repeat(np.arange(len(each)), [len(one.labels) for one in each]) for each in (said, true)
+    )
+    span = max(labels.max(initial=0), true_labels.max(initial=0)) + 1
+    groups, true_groups = images * span + labels, true_images * span + true_labels
+    rank, order = np.lexsort((-scores, labels)), np.lexsort((difficult, true_groups))
+    corners, true_corners = (
+        np.concatenate([one.corners for one in each]).astype(np.float64) for each in (said, true)
+    )
+    return Scene(
+        len(said),
+        corners[rank],
+        labels[rank],
+        images[rank],
+        groups[rank],
+        true_corners[order],
+        true_labels[order],
+        true_images[order],
+        true_groups[order],
+        difficult[order],
+    )
+
+
+def number_within(groups: NDArray[Any]) -> Ints:
+    """For each element how many equal ones stand before it.
+
+    >>> number_within(np.array([7, 3, 7, 7])).tolist()
+    [0, 0, 1, 2]
+    """
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    numbers = np.empty(len(groups), np.intp)
+    numbers[order] = np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
+    return numbers
+
+
+def neighbours(
+    groups: tuple[NDArray[Any], NDArray[Any]], boxes: tuple[Floats, Floats]
+) -> Iterator[tuple[Ints, Ints]]:
+    """All pairs of a detection and an object of one group whose horizontal boxes meet, in blocks.
+
+    groups: of the detections [D] and of the objects [G], int64; boxes: [D, 4] and [G, 4].
+    All groups stand side by side on one axis, and the objects along it by their left side: those
+    that can meet a detection begin between its left side, less the width of the widest object of
+    the group, and its right side.
+    """
+    (said_in, true_in), (said, true) = groups, boxes
+    if not len(said) or not len(true):
+        return
+    low = min(said[:, 0].min(), true[:, 0].min())
+    span = max(said[:, 2].max(), true[:, 2].max()) - low + 1
+    order = np.lexsort((true[:, 0], true_in))
+    true, true_in = true[order], true_in[order]
+    left = true_in * span + true[:, 0] - low
+    ids, first = np.unique(true_in, return_index=True)
+    place = np.searchsorted(ids, said_in).clip(max=len(ids) - 1)
+    widest = np.maximum.reduceat(true[:, 2] - true[:, 0], first)[place]
+    slack = 1e-12 * (left[-1] + span)  # of the rounding of these sums
+    begin = np.searchsorted(left, said_in * span + said[:, 0] - low - widest - slack)
+    end = np.searchsorted(left, said_in * span + said[:, 2] - low + slack, "right")
+    counts = np.where(ids[place] == said_in, end - begin, 0)
+    x0, y0, x1, y1 = (np.ascontiguousarray(side) for side in true.T)
+    own_x0, own_y0, own_x1, own_y1 = (np.ascontiguousarray(side) for side in said.T)
+    blocks = np.flatnonzero(np.diff(np.cumsum(counts) // BLOCK)) + 1
+    for some in np.split(np.arange(len(said)), blocks):
+        much = counts[some]
+        j = np.arange(much.sum()) + np.repeat(begin[some] - np.cumsum(much) + much, much)
+        near = y0[j] <= np.repeat(own_y1[some], much)
+        near &= y1[j] >= np.repeat(own_y0[some], much)
+        i, j = np.repeat(some, much)[near], j[near]
+        near = (x0[j] <= own_x1[i]) & (x1[j] >= own_x0[i]) & (true_in[j] == said_in[i])
+        yield i[near], order[j[near]]
+
+
+def find_pairs(scene: Scene, shape: Shape, least: float) -> Pairs:
+    """All pairs of a group whose IoU is at least `least`.
+
+    Each then covers at least that share of the other. Of a rectangle in any direction no more
+    than the share s <= 1/2 lies in the outer share s of its extent, so the other must reach
+    further inwards: into the box around it shrunk by s from every side, to its middle for 1/2.
+    """
+    said, true = (_formed(shape, part) for part in (scene.corners, scene.true_corners))
+    around, true_around = shape.around(said), shape.around(true)
+    left = 1 - 2 * min(least, 0.5) + 1e-6
+    inner, true_inner = _shrunk(around, left), _shrunk(true_around, left)
+    none = np.zeros(0, np.intp)
+    found = [Pairs(none, none, np.zeros(0))]
+    for i, j in neighbours((scene.groups, scene.true_groups), (around, true_inner)):
+        near = (inner[i, :2] <= true_around[j, 2:]).all(1)
+        near &= (inner[i, 2:] >= true_around[j, :2]).all(1)
+        pairs = Pairs(i[near], j[near], shape.iou(said[i[near]], true[j[near]]))
+        found.append(pairs.where(pairs.iou >= least))
+    return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _shrunk(boxes: Floats, factor: float) -> Floats:
+    """Horizontal boxes [N, 4] around the same middles, `factor` times as wide and high."""
+    turned = boxes[:, [2, 3, 0, 1]]
+    return np.asarray((boxes + turned) / 2 + (boxes - turned) * (factor / 2))
+
+
+def _formed(shape: Shape, corners: Floats) -> NDArray[Any]:
+    starts = range(0, max(len(corners), 1), FORMS)
+    return np.concatenate([shape.form(corners[s : s + FORMS]) for s in starts])
+
+
+def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats) -> Judged:
+    """Each detection takes the best object that is free, at each of T thresholds.
+
+    groups: of the detections [D]; difficult: [G], objects that do not count: they are taken only
+    where no other is free, and by any number of detections. Of equal overlaps the later object is
+    taken.
+    The pairs are gone through in rounds of one detection a group, and of one object a detection,
+    so that within a round none meets another.
+    Source: cocodataset/cocoapi: PythonAPI/pycocotools/cocoeval.py:evaluateImg, where ignored
+    objects that are no crowds can be taken only once.
+    """
+    order = np.lexsort((-pairs.objects, -pairs.iou, difficult[pairs.objects], pairs.detections))
+    pairs = pairs.where(order)
+    some, place = np.unique(pairs.detections, return_inverse=True)
+    rounds = np.stack([number_within(pairs.detections), number_within(groups[some])[place]])
+    order = np.lexsort(rounds)
+    d, g, iou = pairs.where(order)
+    limits = np.flatnonzero(np.diff(rounds[:, order]).any(0)) + 1
+    enough = iou[:, None] >= np.minimum(thresholds, 1 - 1e-10)  # [P, T]
+    shape = len(groups), len(thresholds)
+    hit, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+    taken = np.zeros((len(difficult), len(thresholds)), bool)
+    for start, stop in zip([0, *limits], [*limits, len(d)], strict=True):
+        who, what = d[start:stop], g[start:stop]
+        skip = difficult[what, None]
+        fits = enough[start:stop] & ~taken[what] & ~hit[who] & ~ignored[who]
+        hit[who] |= fits & ~skip
+        ignored[who] |= fits & skip
+        taken[what] |= fits & ~skip
+    return Judged(hit, ignored)
+
+
+def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Judged:
+    """Each of `count` detections is given to the object it overlaps most, the first of equals.
+
+    The first detection of an object is a hit, any other a false alarm; difficult: [G], objects
+    that do not count: their detections are ignored. pairs: of at least the threshold, T = 1.
+    same: [G], the same number for objects that are exactly alike. Annotated k times, an object
+    takes k detections; elsewhere all would go to the first of them, and the truth itself would not
+    score 100.
+    Source: open-mmlab/mmrotate@2a02038:mmrotate/evaluation/functional/mean_ap.py:tpfp_default.
+    """
+    order = np.lexsort((pairs.objects, -pairs.iou, pairs.detections))
+    d, first = np.unique(pairs.detections[order], return_index=True)
+    g = pairs.objects[order][first]
+    skip = difficult[g]
+    hit, ignored = np.zeros((count, 1), bool), np.zeros((count, 1), bool)
+    hit[d, 0] = ~skip & (number_within(same[g]) < np.bincount(same)[same[g]])
+    ignored[d, 0] = skip
+    return Judged(hit, ignored)

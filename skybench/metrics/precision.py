@@ -1,0 +1,143 @@
+"""Average precision of ranked detections under any weights of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from skybench.metrics.matching import (
+    Flags,
+    Floats,
+    Ints,
+    Judged,
+    Pairs,
+    Scene,
+    match_coco,
+    match_voc,
+    number_within,
+)
+from skybench.metrics.segmentation import mean
+
+# The floats of the sources: a recall of 3 in 10 does not reach 0.30000000000000004, as there.
+COCO_IOUS = np.linspace(0.5, 0.95, 10)
+COCO_RECALLS = np.linspace(0, 1, 101)
+VOC_RECALLS = {11: np.arange(0, 1.001, 0.1), 0: None}
+CELLS = 1_000_000  # of weights times detections in memory at once
+
+
+class Ranked(NamedTuple):
+    """The detections of one class, the highest score first."""
+
+    images: Ints  # [M], the image of each
+    verdict: Judged
+    objects: Floats  # [N]: how many each image has that count
+
+
+def by_class(scene: Scene, verdict: Judged, kept: Flags) -> dict[int, Ranked]:
+    """The detections [D] that are kept, of each class that has an object that counts."""
+    found = {}
+    for label in np.unique(scene.true_labels[~scene.difficult]).tolist():
+        start, stop = np.searchsorted(scene.labels, [label, label + 1])
+        mine = start + np.flatnonzero(kept[start:stop])
+        objects = scene.true_images[(scene.true_labels == label) & ~scene.difficult]
+        counts = np.bincount(objects, minlength=scene.number).astype(np.float64)
+        judged = Judged(verdict.hit[mine], verdict.ignored[mine])
+        found[label] = Ranked(scene.images[mine], judged, counts)
+    return found
+
+
+def coco_curves(scene: Scene, pairs: Pairs, most: int | None) -> dict[int, Ranked]:
+    """By class, the detections judged as COCO does at its ten IoUs, the `most` best of a group."""
+    kept = number_within(scene.groups) < (len(scene.groups) if most is None else most)
+    some = pairs.where(kept[pairs.detections])
+    return by_class(scene, match_coco(some, scene.groups, scene.difficult, COCO_IOUS), kept)
+
+
+def voc_curves(scene: Scene, pairs: Pairs, iou: float) -> dict[int, Ranked]:
+    """By class, all detections judged as VOC does at one IoU."""
+    some = pairs.where(pairs.iou >= iou)
+    points = np.sort(scene.true_corners @ [1, 1j], 1)  # alike from whichever corner they begin
+    rows = np.column_stack([scene.true_groups + 1j * scene.difficult, points])
+    same = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    verdict = match_voc(some, len(scene.groups), scene.difficult, same)
+    return by_class(scene, verdict, np.ones(len(scene.groups), bool))
+
+
+def coco_scores(ranked: Ranked, weights: Floats) -> dict[str, Floats]:
+    """COCO's scores [B] of one class in 0..1, `ap50` first."""
+    (ap,) = average_precision(ranked, weights, (COCO_RECALLS,))
+    return {"ap50": ap[:, 0], "ap": ap.mean(1), "ap75": ap[:, 5]}
+
+
+def over_classes(
+    each: Sequence[dict[str, Floats]], names: Sequence[str], count: int
+) -> dict[str, Floats]:
+    """The means [B = count] over the classes of which an object is drawn, in percent, or NaN."""
+    none = np.full(count, np.nan)
+    return {name: mean(np.stack([none, *(e[name] for e in each)], -1)) * 100 for name in names}
+
+
+def average_precision(
+    ranked: Ranked, weights: Floats, steps: tuple[Floats | None, ...]
+) -> list[Floats]:
+    """For each of `steps` the AP [B, T] in 0..1 where image i counts weights[b, i] times.
+
+    The precision at a recall is the highest at that or any higher recall. steps: the recalls at
+    which it is averaged, or None: over all, the area under the curve. NaN where no object that
+    counts is drawn. weights: [B, N].
+    """
+    rows = max(1, CELLS // max(1, len(ranked.images)))
+    blocks = [
+        _average_precision(ranked, weights[start : start + rows], steps)
+        for start in range(0, len(weights), rows)
+    ]
+    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+
+def _average_precision(
+    ranked: Ranked, weights: Floats, steps: tuple[Floats | None, ...]
+) -> list[Floats]:
+    hit, ignored = ranked.verdict
+    objects = weights @ ranked.objects
+    ever = np.flatnonzero(hit.any(1))  # hits at some threshold
+    seen = _seen(ranked.images, weights, ever)
+    found = [np.empty((len(weights), hit.shape[1])) for _ in steps]
+    for t in range(hit.shape[1]):
+        now = np.flatnonzero(hit[ever, t])
+        hits, skipped = ever[now], np.flatnonzero(ignored[:, t])
+        rising = np.cumsum(weights[:, ranked.images[hits]], 1)  # objects found so far
+        said = seen[:, now]
+        if skipped.size:
+            before = np.cumsum(weights[:, ranked.images[skipped]], 1)
+            said -= np.pad(before, ((0, 0), (1, 0)))[:, np.searchsorted(skipped, hits)]
+        precision = rising / np.where(said > 0, said, 1)
+        best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+        with np.errstate(invalid="ignore"):
+            recall = rising / objects[:, None]
+        for ap, at in zip(found, steps, strict=True):
+            ap[:, t] = _area(recall, best) if at is None else _mean(recall, best, at)
+    for ap in found:
+        ap[objects == 0] = np.nan
+    return found
+
+
+def _seen(images: Ints, weights: Floats, places: Ints) -> Floats:
+    """How often the detections up to these places are drawn, [B, len(places)]."""
+    if not len(places):
+        return np.zeros((len(weights), 0))
+    # Summed from place to place first: half the time of a running sum over all detections.
+    drawn = np.take(weights, images[: places[-1] + 1], 1)
+    return np.cumsum(np.add.reduceat(drawn, np.append(0, places[:-1] + 1), 1), 1)
+
+
+def _area(recall: Floats, precision: Floats) -> Floats:
+    return np.asarray((np.diff(recall, prepend=0.0) * precision).sum(1))
+
+
+def _mean(recall: Floats, precision: Floats, at: Floats) -> Floats:
+    """The mean precision [B] at the first hits that reach some recalls; 0 where none does."""
+    first = np.stack([row.searchsorted(at) for row in recall])
+    padded = np.pad(precision, ((0, 0), (0, 1)))
+    return np.asarray(np.take_along_axis(padded, first, 1).mean(1))

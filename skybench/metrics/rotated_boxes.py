@@ -1,0 +1,66 @@
+"""Average precision of rotated boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skybench.boxes.geometry import to_corners, to_horizontal, to_rotated
+from skybench.boxes.overlap import paired_iou
+from skybench.core import UsageError
+from skybench.metrics.boxes import CocoBoxes, Images, plain_scene, voc_map
+from skybench.metrics.matching import Shape
+
+ROTATED = Shape(to_rotated, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou)
+
+
+def rotated_ap(
+    detections: Images,
+    truth: Images,
+    iou: float = 0.5,
+    points: int = 11,
+    count_difficult: bool = False,
+) -> dict[str, float]:
+    """Mean average precision `map` of rotated boxes in percent, VOC's at one rotated IoU.
+
+    Boxes are corners [n, 4, 2] in turn, or (cx, cy, w, h, angle) [n, 5] as in
+    `skybench.boxes.geometry`; else everything is as in `voc_ap`. Corners that form no rectangle
+    are replaced by the smallest rectangle around them, in the truth too, as mmrotate does.
+    Source: DOTA's and DIOR-R's mAP; open-mmlab/mmrotate@2a02038: eval_rbbox_map (11 points).
+
+    >>> true = [([[5, 5, 10, 4, 0.3]], [0])]
+    >>> rotated_ap([([[5, 5, 10, 4, 0.3], [5, 5, 4, 10, 0.3]], [0.8, 0.9], [0, 0])], true)
+    {'map': 50.0}
+    """
+    return voc_map(
+        plain_scene(detections, truth, any_corners, count_difficult), ROTATED, iou, points
+    )
+
+
+class RotatedBoxes(CocoBoxes):
+    """VOC's two scores at a rotated IoU of 0.5, `ap50_voc07` first, and COCO's for the same boxes.
+
+    A class of its own only by these three lines. COCO's scores (see `coco_ap`) look at all
+    detections: an aerial image often holds more than 100 objects of a class. Boxes are compared
+    as in `rotated_ap`.
+    """
+
+    shape = ROTATED
+    most = None
+    names = ("ap50_voc07", "ap50_voc12", "ap50", "ap", "ap75")
+
+
+def any_corners(boxes: NDArray[Any]) -> NDArray[Any]:
+    """Corners [n, 4, 2] of them or of boxes [n, 5]; raises UsageError for other arrays."""
+    if not boxes.size:
+        return np.zeros((0, 4, 2))
+    if boxes.shape[1:] == (4, 2):
+        return boxes
+    if boxes.shape[1:] != (5,) or (boxes[:, 2:4] < 0).any():
+        raise UsageError(
+            "Expected corners [n, 4, 2] or boxes [n, 5], (cx, cy, w, h, angle) with w and h at "
+            f"least 0, but got {boxes.shape}: {boxes.reshape(-1)[:5]}.."
+        )
+    return to_corners(boxes)

@@ -1,0 +1,154 @@
+"""What a user asked for, and what follows for models, tasks, datasets and recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from skybench import registry
+from skybench.core import CannotRun, DatasetCard, ProtocolName, Recipe, Sensor, Task, UsageError
+
+NOT_SET = (
+    "protocol",
+    "train",
+    "val",
+    "test",
+    "label",
+    "source",
+    "options",
+    "sensors",
+    "fraction",
+    "limit",
+    "seeds",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for; see `skybench run --help`."""
+
+    models: Sequence[str] = ("skysense",)
+    tasks: Sequence[str] = ("all",)
+    datasets: Sequence[str] = ()  # () is all of each task
+    protocol: str = "frozen"
+    data: str = ""  # a folder, "demo", or "" for SKYBENCH_DATA
+    weights: Mapping[str, str] = field(default_factory=dict)  # "" -> default; model -> its own
+    variant: str = ""  # "" is full, and tiny on demo data
+    sensors: Sequence[str] = ()
+    options: Mapping[str, str] = field(default_factory=dict)  # of the datasets that have them
+    fraction: float = 1.0
+    seeds: int = 1
+    limit: int = 0
+    overrides: Mapping[str, str] = field(default_factory=dict)  # Recipe field -> value
+    results: Path | None = None
+    device: str = "auto"
+    force: bool = False
+
+    @property
+    def demo(self) -> bool:
+        """Whether the simulated data are meant."""
+        return self.data == "demo"
+
+
+def pick_models(names: Sequence[str]) -> list[str]:
+    """Model ids from what stands on the command line: ids, "all", "paper"."""
+    chosen: list[str] = []
+    for name in names:
+        if name in ("all", "paper"):
+            for known in registry.names("baselines"):
+                row = registry.load("baselines", known).CARD.row
+                if name == "all" or row in ("paper", "inferred"):
+                    chosen.append(known)
+        else:
+            chosen.append(registry.resolve("baselines", name))
+    return list(dict.fromkeys(chosen))
+
+
+def pick_tasks(names: Sequence[str]) -> list[str]:
+    """Task ids from what stands on the command line: ids or "all"."""
+    every = registry.names("tasks")
+    chosen = [t for n in names for t in (every if n == "all" else [registry.resolve("tasks", n)])]
+    return list(dict.fromkeys(chosen))
+
+
+def pick_datasets(names: Sequence[str], task: Task) -> list[str]:
+    """Datasets of a task: those asked for, or all but `folder`, which needs a path."""
+    if not names:
+        every = [registry.load("datasets", n).CARD for n in registry.names("datasets")]
+        return [c.name for c in every if task.name in c.tasks and c.name != "folder"]
+    chosen = []
+    for name in names:
+        plain, colon, path = name.partition(":")
+        known = registry.resolve("datasets", plain)
+        if task.name in registry.load("datasets", known).CARD.tasks:
+            chosen.append(f"{known}{colon}{path}")
+    return chosen
+
+
+def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with what the command line changes, and the names of fields it changed."""
+    kinds = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in NOT_SET}
+    values: dict[str, Any] = {}
+    for name, text in request.overrides.items():
+        if name not in kinds:
+            raise UsageError(f"No recipe field {name!r} to set. Known: {', '.join(sorted(kinds))}.")
+        try:
+            values[name] = (int if kinds[name] == "int" else float)(text)
+        except ValueError:
+            raise UsageError(f"Expected {name} to be a {kinds[name]}, but got {text!r}.") from None
+        if values[name] < 0:
+            raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
+    changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
+    asked = replace(
+        recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
+        seeds=request.seeds,
+    )  # fmt: skip
+    return replace(asked, **values), changed
+
+
+def with_options(
+    recipe: Recipe, card: DatasetCard, given: Mapping[str, str]
+) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with the options that its dataset has, and the names of those that it changed."""
+    own = dict(option.split("=", 1) for option in recipe.options)
+    asked = {name: value for name, value in given.items() if name in card.options}
+    defaults = {name: (*option.values, "")[0] for name, option in card.options.items()}
+    # To state what must be stated changes nothing.
+    changed = tuple(sorted(n for n, v in asked.items() if own.get(n, defaults[n]) not in ("", v)))
+    options = tuple(f"{name}={value}" for name, value in sorted({**own, **asked}.items()))
+    return replace(recipe, options=options), changed
+
+
+def chosen_sensors(card: DatasetCard, wanted: Sequence[str]) -> tuple[Sensor, ...]:
+    """The sensors of a dataset that were asked for by name or title; all for none.
+
+    Raises CannotRun for a sensor that it does not have.
+    """
+    asked = {name.lower() for name in wanted}
+    unknown = asked - {n for s in card.sensors for n in (s.name, s.title.lower())}
+    if unknown:
+        known = ", ".join(f"{s.name} ({s.title})" if s.title else s.name for s in card.sensors)
+        raise CannotRun(f"{card.name} has no sensor {sorted(unknown)}; it has {known}")
+    picked = tuple(s for s in card.sensors if {s.name, s.title.lower()} & asked)
+    return picked or card.sensors
+
+
+def check(request: Request) -> None:
+    """Raises UsageError for numbers and names that cannot be meant."""
+    cards = [registry.load("datasets", name).CARD for name in registry.names("datasets")]
+    options = sorted({option for card in cards for option in card.options})
+    for option in request.options:
+        if option not in options:
+            raise UsageError(registry.unknown("option of a dataset", option, options))
+    if request.protocol not in get_args(ProtocolName):
+        known = ", ".join(get_args(ProtocolName))
+        raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
+    if request.variant not in ("", "full", "tiny"):
+        raise UsageError(f"No variant {request.variant!r}. Known: full, tiny.")
+    if not 0 < request.fraction <= 1:
+        raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
+    if request.seeds < 1 or request.limit < 0:
+        raise UsageError("Expected --seeds of at least 1 and --limit of at least 0.")

@@ -1,0 +1,30 @@
+"""Multi-modal classification: several classes for each image of several sensors, by mAP.
+
+`--sensors s2`, `s1` and `s2,s1` give the paper's rows.
+"""
+
+from __future__ import annotations
+
+from skybench.core import DatasetCard, ProtocolName, Recipe, Task
+
+from . import _classification
+
+PIXELS = 128  # SkySense's input for BEN-MM (arXiv 2312.10115, supplement, unverified)
+
+
+def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
+    """One recipe a dataset."""
+    size = 0 if demo else PIXELS
+    return (Recipe(protocol, size=size, source=_classification.SOURCE),)
+
+
+TASK = Task(
+    name="multimodal_classification",
+    title="Multi-modal classification",
+    time="fuse",
+    level="pooled",
+    protocols=_classification.PROTOCOLS,
+    head=_classification.head,
+    metric=_classification.metric,
+    recipes=recipes,
+)

@@ -1,0 +1,44 @@
+"""Multi-modal segmentation: a class for each pixel from several sensors and dates.
+
+By mean IoU (DynamicEarthNet) or overall accuracy (PASTIS, temporal crop mapping). Time is fused.
+`--sensors planet`, `s2`, `planet,s2` and `planet,s2,s1` give the paper's rows on dyna_mm;
+`--sensors s2 --option dates=single`, `--sensors s2` and `s2,s1a` those on pastis_mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from skybench.core import DatasetCard, ProtocolName, Recipe, Task
+
+from . import _segmentation
+
+# All acquisitions of a year differ in number between sensors, and models without time cannot
+# pair them; so twelve dates, the same for every sensor and every model. Ours.
+OPTIONS = {"pastis_mm": ("dates=monthly",)}
+DEMO_TILE = {"dyna_mm": 64, "pastis_mm": 32}
+
+
+def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
+    """One recipe a dataset; on demo data small tiles, a narrow head, few steps."""
+    recipe = replace(
+        _segmentation.RECIPES.get(protocol, _segmentation.FROZEN),
+        protocol=protocol,
+        options=OPTIONS.get(dataset.name, ()),
+    )
+    if demo:
+        tile = DEMO_TILE.get(dataset.name, 64)
+        recipe = replace(recipe, epochs=12, batch=4, tile=tile, width=min(recipe.width, 32))
+    return (recipe,)
+
+
+TASK = Task(
+    name="multimodal_segmentation",
+    title="Multi-modal segmentation",
+    time="fuse",
+    level="pyramid",
+    protocols=_segmentation.PROTOCOLS,
+    head=_segmentation.head,
+    metric=_segmentation.metric,
+    recipes=recipes,
+)

@@ -1,0 +1,329 @@
+"""What both detectors do; what is of one kind of box only is in the tests of that kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from skybench.boxes.detections import Detections
+from skybench.boxes.geometry import from_horizontal, to_corners, to_rotated
+from skybench.core import Boxes, DataError, Recipe, Setting, SkybenchError
+from skybench.heads import _detector
+from skybench.heads._draw import draw
+from skybench.heads._match import BACKGROUND, NEITHER, anchors_of, match, sample
+from skybench.heads._two_stage import TwoStage
+from skybench.heads.dense import Levels
+from skybench.heads.faster_rcnn import Horizontal, faster_rcnn
+from skybench.heads.oriented_rcnn import Oriented, oriented_rcnn
+from skybench.metrics.boxes import CocoBoxes
+from skybench.metrics.rotated_boxes import RotatedBoxes
+
+Build = Callable[[Levels, int, Recipe], _detector.Detector]
+FOUR = ((8, 4), (8, 8), (8, 16), (8, 32))
+ONE = ((8, 16),)
+CLASSES = ("disc", "bar", "box")
+RECIPE = Recipe("frozen", epochs=2, batch=2, lr=1e-3, weight_decay=0.01, width=8)
+BOTH = pytest.mark.parametrize("build", [faster_rcnn, oriented_rcnn])
+KINDS = pytest.mark.parametrize("kind", [Horizontal(), Oriented()])
+
+
+@pytest.fixture(autouse=True)
+def few_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that have learned little find something everywhere, which takes its time."""
+    for kind in (Horizontal, Oriented):
+        rules = dataclasses.replace(kind.rules, after=(200, 60))
+        monkeypatch.setattr(kind, "rules", rules)
+
+
+def boxes(rows: Sequence[Sequence[float]], labels: Sequence[int], side: int = 64) -> Boxes:
+    """Objects from (cx, cy, w, h, angle)."""
+    corners = to_corners(torch.tensor(rows, dtype=torch.float32).reshape(-1, 5))
+    label = torch.tensor(labels, dtype=torch.int64)
+    return Boxes(corners, label, torch.zeros(len(label), dtype=torch.bool), (side, side))
+
+
+class Memory:
+    """Random convolutions of images in which objects have their own colours; see core.Source."""
+
+    def __init__(self, targets: Sequence[Boxes], levels: Levels = FOUR, side: int = 64) -> None:
+        made = torch.Generator().manual_seed(0)
+        images = torch.stack([self.painted(t, side) for t in targets])
+        images = images + 0.05 * torch.randn(images.shape, generator=made)
+        self.targets, self.levels = targets, []
+        for channels, stride in levels:
+            weight = torch.randn(channels, 3, stride, stride, generator=made) / stride
+            self.levels.append(F.conv2d(images, weight, stride=stride))
+
+    @staticmethod
+    def painted(target: Boxes, side: int) -> Tensor:
+        image = torch.zeros(3, side, side)
+        y, x = torch.meshgrid(*[torch.arange(side) + 0.5] * 2, indexing="ij")
+        for (cx, cy, w, h, angle), label in zip(
+            to_rotated(target.corners).tolist(), target.labels.tolist(), strict=True
+        ):
+            along = (x - cx) * math.cos(angle) + (y - cy) * math.sin(angle)
+            across = (y - cy) * math.cos(angle) - (x - cx) * math.sin(angle)
+            image[label][(along.abs() < w / 2) & (across.abs() < h / 2)] = 1
+        return image
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def pooled(self) -> Tensor:
+        return self.levels[-1].mean((2, 3))
+
+    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        return tuple(x[list(indices)] for x in self.levels)
+
+    def target(self, index: int) -> Any:
+        return self.targets[index]
+
+    def labels(self) -> Tensor:
+        return torch.zeros(len(self), dtype=torch.long)
+
+
+def scenes(turned: bool) -> list[Boxes]:
+    """Two images with three objects each."""
+    angle = 0.5 if turned else 0.0
+    return [
+        boxes([(20, 20, 30, 24, 0), (68, 30, 44, 26, angle), (40, 72, 26, 26, 0)], [0, 1, 2], 96),
+        boxes([(66, 70, 34, 28, 0), (26, 60, 22, 44, 0), (62, 24, 46, 28, angle)], [0, 2, 1], 96),
+    ]
+
+
+def fitted(
+    build: Build, source: Memory, levels: Levels = FOUR, recipe: Recipe = RECIPE, seed: int = 0
+) -> tuple[_detector.Detector, dict[str, Any]]:
+    head = build(levels, len(CLASSES), recipe)
+    return head, dict(head.fit(source, None, Setting(seed)))
+
+
+@pytest.mark.parametrize(
+    ("build", "metric", "levels"),
+    [
+        (faster_rcnn, CocoBoxes, FOUR),
+        (oriented_rcnn, RotatedBoxes, FOUR),
+        (faster_rcnn, CocoBoxes, ONE),
+    ],
+)
+def test_two_images_are_learned_by_heart(
+    build: Build, metric: Callable[..., CocoBoxes], levels: Levels
+) -> None:
+    source = Memory(scenes(metric is RotatedBoxes), levels, 96)
+    recipe = dataclasses.replace(RECIPE, epochs=50, lr=5e-3, width=24)
+    head, chosen = fitted(build, source, levels, recipe)
+    counted = metric(CLASSES)
+    for i, found in enumerate(head.predict(source)):
+        counted.update(found, source.target(i))
+    assert counted.scores()["ap50"] > 90
+    assert chosen["loss"][-1] < chosen["loss"][0] / 3
+    assert chosen["steps"] == 50
+    assert chosen["parameters"] == sum(p.numel() for p in head.network.parameters())
+
+
+@BOTH
+def test_the_seed_decides_the_result(build: Build) -> None:
+    source = Memory(scenes(True), side=96)
+    first, again, other = (
+        [*fitted(build, source, seed=seed)[0].predict(source)] for seed in (0, 0, 1)
+    )
+    for one, same, different in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(one.corners, same.corners)
+        np.testing.assert_array_equal(one.scores, same.scores)
+        assert not np.array_equal(one.scores, different.scores)
+
+
+@BOTH
+def test_fitting_leaves_the_global_generator_alone(build: Build) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    fitted(build, Memory(scenes(True), side=96), recipe=dataclasses.replace(RECIPE, epochs=1))
+    assert torch.equal(torch.rand(1), expected)
+
+
+@BOTH
+@pytest.mark.parametrize("levels", [FOUR, ONE, FOUR[1:3]])
+def test_images_without_objects_are_learned_from_and_predicted_for(
+    build: Build, levels: Levels
+) -> None:
+    source = Memory([boxes([], []), *scenes(True)], levels)
+    head, chosen = fitted(build, source, levels)
+    assert np.isfinite(chosen["loss"]).all()
+    assert chosen["steps"] == 4  # the last batch of each epoch holds one image
+    assert len([*head.predict(source)]) == 3
+    empty = Memory([boxes([], [])], levels)
+    _, chosen = fitted(build, empty, levels)
+    assert np.isfinite(chosen["loss"]).all()
+
+
+@BOTH
+def test_predictions_are_within_limits(build: Build) -> None:
+    source = Memory(scenes(True) * 3, side=96)
+    head, _ = fitted(build, source)
+    rules, predictions = head.kind.rules, [*head.predict(source)]
+    assert len(predictions) == 6  # more than go through the network at once
+    for found in predictions:
+        assert 0 < len(found.scores) <= rules.most
+        assert found.corners.shape == (len(found.scores), 4, 2)
+        assert (np.diff(found.scores) <= 0).all()
+        assert found.scores.min() > 0.05
+        assert found.scores.max() <= 1
+        assert set(found.labels) <= {0, 1, 2}
+        inside = found.corners if build is faster_rcnn else found.corners.mean(1)
+        assert inside.min() > -1e-3
+        assert inside.max() < 96.001
+
+
+@BOTH
+def test_no_more_detections_than_allowed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Memory(scenes(True), side=96)
+    head, _ = fitted(build, source)
+    every = [*head.predict(source)]
+    monkeypatch.setattr(head.kind, "rules", dataclasses.replace(head.kind.rules, most=3))
+    for few, many in zip(head.predict(source), every, strict=True):
+        np.testing.assert_array_equal(few.scores, many.scores[:3])
+
+
+@KINDS
+def test_boxes_go_in_and_out_in_pixels_of_the_image(kind: Any) -> None:
+    """The network saw 64 x 96 pixels of an image that has 128 x 48."""
+    torch.manual_seed(0)
+    network = TwoStage(kind, FOUR, 3, 8).eval()
+    levels = [torch.randn(1, c, 64 // s, 96 // s) for c, s in FOUR]
+    as_seen, as_read = (network.detect(levels, [size])[0] for size in ((64, 96), (128, 48)))
+    assert len(as_seen.scores) > 0
+    np.testing.assert_allclose(as_read.corners, as_seen.corners * [0.5, 2], rtol=1e-5)
+    seen = dataclasses.replace(boxes([(48, 32, 20, 12, 0)], [1]), size=(64, 96))
+    read = dataclasses.replace(seen, corners=seen.corners * torch.tensor([0.5, 2]), size=(128, 48))
+    losses = []
+    for target in (seen, read):
+        torch.manual_seed(0)
+        losses.append(network.train()(levels, [target]))
+    for name, loss in losses[0].items():
+        torch.testing.assert_close(loss, losses[1][name], rtol=1e-4, atol=1e-5)
+
+
+@KINDS
+def test_what_is_too_small_or_outside_is_not_learned(kind: Any) -> None:
+    network = TwoStage(kind, FOUR, 3, 8)
+    rows = [
+        (20, 20, 10, 10, 0),
+        (20, 20, 10, 0, 0),  # a line
+        (20, 20, 0.5, 0.5, 0),
+        (-20, 20, 10, 10, 0),  # outside
+        (64, 20, 10, 8, 0.2),  # half outside
+    ]
+    target = boxes(rows, [0, 1, 2, 0, 2])
+    truth = network._truth(target, (64, 64), torch.device("cpu"))
+    assert truth.labels.tolist() == [0, 2]
+    levels = [torch.randn(1, c, 64 // s, 64 // s) for c, s in FOUR]
+    losses = network(levels, [target])
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+@KINDS
+def test_every_parameter_learns(kind: Any) -> None:
+    torch.manual_seed(0)
+    network = TwoStage(kind, FOUR, 3, 8)
+    network.proposer.samples = 2000  # all anchors, so those of every level
+    levels = [torch.randn(2, c, 64 // s, 64 // s, requires_grad=True) for c, s in FOUR]
+    target = boxes([(20, 20, 30, 24, 0), (44, 40, 32, 30, 0.4)], [0, 1])
+    torch.stack([*network(levels, [target, target]).values()]).sum().backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+    assert all(x.grad is not None and x.grad.abs().max() > 0 for x in levels)
+
+
+def test_boxes_without_a_size_are_refused() -> None:
+    source = Memory([dataclasses.replace(scenes(False)[0], size=(0, 0))], side=96)
+    with pytest.raises(DataError, match="size of their image"):
+        fitted(faster_rcnn, source)
+
+
+def test_a_loss_that_is_not_finite_is_an_error() -> None:
+    source = Memory(scenes(False), side=96)
+    source.levels[0][:] = math.nan
+    with pytest.raises(SkybenchError, match="give a smaller learning rate"):
+        fitted(faster_rcnn, source)
+
+
+def test_the_learning_rate_warms_up_and_drops_twice() -> None:
+    factors = [_detector.rate(step, 120) for step in range(120)]
+    assert factors[0] == pytest.approx(1 / 12)
+    assert factors[11:80] == [1.0] * 69
+    assert factors[80] == pytest.approx(0.1)
+    assert factors[110] == pytest.approx(0.01)
+    assert _detector.rate(998, 100_000) < 1 == _detector.rate(999, 100_000)
+
+
+def test_mirroring_moves_maps_and_boxes_together() -> None:
+    rng = np.random.default_rng(0)
+    targets = [dataclasses.replace(t, size=(80, 96)) for t in scenes(True) * 20]
+    source = Memory(targets, side=96)
+    whole = torch.stack([Memory.painted(t, 96)[:, :80] for t in targets])
+    maps, turned = _detector.mirrored([whole], targets, (0, 1), rng)
+    changed = 0
+    for now, before, mirrored in zip(maps[0], targets, turned, strict=True):
+        painted = Memory.painted(mirrored, 96)[:, :80]
+        assert (painted != now).float().mean() < 0.01  # but for halves of pixels
+        changed += not torch.equal(mirrored.corners, before.corners)
+    assert 20 < changed < 40  # three of four
+    assert len(source) == 40
+
+
+def test_anchors_stand_on_every_place_of_every_level() -> None:
+    maps = [torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 1)]
+    first, second, last = anchors_of(maps, (10, 12))  # strides 5 and 4, then 10 and 6
+    assert [len(first), len(second), len(last)] == [18, 6, 3]
+    sides = first[:, 2:] - first[:, :2]
+    torch.testing.assert_close(sides[1], torch.tensor([32.0, 40.0]))  # 8 cells
+    torch.testing.assert_close(sides[0], torch.tensor([32 * 2**0.5, 40 / 2**0.5]))
+    middles = (first[:, 2:] + first[:, :2]) / 2
+    assert middles[1::3].tolist() == [[0, 0], [4, 0], [8, 0], [0, 5], [4, 5], [8, 5]]
+    torch.testing.assert_close(last[1], torch.tensor([-48.0, -80, 48, 80]))  # twice the second's
+
+
+def test_matching_by_high_low_and_best() -> None:
+    overlap = torch.tensor([[0.9, 0.5, 0.2, 0.0], [0.8, 0.6, 0.31, 0.1]])
+    assert match(overlap, 0.7, 0.3).tolist() == [0, NEITHER, NEITHER, BACKGROUND]
+    assert match(overlap.flip(0), 0.85, 0.3).tolist() == [1, NEITHER, NEITHER, BACKGROUND]
+    weak = torch.tensor([[0.1, 0.4, 0.4], [0.0, 0.1, 0.2]])
+    assert match(weak, 0.7, 0.3, 0.3).tolist() == [BACKGROUND, 0, 0]  # object 1 has too little
+    assert match(torch.zeros(0, 3), 0.7, 0.3, 0.3).tolist() == [BACKGROUND] * 3
+    assert match(torch.zeros(2, 0), 0.7, 0.3, 0.3).tolist() == []
+
+
+def test_samples_are_filled_up_with_background() -> None:
+    which = torch.tensor([NEITHER, *[BACKGROUND] * 20, *range(10)])
+    objects, background = sample(which, 8, 0.5)
+    assert len(objects) == len(background) == 4
+    objects, background = sample(which, 24, 0.5)
+    assert (len(objects), len(background)) == (10, 14)
+    assert (which[objects] >= 0).all()
+    assert (which[background] == BACKGROUND).all()
+    assert len(set(background.tolist())) == 14
+
+
+def test_a_drawing_shows_truth_and_detections(tmp_path: Path) -> None:
+    image = np.zeros((40, 60, 3), np.uint8)
+    corners = from_horizontal(np.array([[10.0, 10, 30, 30], [35, 5, 55, 25]]))
+    found = Detections(corners, np.array([0.9, 0.1]), np.array([1, 0]))
+    draw(image, found, boxes([(45, 15, 20, 20, 0)], [0]), CLASSES, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as drawn:
+        pixels = np.asarray(drawn)
+    assert pixels.shape == (40 * 13, 60 * 13, 3)
+    assert tuple(pixels[20 * 13, 35 * 13]) == (255, 255, 255)  # the truth
+    assert tuple(pixels[20 * 13, 30 * 13]) == (86, 180, 233)  # what was found
+    assert not (pixels[10 * 13 + 5 : 24 * 13, 36 * 13 : 54 * 13]).any()  # too low a score

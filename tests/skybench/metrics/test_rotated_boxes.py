@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skybench import guards
+from skybench.boxes.detections import Detections
+from skybench.boxes.geometry import from_horizontal, to_corners, to_rotated
+from skybench.boxes.overlap import rotated_iou
+from skybench.core import Boxes, UsageError
+from skybench.metrics.boxes import CocoBoxes
+from skybench.metrics.matching import find_pairs, gather
+from skybench.metrics.rotated_boxes import ROTATED, RotatedBoxes, rotated_ap
+
+CASES = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+CLASSES = ("ship", "plane", "court")
+
+
+class Case(NamedTuple):
+    """For each image (boxes [n, 5], scores, labels), and (boxes, labels, difficult)."""
+
+    said: list[tuple[Any, ...]]
+    true: list[tuple[Any, ...]]
+
+
+@st.composite
+def cases(draw: st.DrawFn, turned: bool = True) -> Case:
+    """Crowded objects and detections near them, some just so."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    noise = draw(st.sampled_from([0.0, 0.5, 2.0]))
+    case = Case([], [])
+    for _ in range(draw(st.integers(1, 4))):
+        count = int(rng.integers(0, 8))
+        sides = rng.uniform(4, 20, (count, 2))
+        angles = rng.uniform(-2, 2, (count, 1)) * turned
+        boxes = np.column_stack([rng.uniform(-5, 40, (count, 2)), sides, angles])
+        labels = rng.integers(0, 3, count)
+        case.true.append((boxes, labels, rng.random(count) < 0.2))
+        some = rng.integers(0, max(count, 1), 2 * count)
+        moved = boxes[some] + rng.normal(0, noise, (2 * count, 5)) * [1, 1, 1, 1, 0.1 * turned]
+        moved[:, 2:4] = moved[:, 2:4].clip(1)
+        case.said.append((moved, rng.random(2 * count), labels[some]))
+    return case
+
+
+def target(boxes: np.ndarray, labels: Any, difficult: Any) -> Boxes:
+    corners, ids, skip = map(torch.as_tensor, (to_corners(boxes), labels, difficult))
+    return Boxes(corners, ids, skip)
+
+
+def filled(case: Case, metric: CocoBoxes) -> CocoBoxes:
+    for (boxes, scores, labels), (objects, names, difficult) in zip(*case, strict=True):
+        said = Detections(to_corners(boxes), scores, labels)
+        metric.update(said, target(objects, names, difficult))
+    return metric
+
+
+def judge(case: Case, label: int, iou: float) -> tuple[list[tuple[float, bool]], int]:
+    """Of one class (score, right) of each detection and the number of objects, by mmrotate's rule.
+
+    Overlaps are shapely's.
+    """
+    shapely = pytest.importorskip("shapely")
+    hits: list[tuple[float, bool]] = []
+    objects = 0
+    for (boxes, scores, labels), (true, names, difficult) in zip(*case, strict=True):
+        polygons = [shapely.Polygon(p) for p in to_corners(true[names == label])]
+        skip = difficult[names == label]
+        objects += (~skip).sum()
+        taken: set[int] = set()
+        order = np.flatnonzero(labels == label)[np.argsort(-scores[labels == label])]
+        for corners, score in zip(to_corners(boxes[order]), scores[order], strict=True):
+            own = shapely.Polygon(corners)
+            overlaps = [own.intersection(p).area / own.union(p).area for p in polygons]
+            best = int(np.argmax(overlaps)) if overlaps else -1
+            if not overlaps or overlaps[best] < iou:
+                hits.append((score, False))
+            elif not skip[best]:
+                hits.append((score, best not in taken))
+                taken.add(best)
+    return hits, objects
+
+
+def loop(case: Case, iou: float, points: int) -> float:
+    """The mean AP in percent."""
+    each = []
+    for label in range(3):
+        hits, objects = judge(case, label, iou)
+        if not objects:
+            continue
+        right = np.cumsum([hit for _, hit in sorted(hits, key=lambda hit: -hit[0])])
+        share, recall = right / np.arange(1, len(right) + 1), right / objects
+        if points:
+            at = np.arange(0, 1.001, 0.1)
+            each.append(np.mean([max(share[recall >= r], default=0) for r in at]))
+        else:
+            steps = np.diff(recall, prepend=0)
+            each.append(sum(step * share[i:].max() for i, step in enumerate(steps)))
+    return float(np.mean(each) * 100) if each else float("nan")
+
+
+@CASES
+@given(cases(), st.sampled_from([0.2, 0.5, 0.7]), st.sampled_from([11, 0]))
+def test_it_equals_a_loop_over_shapely(case: Case, iou: float, points: int) -> None:
+    found = rotated_ap(*case, iou, points)
+    assert found == {"map": pytest.approx(loop(case, iou, points), nan_ok=True)}
+    as_corners = Case(
+        [(to_corners(b), *rest) for b, *rest in case.said],
+        [(to_corners(b), *rest) for b, *rest in case.true],
+    )
+    assert rotated_ap(*as_corners, iou, points) == pytest.approx(found, nan_ok=True)
+
+
+@CASES
+@given(cases(), st.sampled_from([0.01, 0.3, 0.5, 0.7, 1.0]), st.sampled_from([1e-3, 1.0, 1e5]))
+def test_no_pair_that_overlaps_enough_is_missed(case: Case, least: float, scale: float) -> None:
+    """Also beside a box that is a million times as large, and far from the origin."""
+    factors = np.array([scale, scale, scale, scale, 1])
+    for boxes in [b for b, *_ in case.said + case.true]:
+        boxes *= factors
+        boxes[:, 0] += 1000 * scale
+        boxes[:1, 2:4] *= 10 ** (6 * (scale < 1))
+    metric = filled(case, RotatedBoxes(CLASSES))
+    scene = gather(metric.said, metric.true)
+    pairs = find_pairs(scene, ROTATED, least)
+    iou = rotated_iou(to_rotated(scene.corners), to_rotated(scene.true_corners))
+    iou[scene.groups[:, None] != scene.true_groups] = 0
+    sure = {*zip(*np.nonzero(iou > least + 1e-9), strict=True)}
+    found = {*zip(pairs.detections, pairs.objects, strict=True)}
+    assert sure <= found <= {*zip(*np.nonzero(iou > least - 1e-9), strict=True)}
+
+
+@CASES
+@given(cases(turned=False), st.floats(-3, 3))
+def test_a_scene_turned_as_a_whole_scores_as_its_horizontal_boxes(case: Case, angle: float) -> None:
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+
+    def turned(boxes: np.ndarray) -> np.ndarray:
+        return np.column_stack([boxes[:, :2] @ turn, boxes[:, 2:4], boxes[:, 4] + angle])
+
+    found = filled(
+        Case(
+            [(turned(b), *rest) for b, *rest in case.said],
+            [(turned(b), *rest) for b, *rest in case.true],
+        ),
+        RotatedBoxes(CLASSES),
+    ).scores()
+    assert list(found) == ["ap50_voc07", "ap50_voc12", "ap50", "ap", "ap75"]
+    assert found == pytest.approx(filled(case, CocoBoxes(CLASSES)).scores(), nan_ok=True)
+
+
+@CASES
+@given(cases())
+def test_the_metric_gives_what_the_function_gives(case: Case) -> None:
+    found = filled(case, RotatedBoxes(CLASSES)).scores()
+    assert found["ap50_voc07"] == pytest.approx(rotated_ap(*case)["map"], nan_ok=True)
+    assert found["ap50_voc12"] == pytest.approx(rotated_ap(*case, 0.5, 0)["map"], nan_ok=True)
+
+
+@CASES
+@given(cases(), st.booleans())
+def test_the_truth_gives_100(case: Case, count_difficult: bool) -> None:
+    targets = [("", target(*true)) for true in case.true]
+    if any((~t.difficult | count_difficult).any() for _, t in targets):
+        guards.check_metric(RotatedBoxes(CLASSES, count_difficult), targets)
+
+
+def test_the_truth_gives_100_whatever_its_shape() -> None:
+    """Quadrilaterals, float32, objects annotated twice from other corners, crossed corners."""
+    rng = np.random.default_rng(0)
+    corners = torch.from_numpy(rng.uniform(0, 60, (40, 4, 2)).astype(np.float32))
+    corners = torch.cat([corners, corners[:10], corners[:10].roll(1, 1)])
+    labels = torch.zeros(60, dtype=torch.int64)
+    truth = Boxes(corners, labels, torch.zeros(60, dtype=torch.bool))
+    metric = RotatedBoxes(CLASSES)
+    metric.update(metric.perfect(truth), truth)
+    assert [*metric.scores().values()] == pytest.approx([100] * 5, abs=1e-9)
+
+
+def test_a_turn_by_a_quarter_and_a_shift_by_half_are_not_enough() -> None:
+    boxes = np.array([[10, 10, 20, 4, 0.5], [50, 50, 20, 4, -1.2]])
+    labels, scores = np.array([0, 1]), np.ones(2)
+    truth = [(boxes, labels)]
+    for change, expected in (
+        ([0, 0, 0, 0, math.pi / 2], 0),
+        ([10, 5, 0, 0, 0], 0),
+        ([0.5, 0, 0, 0, math.pi], 100),
+    ):
+        said = [(boxes + np.array(change), scores, labels)]
+        assert rotated_ap(said, truth) == {"map": expected}
+
+
+def test_a_quadrilateral_counts_as_the_smallest_rectangle_around_it() -> None:
+    quadrilateral = np.array([[[0, 0], [20, 0], [20, 10], [14, 10.0]]])
+    around = from_horizontal(np.array([[0, 0, 20, 10.0]]))
+    assert to_rotated(quadrilateral)[0].tolist() == pytest.approx([10, 5, 20, 10, 0])
+    said = [(around, [0.5], [0])]
+    assert rotated_ap(said, [(quadrilateral, [0])], 0.999) == {"map": 100}
+    # Of the quadrilateral itself, the rectangle would be 65 % only.
+    assert rotated_ap([(quadrilateral, [0.5], [0])], [(around, [0])], 0.999) == {"map": 100}
+
+
+def test_more_than_a_hundred_objects_of_a_class_count() -> None:
+    at = np.arange(150) * 30.0
+    boxes = np.column_stack([at, at, np.full((150, 2), 9.0), at])
+    case = Case(
+        [(boxes, np.linspace(1, 0, 150), np.zeros(150, int))],
+        [(boxes, np.zeros(150, int), np.zeros(150, bool))],
+    )
+    found = filled(case, RotatedBoxes(CLASSES)).scores()
+    assert [*found.values()] == pytest.approx([100] * 5)
+    assert filled(case, CocoBoxes(CLASSES)).scores()["ap50"] == pytest.approx(6700 / 101)
+
+
+def test_resamples_and_fresh_metrics_keep_the_kind() -> None:
+    box = np.array([[5, 5, 9, 3, 0.4]])
+    hit = (box, np.array([0.5]), np.array([0]))
+    other = np.array([[25, 5, 9, 3, 0.4]])
+    case = Case([hit, hit], [(box, [0], [False]), (other, [0], [False])])
+    metric = filled(case, RotatedBoxes(CLASSES))
+    found = metric.scores(np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]]))
+    assert found["ap50_voc12"].tolist() == [100, 50, 0]
+    assert metric.per_class()["ship"]["ap50_voc12"] == 50
+    assert isinstance(metric.fresh(), RotatedBoxes)
+    assert metric.fresh().said == []
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[5, 5, 9, 3]], r"corners \[n, 4, 2\] or boxes \[n, 5\]"),
+        ([[5, 5, 9, -3, 0.4]], "w and h at least 0"),
+        ([[5, 5, 9, np.nan, 0.4]], "not finite"),
+        ([5, 5, 9, 3, 0.4], "or boxes"),
+    ],
+)
+def test_unfit_boxes_are_refused(boxes: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        rotated_ap([(boxes, [0.5], [0])], [([[5, 5, 9, 3, 0.4]], [0])])
+
+
+def test_images_without_boxes() -> None:
+    none: tuple[Any, ...] = (np.zeros((0, 5)), [], [])
+    box = [[5, 5, 9, 3, 0.4]]
+    assert rotated_ap([none, none], [(box, [0]), none[:2]]) == {"map": 0}
+    assert rotated_ap([none, (box, [1], [0])], [none[:2], (box, [0])]) == {"map": 100}
+    assert np.isnan(rotated_ap([(box, [1], [0])], [none[:2]])["map"])

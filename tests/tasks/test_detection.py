@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from skybench import guards, registry
+from skybench.boxes.detections import Detections
+from skybench.boxes.geometry import to_corners
+from skybench.core import Boxes, CannotRun, Recipe, Task
+from skybench.metrics.rotated_boxes import RotatedBoxes
+
+merged_tiles: Any = importlib.import_module("skybench.tasks._merged_tiles")
+CLASSES = ("ship", "car")
+PAIRS = [
+    ("horizontal_detection", "dior"),
+    ("oriented_detection", "dior_r"),
+    ("oriented_detection", "fair1m"),
+]
+
+
+def task_of(name: str) -> Task:
+    task: Task = registry.load("tasks", name).TASK
+    return task
+
+
+def boxes(rows: list[tuple[float, ...]], labels: list[int], side: int = 100) -> Boxes:
+    """Objects of a tile from (cx, cy, w, h, angle)."""
+    corners = to_corners(torch.tensor(rows, dtype=torch.float32).reshape(-1, 5))
+    label = torch.tensor(labels, dtype=torch.int64)
+    return Boxes(corners, label, torch.zeros(len(label), dtype=torch.bool), (side, side))
+
+
+def says(target: Boxes, scores: list[float]) -> Detections:
+    return Detections(target.corners.numpy(), np.array(scores), target.labels.numpy())
+
+
+def merged() -> Any:
+    return merged_tiles.MergedTiles(RotatedBoxes(CLASSES))
+
+
+@pytest.mark.parametrize(("task", "dataset"), PAIRS)
+def test_recipes_name_splits_of_the_dataset(task: str, dataset: str) -> None:
+    card = registry.load("datasets", dataset).CARD
+    (real,), (demo,) = (task_of(task).recipes(card, "frozen", demo) for demo in (False, True))
+    assert {real.train, real.test} <= {*card.splits}
+    assert (real.train, real.test) == (
+        ("train", "val") if dataset == "fair1m" else ("trainval", "test")
+    )
+    assert real.size or real.tile == 1024
+    assert demo.width < real.width == 256
+    assert demo.epochs < real.epochs == 12
+    assert (demo.train, demo.test) == (real.train, real.test)
+
+
+@pytest.mark.parametrize(("task", "dataset"), PAIRS)
+def test_a_model_without_maps_cannot_run(task: str, dataset: str) -> None:
+    model, card = (
+        registry.load("baselines", "image_stats").CARD,
+        registry.load("datasets", dataset).CARD,
+    )
+    with pytest.raises(CannotRun, match="no feature maps"):
+        task_of(task).head(Recipe("frozen", width=8), model, card)
+    model = registry.load("baselines", "imagenet").CARD
+    assert task_of(task).head(Recipe("frozen", width=8), model, card) is not None
+
+
+def test_the_truth_in_tiles_of_fair1m_scores_100(tmp_path: Path) -> None:
+    dataset = registry.load("datasets", "fair1m")
+    dataset.write_demo(tmp_path)
+    opened = dataset.open(tmp_path, "val", 128, scales="multi")
+    metric: Any = task_of("oriented_detection").metric(opened.card)
+    targets = [(sample.key, sample.target) for sample in opened]
+    guards.check_metric(metric, targets)
+    trial, plain = metric.fresh(), RotatedBoxes(opened.card.classes)
+    for key, target in targets:
+        trial.update(plain.perfect(target), target, key)  # detections, which are suppressed
+    assert trial.scores()["ap50_voc07"] == 100
+    whole = trial._merged()
+    assert len(whole.true) == 6 < len(targets)
+    assert sum(len(t.labels) for t in whole.true) < sum(len(t.labels) for _, t in targets)
+
+
+def test_tiles_of_any_scale_are_put_where_they_lie() -> None:
+    metric = merged()
+    one = boxes([(50, 40, 20, 10, 0.3)], [0])
+    metric.update(says(one, [0.9]), one, "part-3_a_1.0_30_60")
+    half = boxes([((110 - 20) / 2, (70 - 10) / 2, 10, 5, 0.3)], [0])  # the same object
+    metric.update(says(half, [0.8]), half, "part-3_a_0.5_10_20")
+    other = boxes([(50, 40, 20, 10, 0.3)], [0])
+    metric.update(says(other, [0.7]), other, "part-4_a_1.0_30_60")
+    whole = metric._merged()
+    assert [len(t.labels) for t in whole.true] == [len(d.scores) for d in whole.said] == [1, 1]
+    np.testing.assert_allclose(whole.said[0].corners.mean(1), [[110, 70]], rtol=1e-6)
+    np.testing.assert_allclose(whole.true[0].corners.mean(1), [[110, 70]], rtol=1e-6)
+    assert metric.scores() == dict.fromkeys(metric.scores(), 100.0)
+
+
+def test_a_better_detection_of_another_tile_suppresses_within_its_class() -> None:
+    metric = merged()
+    left = boxes([(90, 50, 20, 10, 0), (92, 50, 20, 10, 0)], [0, 1])
+    metric.update(says(left, [0.3, 0.5]), left, "a_1.0_0_0")
+    right = boxes([(12, 50, 20, 10, 0)], [0])
+    metric.update(says(right, [0.4]), right, "a_1.0_0_80")
+    (found,) = metric._merged().said
+    assert sorted(found.scores.tolist()) == [0.4, 0.5]
+
+
+def test_objects_that_overlap_in_one_tile_are_not_merged() -> None:
+    metric = merged()
+    twice = boxes([(50, 50, 20, 10, 0), (50, 50, 20, 10, 0), (54, 50, 20, 10, 0)], [0, 0, 0])
+    shifted = replace(twice, corners=twice.corners - torch.tensor([30.0, 0.0]))
+    targets = [("a_1.0_0_0", twice), ("a_1.0_0_30", shifted)]
+    guards.check_metric(metric, targets)
+    for key, target in targets:
+        metric.update(says(target, [0.9, 0.9, 0.9]), target, key)
+    assert len(metric._merged().true[0].labels) == 3
+    assert metric.scores()["ap50_voc07"] < 100  # of the three one suppresses the others
+
+
+def test_images_are_weighed_by_their_first_tile() -> None:
+    metric = merged()
+    right, wrong = boxes([(50, 40, 20, 10, 0)], [0]), boxes([(20, 80, 20, 10, 0)], [0])
+    metric.update(says(right, [0.9]), right, "a_1.0_0_0")
+    metric.update(says(boxes([], []), []), boxes([], []), "a_1.0_0_50")
+    metric.update(says(wrong, [0.9]), right, "b_1.0_0_0")
+    weights = np.array([[1.0, 0, 0], [0, 1, 1], [1, 5, 1]])
+    first, second, both = metric.scores(weights)["ap50_voc12"]
+    assert (first, second) == (100, 0)
+    assert both == metric.scores()["ap50_voc12"] == 50  # one of two is found
+    assert metric.per_class()["ship"]["ap50_voc12"] == 50
+    assert (metric.chance(), metric.fresh().count) == (0, 0)
