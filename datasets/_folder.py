@@ -33,6 +33,7 @@ class Description:
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sensor: Sensor = RGB
     change: bool = False  # masks show what changed between two dates
+    boxes: str = ""  # COCO's JSON file, or a folder of DOTA's texts
 
 
 class Item(NamedTuple):
@@ -51,7 +52,7 @@ def describe(root: Path) -> Description:
         return Description(root)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        known = {"root", "classes", "ignore", "exclude", "splits", "sensor", "change"}
+        known = {"root", "classes", "ignore", "exclude", "splits", "sensor", "change", "boxes"}
         if strange := sorted(set(table) - known):
             raise DataError(f"unknown key {strange[0]!r}; known: {', '.join(sorted(known))}")
         return _described(path, table)
@@ -73,6 +74,7 @@ def _described(path: Path, table: Mapping[str, Any]) -> Description:
         splits={name: _texts(name, entries) for name, entries in table.get("splits", {}).items()},
         sensor=_sensor(table["sensor"]) if "sensor" in table else RGB,
         change=bool(table.get("change", False)),
+        boxes=str(table.get("boxes", "")),
     )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from . import _folder
 
+DETECTION = ("horizontal_detection", "oriented_detection")
+
 CARD = DatasetCard(
     name="folder",
     title="your folder",
@@ -23,7 +25,7 @@ CARD = DatasetCard(
         "Your own images: one class each, masks, pairs of dates with change masks, or series of "
         "dates."
     ),
-    tasks=("scene_classification", "semantic_segmentation", "change_detection"),
+    tasks=("scene_classification", "semantic_segmentation", "change_detection", *DETECTION),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=(),
     metric="Overall accuracy; mean IoU; F1 of change.",
@@ -45,6 +47,8 @@ CARD = DatasetCard(
         "  [splits]                              else train/val/test folders, else 60/20/20 %\n"
         '  train = ["tile1", "tile2/images/*"]   groups, keys, paths or patterns\n'
         "  change = true                         masks of what changed between two dates\n"
+        '  boxes = "annotations.json"            COCO, upright; "split" of images is used, or\n'
+        '  boxes = "labels"                      a folder with texts as of DOTA, one an image\n'
         "  [sensor]                              for images other than 8-bit RGB\n"
         '  bands = ["red", "green", "blue", "nir"]\n'
         "  gsd = 10.0\n"
@@ -58,14 +62,16 @@ CARD = DatasetCard(
 def open(root: Path, split: str, tile: int = 0) -> Samples:
     """Images [T, C, H, W] in the stored type with a class id, or tiles with masks.
 
-    root: the folder, or a .toml that names it. Tiles are 512 pixels, or `tile`, without overlap;
-    smaller images are padded with 0, masks with 255.
+    root: the folder, or a .toml that names it. Tiles are 512 pixels, or `tile`, without overlap
+    (with boxes they overlap by a fifth); smaller images are padded with 0, masks with 255.
     """
     from . import _folder, _layout
 
     _layout.present(CARD, root)
     about = _folder.describe(root)
     _layout.present(CARD, about.root)
+    if about.boxes:
+        return _with_boxes(about, split, tile)
     items = _folder.items_of(about)
     if not items:
         raise _layout.wrong(CARD, about.root, f"it holds {_layout.listing(about.root)}")
@@ -120,6 +126,23 @@ def _with_masks(
     side = tile or CARD.tile
     split_of = Split(split, source, "", demo.marked(about.root))
     return _tiles.Tiles(card, split_of, pairs, (side, side), legend)
+
+
+def _with_boxes(about: _folder.Description, split: str, tile: int) -> Samples:
+    from skybench import demo
+    from skybench.samples import Split
+
+    from . import _box_tiles, _boxes, _folder, _folder_boxes
+
+    found = _folder_boxes.annotated(about)
+    chosen, source, names = _folder.members(about, found.items, split)
+    card = _card(about, (DETECTION[found.oriented],), found.classes, names)
+    split_of = Split(split, source, "", demo.marked(about.root))
+    items = [_boxes.Item(item.key, item.image, item.image) for item in chosen]
+    side = tile or CARD.tile
+    return _box_tiles.BoxTiles(
+        card, split_of, items, _box_tiles.Cut(side, side // 5, (1.0,)), found
+    )
 
 
 def _card(

@@ -67,7 +67,8 @@ def run(
     """Runs cells as `skybench run` does; returns the records of all cells asked for.
 
     options: the fields of skybench.request.Request by name (datasets, protocol, data, weights,
-    variant, sensors, options, fraction, seeds, limit, overrides, results, device, force).
+    variant, sensors, options, fraction, seeds, limit, overrides, results, device, force,
+    draw).
     `dataset` and `weights` may be plain strings. Raises SkybenchError where something is missing;
     a cell that breaks becomes a record with status "failed".
     """

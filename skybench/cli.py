@@ -88,6 +88,9 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     results: Results = None,
     force: Annotated[bool, typer.Option("--force", help="Run cells that are done again.")] = False,
+    draw: Annotated[
+        int, typer.Option(help="PNGs of the first so many predictions, beside the record.")
+    ] = 0,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")
     ] = False,
@@ -105,7 +108,7 @@ def run(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
         data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
         options=_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
-        overrides=overrides, results=results, device=device, force=force,
+        overrides=overrides, results=results, device=device, force=force, draw=draw,
     )  # fmt: skip
     if dry_run:
         console.show_plan(request, as_json)

@@ -292,6 +292,7 @@ class Setting(NamedTuple):
     seed: int
     device: str = "cpu"
     report: Report = lambda *_: None
+    backbone: tuple[Tensor, ...] = ()  # parameters that learn along with the head
 
 
 class Head(Protocol):

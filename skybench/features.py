@@ -42,14 +42,18 @@ class Extractor:
     device: str
 
     def __call__(self, batch: Batch) -> list[Features]:
-        """Features of a collated batch, on the CPU."""
+        """Features of a collated batch, on the CPU, without gradients."""
+        with torch.inference_mode():
+            out = self.look(batch)
+        return [Features(f.pooled.cpu(), tuple(p.cpu() for p in f.pyramid)) for f in out]
+
+    def look(self, batch: Batch) -> list[Features]:
+        """Features of a collated batch, on the device, with gradients where they are enabled."""
         picked = batch.to(self.device).select(self.found)
         card = self.model.card
         images = {n: resize(x, *side(card, n, *x.shape[-2:])) for n, x in picked.images.items()}
         picked = Batch(picked.keys, images, picked.seen, picked.days, picked.lonlat)
-        with torch.inference_mode():
-            out = encode(self.model, picked, self.time)
-        return [Features(f.pooled.cpu(), tuple(p.cpu() for p in f.pyramid)) for f in out]
+        return encode(self.model, picked, self.time)
 
 
 def extract(
@@ -126,6 +130,14 @@ class Streamed:
 
     def labels(self) -> Tensor:
         return torch.stack([torch.as_tensor(s.target) for s in self.samples]).long()
+
+
+class Live(Streamed):
+    """Features of a model that learns: computed on every request, with gradients if enabled."""
+
+    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
+        return joined(self.extractor.look(batch)).pyramid
 
 
 class Chosen:

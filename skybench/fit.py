@@ -16,6 +16,7 @@ from skybench.metrics.segmentation import IGNORE
 
 AUXILIARY = 0.4  # weight of the auxiliary loss; mmsegmentation's UPerNet configurations
 WARM_UP = 0.1  # share of the steps
+BACKBONE = 0.1  # its share of the learning rate; ours, until layer-wise decay is there
 
 
 def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -53,16 +54,28 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return total / (masks != IGNORE).sum().clamp(min=1)
 
 
+def parameter_groups(head: nn.Module, recipe: Recipe, setting: Setting) -> list[dict[str, Any]]:
+    """For AdamW: no weight decay on one-dimensional parameters; `factor` is on the learning rate.
+
+    Where the backbone learns too, it does so at a tenth of the head's rate.
+    """
+    groups = []
+    for parameters, factor in (([*head.parameters()], 1.0), (setting.backbone, BACKBONE)):
+        decayed = [p for p in parameters if p.ndim > 1]
+        plain = [p for p in parameters if p.ndim <= 1]
+        groups += [
+            {"params": decayed, "factor": factor, "weight_decay": recipe.weight_decay},
+            {"params": plain, "factor": factor, "weight_decay": 0.0},
+        ]
+    return [group for group in groups if group["params"]]
+
+
 def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Setting) -> Trained:
     """Trains a head whose forward gives a list of logits: the answer, then auxiliary ones.
 
-    AdamW, no weight decay on one-dimensional parameters. The order of samples follows the seed.
-    Raises SkybenchError when the loss is not finite.
+    The order of samples follows the seed. Raises SkybenchError when the loss is not finite.
     """
-    decayed = [p for p in head.parameters() if p.ndim > 1]
-    plain = [p for p in head.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(parameter_groups(head, recipe, setting), lr=recipe.lr)
     a_pass = math.ceil(len(source) / recipe.batch)
     steps, step, losses = recipe.epochs * a_pass, 0, []
     order = np.random.default_rng(setting.seed)
@@ -71,7 +84,7 @@ def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Settin
         total = 0.0
         for indices in np.array_split(order.permutation(len(source)), a_pass):
             for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * rate(step, steps)
+                group["lr"] = recipe.lr * group["factor"] * rate(step, steps)
             levels = [x.to(setting.device) for x in source.pyramid(indices.tolist())]
             masks = torch.from_numpy(np.stack([source.target(int(i)) for i in indices]))
             masks = masks.to(setting.device)

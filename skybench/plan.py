@@ -135,12 +135,14 @@ class Planner:
         if task.level == "pyramid" and not cell.model.levels:
             raise CannotRun(f"{cell.model.name} gives one vector an image and no feature maps")
         weights, weights_id = self.locate(cell.model)
+        card = self.open(cell.dataset, recipe.train, recipe).card
+        if task.name not in card.tasks:  # a user's folder is for one task only
+            raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
+        if recipe.val not in card.splits:  # or has no validation split
+            recipe = replace(recipe, val="")
         names = {"train": recipe.train, "val": recipe.val, "test": recipe.test}
         splits = {n: self.open(cell.dataset, s, recipe) for n, s in names.items() if s}
-        tasks = splits["train"].card.tasks  # a user's folder is for one task only
-        if task.name not in tasks:
-            raise CannotRun(f"{cell.dataset} is for {' and '.join(tasks)}, not for {task.name}")
-        sensors = chosen_sensors(splits["train"].card, recipe.sensors)
+        sensors = chosen_sensors(card, recipe.sensors)
         if recipe.sensors:  # by their names, however they were asked for
             recipe = replace(recipe, sensors=tuple(s.name for s in sensors))
         found = match(cell.model, sensors)

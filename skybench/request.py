@@ -46,6 +46,7 @@ class Request:
     results: Path | None = None
     device: str = "auto"
     force: bool = False
+    draw: int = 0  # pictures of so many test samples a cell
 
     @property
     def demo(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import functools
 import time
@@ -16,6 +17,7 @@ import torch
 from skybench import features, guards, places, provenance, records, stats, weights
 from skybench.cells import Cell, to_record
 from skybench.core import CannotRun, Metric, ModelCard, Report, Setting, Source, UsageError
+from skybench.drawing import Drawings
 from skybench.model import Model
 from skybench.plan import Planner, require_available
 from skybench.request import Request
@@ -74,7 +76,9 @@ def run_planned(
         if settled and known is not None:
             made.append(known)
             continue
-        record = run_cell(cell, device, functools.partial(report, cell))
+        folder = (results / to_record(cell).path).with_suffix("")
+        draw = Drawings(request.draw, folder, cell.splits["test"]) if cell.splits else None
+        record = run_cell(cell, device, functools.partial(report, cell), draw)
         if cell.status != "unavailable":
             records.write(record, results)
         made.append(record)
@@ -84,13 +88,15 @@ def run_planned(
     return made
 
 
-def run_cell(cell: Cell, device: str, report: Report = lambda *_: None) -> records.Record:
+def run_cell(
+    cell: Cell, device: str, report: Report = lambda *_: None, draw: Drawings | None = None
+) -> records.Record:
     """Runs one cell to its end; what breaks is in the record, never raised."""
     blank = replace(to_record(cell), made=_now())
     if cell.status in ("cannot run", "unavailable"):
         return blank
     try:
-        return measure(cell, device, report)
+        return measure(cell, device, report, draw)
     except CannotRun as error:
         return replace(blank, note=str(error))
     except Exception as error:  # a cell may break in any way and must not take others with it
@@ -98,10 +104,15 @@ def run_cell(cell: Cell, device: str, report: Report = lambda *_: None) -> recor
         return replace(blank, status="failed", note=note, traceback=traceback.format_exc())
 
 
-def measure(cell: Cell, device: str, report: Report) -> records.Record:
-    """Extracts, fits and scores every seed of a cell."""
+def measure(
+    cell: Cell, device: str, report: Report, draw: Drawings | None = None
+) -> records.Record:
+    """Extracts, fits and scores every seed of a cell; what the first predicts may be drawn."""
     start = time.perf_counter()
-    outcomes = [_one_seed(cell, seed, device, report) for seed in range(cell.recipe.seeds)]
+    outcomes = [
+        _one_seed(cell, seed, Setting(seed, device, report), None if seed else draw)
+        for seed in range(cell.recipe.seeds)
+    ]
     every = [o.metric.scores() for o in outcomes]
     first = outcomes[0]
     scores = {n: float(np.mean([s[n] for s in every])) for n in every[0]}
@@ -133,15 +144,23 @@ def measure(cell: Cell, device: str, report: Report) -> records.Record:
     )
 
 
-def _one_seed(cell: Cell, seed: int, device: str, report: Report) -> Outcome:
+def _one_seed(cell: Cell, seed: int, setting: Setting, draw: Drawings | None) -> Outcome:
+    device, report = setting.device, setting.report
     model = _load(cell.model.name, cell.weights, cell.variant, _weights_seed(cell, seed))
+    if learns := cell.recipe.protocol == "finetune":
+        model = copy.deepcopy(model)  # others use it as it was
+        setting = setting._replace(backbone=tuple(model.parameters()))
     model.to(device)
     size = cell.recipe.size
     extractor = features.Extractor(model, cell.found, cell.task.time, size, device)
     needed = {f.sensor for f in cell.found.values()}
     start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
     identity = _identity(cell, samples, _weights_seed(cell, seed))
-    whole, cached = features.source(extractor, samples, identity, cell.task.level, report)
+    whole, cached = (
+        (features.Live(extractor, samples), True)
+        if learns
+        else features.source(extractor, samples, identity, cell.task.level, report)
+    )
     spent = time.perf_counter() - start
     found = samples.places()
     sources = {r: features.Chosen(whole, found[getattr(cell.recipe, r)]) for r in cell.splits}
@@ -152,9 +171,11 @@ def _one_seed(cell: Cell, seed: int, device: str, report: Report) -> Outcome:
     guards.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
     head = cell.task.head(cell.recipe, _seen_card(cell, model), cell.splits["train"].card)
     report("head", 0, 1)
-    chosen = head.fit(train, val, Setting(seed, device, report))
+    chosen = head.fit(train, val, setting)
     for index, prediction in enumerate(head.predict(test)):
         metric.update(prediction, test.target(index), keys[index])
+        if draw is not None:
+            draw(index, prediction)
         report("test", index + 1, len(test))
     counts = {"train": len(train), "val": 0 if val is None else len(val), "test": len(test)}
     timing = {

@@ -16,7 +16,6 @@ from skybench.boxes.suppress import rotated_nms
 from skybench.core import Boxes
 from skybench.metrics.boxes import CocoBoxes
 
-NMS = 0.1  # rotated IoU; mmrotate's merging of tiles (open-mmlab/mmrotate: DOTADataset.merge_det)
 SAME = 1.0  # pixels by which the corners of an object seen in two tiles may differ
 
 
@@ -36,15 +35,16 @@ class MergedTiles:
     those of tiles: an image gets its first tile's, which draws images by a Poisson bootstrap.
     """
 
-    def __init__(self, metric: CocoBoxes) -> None:
-        self.metric = metric
+    def __init__(self, metric: CocoBoxes, nms: float) -> None:
+        """nms: the rotated IoU above which the weaker of two detections of a class is left out."""
+        self.metric, self.nms = metric, nms
         self.images: dict[str, list[Tile]] = {}
         self.first: list[int] = []  # for each image, the number of its first tile
         self.count = 0
         self.whole: CocoBoxes | None = None
 
     def fresh(self) -> MergedTiles:
-        return MergedTiles(self.metric.fresh())
+        return MergedTiles(self.metric.fresh(), self.nms)
 
     def perfect(self, target: Any) -> Any:
         """The truth itself, of which nothing is suppressed: real objects may overlap."""
@@ -82,12 +82,12 @@ class MergedTiles:
             for image, tiles in self.images.items():
                 true = merge_truth([t.true for t in tiles])
                 said = [t.said for t in tiles if t.said is not None]
-                found = merge_detections(said) if said else self.whole.perfect(true)
+                found = merge_detections(said, self.nms) if said else self.whole.perfect(true)
                 self.whole.update(found, true, image)
         return self.whole
 
 
-def merge_detections(tiles: list[Detections]) -> Detections:
+def merge_detections(tiles: list[Detections], nms: float) -> Detections:
     """All that is said of an image, without what a box of the same class says with more right."""
     corners = np.concatenate([t.corners for t in tiles])
     scores, labels = (
@@ -97,7 +97,7 @@ def merge_detections(tiles: list[Detections]) -> Detections:
     kept = np.zeros(len(scores), bool)
     for label in np.unique(labels):  # one by one: the memory goes with the square of their number
         own = torch.from_numpy(np.flatnonzero(labels == label))
-        kept[own[rotated_nms(boxes[own], ranks[own], torch.zeros_like(own), NMS)]] = True
+        kept[own[rotated_nms(boxes[own], ranks[own], torch.zeros_like(own), nms)]] = True
     return Detections(corners[kept], scores[kept], labels[kept])
 
 

@@ -6,6 +6,8 @@ from skybench.core import DatasetCard, Head, Metric, ModelCard, ProtocolName, Re
 
 from . import _detection
 
+NMS = 0.5  # between tiles, as Faster R-CNN within one
+
 
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
     """Faster R-CNN with a feature pyramid."""
@@ -16,15 +18,22 @@ def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
 
 
 def metric(dataset: DatasetCard) -> Metric:
-    """COCO's AP at IoU 0.5 and others from the same boxes; difficult objects count like any."""
+    """COCO's AP at IoU 0.5 and others from the same boxes; difficult objects count like any.
+
+    Detections on tiles are brought together on whole images.
+    """
     from skybench.metrics.boxes import CocoBoxes
 
-    return CocoBoxes(dataset.classes, count_difficult=True)
+    from ._merged_tiles import MergedTiles
+
+    boxes = CocoBoxes(dataset.classes, count_difficult=True)
+    return MergedTiles(boxes, NMS) if dataset.name in _detection.TILED else boxes
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """Training on trainval, scores on test; on demo data a narrow head and few steps."""
-    return (_detection.demo(_detection.FROZEN) if demo else _detection.FROZEN,)
+    recipe = _detection.base(protocol, dataset)
+    return (_detection.demo(recipe) if demo else recipe,)
 
 
 TASK = Task(
@@ -32,7 +41,7 @@ TASK = Task(
     title="Horizontal detection",
     time="fuse",
     level="pyramid",
-    protocols={"frozen": "Faster R-CNN with FPN on the frozen feature pyramid"},
+    protocols=_detection.protocols("Faster R-CNN with FPN"),
     head=head,
     metric=metric,
     recipes=recipes,

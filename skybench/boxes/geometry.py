@@ -64,7 +64,8 @@ def to_rotated(corners: Array) -> Array:
     points = corners - middle[:, None]
     x, y = points[..., 0, None], points[..., 1, None]  # [N, 4, 1]
     first, second = PAIRS
-    dx, dy = (points[:, second] - points[:, first]).swapaxes(0, 2).swapaxes(1, 2)  # [N, 6]
+    side = points[:, second] - points[:, first]
+    dx, dy = side[..., 0], side[..., 1]  # [N, 6]
     length = xp.hypot(dx, dy)
     none = length == 0  # two points in one place: any direction will do
     cos, sin = (dx + none) / (length + none), dy / (length + none)

@@ -18,6 +18,7 @@ from skybench.boxes.geometry import Array, library, to_corners, to_horizontal
 
 BLOCK = 4096  # pairs at once on a processor: the intermediate arrays stay in its cache
 BLOCK_DEVICE = 2**20  # on another device
+LEAST = 1e-30  # pixels; less is no difference: its inverse would overflow
 CELLS = 2**24  # of the table of who touches whom in memory at once
 
 
@@ -77,9 +78,10 @@ def _pressed(x: Array, y: Array, w: Array, h: Array) -> Array:
     """The area [P] of polygons [K, P], clockwise, within rectangles -w..w, -h..h [P]."""
     xp = library(x)
     dx, dy = _next(x) - x, _next(y) - y
-    # Where a side crosses a line it has gone this share of its way; one that is parallel to the
-    # line has the same coordinate everywhere, and any share will do.
-    per_x, per_y = 1 / xp.where(dx == 0, 1.0, dx), 1 / xp.where(dy == 0, 1.0, dy)
+    # Where a side crosses a line it has gone a share of its way. One that is parallel to the line
+    # has the same coordinate everywhere, and any share will do.
+    per_x = 1 / xp.where(abs(dx) < LEAST, 1.0, dx)
+    per_y = 1 / xp.where(abs(dy) < LEAST, 1.0, dy)
     left, right = (-w - x) * per_x, (w - x) * per_x
     top, bottom = (-h - y) * per_y, (h - y) * per_y
     start = xp.clip(xp.minimum(top, bottom), 0, 1)  # before it and after the end y is constant

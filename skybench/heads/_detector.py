@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skybench.boxes.geometry import flip
 from skybench.core import Boxes, Recipe, Setting, SkybenchError, Source
-from skybench.fit import Trained
+from skybench.fit import Trained, parameter_groups
 from skybench.heads._stages import Kind
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels, Scale
@@ -48,10 +48,10 @@ def mirrored(
     return maps, boxes
 
 
-def _step(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _step(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+    nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], CLIP)
     optimizer.step()
 
 
@@ -60,13 +60,10 @@ def train_detector(
 ) -> Trained:
     """Trains a detector on a source's maps; the order of samples and mirroring follow the seed.
 
-    AdamW, no weight decay on one-dimensional parameters. Raises SkybenchError when the loss is
-    not finite.
+    AdamW, no weight decay on one-dimensional parameters. Images without objects are learned from
+    too; mmdetection and mmrotate leave them out. Raises SkybenchError when the loss is not finite.
     """
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(parameter_groups(network, recipe, setting), lr=recipe.lr)
     a_pass = math.ceil(len(source) / recipe.batch)
     steps, step, losses = recipe.epochs * a_pass, 0, []
     rng = np.random.default_rng(setting.seed)
@@ -75,7 +72,7 @@ def train_detector(
         total = 0.0
         for indices in np.array_split(rng.permutation(len(source)), a_pass):
             for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * rate(step, steps)
+                group["lr"] = recipe.lr * group["factor"] * rate(step, steps)
             levels = scale([x.to(setting.device) for x in source.pyramid(indices.tolist())])
             targets = [source.target(int(i)) for i in indices]
             maps, boxes = mirrored(levels, targets, network.kind.rules.flips, rng)
@@ -85,7 +82,7 @@ def train_detector(
                     f"The loss became {loss.item()} in epoch {epoch + 1}; give a smaller learning "
                     f"rate than {recipe.lr} with --set lr=..."
                 )
-            _step(loss, network, optimizer)
+            _step(loss, optimizer)
             total += loss.item() * len(indices)
             step += 1
             setting.report("head", step, steps)

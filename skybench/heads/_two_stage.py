@@ -60,27 +60,27 @@ class TwoStage(nn.Module):
         frame, maps = self._frame(levels), self._maps(levels)
         scores, offsets = self.proposer(maps)
         proposals = self.proposer.propose(scores, offsets, anchors_of(maps, frame), frame)
-        return self._named(maps[:-1], proposals, frame, sizes)
-
-    def _named(
-        self, maps: Sequence[Tensor], proposals: Sequence[Tensor], frame: Size,
-        sizes: Sequence[Size],
-    ) -> list[Detections]:  # fmt: skip
-        logits, offsets = self.namer(maps, proposals, frame)
+        logits, offsets = self.namer(maps[:-1], proposals, frame)
         counts = [len(p) for p in proposals]
-        parts = zip(logits.softmax(1).split(counts), offsets.split(counts), strict=True)
+        each = zip(proposals, logits.softmax(1).split(counts), offsets.split(counts), strict=True)
         found = []
-        for (scores, offset), regions, size in zip(parts, proposals, sizes, strict=True):
-            row, label = (scores[:, :-1] > SCORE).nonzero(as_tuple=True)
-            variant = label if self.kind.rules.each_class else torch.zeros_like(label)
-            boxes = self.kind.decode(regions[row], offset[row, variant], frame)
-            real = (self.kind.sides(boxes) > 0).all(1)
-            boxes, label, score = boxes[real], label[real], scores[row, label][real]
-            kept = self.kind.suppress(boxes, score, label)[: self.kind.rules.most]
-            corners = self.kind.corners(boxes[kept]) / _ratio(size, frame, boxes)
-            parts_of = (corners, score[kept], label[kept])
-            found.append(Detections(*(x.cpu().numpy() for x in parts_of)))
+        for one, size in zip(each, sizes, strict=True):
+            boxes, scores, labels = self._best(*one, frame)
+            corners = self.kind.corners(boxes) / _ratio(size, frame, boxes)
+            found.append(Detections(*(x.cpu().numpy() for x in (corners, scores, labels))))
         return found
+
+    def _best(
+        self, regions: Tensor, scores: Tensor, offsets: Tensor, frame: Size
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes, scores and labels of an image; scores: [n, K + 1], offsets: [n, K or 1, ...]."""
+        row, label = (scores[:, :-1] > SCORE).nonzero(as_tuple=True)
+        variant = label if self.kind.rules.each_class else torch.zeros_like(label)
+        boxes = self.kind.decode(regions[row], offsets[row, variant], frame)
+        real = (self.kind.sides(boxes) > 0).all(1)
+        boxes, score, label = boxes[real], scores[row, label][real], label[real]
+        kept = self.kind.suppress(boxes, score, label)[: self.kind.rules.most]
+        return boxes[kept], score[kept], label[kept]
 
     def _frame(self, levels: Sequence[Tensor]) -> Size:
         height, width = levels[0].shape[-2:]

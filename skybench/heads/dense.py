@@ -186,6 +186,7 @@ class Scale(nn.Module):
     Without it a learning rate would favour models whose features happen to have a certain size.
     """
 
+    @torch.no_grad()
     def __init__(self, source: Source) -> None:
         super().__init__()
         picked = range(0, len(source), max(1, -(-len(source) // SEEN)))

@@ -210,7 +210,7 @@ def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats)
     for start, stop in zip([0, *limits], [*limits, len(d)], strict=True):
         who, what = d[start:stop], g[start:stop]
         skip = difficult[what, None]
-        fits = enough[start:stop] & ~taken[what] & ~hit[who] & ~ignored[who]
+        fits = enough[start:stop] & ~taken[what] & ~hit[who]
         hit[who] |= fits & ~skip
         ignored[who] |= fits & skip
         taken[what] |= fits & ~skip

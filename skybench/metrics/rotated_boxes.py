@@ -42,9 +42,9 @@ def rotated_ap(
 class RotatedBoxes(CocoBoxes):
     """VOC's two scores at a rotated IoU of 0.5, `ap50_voc07` first, and COCO's for the same boxes.
 
-    A class of its own only by these three lines. COCO's scores (see `coco_ap`) look at all
-    detections: an aerial image often holds more than 100 objects of a class. Boxes are compared
-    as in `rotated_ap`.
+    COCO's scores (see `coco_ap`) look at all detections: an aerial image often holds more than
+    100 objects of a class. Boxes are compared as in `rotated_ap`. Derived from `CocoBoxes`,
+    because it differs from it by constants only.
     """
 
     shape = ROTATED

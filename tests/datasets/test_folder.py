@@ -142,7 +142,7 @@ def test_other_sensors_are_read_as_described(folder: ModuleType, tmp_path: Path)
     ("text", "message"),
     [
         ("classes = [", "no usable description"),
-        ('clases = ["a"]', "unknown key 'clases'; known: change, classes"),
+        ('clases = ["a"]', "unknown key 'clases'; known: boxes, change, classes"),
         ("[classes]\na = [1, 2]", "no usable description"),
         ("[classes]\na = [1, 2, 300]", "is no colour"),
         ('[sensor]\ngsd = 3\nbands = ["red"]\nunit = "nits"', "unit 'nits' is not known; known: d"),

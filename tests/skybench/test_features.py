@@ -375,3 +375,29 @@ def test_boxes_are_kept_with_their_images() -> None:
             assert one.size == expected.size == (8, 8 + index)
     nothing, _ = source(looking(Toy()), Found(1), {"toy": 2}, "pyramid")
     assert nothing.target(0).corners.shape == (0, 4, 2)
+
+
+class Learning(Toy):
+    """A toy with a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, batch: core.Batch) -> Features:
+        found = super().forward(batch)
+        return Features(found.pooled, tuple(x * self.weight for x in found.pyramid))
+
+
+def test_a_live_source_gives_gradients_and_what_the_stored_one_has() -> None:
+    samples, model = Noise(4, masks=True), Learning()
+    live = features.Live(looking(model), samples)
+    stored, _ = source(looking(model), samples, {"toy": 3}, "pyramid")
+    levels = live.pyramid([2, 0])
+    for one, other in zip(levels, stored.pyramid([2, 0]), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=0.1)
+    torch.autograd.backward(levels[1].sum())
+    assert model.weight.grad is not None
+    assert float(model.weight.grad) != 0
+    with torch.inference_mode():
+        assert not live.pyramid([1])[0].requires_grad

@@ -173,3 +173,13 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
     source.maps[2] = float("nan")
     with pytest.raises(SkybenchError, match=r"loss became nan in epoch 1; .* smaller .* than 0\.1"):
         fit.train_dense(Pixel(), source, RECIPE, Setting(0))
+
+
+def test_the_backbone_learns_at_a_tenth_of_the_rate_and_without_decay_of_vectors() -> None:
+    head, backbone = torch.nn.Linear(3, 2), torch.nn.Linear(2, 3)
+    recipe = Recipe("finetune", lr=1.0, weight_decay=0.5)
+    frozen = fit.parameter_groups(head, recipe, Setting(0))
+    assert [(g["factor"], g["weight_decay"]) for g in frozen] == [(1.0, 0.5), (1.0, 0.0)]
+    both = fit.parameter_groups(head, recipe, Setting(0, backbone=tuple(backbone.parameters())))
+    assert [(g["factor"], g["weight_decay"]) for g in both[2:]] == [(0.1, 0.5), (0.1, 0.0)]
+    assert [p.ndim for g in both for p in g["params"]] == [2, 1, 2, 1]

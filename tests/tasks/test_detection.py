@@ -41,7 +41,7 @@ def says(target: Boxes, scores: list[float]) -> Detections:
 
 
 def merged() -> Any:
-    return merged_tiles.MergedTiles(RotatedBoxes(CLASSES))
+    return merged_tiles.MergedTiles(RotatedBoxes(CLASSES), 0.1)
 
 
 @pytest.mark.parametrize(("task", "dataset"), PAIRS)

@@ -23,6 +23,7 @@ KNOWN = {
     "equal, sides swapped": ([5, 5, 4, 2, 0.3], [5, 5, 2, 4, 0.3 + TURN], 1),
     "square turned by a quarter": ([5, 5, 4, 4, 0.3], [5, 5, 4, 4, 0.3 - TURN], 1),
     "a quarter turn": ([0, 0, 4, 2, 0.7], [0, 0, 4, 2, 0.7 + TURN], 4 / 12),
+    "hardly turned": ([0, 0, 4, 2, 1e-310], [1, 0, 4, 2, 0], 0.6),
     "an eighth of a turn": ([0, 0, 2, 2, 0], [0, 0, 2, 2, TURN / 2], 1 / math.sqrt(2)),
     "side by side": ([0, 0, 2, 2, 0], [2, 0, 2, 2, 0], 0),
     "corner to corner": ([0, 0, 2, 2, 0], [2, 2, 2, 2, 0], 0),

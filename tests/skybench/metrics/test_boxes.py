@@ -335,6 +335,42 @@ def test_what_finds_a_difficult_object_is_neither_right_nor_wrong() -> None:
     assert voc_ap(said, truth, points=0, count_difficult=True)["map"] == pytest.approx(250 / 3)
 
 
+def test_coco_prefers_an_object_that_counts_voc_the_nearest() -> None:
+    near, other, miss = (0, 0, 10, 6), (60, 0, 70, 10), (30, 0, 40, 10)
+    truth = [(boxes((0, 0, 10, 10), near, other), [0, 0, 0], [True, False, False])]
+    said = [(boxes(miss, (0, 0, 10, 10), other), [0.9, 0.8, 0.7], [0, 0, 0])]
+    assert coco_ap(said, truth)["ap50"] == pytest.approx(200 / 3)  # wrong, right, right
+    assert voc_ap(said, truth, points=0)["map"] == 25  # wrong, ignored, right; one is missed
+    alike = [(np.repeat(HIT, 2, 0), [0, 0], [True, False])]
+    assert voc_ap([(HIT, [0.5], [0])], alike)["map"] == 100  # of equals too
+
+
+def test_of_objects_that_overlap_equally_coco_takes_the_later_one() -> None:
+    upper, lower = (0.0, 0.0, 10.0, 10.0), (0.0, 10.0, 10.0, 20.0)
+    said = [(0.0, 0.0, 10.0, 20.0, 0.9), (*upper, 0.8)]
+    assert scored(said, [upper, lower]) == 100
+    assert scored(said, [lower, upper]) == pytest.approx(5100 / 101)
+
+
+def test_three_of_ten_is_less_than_a_recall_of_three_tenths() -> None:
+    """As in mmdetection and VOC's own code: 0.1 * 3 is a little more."""
+    at = np.arange(10)[:, None] * 20.0
+    objects = np.concatenate([at, at * 0, at + 9, at * 0 + 9], 1)
+    said = [(objects[:3], [0.9, 0.8, 0.7], [0, 0, 0])]
+    assert voc_ap(said, [(objects, [0] * 10)])["map"] == pytest.approx(300 / 11)
+
+
+def test_the_truth_gives_100_among_difficult_objects() -> None:
+    """Were the first, difficult one said too, it would take its neighbour's object, and so on."""
+    rows = boxes((0, 0, 10, 10), (3, 0, 13, 10), (6, 0, 16, 10), (40, 0, 50, 10))
+    truth = Boxes(
+        torch.from_numpy(from_horizontal(rows)),
+        torch.zeros(4, dtype=torch.int64),
+        torch.tensor([True, False, False, False]),
+    )
+    guards.check_metric(CocoBoxes(CLASSES), [("", truth)])
+
+
 def test_scores_rank_and_equal_ones_keep_their_order() -> None:
     hit, miss = (0.0, 0.0, 10.0, 10.0), (30.0, 0.0, 40.0, 10.0)
     true = [hit]

@@ -1,0 +1,105 @@
+"""A user's own images with boxes: COCO's JSON (upright boxes) or DOTA's texts (oriented ones)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skybench.core import DataError
+
+from . import _folder, _layout
+from ._boxes import Object
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What a folder with boxes holds."""
+
+    items: tuple[_folder.Item, ...]
+    classes: tuple[str, ...]
+    objects: Mapping[Path, tuple[Object, ...]]  # by image
+    oriented: bool
+
+    def __call__(self, image: Path) -> Sequence[Object]:
+        """The objects of an image, as a `_boxes.Reader`."""
+        return self.objects[image]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def annotated(about: _folder.Description) -> Annotated:
+    """Reads the annotations that the description names. Raises DataError."""
+    path = about.root / about.boxes
+    if path.is_dir():
+        return _texts(about, path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _coco(about, content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is no annotation file in COCO's form ({error!r}); expected images, "
+            "annotations with bbox [x, y, width, height], and categories, or a folder with "
+            "DOTA's texts"
+        ) from error
+
+
+def _coco(about: _folder.Description, content: Mapping[str, Any]) -> Annotated:
+    categories = {c["id"]: str(c["name"]) for c in content["categories"]}
+    classes = about.classes or tuple(categories[i] for i in sorted(categories))
+    items, paths = [], {}
+    for image in content["images"]:
+        path = about.root / str(image["file_name"])
+        if not path.is_file():
+            raise DataError(f"{path}, which {about.boxes} lists, is not there")
+        key = Path(str(image["file_name"])).with_suffix("").as_posix().replace("/", "-")
+        items.append(_folder.Item(key, str(image.get("split", "")), path, None))
+        paths[image["id"]] = path
+    if len(paths) < len(items) or len({i.key for i in items}) < len(items):
+        raise DataError(f"{about.root / about.boxes} lists an image twice")
+    objects: dict[Path, list[Object]] = {path: [] for path in paths.values()}
+    for box in content["annotations"]:
+        x, y, width, height = map(float, box["bbox"])
+        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+        name, hard = categories[box["category_id"]], bool(box.get("iscrowd"))
+        objects[paths[box["image_id"]]].append(Object(name, np.array(corners, np.float32), hard))
+    return Annotated(tuple(items), classes, {p: tuple(o) for p, o in objects.items()}, False)
+
+
+def _texts(about: _folder.Description, folder: Path) -> Annotated:
+    images = about.root / "images"
+    found = list(_layout.images_in(images if images.is_dir() else about.root))
+    objects = {image: tuple(read_dota(folder / f"{image.stem}.txt")) for image in found}
+    names = {o.name for boxes in objects.values() for o in boxes}
+    items = tuple(_folder.Item(image.stem, "", image, None) for image in found)
+    return Annotated(items, about.classes or tuple(sorted(names)), objects, True)
+
+
+def read_dota(path: Path) -> list[Object]:
+    """Lines `x1 y1 x2 y2 x3 y3 x4 y4 class [difficult]`; the header's lines are left out.
+
+    Raises DataError with file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); every image needs one") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith(("imagesource", "gsd")):
+            continue
+        try:
+            corners = np.array(words[:8], np.float32).reshape(4, 2)
+            name, hard = words[8], words[9:] not in ([], ["0"])
+        except (ValueError, IndexError):
+            raise DataError(
+                f"{path}, line {number}: expected 8 numbers and a class, but got {line!r}"
+            ) from None
+        found.append(Object(name, corners, hard))
+    return found

@@ -1,0 +1,41 @@
+"""Writes detections as the DOTA server takes them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from skybench.boxes.detections import Detections
+from skybench.core import UsageError
+
+
+def write_dota(
+    path: Path, classes: Sequence[str], detections: Mapping[str, Detections]
+) -> list[str]:
+    """A zip with Task1_<class>.txt for each class; the names of its files.
+
+    detections: by the image's name without ending, corners in pixels of the whole image. A line
+    is `image score x1 y1 x2 y2 x3 y3 x4 y4`. Raises UsageError for labels out of range and for
+    numbers that are not finite.
+    Source: captain-whu.github.io/DOTA/tasks.html (Task 1).
+    """
+    lines: list[list[str]] = [[] for _ in classes]
+    for image, found in detections.items():
+        if not (np.isfinite(found.corners).all() and np.isfinite(found.scores).all()):
+            raise UsageError(f"image {image} has corners or scores that are not finite")
+        for corners, score, label in zip(found.corners, found.scores, found.labels, strict=True):
+            if not 0 <= label < len(classes):
+                raise UsageError(
+                    f"image {image} has the label {label}; expected 0 to {len(classes) - 1}"
+                )
+            numbers = " ".join(f"{value:.2f}" for value in np.asarray(corners).ravel())
+            lines[int(label)].append(f"{image} {score:.6f} {numbers}\n")
+    names = [f"Task1_{name}.txt" for name in classes]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, own in zip(names, lines, strict=True):
+            archive.writestr(name, "".join(own))
+    return names
