@@ -81,8 +81,8 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     if dataset.name in SEMANTIC:
         recipe = replace(recipe, batch=2)  # of series: each has 24 dates
     if demo:
-        tile = 96 if dataset.name == "oscd" else 64
-        recipe = replace(recipe, epochs=12, batch=4, tile=tile, width=min(recipe.width, 32))
+        tile = 96 if dataset.name == "oscd" else 128
+        recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
     tests = TESTS.get(dataset.name, ("test",))[-1 if demo else 0 :]
     labels = tests if len(tests) > 1 else ("",)
     return tuple(replace(recipe, test=t, label=n) for t, n in zip(tests, labels, strict=True))

@@ -16,7 +16,7 @@ from . import _segmentation
 # All acquisitions of a year differ in number between sensors, and models without time cannot
 # pair them; so twelve dates, the same for every sensor and every model. Ours.
 OPTIONS = {"pastis_mm": ("dates=monthly",)}
-DEMO_TILE = {"dyna_mm": 64, "pastis_mm": 32}
+DEMO_TILE = {"dyna_mm": 128, "pastis_mm": 32}
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
@@ -28,7 +28,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     )
     if demo:
         tile = DEMO_TILE.get(dataset.name, 64)
-        recipe = replace(recipe, epochs=12, batch=4, tile=tile, width=min(recipe.width, 32))
+        recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
     return (recipe,)
 
 

@@ -10,7 +10,7 @@ from . import _segmentation
 
 # iSAID's test labels are withheld. DynamicEarthNet is reported on val and on test: two columns.
 TESTS = {"isaid": ("val",), "dyna_pla": ("val", "test"), "dyna_s2": ("val", "test")}
-DEMO_TILE = {"dyna_pla": 64, "dyna_s2": 64}
+DEMO_TILE = {"dyna_pla": 128, "dyna_s2": 128}
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
@@ -18,7 +18,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     recipe = replace(_segmentation.RECIPES.get(protocol, _segmentation.FROZEN), protocol=protocol)
     if demo:
         tile = DEMO_TILE.get(dataset.name, 256)
-        recipe = replace(recipe, epochs=12, batch=4, tile=tile, width=min(recipe.width, 32))
+        recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
     tests = TESTS.get(dataset.name, ("test",))[-1 if demo else 0 :]
     labels = tests if len(tests) > 1 else ("",)
     return tuple(replace(recipe, test=t, label=n) for t, n in zip(tests, labels, strict=True))

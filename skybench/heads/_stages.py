@@ -27,6 +27,7 @@ ANCHOR_LEAST = 0.3  # what an object's best anchor must have to be one in any ca
 # What of an image counts in a step: samples for a channel of the pyramid, so 256 anchors and 512
 # regions as published and fewer in a narrow, quick head; and which share of them are objects.
 ANCHOR_SAMPLES = (1, 0.5)
+TOGETHER = 16  # objects that are compared with all anchors at once: 10 bytes a pair are 40 MB
 ROI_IOU = (0.5, 0.5)
 ROI_SAMPLES = (2, 0.25)
 ROI_SIDE = 7  # cells of a pooled region
@@ -137,7 +138,8 @@ class Proposer(nn.Module):
         """scores: [B, A]; offsets: [B, A, ...]; anchors: [A, 4]."""
         logits, found, wanted, objects = [], [], [], []
         for score, offset, truth in zip(scores, offsets, truths, strict=True):
-            overlap = box_iou(self.kind.around(truth.boxes), anchors)
+            parts = torch.split(self.kind.around(truth.boxes), TOGETHER)
+            overlap = torch.cat([box_iou(part, anchors) for part in parts])
             which = match(overlap, *ANCHOR_IOU, ANCHOR_LEAST)
             positive, negative = sample(which, self.samples, ANCHOR_SAMPLES[1])
             logits.append(score[torch.cat([positive, negative])])
