@@ -17,13 +17,13 @@ PLACE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DO
 
 
 def page(text: str) -> str:
-    """The page with every marked place filled: the place names a dataset, or all of them."""
+    """The page with every marked place filled: it names a dataset, a label of one, or all."""
     found, skipped = records.read_all(HERE / "measured")
     if skipped:
         raise SystemExit(f"not a record: {skipped[0]}")
 
     def fill(place: re.Match[str]) -> str:
-        chosen = [r for r in found if place[2] in (r.dataset, "all")]
+        chosen = [r for r in found if place[2] in (r.dataset, r.recipe.get("label"), "all")]
         return f"{place[1]}\n{tables.render(chosen, 'md')}\n\n{place[3]}"
 
     return PLACE.sub(fill, text)

@@ -224,6 +224,14 @@ def bench_data(
     console.bench_data(names, data, seconds, as_json)
 
 
+@bench_app.command("boxes")
+def bench_boxes(as_json: Json = False) -> None:
+    """Times the box metrics beside pycocotools, faster-coco-eval and shapely, if installed."""
+    from skybench import bench_boxes, console
+
+    console.show_rows([race._asdict() for race in bench_boxes.boxes()], as_json)
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Prints what is in force: versions, device, folders and why, what is found."""

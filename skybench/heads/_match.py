@@ -17,7 +17,7 @@ def anchors_of(maps: Sequence[Tensor], frame: tuple[int, int]) -> list[Tensor]:
 
     maps: [B, C, h, w] each, the last one the last but one at every other place; frame: height and
     width of the image. Each cell has three around its top left corner.
-    Source: open-mmlab/mmdetection@v2.28.2: AnchorGenerator(scales=[8], ratios=[0.5, 1.0, 2.0]).
+    Source: open-mmlab/mmdetection: AnchorGenerator(scales=[8], ratios=[0.5, 1.0, 2.0]).
     """
     strides = [(frame[0] / x.shape[2], frame[1] / x.shape[3]) for x in maps[:-1]]
     strides.append((2 * strides[-1][0], 2 * strides[-1][1]))
@@ -39,7 +39,7 @@ def match(overlap: Tensor, high: float, low: float, least: float | None = None) 
     overlap: IoU [G, N] of objects and boxes. A box stands for the object that it overlaps most
     when they share `high`, for the background when it shares less than `low` with all. With
     `least`, the boxes that share most with an object stand for it, if they share that much.
-    Source: open-mmlab/mmdetection@v2.28.2: MaxIoUAssigner.
+    Source: open-mmlab/mmdetection: MaxIoUAssigner.
 
     >>> match(torch.tensor([[0.8, 0.4, 0.1], [0.2, 0.35, 0.0]]), 0.7, 0.3, 0.3).tolist()
     [0, 1, -1]

@@ -1,10 +1,10 @@
 """The two stages of a detector, for boxes of any kind: where objects may be, and what they are.
 
-The flow and all numbers are those of mmdetection 2.x, which differ from those of
+The flow and all numbers are those of mmdetection, which differ from those of
 torchvision.models.detection: anchors that are not rounded, a least overlap for an object's best
 anchor, strides that need not be powers of two (a ViT's).
-Source: Ren et al. 2015 (arXiv 1506.01497); open-mmlab/mmdetection@v2.28.2
-configs/_base_/models/faster_rcnn_r50_fpn.py, as far as `Rules` do not say otherwise.
+Source: Ren et al. 2015 (arXiv 1506.01497); open-mmlab/mmdetection@0c7842f
+configs/_base_/models/faster-rcnn_r50_fpn.py, as far as `Rules` do not say otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ANCHOR_LEAST = 0.3  # what an object's best anchor must have to be one in any ca
 # What of an image counts in a step: samples for a channel of the pyramid, so 256 anchors and 512
 # regions as published and fewer in a narrow, quick head; and which share of them are objects.
 ANCHOR_SAMPLES = (1, 0.5)
-TOGETHER = 16  # objects that are compared with all anchors at once: 10 bytes a pair are 40 MB
+TOGETHER = 32  # objects that are compared with all anchors at once, for the sake of memory
 ROI_IOU = (0.5, 0.5)
 ROI_SAMPLES = (2, 0.25)
 ROI_SIDE = 7  # cells of a pooled region

@@ -1,6 +1,6 @@
 """Faster R-CNN with a feature pyramid, for horizontal boxes.
 
-As mmdetection 2.28 has it for a ResNet-50, on which SkySense's recipe for DIOR rests. Against
+As mmdetection has it for a ResNet-50, on which SkySense's recipe for DIOR rests. Against
 torchvision's Faster R-CNN:
 
 | | here, as mmdetection | torchvision |
@@ -15,8 +15,9 @@ The same in both: IoU 0.7 / 0.3 and 0.5; 256 and 512 samples, half and a quarter
 suppression at 0.7 and 0.5; score 0.05; 100 detections; deviations 0.1 and 0.2 of offsets; a box
 for each class; P6.
 
-Source: open-mmlab/mmdetection@v2.28.2 configs/_base_/models/faster_rcnn_r50_fpn.py; flips as in
-Bili-Sakura/SkySense@107d4e0 detection/configs/…/faster_rcnn_swinv2_huge_…_dior.py.
+Source: open-mmlab/mmdetection@0c7842f configs/_base_/models/faster-rcnn_r50_fpn.py; flips as in
+Bili-Sakura/SkySense@107d4e0 detection/configs/swin_transformer_v2/
+faster_rcnn_swinv2_huge_patch4_window8_fpn-1x_dior.py.
 """
 
 from __future__ import annotations

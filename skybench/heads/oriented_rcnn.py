@@ -30,7 +30,7 @@ RULES = Rules(
     proposal_iou=0.8,
     each_class=False,
     most=2000,
-    flips=(0, 1),
+    flips=(0, 1),  # a quarter each way, and along both
 )
 NMS = 0.1
 CANDIDATES = 5000  # boxes of an image that enter suppression, for the sake of memory
