@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +35,13 @@ class Trained:
 
     steps: int
     losses: tuple[float, ...]  # mean of each epoch
+
+
+class Schedule(NamedTuple):
+    """How the learning rate goes, and how large a gradient may be."""
+
+    rate: Callable[[int, int], float]  # step, steps -> the factor on the learning rate
+    clip: float = 0.0  # norm of the gradient; 0: any
 
 
 def rate(step: int, steps: int) -> float:
@@ -70,28 +78,30 @@ def parameter_groups(head: nn.Module, recipe: Recipe, setting: Setting) -> list[
     return [group for group in groups if group["params"]]
 
 
-def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Setting) -> Trained:
-    """Trains a head whose forward gives a list of logits: the answer, then auxiliary ones.
+def train(
+    head: nn.Module,
+    count: int,
+    recipe: Recipe,
+    setting: Setting,
+    schedule: Schedule,
+    loss_of: Callable[[list[int], np.random.Generator], Tensor],
+) -> Trained:
+    """The loop of every head: AdamW over `count` samples in the seed's order, for all epochs.
 
-    The order of samples follows the seed. Raises SkybenchError when the loss is not finite.
+    loss_of: the mean loss of some samples by index, and the generator for what is random in it.
+    Raises SkybenchError when the loss is not finite.
     """
     optimizer = torch.optim.AdamW(parameter_groups(head, recipe, setting), lr=recipe.lr)
-    a_pass = math.ceil(len(source) / recipe.batch)
+    a_pass = math.ceil(count / recipe.batch)
     steps, step, losses = recipe.epochs * a_pass, 0, []
-    order = np.random.default_rng(setting.seed)
+    rng = np.random.default_rng(setting.seed)
     head.train()
     for epoch in range(recipe.epochs):
         total = 0.0
-        for indices in np.array_split(order.permutation(len(source)), a_pass):
+        for indices in np.array_split(rng.permutation(count), a_pass):
             for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * group["factor"] * rate(step, steps)
-            levels = [x.to(setting.device) for x in source.pyramid(indices.tolist())]
-            masks = torch.from_numpy(np.stack([source.target(int(i)) for i in indices]))
-            masks = masks.to(setting.device)
-            answer, *auxiliary = head(levels)
-            loss = cross_entropy(answer, masks)
-            for logits in auxiliary:
-                loss = loss + AUXILIARY * cross_entropy(logits, masks)
+                group["lr"] = recipe.lr * group["factor"] * schedule.rate(step, steps)
+            loss = loss_of(indices.tolist(), rng)
             if not torch.isfinite(loss):
                 raise SkybenchError(
                     f"The loss became {loss.item()} in epoch {epoch + 1}; give a smaller learning "
@@ -99,10 +109,28 @@ def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Settin
                 )
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
+            if schedule.clip:
+                every = [p for group in optimizer.param_groups for p in group["params"]]
+                nn.utils.clip_grad_norm_(every, schedule.clip)
             optimizer.step()
             total += loss.item() * len(indices)
             step += 1
             setting.report("head", step, steps)
-        losses.append(round(total / len(source), 5))
+        losses.append(round(total / count, 5))
     head.eval()
     return Trained(steps, tuple(losses))
+
+
+def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Setting) -> Trained:
+    """Trains a head whose forward gives a list of logits: the answer, then auxiliary ones."""
+
+    def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
+        levels = [x.to(setting.device) for x in source.pyramid(indices)]
+        masks = torch.from_numpy(np.stack([source.target(i) for i in indices])).to(setting.device)
+        answer, *auxiliary = head(levels)
+        loss = cross_entropy(answer, masks)
+        for logits in auxiliary:
+            loss = loss + AUXILIARY * cross_entropy(logits, masks)
+        return loss
+
+    return train(head, len(source), recipe, setting, Schedule(rate), loss_of)

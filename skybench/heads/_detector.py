@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skybench.boxes.geometry import flip
-from skybench.core import Boxes, Recipe, Setting, SkybenchError, Source
-from skybench.fit import Trained, parameter_groups
+from skybench.core import Boxes, Recipe, Setting, Source
+from skybench.fit import Schedule, Trained, train
 from skybench.heads._stages import Kind
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels, Scale
@@ -48,47 +48,21 @@ def mirrored(
     return maps, boxes
 
 
-def _step(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], CLIP)
-    optimizer.step()
-
-
 def train_detector(
     network: TwoStage, scale: Scale, source: Source, recipe: Recipe, setting: Setting
 ) -> Trained:
     """Trains a detector on a source's maps; the order of samples and mirroring follow the seed.
 
-    AdamW, no weight decay on one-dimensional parameters. Images without objects are learned from
-    too; mmdetection and mmrotate leave them out. Raises SkybenchError when the loss is not finite.
+    Images without objects are learned from too; mmdetection and mmrotate leave them out.
     """
-    optimizer = torch.optim.AdamW(parameter_groups(network, recipe, setting), lr=recipe.lr)
-    a_pass = math.ceil(len(source) / recipe.batch)
-    steps, step, losses = recipe.epochs * a_pass, 0, []
-    rng = np.random.default_rng(setting.seed)
-    network.train()
-    for epoch in range(recipe.epochs):
-        total = 0.0
-        for indices in np.array_split(rng.permutation(len(source)), a_pass):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * group["factor"] * rate(step, steps)
-            levels = scale([x.to(setting.device) for x in source.pyramid(indices.tolist())])
-            targets = [source.target(int(i)) for i in indices]
-            maps, boxes = mirrored(levels, targets, network.kind.rules.flips, rng)
-            loss = torch.stack([*network(maps, boxes).values()]).sum()
-            if not torch.isfinite(loss):
-                raise SkybenchError(
-                    f"The loss became {loss.item()} in epoch {epoch + 1}; give a smaller learning "
-                    f"rate than {recipe.lr} with --set lr=..."
-                )
-            _step(loss, optimizer)
-            total += loss.item() * len(indices)
-            step += 1
-            setting.report("head", step, steps)
-        losses.append(round(total / len(source), 5))
-    network.eval()
-    return Trained(steps, tuple(losses))
+
+    def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
+        levels = scale([x.to(setting.device) for x in source.pyramid(indices)])
+        targets = [source.target(i) for i in indices]
+        maps, boxes = mirrored(levels, targets, network.kind.rules.flips, rng)
+        return torch.stack([*network(maps, boxes).values()]).sum()
+
+    return train(network, len(source), recipe, setting, Schedule(rate, CLIP), loss_of)
 
 
 class Detector:
