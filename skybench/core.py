@@ -11,6 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
+# The whole vocabulary is imported from here.
+from skybench.cards import DatasetCard as DatasetCard
+from skybench.cards import ModelCard as ModelCard
+from skybench.cards import Option as Option
+from skybench.cards import Row as Row
+from skybench.cards import WeightsSource as WeightsSource
+from skybench.sensors import CONVERT as CONVERT
+from skybench.sensors import DB as DB
+from skybench.sensors import REFLECTANCE as REFLECTANCE
+from skybench.sensors import S2_DISPLAY as S2_DISPLAY
+from skybench.sensors import UINT8 as UINT8
+from skybench.sensors import Conversion as Conversion
+from skybench.sensors import Found as Found
+from skybench.sensors import Sensor as Sensor
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -21,13 +36,7 @@ if TYPE_CHECKING:
 
 ProtocolName = Literal["knn", "linear", "frozen", "finetune"]
 Time = Literal["fuse", "keep"]
-Row = Literal["paper", "inferred", "floor", "extra"]
 Status = Literal["measured", "cannot run", "failed"]
-
-UINT8 = "uint8"  # display imagery, 0..255, no radiometric meaning
-REFLECTANCE = "reflectance x 1e4"
-S2_DISPLAY = "uint8 of reflectance 0..2750"  # EuroSAT's RGB: reflectance x 1e4 in 0..2750 -> 0..255
-DB = "dB"
 
 
 class SkybenchError(Exception):
@@ -48,50 +57,6 @@ class WeightsError(SkybenchError):
 
 class UsageError(SkybenchError):
     """A name or an option that does not exist or does not fit."""
-
-
-class Conversion(NamedTuple):
-    """The linear map `x * scale + offset` from one unit to another.
-
-    `exact` is false where one side has no radiometric unit and the map is a convention;
-    such a cell is flagged.
-    """
-
-    scale: float
-    offset: float = 0.0
-    exact: bool = True
-    highest: float | None = None  # larger results are cut off here, negative ones at 0
-
-
-CONVERT: Mapping[tuple[str, str], Conversion] = {
-    (UINT8, UINT8): Conversion(1.0),
-    (REFLECTANCE, REFLECTANCE): Conversion(1.0),
-    (DB, DB): Conversion(1.0),
-    (S2_DISPLAY, UINT8): Conversion(1.0),
-    (S2_DISPLAY, REFLECTANCE): Conversion(2750.0 / 255.0),
-    # Display images carry no reflectance; the stretch of EuroSAT's RGB is taken as a convention.
-    (UINT8, REFLECTANCE): Conversion(2750.0 / 255.0, exact=False),
-    (REFLECTANCE, UINT8): Conversion(255.0 / 2750.0, exact=False, highest=255.0),
-}
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """A stack of bands with one resolution and one unit, of a dataset or of a model's input."""
-
-    name: str  # by role: "hr", "s2", "s1"; a second one of a role has a letter more: "s1a", "s1d"
-    bands: tuple[str, ...]  # common names in channel order: "red", "rededge071", "vv"
-    gsd: float  # metres per pixel; 0 where mixed or unknown
-    unit: str  # a key of CONVERT
-    title: str = ""  # what a dataset's users call it, as "Planet"; `--sensors planet` finds it
-
-
-class Found(NamedTuple):
-    """Where one of a model's inputs lies in a dataset."""
-
-    sensor: str  # of the dataset
-    channels: tuple[int, ...]  # of that sensor, in the model's order
-    conversion: Conversion  # from the dataset's unit to the model's
 
 
 @dataclass(frozen=True)
@@ -164,72 +129,6 @@ class Features:
 
     pooled: Tensor  # [B, D]
     pyramid: tuple[Tensor, ...]  # [B, C_i, H / stride_i, W / stride_i], finest first
-
-
-@dataclass(frozen=True)
-class WeightsSource:
-    """Where a model's published weights are and how to get them."""
-
-    filename: str  # under SKYBENCH_WEIGHTS/<model>/
-    obtain: str  # the steps for a user, one or two sentences
-    licence: str
-    url: str = ""  # "" where there is no plain URL
-    sha256: str = ""  # "" where unknown
-    package: str = ""  # an installed Python package that ships the file
-    missing: tuple[str, ...] = ()  # keys (fnmatch patterns) that the published file lacks
-    variants: tuple[str, ...] = ("full",)  # that the file fits
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """The facts about a model, with their sources."""
-
-    name: str
-    title: str
-    row: Row
-    inputs: tuple[Sensor, ...]  # what it can read; any non-empty subset must work
-    dim: int  # D of `pooled`
-    levels: tuple[tuple[int, int], ...]  # (channels, stride) of the pyramid; () where none
-    source: str  # the paper, and the code that the adapter follows
-    licence: str  # of the code
-    weights: WeightsSource | None = None  # None: the model has no learned weights
-    trained_on: tuple[str, ...] = ()  # datasets, by their names here: marks leaks
-    temporal: bool = False  # forward() fuses T > 1 itself; else the core averages over dates
-    min_pixels: int = 0  # smaller images are enlarged to this side
-    multiple: int = 1  # both sides are brought to a multiple of this
-    sides: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # input -> its own two
-    version: int = 1  # raised when the adapter's numbers change: old records become stale
-
-
-class Option(NamedTuple):
-    """A choice in reading a dataset: a named variant of the literature, or what is not known."""
-
-    text: str  # what it decides, and between what
-    # The first is the default; ("",) has none: the user must state it. () takes any text.
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """The facts about a dataset, with their sources."""
-
-    name: str
-    title: str
-    tasks: tuple[str, ...]
-    sensors: tuple[Sensor, ...]
-    classes: tuple[str, ...]  # id = position
-    splits: Mapping[str, int]  # name -> number of samples (tiles for a tiled set), as published
-    source: str
-    licence: str
-    obtain: str  # the steps for a user
-    layout: str  # the official tree, for messages and documentation
-    tile: int = 0  # side of the official tiles; 0: images are read whole
-    about: str = ""  # what it is, in one or two sentences
-    metric: str = ""  # how papers score it, and what is scored here
-    leads: tuple[str, ...] = ()  # known traps
-    options: Mapping[str, Option] = field(default_factory=dict)  # of `open`
-    multilabel: bool = False  # several classes an image
-    version: int = 1  # raised when reading changes: old records and features become stale
 
 
 class DatasetPlugin(Protocol):

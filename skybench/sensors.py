@@ -1,0 +1,56 @@
+"""What sensors give: bands, units, and how units become one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+UINT8 = "uint8"  # display imagery, 0..255, no radiometric meaning
+REFLECTANCE = "reflectance x 1e4"
+S2_DISPLAY = "uint8 of reflectance 0..2750"  # EuroSAT's RGB: reflectance x 1e4 in 0..2750 -> 0..255
+DB = "dB"
+
+
+class Conversion(NamedTuple):
+    """The linear map `x * scale + offset` from one unit to another.
+
+    `exact` is false where one side has no radiometric unit and the map is a convention;
+    such a cell is flagged.
+    """
+
+    scale: float
+    offset: float = 0.0
+    exact: bool = True
+    highest: float | None = None  # larger results are cut off here, negative ones at 0
+
+
+CONVERT: Mapping[tuple[str, str], Conversion] = {
+    (UINT8, UINT8): Conversion(1.0),
+    (REFLECTANCE, REFLECTANCE): Conversion(1.0),
+    (DB, DB): Conversion(1.0),
+    (S2_DISPLAY, UINT8): Conversion(1.0),
+    (S2_DISPLAY, REFLECTANCE): Conversion(2750.0 / 255.0),
+    # Display images carry no reflectance; the stretch of EuroSAT's RGB is taken as a convention.
+    (UINT8, REFLECTANCE): Conversion(2750.0 / 255.0, exact=False),
+    (REFLECTANCE, UINT8): Conversion(255.0 / 2750.0, exact=False, highest=255.0),
+}
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A stack of bands with one resolution and one unit, of a dataset or of a model's input."""
+
+    name: str  # by role: "hr", "s2", "s1"; a second one of a role has a letter more: "s1a", "s1d"
+    bands: tuple[str, ...]  # common names in channel order: "red", "rededge071", "vv"
+    gsd: float  # metres per pixel; 0 where mixed or unknown
+    unit: str  # a key of CONVERT
+    title: str = ""  # what a dataset's users call it, as "Planet"; `--sensors planet` finds it
+
+
+class Found(NamedTuple):
+    """Where one of a model's inputs lies in a dataset."""
+
+    sensor: str  # of the dataset
+    channels: tuple[int, ...]  # of that sensor, in the model's order
+    conversion: Conversion  # from the dataset's unit to the model's
