@@ -220,4 +220,6 @@ def torchgeo(ours: Patches, scratch: Path, bands: str) -> Any:
     lines = "".join(f"{s2},{s1}\n" for s2, s1 in zip(*columns, strict=True))
     for split in ("train", "val", "test"):  # it wants all three to be there
         (scratch / f"bigearthnet-{split}.csv").write_text(lines)
-    return BigEarthNet(str(scratch), "train", bands)
+    theirs = BigEarthNet(str(scratch), "train", bands)
+    theirs.image_size = (ours.side, ours.side)  # it would enlarge the smaller demo patches
+    return theirs

@@ -55,6 +55,7 @@ CARD = DatasetCard(
         '  unit = "reflectance x 1e4"\n'
     ),
     tile=512,
+    yours=True,
     leads=("without groups in [splits], neighbouring images may fall into train and test",),
 )
 

@@ -28,6 +28,7 @@ COORDINATES = Remote(
     62276,
     unpack=False,
 )
+COMPANIONS = (COORDINATES,)
 
 CARD = DatasetCard(
     name="levir_cd",
@@ -48,8 +49,7 @@ CARD = DatasetCard(
     licence="none stated; imagery of Google Earth: use it for research, do not pass it on",
     obtain=(
         "follow the links on justchenhao.github.io/LEVIR and unpack train.zip, val.zip and "
-        "test.zip into levir_cd/; for longitude and latitude also put there "
-        f"{COORDINATES.filename} from {COORDINATES.url}."
+        "test.zip into levir_cd/; `skybench data splits levir_cd` brings longitude and latitude."
     ),
     layout=(
         "levir_cd/\n"
@@ -131,11 +131,13 @@ def _places(folders: tuple[Path, ...], simulated: bool) -> dict[str, _georeferen
     import hashlib
     import json
 
+    from skybench import splits
     from skybench.core import DataError
 
     from . import _georeference
 
-    candidates = [f / p / COORDINATES.filename for f in folders for p in (".", "splits")]
+    beside = [folder / p for folder in folders for p in (".", "splits")]
+    candidates = (place / COORDINATES.filename for place in (*beside, splits.folder(CARD.name)))
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         return {}

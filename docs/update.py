@@ -47,8 +47,12 @@ def _parts(recipe: Recipe) -> str:
 def page(card: DatasetCard) -> list[str]:
     """The section of one dataset."""
     plugin = registry.load("datasets", card.name)
-    verbs = {"download": "REMOTES", "splits": "LISTS"}
-    ways = [f"`skybench data {v} {card.name}`" for v, n in verbs.items() if getattr(plugin, n, ())]
+    verbs = {"download": ("REMOTES",), "splits": ("LISTS", "COMPANIONS")}
+    ways = [
+        f"`skybench data {verb} {card.name}`"
+        for verb, names in verbs.items()
+        if any(getattr(plugin, name, ()) for name in names)
+    ]
     sensors: list[tuple[object, ...]] = [
         (f"`{s.name}`", s.title, " ".join(s.bands), s.gsd or "mixed", s.unit) for s in card.sensors
     ]

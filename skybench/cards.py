@@ -74,4 +74,5 @@ class DatasetCard:
     leads: tuple[str, ...] = ()  # known traps
     options: Mapping[str, Option] = field(default_factory=dict)  # of `open`
     multilabel: bool = False  # several classes an image
+    yours: bool = False  # a user's data: runs only where it is named, with its path
     version: int = 1  # raised when reading changes: old records and features become stale

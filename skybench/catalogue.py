@@ -103,7 +103,7 @@ def data_rows(data: str = "") -> list[Row]:
             "name": c.name, "found": (root / c.name).is_dir(), "folder": str(root / c.name),
             "licence": c.licence, "obtain": c.obtain,
         }
-        for c in dataset_cards() if c.name != "folder"
+        for c in dataset_cards() if not c.yours
     ]  # fmt: skip
 
 

@@ -62,7 +62,9 @@ def run(
     dataset: Annotated[
         str, typer.Option(help="Ids, or folder:PATH; default: all of the task.")
     ] = "",
-    protocol: Annotated[str, typer.Option(help="knn, linear or frozen.")] = "frozen",
+    protocol: Annotated[
+        str, typer.Option(help="knn, linear, frozen; finetune for detection.")
+    ] = "frozen",
     data: Data = "",
     weights: Annotated[
         list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")

@@ -199,5 +199,6 @@ def bench_data(names: Sequence[str], data: str, seconds: float, as_json: bool) -
     from skybench.request import Request
 
     root = Planner(Request(data=data)).root
-    every = [n for n in registry.names("datasets") if data == "demo" or n != "folder"]
+    known = registry.names("datasets")
+    every = [n for n in known if data == "demo" or not registry.load("datasets", n).CARD.yours]
     show_rows([s._asdict() for s in bench.data(names or every, root, seconds)], as_json)

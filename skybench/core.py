@@ -134,7 +134,8 @@ class Features:
 class DatasetPlugin(Protocol):
     """What a module in datasets/ has.
 
-    It may have `REMOTES` (see `skybench.download`), `LISTS` (see `skybench.splits`), and
+    It may have `REMOTES` (see `skybench.download`), `LISTS` (see `skybench.splits`),
+    `COMPANIONS` (small published files that `skybench data splits` brings too), and
     `peer(root, scratch)`: samples and torchgeo's class on them, for `skybench bench data`.
     """
 

@@ -108,7 +108,7 @@ class Planner:
             recipe, stated = with_options(recipe, data_card, self.request.options)
             changed += stated
             path = dataset.partition(":")[2]
-            if path and data_card.name == "folder":  # tells one user's folder from another
+            if path and data_card.yours:  # tells one user's folder from another
                 recipe = replace(recipe, label=_folder_name(path))
             blank = Cell(
                 card, task, dataset, recipe, variant, "none", "none", self.request.demo,

@@ -76,10 +76,10 @@ def pick_tasks(names: Sequence[str]) -> list[str]:
 
 
 def pick_datasets(names: Sequence[str], task: Task) -> list[str]:
-    """Datasets of a task: those asked for, or all but `folder`, which needs a path."""
+    """Datasets of a task: those asked for, or all but a user's own."""
     if not names:
         every = [registry.load("datasets", n).CARD for n in registry.names("datasets")]
-        return [c.name for c in every if task.name in c.tasks and c.name != "folder"]
+        return [c.name for c in every if task.name in c.tasks and not c.yours]
     chosen = []
     for name in names:
         plain, colon, path = name.partition(":")

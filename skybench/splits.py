@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import shutil
 import tempfile
 import urllib.request
 import zlib
@@ -17,9 +18,10 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from skybench import places, registry
+from skybench import places, registry, transfer
 from skybench.core import DataError, UsageError
 from skybench.samples import fingerprint_keys
+from skybench.transfer import Remote
 
 LIMIT = 40_000_000  # bytes of one list, unpacked; BigEarthNet's longest has 9 million
 PACKINGS: Mapping[str, tuple[bytes, Callable[[BinaryIO], io.BufferedIOBase]]] = {
@@ -170,23 +172,38 @@ def fetch(dataset: str, from_path: Path | None = None) -> list[Path]:
     Raises UsageError where a dataset has no lists, DataError where a list is not the published
     one or cannot be had.
     """
-    lists = tuple(getattr(registry.load("datasets", dataset), "LISTS", {}).values())
-    if not lists:
+    plugin, into = registry.load("datasets", dataset), folder(dataset)
+    lists = tuple(getattr(plugin, "LISTS", {}).values())
+    companions: tuple[Remote, ...] = getattr(plugin, "COMPANIONS", ())
+    if not (lists or companions):
         raise UsageError(f"{dataset} has no split lists to fetch")
     if from_path is None:
-        return [_held(e, folder(dataset)) or download(e, folder(dataset)) for e in lists]
+        got = [_held(e, into) or download(e, into) for e in lists]
+        return [*got, *(transfer.fetch(remote, into) for remote in companions)]
     if not from_path.exists():
         raise DataError(f"there is no {from_path} to take the split lists of {dataset} from")
     given = (
         sorted(p for p in from_path.iterdir() if p.is_file()) if from_path.is_dir() else [from_path]
     )
-    kept = [path for source in given for path in _keep(source, lists, folder(dataset))]
+    kept = [path for source in given for path in _keep(source, lists, into)]
+    kept += [_copy(source, r, into) for source in given for r in companions if _is(source, r)]
     if not kept:
+        names = ", ".join(expected.filename for expected in (*lists, *companions))
         raise DataError(
-            f"{from_path} holds none of the published lists of {dataset}; expected "
-            f"{', '.join(expected.filename for expected in lists)}, plain, .gz or .bz2"
+            f"{from_path} holds none of the published lists of {dataset}; expected {names}; lists "
+            "may be plain, .gz or .bz2"
         )
     return kept
+
+
+def _is(source: Path, remote: Remote) -> bool:
+    data = _bytes(source)
+    return remote.digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _copy(source: Path, remote: Remote, into: Path) -> Path:
+    into.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(source, into / remote.filename))
 
 
 def _held(expected: SplitList, into: Path) -> Path | None:

@@ -45,7 +45,7 @@ def protocols(head: str) -> dict[ProtocolName, str]:
 def base(protocol: ProtocolName, dataset: DatasetCard) -> Recipe:
     """The recipe; of a user's folder train to test, tiles as they are read."""
     recipe = replace(RECIPES.get(protocol, FROZEN), protocol=protocol)
-    if dataset.name != "folder":
+    if not dataset.yours:
         return recipe
     return replace(recipe, train="train", size=0)
 

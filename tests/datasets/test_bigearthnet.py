@@ -357,3 +357,22 @@ def test_an_opened_split_of_pairs_pickles(written: Path, ben_mm: ModuleType) -> 
 def test_the_folder_of_patches_itself_can_be_the_root(written: Path) -> None:
     ben_s2 = registry.load("datasets", "ben_s2")
     assert ben_s2.open(written / S2, "val").keys == ben_s2.open(written, "val").keys
+
+
+@pytest.mark.parametrize("name", ["ben_s2", "ben_mm"])
+def test_torchgeo_reads_the_same_of_the_demo(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchgeo.datasets")
+    plugin = registry.load("datasets", name)
+    plugin.write_demo(tmp_path / "demo")
+    (tmp_path / "scratch").mkdir()
+    ours, theirs = plugin.peer(tmp_path / "demo", tmp_path / "scratch")
+    assert len(theirs) == len(ours) > 30
+    order = {Path(f["s2"]).name: i for i, f in enumerate(theirs.folders)}
+    for index, sample in enumerate(ours):
+        other = theirs[order[ours.names["s2"][index]]]
+        assert torch.equal(sample.target.long(), other["label"])
+        radar = 2 if name == "ben_mm" else 0  # VH and VV come first there, rounded
+        optical = other["image"][radar:]
+        assert torch.equal(sample.images["s2"][0].float(), optical)
+        if radar:
+            assert torch.equal(sample.images["s1"][0].flip(0).round(), other["image"][:2])

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from skybench import registry
+from skybench import demo, registry
 from skybench.core import DataError, UsageError
 from skybench.splits import MissingFilesError
 
@@ -218,3 +218,26 @@ def test_samples_survive_pickling(levir: ModuleType, simulated: Path) -> None:
     assert torch.equal(tiles[3].target, again[3].target)
     digest = hashlib.sha256(pickle.dumps(tiles.keys)).hexdigest()
     assert digest == hashlib.sha256(pickle.dumps(again.keys)).hexdigest()
+
+
+def test_the_coordinates_are_brought_into_the_cache_and_found_there(
+    levir: ModuleType, simulated: Path, shared: Path, tmp_path: Path
+) -> None:
+    from skybench import splits
+
+    copy = shutil.copytree(simulated, tmp_path / "levir_cd")
+    (copy / levir.COORDINATES.filename).unlink()
+    (copy / demo.MARKER).unlink()
+    assert math.isnan(levir.open(copy, "test", 128)[0].lonlat[0])
+    official = shared / "realdata" / "official_splits" / "levir_cd"
+    with pytest.raises(DataError, match=r"none of the published lists.*name_coords\.json"):
+        splits.fetch("levir_cd", tmp_path / "levir_cd" / "A")
+    (kept,) = splits.fetch("levir_cd", official)
+    try:
+        assert kept == splits.folder("levir_cd") / levir.COORDINATES.filename
+        sample = levir.open(copy, "test", 128)[0]
+        boxes = json.loads((official / kept.name).read_text())
+        west, _, east, _ = boxes[f"{sample.key.rsplit('_', 2)[0]}.png"]
+        assert west < sample.lonlat[0] < east
+    finally:
+        kept.unlink()  # the cache is shared among tests
