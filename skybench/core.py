@@ -233,14 +233,18 @@ class Task:
 class ModelPlugin(Protocol):
     """What a module in baselines/ has.
 
+    It may have, where there are several published networks: `card(variant, **arch)`, the card of
+    each; `PICK`, the variants that "full" and "tiny" may mean, the best first: the one that suits
+    a dataset's sensors is taken; `variant_of(state)`, the variant whose file that is, "" if none.
     It may have `settings(state)`: the network's settings that published weights decide; and
     `FILES`: the files that its weights may be split into, with the prefix of each one's keys.
     """
 
-    CARD: ModelCard
+    CARD: ModelCard  # of the first variant that "full" means
+    VARIANTS: Mapping[str, Any]  # name -> settings; reduced ones are called "tiny" or "tiny_…"
 
     def build(self, variant: str, **arch: Any) -> Model:
-        """The network with fresh random weights; "full" as published, or "tiny"."""
+        """The network with fresh random weights; `variant` is a key of VARIANTS."""
 
     def convert(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The model's own keys from a flat published state dict (containers are removed)."""

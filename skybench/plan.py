@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from skybench import places, records, registry
+from skybench import places, records, registry, variants
 from skybench.cells import Cell, affecting, to_record
 from skybench.core import (
     CannotRun,
@@ -16,7 +16,6 @@ from skybench.core import (
     DatasetCard,
     DatasetPlugin,
     ModelCard,
-    ModelPlugin,
     ProtocolName,
     Recipe,
     SkybenchError,
@@ -33,6 +32,7 @@ from skybench.request import (
     pick_datasets,
     pick_models,
     pick_tasks,
+    wanted_variant,
     with_options,
 )
 from skybench.samples import Samples, Subset
@@ -49,7 +49,7 @@ class Planner:
         }
         self.request = replace(request, weights=weights)  # a misspelt model is never left unused
         self.opened: dict[tuple[str, str, int, tuple[str, ...]], Samples] = {}
-        self.located: dict[str, tuple[str, str]] = {}
+        self.located: dict[tuple[str, str], tuple[str, str]] = {}
 
     def root(self, dataset: str) -> Path:
         """The folder of a dataset; demo data are written on first use."""
@@ -77,31 +77,33 @@ class Planner:
             return Subset(samples, chosen)
         return samples
 
-    def locate(self, card: ModelCard) -> tuple[str, str]:
+    def locate(self, card: ModelCard, variant: str) -> tuple[str, str]:
         """Which weights a model gets, and what identifies them: (file or word, sha256 or word)."""
-        if card.name not in self.located:
-            self.located[card.name] = locate(card, self.request)
-        return self.located[card.name]
+        if (card.name, variant) not in self.located:
+            self.located[card.name, variant] = locate(card, variant, self.request)
+        return self.located[card.name, variant]
 
     def cells(self) -> list[Cell]:
         """Every cell of the request, in the order in which they run: model by model."""
         made: list[Cell] = []
         tasks = [cast(Task, registry.load("tasks", t).TASK) for t in pick_tasks(self.request.tasks)]
         for name in pick_models(self.request.models):
-            card = cast(ModelPlugin, registry.load("baselines", name)).CARD
+            asked = wanted_variant(self.request, name)
             for task in tasks:
                 for dataset in pick_datasets(self.request.datasets, task):
-                    made += self.of(card, task, dataset)
+                    made += self.of(name, asked, task, dataset)
         if not made:
             wanted = ", ".join(self.request.datasets)
             raise UsageError(f"None of the tasks asked for has a dataset {wanted!r}.")
         return made
 
-    def of(self, card: ModelCard, task: Task, dataset: str) -> list[Cell]:
+    def of(self, name: str, asked: str, task: Task, dataset: str) -> list[Cell]:
         """The cells of one model on one dataset: one for each recipe."""
+        plugin = registry.load("baselines", name)
+        variant = variants.meant(plugin, asked)[0]
+        card = variants.card(plugin, variant)
         protocol = cast(ProtocolName, self.request.protocol)
         data_card = cast(DatasetCard, registry.load("datasets", dataset.partition(":")[0]).CARD)
-        variant = self.request.variant or ("tiny" if self.request.demo else "full")
         made: list[Cell] = []
         for recipe in task.recipes(data_card, protocol, self.request.demo):
             recipe, changed = override(recipe, self.request)
@@ -115,7 +117,7 @@ class Planner:
                 overridden=changed,
             )  # fmt: skip
             try:
-                made.append(self._complete(blank))
+                made.append(self._complete(blank, asked))
             except CannotRun as error:
                 blank = replace(blank, status="cannot run", reason=str(error))
                 made.append(replace(blank, fingerprint=records.fingerprint(affecting(blank))))
@@ -127,14 +129,13 @@ class Planner:
                 )
         return [replace(cell, pool=_pool(cell, made)) for cell in made]
 
-    def _complete(self, cell: Cell) -> Cell:
+    def _complete(self, cell: Cell, asked: str) -> Cell:
         recipe, task = cell.recipe, cell.task
+        if cell.model.unavailable:
+            raise CannotRun(f"{cell.model.name} cannot run: {cell.model.unavailable}")
         if recipe.protocol not in task.protocols:
             known = ", ".join(task.protocols)
             raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
-        if task.level == "pyramid" and not cell.model.levels:
-            raise CannotRun(f"{cell.model.name} gives one vector an image and no feature maps")
-        weights, weights_id = self.locate(cell.model)
         card = self.open(cell.dataset, recipe.train, recipe).card
         if task.name not in card.tasks:  # a user's folder is for one task only
             raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
@@ -145,10 +146,17 @@ class Planner:
         sensors = chosen_sensors(card, recipe.sensors)
         if recipe.sensors:  # by their names, however they were asked for
             recipe = replace(recipe, sensors=tuple(s.name for s in sensors))
-        found = match(cell.model, sensors)
+        plugin = registry.load("baselines", cell.model.name)
+        variant, model = variants.choose(plugin, asked, sensors)
+        if task.level == "pyramid" and not model.levels:
+            raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
+        found = match(model, sensors)
+        weights, weights_id = self.locate(model, variant)
         demo = cell.demo or any(s.split.demo for s in splits.values())
         full = replace(
             cell,
+            model=model,
+            variant=variant,
             recipe=recipe,
             weights=weights,
             weights_id=weights_id,
@@ -200,19 +208,19 @@ def demo_root(name: str) -> Path:
     return folder
 
 
-def locate(card: ModelCard, request: Request) -> tuple[str, str]:
+def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
     """Which weights a model gets: ("none" | "random" | file, "none" | "random" | sha256).
 
     "auto" on a variant that no published file fits, and on demo data without a file, is random.
 
-    Raises WeightsError, with how to get them, where none can be had and random was not asked for.
+    Raises WeightsError, with how to get them, where none can be had and random was not asked for;
+    CannotRun where nobody can have them.
     """
     from skybench import weights
 
     wanted = request.weights.get(card.name, request.weights.get("", "auto"))
     if card.weights is None:
         return "none", "none"
-    variant = request.variant or ("tiny" if request.demo else "full")
     if wanted == "random" or (wanted == "auto" and variant not in card.weights.variants):
         return "random", "random"
     path = weights.find(card, wanted)
@@ -220,6 +228,8 @@ def locate(card: ModelCard, request: Request) -> tuple[str, str]:
         return str(path), weights.sha256_file(path)
     if request.demo:
         return "random", "random"
+    if card.weights.withheld:
+        raise CannotRun(weights.how_to_get(card))
     raise weights.MissingWeights(weights.how_to_get(card))
 
 

@@ -36,7 +36,7 @@ class Request:
     protocol: str = "frozen"
     data: str = ""  # a folder, "demo", or "" for SKYBENCH_DATA
     weights: Mapping[str, str] = field(default_factory=dict)  # "" -> default; model -> its own
-    variant: str = ""  # "" is full, and tiny on demo data
+    variant: str = ""  # "" is full, and tiny on demo data; "tiny,satmae=temporal"
     sensors: Sequence[str] = ()
     options: Mapping[str, str] = field(default_factory=dict)  # of the datasets that have them
     fraction: float = 1.0
@@ -66,6 +66,18 @@ def pick_models(names: Sequence[str]) -> list[str]:
         else:
             chosen.append(registry.resolve("baselines", name))
     return list(dict.fromkeys(chosen))
+
+
+def wanted_variant(request: Request, model: str) -> str:
+    """The variant that was asked for of a model: its own (MODEL=NAME), or that of all."""
+    asked = "tiny" if request.demo else "full"
+    for part in filter(None, request.variant.split(",")):
+        name, own, variant = part.partition("=")
+        if not own:
+            asked = name
+        elif registry.resolve("baselines", name) == model:
+            return variant
+    return asked
 
 
 def pick_tasks(names: Sequence[str]) -> list[str]:
@@ -147,8 +159,9 @@ def check(request: Request) -> None:
     if request.protocol not in get_args(ProtocolName):
         known = ", ".join(get_args(ProtocolName))
         raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
-    if request.variant not in ("", "full", "tiny"):
-        raise UsageError(f"No variant {request.variant!r}. Known: full, tiny.")
+    for part in request.variant.split(","):
+        if "=" in part:
+            registry.resolve("baselines", part.partition("=")[0])
     if not 0 < request.fraction <= 1:
         raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
     if request.seeds < 1 or request.limit < 0:

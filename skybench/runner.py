@@ -238,7 +238,7 @@ def _flags(cell: Cell, model: Model, chance: bool) -> list[str]:
     coverage = model.loaded.coverage
     marks = {
         "random weights": cell.weights == "random",
-        "tiny variant": cell.variant == "tiny" and cell.weights == "random",
+        "tiny variant": cell.variant.startswith("tiny") and cell.weights == "random",
         "chance": chance,
         "nominal units": guards.uses_convention(dict(cell.found)),
         "own split": own,

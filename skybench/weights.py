@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from skybench import places, registry
+from skybench import places, registry, variants
 from skybench.checkpoint import read_checkpoint as read_checkpoint
 from skybench.checkpoint import sha256_file as sha256_file
 from skybench.checkpoint import unwrap
-from skybench.core import ModelCard, ModelPlugin, WeightsError, WeightsSource
+from skybench.core import CannotRun, ModelCard, ModelPlugin, WeightsError, WeightsSource
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,7 +172,7 @@ def _packaged(source: WeightsSource) -> Path | None:
 def differs(path: Path, source: WeightsSource) -> str:
     """What to say when a file is not the published one, "" when it is or none knows its sha256."""
     digest = sha256_file(path) if source.sha256 else ""
-    same = digest == source.sha256
+    same = digest.startswith(source.sha256)
     return "" if same else f"sha256 {digest} is not the published file's, {source.sha256}"
 
 
@@ -181,6 +181,8 @@ def how_to_get(card: ModelCard) -> str:
     source = card.weights
     if source is None:
         return f"{card.name} has no learned weights"
+    if source.withheld:
+        return f"The weights of {card.name} cannot be had: {source.withheld}. {source.obtain}"
     return (
         f"The weights of {card.name} are not here. {source.obtain} Put the file at "
         f"{places.weights() / card.name / source.filename}, or pass --weights PATH or "
@@ -202,17 +204,23 @@ def load_model(
     plugin may have a function `settings(state)`: settings that published weights decide, where
     `arch` does not. The model's attribute `loaded` is a LoadInfo.
     Raises MissingWeights when there are none to be found, WeightsError when they do not fit,
-    UsageError for a name, variant or setting that does not exist.
+    CannotRun where there is no network, UsageError for a name, variant or setting that does not
+    exist. Where "full" means several variants, a given file decides, else the first is taken.
     """
     import torch
 
     plugin: Any = registry.load("baselines", name)
-    card: ModelCard = plugin.CARD
+    may = variants.meant(plugin, variant)
+    card = variants.card(plugin, may[0])
+    if card.unavailable:
+        raise CannotRun(f"{card.name} cannot be built: {card.unavailable}")
     path, state = None, None  # read before the network is built, which can take long
     if isinstance(weights, Mapping):
         state = unwrap(weights, "The given state dict")
-    elif path := _located(card, "auto" if weights is None else weights, variant):
+    elif path := _located(card, "auto" if weights is None else weights, may[0]):
         state = _read(card.name, path)
+    told = plugin.variant_of(state) if state and hasattr(plugin, "variant_of") else ""
+    variant = told if told and variant == "full" else may[0]
     if state is not None and hasattr(plugin, "settings"):
         arch = plugin.settings(state) | arch
     with torch.random.fork_rng(devices=[]):

@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
+from skybench import registry, variants
 from skybench.core import (
     CONVERT,
     DB,
     REFLECTANCE,
     UINT8,
     Batch,
+    CannotRun,
     Features,
     ModelCard,
     UsageError,
@@ -30,14 +31,19 @@ from skybench.core import (
 from skybench.model import Model
 from skybench.weights import load_model
 
-NAMES = registry.names("baselines")
+ALL = registry.names("baselines")
+PLUGINS = {name: registry.load("baselines", name) for name in ALL}
+NAMES = [name for name in ALL if not PLUGINS[name].CARD.unavailable]  # they have a network
+# Every reduced network: (model, variant).
+TINY = [(n, v) for n in NAMES for v in PLUGINS[n].VARIANTS if v.startswith("tiny")]
+PUBLISHED = [(n, v) for n in NAMES for v in PLUGINS[n].VARIANTS if not v.startswith("tiny")]
 RANGES = {UINT8: (0.0, 255.0), REFLECTANCE: (0.0, 4000.0), DB: (-25.0, 0.0)}
 HEAVY = ("torch", "numpy", "PIL", "rasterio", "timm", "pandas", "torchvision", "safetensors")
 
 
 @functools.cache
-def model(name: str, seed: int = 0) -> Model:
-    return load_model(name, "random", "tiny", seed)
+def model(name: str, variant: str, seed: int = 0) -> Model:
+    return load_model(name, "random", variant, seed)
 
 
 def size(card: ModelCard, name: str) -> tuple[int, int]:
@@ -89,34 +95,57 @@ def assert_declared(features: Features, given: Batch, which: Model) -> None:
     assert all(torch.isfinite(t).all() for t in tensors(features))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_card_is_complete(name: str) -> None:
-    card = registry.load("baselines", name).CARD
+@pytest.mark.parametrize("name", ALL)
+def test_the_plugin_is_complete(name: str) -> None:
+    plugin = PLUGINS[name]
+    assert plugin.CARD.name == name
+    if plugin.CARD.unavailable:
+        with pytest.raises(CannotRun, match="cannot be built"):
+            load_model(name, "random")
+        return
+    picks = {asked: variants.meant(plugin, asked) for asked in ("full", "tiny")}
+    assert variants.card(plugin, picks["full"][0]) == plugin.CARD
+    for asked, meant in picks.items():
+        assert set(meant) <= set(plugin.VARIANTS)
+        assert all(v.startswith("tiny") == (asked == "tiny") for v in meant)
+    sensors = [{s.name for s in variants.card(plugin, v).inputs} for v in picks["full"]]
+    assert [{s.name for s in variants.card(plugin, v).inputs} for v in picks["tiny"]] == sensors
+
+
+@pytest.mark.parametrize(("name", "variant"), [*PUBLISHED, *TINY])
+def test_the_card_is_complete(name: str, variant: str) -> None:
+    card = variants.card(PLUGINS[name], variant)
     assert card.name == name
-    assert all(text.strip() for text in (card.title, card.source, card.licence))
+    assert all(text.strip() for text in (card.title, card.paper, card.code, card.licence))
     assert card.row in ("paper", "inferred", "floor", "extra")
     assert card.version >= 1
     assert len({s.name for s in card.inputs}) == len(card.inputs) > 0
+    assert set(card.trained_on) <= set(registry.names("datasets"))
     for sensor in card.inputs:
         assert len(set(sensor.bands)) == len(sensor.bands) > 0
         assert any(to == sensor.unit for _, to in CONVERT), "a unit that nothing converts to"
-    if card.weights is not None:
-        assert card.weights.filename
-        assert card.weights.obtain.strip()
-        assert card.weights.licence.strip()
-        assert card.weights.package or card.weights.url or "http" in card.weights.obtain
+    if card.weights is None:
+        return
+    assert all((card.pretraining, card.normalisation, card.pooling, card.params))
+    source = card.weights
+    assert all(text.strip() for text in (source.filename, source.obtain, source.licence))
+    assert source.package or source.url or source.withheld or "http" in source.obtain
+    assert not (source.sha256 and len(source.sha256) not in (8, 64))
+    if not variant.startswith("tiny"):
+        assert source.variants, "which networks the file fits"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_card_is_that_of_the_full_network(name: str) -> None:
-    plugin = registry.load("baselines", name)
+@pytest.mark.parametrize(("name", "variant"), PUBLISHED)
+def test_the_card_is_that_of_the_network(name: str, variant: str) -> None:
     with torch.device("meta"):
-        assert plugin.build("full").card == plugin.CARD
+        built = PLUGINS[name].build(variant)
+    assert built.card == variants.card(PLUGINS[name], variant)
+    assert sum(p.numel() for p in built.parameters()) == built.card.params
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_any_subset_of_inputs_gives_the_declared_shapes(name: str) -> None:
-    tiny = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_any_subset_of_inputs_gives_the_declared_shapes(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     inputs = [s.name for s in tiny.card.inputs]
     subsets = [c for n in range(1, len(inputs) + 1) for c in itertools.combinations(inputs, n)]
     for names in subsets:
@@ -124,9 +153,9 @@ def test_any_subset_of_inputs_gives_the_declared_shapes(name: str) -> None:
         assert_declared(run(tiny, given), given, tiny)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
-    tiny = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_a_sample_does_not_depend_on_its_batch(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     given = one_input(tiny.card)
     together = run(tiny, given)
     images = {n: x[1:] for n, x in given.images.items()}
@@ -137,43 +166,45 @@ def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
         torch.testing.assert_close(a, b[1:], atol=1e-5 * float(b.abs().max()), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_seed_alone_decides(name: str) -> None:
-    first = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_the_seed_alone_decides(name: str, variant: str) -> None:
+    first = model(name, variant)
     torch.manual_seed(1)  # the state of the global generator does not matter, nor is it touched
     expected = torch.rand(1)
     torch.manual_seed(1)
-    second = load_model(name, "random", "tiny", 0)
+    second = load_model(name, "random", variant, 0)
     assert torch.equal(torch.rand(1), expected)
     given = one_input(first.card)
     for a, b in zip(tensors(run(first, given)), tensors(run(second, given)), strict=True):
         assert torch.equal(a, b)
     if any(p.requires_grad for p in first.parameters()):
-        assert not torch.equal(run(first, given).pooled, run(model(name, 1), given).pooled)
+        assert not torch.equal(run(first, given).pooled, run(model(name, variant, 1), given).pooled)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_model_pickles(name: str) -> None:
-    tiny = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_a_model_pickles(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     given = one_input(tiny.card, 1)
     back = pickle.loads(pickle.dumps(tiny))
     assert back.card == tiny.card
     assert torch.equal(run(back, given).pooled, run(tiny, given).pooled)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_model_asks_for_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_a_model_asks_for_no_network(
+    name: str, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError(f"{name} opened a connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    tiny = load_model(name, "random", "tiny")
+    tiny = load_model(name, "random", variant)
     run(tiny, one_input(tiny.card, 1))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_gradients_reach_the_first_layer(name: str) -> None:
-    tiny = load_model(name, "random", "tiny")
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_gradients_reach_the_first_layer(name: str, variant: str) -> None:
+    tiny = load_model(name, "random", variant)
     if not any(p.requires_grad for p in tiny.parameters()):
         pytest.skip("nothing is learned")
     tiny.train()
@@ -185,17 +216,17 @@ def test_gradients_reach_the_first_layer(name: str) -> None:
     assert all(torch.isfinite(g).all() for g in grads)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layers_do_not_overlap(name: str) -> None:
-    tiny = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_layers_do_not_overlap(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     parameters = [id(p) for layer in tiny.layers() for p in layer.parameters()]
     assert len(parameters) == len(set(parameters))
     assert set(parameters) <= {id(p) for p in tiny.parameters()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_constant_images_give_finite_features(name: str) -> None:
-    tiny = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_constant_images_give_finite_features(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     given = batch(tiny.card, [s.name for s in tiny.card.inputs], 1)
     for constant in (0.0, 1.0):
         images = {
@@ -206,9 +237,12 @@ def test_constant_images_give_finite_features(name: str) -> None:
         assert_declared(features, given, tiny)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if registry.load("baselines", n).CARD.temporal])
-def test_a_padded_date_does_not_count(name: str) -> None:
-    tiny = model(name)
+TEMPORAL = [(n, v) for n, v in TINY if variants.card(PLUGINS[n], v).temporal]
+
+
+@pytest.mark.parametrize(("name", "variant"), TEMPORAL)
+def test_a_padded_date_does_not_count(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     short, long = one_input(tiny.card, 1, 14), one_input(tiny.card, 1, 16)
     (sensor,) = short.images
     images = torch.cat((short.images[sensor], torch.zeros_like(long.images[sensor][:, :2])), 1)
@@ -219,23 +253,23 @@ def test_a_padded_date_does_not_count(name: str) -> None:
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_unknown_variant_or_setting_is_refused(name: str) -> None:
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_an_unknown_variant_or_setting_is_refused(name: str, variant: str) -> None:
     with pytest.raises(UsageError, match="No variant 'huge'"):
         load_model(name, "random", "huge")
     with pytest.raises(UsageError, match="No setting 'no_such'"):
-        load_model(name, "random", "tiny", no_such=1)
+        load_model(name, "random", variant, no_such=1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_was_loaded_is_told(name: str) -> None:
-    tiny = model(name)
+@pytest.mark.parametrize(("name", "variant"), TINY)
+def test_what_was_loaded_is_told(name: str, variant: str) -> None:
+    tiny = model(name, variant)
     learned = tiny.card.weights is not None
     assert tiny.loaded.source == ("random" if learned else "none")
     assert not tiny.training
     if learned:
         with pytest.raises(WeightsError, match=f"do not fit {name}: they match 0.0 %"):
-            load_model(name, {"model": {"a.weight": torch.zeros(2)}}, "tiny")
+            load_model(name, {"model": {"a.weight": torch.zeros(2)}}, variant)
 
 
 def test_reading_the_cards_imports_nothing_heavy() -> None:

@@ -17,7 +17,7 @@ from skybench.core import Batch
 from skybench.model import Model
 from skybench.weights import load_model
 
-from ._golden import native
+from ._golden import Runner, native
 
 DAY_2019 = 17897  # 1 January 2019, in days since 1970-01-01
 
@@ -158,3 +158,45 @@ def _fusion(settings: Mapping[str, Any]) -> dict[str, Any]:
         "fusion_layers": settings["num_layers"],
         "fusion_heads": settings["num_heads"],
     }
+
+
+RUNNERS = {
+    "skysense_hr": Runner(load_hr, run_hr),
+    "skysense_s2": Runner(load_vit, run_vit),
+    "skysense_s1": Runner(load_vit, run_vit),
+    "skysense_fusion": Runner(load_fusion, run_fusion),
+    "skysense_uphead": Runner(load_uphead, run_uphead),
+    "skysense_full": Runner(load_full, run_full),
+}
+
+
+def _without_extra_norm(model: Any) -> None:
+    model.net.stages[2].blocks[5].norm3 = None
+
+
+def _without_shift(model: Any) -> None:
+    model.net.stages[0].blocks[1].shifted = False
+
+
+def _with_tanh(model: Any) -> None:
+    for stage in model.net.stages:
+        for block in stage.blocks:
+            block.ffn[1] = torch.nn.GELU("tanh")
+
+
+def _with_finer_epsilon(model: Any) -> None:
+    for norm in (m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)):
+        norm.eps = 1e-6
+
+
+def _a_day_late(model: Any) -> None:
+    model.ctpe.data = model.ctpe.roll(1, 1)
+
+
+MISTAKES = [
+    ("skysense_hr_tiny_sharp", _without_extra_norm),
+    ("skysense_hr_tiny_sharp", _without_shift),
+    ("skysense_hr_tiny_sharp", _with_tanh),
+    ("skysense_s1_tiny", _with_finer_epsilon),
+    ("skysense_full_tiny", _a_day_late),
+]

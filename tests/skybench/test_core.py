@@ -19,7 +19,7 @@ S1 = Sensor("s1", ("vv", "vh"), 10.0, core.DB)
 
 
 def model(*inputs: Sensor) -> ModelCard:
-    return ModelCard("toy", "Toy", "extra", inputs, 4, (), "ours", "none")
+    return ModelCard("toy", "Toy", "extra", inputs, 4, (), "ours", "ours", "none")
 
 
 class Letters(Samples):

@@ -23,7 +23,7 @@ from skybench.samples import Samples
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
 BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, core.UINT8)
-CARD = ModelCard("toy", "Toy", "extra", (RGB,), 3, ((3, 1), (3, 2)), "ours", "none")
+CARD = ModelCard("toy", "Toy", "extra", (RGB,), 3, ((3, 1), (3, 2)), "ours", "ours", "none")
 FOUND = core.match(CARD, (BGR,))
 
 
@@ -83,7 +83,7 @@ def test_the_model_sees_its_own_bands_units_and_size() -> None:
             seen.append(batch)
             return super().forward(batch)
 
-    card = ModelCard("toy", "", "extra", (RGB,), 3, (), "", "", min_pixels=12, multiple=8)
+    card = ModelCard("toy", "", "extra", (RGB,), 3, (), "", "", "", min_pixels=12, multiple=8)
     samples = Noise(2)
     (found,) = looking(Watching(card=card))(collate([samples[0], samples[1]]))
     image = seen[0].images["hr"]

@@ -85,7 +85,17 @@ def test_the_side_at_which_a_model_looks(
 
 def sized(least: int, multiple: int) -> ModelCard:
     return ModelCard(
-        "toy", "Toy", "extra", (), 3, (), "ours", "none", min_pixels=least, multiple=multiple
+        "toy",
+        "Toy",
+        "extra",
+        (),
+        3,
+        (),
+        "ours",
+        "ours",
+        "none",
+        min_pixels=least,
+        multiple=multiple,
     )
 
 

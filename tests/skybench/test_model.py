@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.model import Model, encode
 
-CARD = ModelCard("toy", "Toy", "extra", (), 2, ((2, 1),), "ours", "none")
+CARD = ModelCard("toy", "Toy", "extra", (), 2, ((2, 1),), "ours", "ours", "none")
 
 
 class Means(Model):
