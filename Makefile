@@ -29,7 +29,7 @@ parity: $(INSTALLED)  ## every golden, the full-size networks too
 table: $(INSTALLED)  ## the generated tables of results/README.md
 	$(BIN)/python results/update.py
 
-docs: $(INSTALLED)  ## docs/datasets.md from the cards
+docs: $(INSTALLED)  ## docs/datasets.md and docs/models.md from the cards
 	$(BIN)/python docs/update.py
 
 clean:

@@ -1,4 +1,4 @@
-"""Writes docs/datasets.md from the datasets' cards: `python docs/update.py`."""
+"""Writes docs/datasets.md and docs/models.md from the cards: `python docs/update.py`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skybench import catalogue, registry
-from skybench.core import DatasetCard, Recipe
+from skybench.core import DatasetCard, ModelCard, Recipe
 
-PAGE = Path(__file__).parent / "datasets.md"
+HERE = Path(__file__).parent
 HEAD = """# The datasets
 
 Generated from the cards in `datasets/` by `make docs`; do not edit. Counts are those published;
 0 means that none is known. `skybench show NAME` prints the same facts, `skybench data verify NAME`
 checks a copy against them. `--option NAME=VALUE` chooses among a dataset's options.
+"""
+
+MODELS = """# The models
+
+Generated from the cards in `baselines/` by `make docs`; do not edit. `skybench show NAME` prints
+the same facts; [adding-a-model.md](adding-a-model.md) says how yours gets in. Rows: `paper`, one
+that several sources confirm in SkySense's tables; `inferred`, one of the four that are not settled;
+`floor`; `extra`. Parameters are counted from the network that is built. `--variant full` takes the
+variant that suits the dataset's sensors best; `--variant NAME` or `--variant MODEL=NAME` takes
+another. A file is looked for at `SKYBENCH_WEIGHTS/<model>/<file>`.
 """
 
 
@@ -83,8 +93,8 @@ def page(card: DatasetCard) -> list[str]:
     return [*lines, "**Traps.**", *traps, "", f"Source: {card.source}.", ""]
 
 
-def render() -> str:
-    """The whole page."""
+def datasets() -> str:
+    """The page of the datasets."""
     cards = catalogue.dataset_cards()
     index: list[tuple[object, ...]] = [
         (f"[`{c.name}`](#{c.name}-{_anchor(c.title)})", c.title, ", ".join(c.tasks)) for c in cards
@@ -95,11 +105,108 @@ def render() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def models() -> str:
+    """The page of the models."""
+    kinds = {name: catalogue.variant_cards(name) for name in registry.names("baselines")}
+    first = {name: next(iter(cards.values())) for name, cards in kinds.items()}
+    index: list[tuple[object, ...]] = [
+        (f"[`{n}`](#{n}-{_anchor(c.title)})", c.title, c.row, len(kinds[n]), _weights(c))
+        for n, c in first.items()
+    ]
+    stock: list[tuple[object, ...]] = [
+        (f"`{name}`", f"`{variant}`", card.equals)
+        for name, cards in kinds.items() for variant, card in cards.items() if card.equals
+    ]  # fmt: skip
+    lines = [MODELS, *table(("name", "title", "row", "variants", "weights"), index)]
+    lines += ["## Which stock network computes the same", ""]
+    lines += table(("model", "variant", "equal to"), stock)
+    for cards in kinds.values():
+        lines += _model(cards)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _weights(card: ModelCard) -> str:
+    if card.unavailable:
+        return "no network"
+    if card.weights is None:
+        return "nothing learned"
+    return "withheld" if card.weights.withheld else "published"
+
+
+def _model(cards: dict[str, ModelCard]) -> list[str]:
+    """The section of one model; what differs between variants stands once for each."""
+    card = next(iter(cards.values()))
+    lines = [f"## `{card.name}`: {card.title}", "", f"{card.paper}. Code: {card.code}.", ""]
+    if card.unavailable:
+        return [*lines, f"**Cannot run**: {card.unavailable}.", "", *_traps(cards)]
+    nets: list[tuple[object, ...]] = [
+        (
+            f"`{v}`", "; ".join(f"`{s.name}` {' '.join(s.bands)}" for s in c.inputs),
+            f"{c.params:,}" if c.params else "none", c.dim,
+            " ".join(f"{n}@{s}" for n, s in c.levels), "yes" if c.temporal else "no",
+        )
+        for v, c in cards.items()
+    ]  # fmt: skip
+    head = ("variant", "inputs", "parameters", "pooled", "levels (channels@stride)", "series")
+    lines += table(head, nets)
+    facts = {
+        "Normalisation": "normalisation", "Pooled": "pooling", "Pre-training": "pretraining",
+        "Trained on": "trained_on", "Licence of the code": "licence",
+    }  # fmt: skip
+    for title, field in facts.items():
+        lines += _each(title, {v: _text(getattr(c, field)) for v, c in cards.items()})
+    if card.weights is not None:
+        lines += ["**Weights.**", *(_obtain(v, c) for v, c in cards.items()), ""]
+    return [*lines, *_traps(cards)]
+
+
+def _text(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _each(title: str, texts: dict[str, str]) -> list[str]:
+    """A fact once where all variants share it, else a line for each text."""
+    alike: dict[str, list[str]] = {}
+    for variant, text in texts.items():
+        if text:
+            alike.setdefault(text.rstrip("."), []).append(f"`{variant}`")
+    if len(alike) <= 1:
+        return [line for text in alike for line in (f"**{title}.** {text}.", "")]
+    return [f"**{title}.**", *(f"- {', '.join(v)}: {t}." for t, v in alike.items()), ""]
+
+
+def _obtain(variant: str, card: ModelCard) -> str:
+    source = card.weights
+    if source is None:
+        return f"- `{variant}`: nothing is learned."
+    if source.withheld:
+        return f"- `{variant}`: cannot be had, {source.withheld}. {source.obtain}"
+    layout = ", ".join(
+        f"{what} `{text}`" for what, text in
+        (("container", source.container), ("prefix", source.prefix)) if text
+    )  # fmt: skip
+    digest = f"sha256 {source.sha256}" if source.sha256 else ""
+    digest = digest or (f"md5 {source.md5}" if source.md5 else "no digest is published")
+    spoken = "non-commercial; " if source.noncommercial and "non-comm" not in source.licence else ""
+    return (
+        f"- `{variant}`: `{source.filename}`; {spoken}licence: {source.licence}; "
+        f"{layout or 'flat keys'}; {digest}. {source.obtain}"
+    )
+
+
+def _traps(cards: dict[str, ModelCard]) -> list[str]:
+    leads = list(dict.fromkeys(lead for c in cards.values() for lead in c.leads))
+    return ["**Known.**", *(f"- {lead}" for lead in leads), ""] if leads else []
+
+
 def _anchor(title: str) -> str:
     kept = "".join(c for c in title.lower() if c.isalnum() or c in " -_")
     return kept.replace(" ", "-")
 
 
+PAGES = {"datasets.md": datasets, "models.md": models}
+
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
-    print(PAGE)
+    for file, render in PAGES.items():
+        (HERE / file).write_text(render(), encoding="utf-8")
+        print(HERE / file)
