@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from skybench import __version__
+from skybench import __version__, cli_results
 from skybench.core import SkybenchError, UsageError
 
 app = typer.Typer(
@@ -30,12 +30,12 @@ bench_app = typer.Typer(
 app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Json = cli_results.Json
 Data = Annotated[str, typer.Option(help="Folder with one folder a dataset, or 'demo'.")]
 Options = Annotated[
     list[str], typer.Option(help="NAME=VALUE of a dataset; see `skybench show` (may be repeated).")
 ]
-Results = Annotated[Path | None, typer.Option(help="Folder of the records.")]
+Results = cli_results.Results
 
 
 def _split(text: str) -> list[str]:
@@ -138,16 +138,8 @@ def show(name: str, as_json: Json = False) -> None:
     console.show_facts(catalogue.facts(name), as_json)
 
 
-@app.command()
-def table(
-    results: Results = None,
-    task: Annotated[str, typer.Option(help="Only this task.")] = "",
-    form: Annotated[str, typer.Option("--format", help="text, md, latex, csv or json.")] = "text",
-) -> None:
-    """Prints the records as tables."""
-    from skybench import console
-
-    console.show_table(results, task, form)
+app.command()(cli_results.table)
+app.command()(cli_results.claims)
 
 
 @data_app.command("list")

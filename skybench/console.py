@@ -112,22 +112,35 @@ def run(request: Request, fail_fast: bool, as_json: bool) -> int:
     return 1 if any(r.status == "failed" for r in made) else 0
 
 
-def show_table(results: Path | None, task: str, form: str) -> None:
+def show_table(results: Path | None, task: str, form: str, paper: bool = False) -> None:
     """The records of a folder in one of tables.FORMATS."""
+    from skybench import paper as papers
     from skybench import tables
 
     if form not in tables.FORMATS:
         raise UsageError(f"No format {form!r}. Known: {', '.join(tables.FORMATS)}.")
     if task:
         task = registry.resolve("tasks", task)
-    folder = results or places.results()
-    found, skipped = records.read_all(folder)
+    chosen = [r for r in _records(results) if task in ("", r.task)]
+    if not chosen and form == "text" and not paper:
+        say(f"No records in {(results or places.results()).resolve()}; `skybench run` makes them.")
+    print(papers.render(chosen, form) if paper else tables.render(chosen, form))
+
+
+def measured(model: str, results: Path | None) -> tuple[str, list[records.Record]]:
+    """A model's id and all records; raises UsageError where nothing of it was measured."""
+    name, found = registry.resolve("baselines", model), _records(results)
+    if not any(r.model == name and r.main for r in found):
+        folder = (results or places.results()).resolve()
+        raise UsageError(f"Nothing of {name} was measured in {folder}; `skybench run` does that.")
+    return name, found
+
+
+def _records(results: Path | None) -> list[records.Record]:
+    found, skipped = records.read_all(results or places.results())
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
-    chosen = [r for r in found if task in ("", r.task)]
-    if not chosen and form == "text":
-        say(f"No records in {folder.resolve()}; `skybench run` makes them.")
-    print(tables.render(chosen, form))
+    return found
 
 
 def write_demo(out: Path | None, names: Sequence[str]) -> None:

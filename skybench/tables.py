@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from skybench.guards import FLAGS
@@ -33,6 +33,19 @@ class Grid:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    best: frozenset[tuple[int, int]] = frozenset()  # (row, column)
+    second: frozenset[tuple[int, int]] = frozenset()
+
+    def shown(self, best: str, second: str) -> list[list[str]]:
+        """The rows with the best and second cells in these patterns, "{}" being the text."""
+        return [
+            [
+                best.replace("{}", cell) if (i, j) in self.best
+                else second.replace("{}", cell) if (i, j) in self.second else cell
+                for j, cell in enumerate(row)
+            ]
+            for i, row in enumerate(self.rows)
+        ]  # fmt: skip
 
 
 def long(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -152,8 +165,8 @@ def _narrow(grid: Grid) -> Grid:
 
 
 def to_text(grid: Grid) -> str:
-    """Plain columns, for a terminal."""
-    table = [grid.header, *grid.rows]
+    """Plain columns, for a terminal; the best cells have a star."""
+    table = [list(grid.header), *grid.shown("{}*", "{}")]
     widths = [max(len(row[i]) for row in table) for i in range(len(grid.header))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table]
     lines.insert(1, "  ".join("-" * w for w in widths))
@@ -166,11 +179,10 @@ def to_markdown(grid: Grid) -> str:
     def row(cells: Sequence[str]) -> str:
         return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
+    rows = grid.shown("**{}**", "<u>{}</u>")
     rule = "|" + "|".join(" --- " for _ in grid.header) + "|"
     notes = [f"{note}  " for note in grid.notes]
-    return "\n".join(
-        [f"**{grid.title}**", "", row(grid.header), rule, *map(row, grid.rows), "", *notes]
-    )
+    return "\n".join([f"**{grid.title}**", "", row(grid.header), rule, *map(row, rows), "", *notes])
 
 
 def to_latex(grid: Grid) -> str:
@@ -178,22 +190,32 @@ def to_latex(grid: Grid) -> str:
     special = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": "\\textasciitilde{}", "±": "$\\pm$"}
     special |= {"\\": "\\textbackslash{}", "^": "\\textasciicircum{}"}
 
+    def safe(text: str) -> str:
+        return "".join(special.get(c, c) for c in text)
+
     def row(cells: Sequence[str]) -> str:
-        return " & ".join("".join(special.get(c, c) for c in cell) for cell in cells) + r" \\"
+        return " & ".join(cells) + r" \\"
+
+    escaped = replace(grid, rows=tuple(tuple(map(safe, r)) for r in grid.rows))
+    rows = escaped.shown(r"\textbf{{}}", r"\underline{{}}")
 
     lines = [
-        r"\begin{table}", r"\centering", rf"\caption{{{row([grid.title])[:-3]}}}",
-        rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\toprule", row(grid.header),
-        r"\midrule",
-        *map(row, grid.rows), r"\bottomrule", r"\end{tabular}",
-        *(rf"\par\footnotesize {row([note])[:-3]}" for note in grid.notes), r"\end{table}",
+        r"\begin{table}", r"\centering", rf"\caption{{{safe(grid.title)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\toprule",
+        row([safe(c) for c in grid.header]), r"\midrule",
+        *map(row, rows), r"\bottomrule", r"\end{tabular}",
+        *(rf"\par\footnotesize {safe(note)}" for note in grid.notes), r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
 def to_csv(records: Sequence[Record]) -> str:
     """One row a record, with the columns of `long`."""
-    rows = long(records)
+    return csv_of(long(records))
+
+
+def csv_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same columns as CSV, without a line end at the end."""
     if not rows:
         return ""
     out = io.StringIO()
@@ -208,12 +230,13 @@ def to_json(records: Sequence[Record]) -> str:
     return json.dumps([asdict(r) for r in records], indent=1)
 
 
+WRITERS: dict[str, Callable[[Grid], str]] = {
+    "text": to_text, "md": to_markdown, "latex": to_latex,
+}  # fmt: skip
+
+
 def render(records: Sequence[Record], form: str) -> str:
     """Records in one of FORMATS; a table that has nothing to show says so."""
     if form in ("csv", "json"):
         return {"csv": to_csv, "json": to_json}[form](records)
-    writers: dict[str, Callable[[Grid], str]] = {
-        "text": to_text, "md": to_markdown, "latex": to_latex,
-    }  # fmt: skip
-    shown = [writers[form](grid) for grid in grids(records)]
-    return "\n\n".join(shown) or "No records."
+    return "\n\n".join(WRITERS[form](grid) for grid in grids(records)) or "No records."
