@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,8 @@ def _model(cards: dict[str, ModelCard]) -> list[str]:
     ]  # fmt: skip
     head = ("variant", "inputs", "parameters", "pooled", "levels (channels@stride)", "series")
     lines += table(head, nets)
+    settings = _settings(card.name, next(iter(cards)))
+    lines += [f"**Settings** (`--arch NAME=VALUE`). {settings}.", ""] if settings else []
     facts = {
         "Normalisation": "normalisation", "Pooled": "pooling", "Pre-training": "pretraining",
         "Trained on": "trained_on", "Licence of the code": "licence",
@@ -158,6 +161,13 @@ def _model(cards: dict[str, ModelCard]) -> list[str]:
     if card.weights is not None:
         lines += ["**Weights.**", *(_obtain(v, c) for v, c in cards.items()), ""]
     return [*lines, *_traps(cards)]
+
+
+def _settings(name: str, variant: str) -> str:
+    """The settings of a variant's network with their usual values."""
+    arch = registry.load("baselines", name).VARIANTS[variant]
+    known = dataclasses.fields(arch) if dataclasses.is_dataclass(arch) else ()
+    return ", ".join(f"`{f.name}` {getattr(arch, f.name)}".rstrip() for f in known)
 
 
 def _text(value: object) -> str:

@@ -26,7 +26,7 @@ def page(text: str) -> str:
         if place[2] == "paper":
             return f"{place[1]}\n{paper.render(found, 'md')}\n\n{place[3]}"
         chosen = [r for r in found if place[2] in (r.dataset, r.recipe.get("label"), "all")]
-        return f"{place[1]}\n{tables.render(chosen, 'md')}\n\n{place[3]}"
+        return f"{place[1]}\n{tables.render(chosen, 'md', HERE / 'measured')}\n\n{place[3]}"
 
     return PLACE.sub(fill, text)
 

@@ -33,17 +33,18 @@ def load_model(
     name: str,
     weights: str | Path | Mapping[str, Any] | None = None,
     variant: str = "full",
+    dtype: str = "float32",
     **arch: Any,
 ) -> Model:
     """A model with its weights, in eval mode.
 
     weights: None (find the published file), "random", a file, or a state dict in the published
-    layout. Raises UsageError for an unknown name, WeightsError where weights are missing or do
-    not fit.
+    layout. dtype: "bfloat16" takes half of the memory. Raises UsageError for an unknown name,
+    WeightsError where weights are missing or do not fit.
     """
     from skybench import weights as loader
 
-    return loader.load_model(name, weights, variant, **arch)
+    return loader.load_model(name, weights, variant, dtype=dtype, **arch)
 
 
 def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Samples:
@@ -67,7 +68,7 @@ def run(
     """Runs cells as `skybench run` does; returns the records of all cells asked for.
 
     options: the fields of skybench.request.Request by name (datasets, protocol, data, weights,
-    variant, sensors, options, fraction, seeds, limit, overrides, results, device, force,
+    variant, sensors, options, arch, fraction, seeds, limit, overrides, results, device, force,
     draw).
     `dataset` and `weights` may be plain strings. Raises SkybenchError where something is missing;
     a cell that breaks becomes a record with status "failed".

@@ -1,35 +1,32 @@
-"""How fast box metrics are, beside what else computes them, in the same run."""
+"""How fast box metrics and detectors are, beside what else computes them, in the same run."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skybench.bench_detector import training_step
 from skybench.boxes.geometry import to_corners
 from skybench.boxes.overlap import rotated_iou
 from skybench.metrics.boxes import coco_ap
 from skybench.metrics.rotated_boxes import rotated_ap
+from skybench.race import Race, race
 
 IMAGES, EACH, CLASSES = 2000, 60, 20  # of the COCO case: 120,000 detections
-ROTATED = (1500, 20, 3000)  # boxes a side of the IoU; images and detections each of the AP
+ROTATED = (1500, 200, 1500)  # boxes a side of the IoU; images and detections each of the AP
 SIDE = 800.0
-
-
-class Race(NamedTuple):
-    """One computation, ours and another's."""
-
-    what: str
-    ours_s: float
-    peer: str
-    peer_s: float | None  # None: not installed
-    ratio: float | None  # theirs over ours; above 1 ours is faster
+PEERS = {  # package -> where its classes are, and how often it runs
+    "pycocotools": ("pycocotools.coco.COCO", "pycocotools.cocoeval.COCOeval", 1),
+    "faster_coco_eval": ("faster_coco_eval.COCO", "faster_coco_eval.COCOeval_faster", 5),
+    "hotcoco": ("hotcoco.COCO", "hotcoco.COCOeval", 5),
+}
 
 
 def _boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
@@ -44,53 +41,67 @@ def _upright(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([boxes[:, :2] - boxes[:, 2:4] / 2, boxes[:, :2] + boxes[:, 2:4] / 2], 1)
 
 
-def _scenes(images: int, each: int, shape: Callable[[Any], Any]) -> tuple[list[Any], list[Any]]:
+def _scenes(
+    images: int, each: int, classes: int, shape: Callable[[Any], Any]
+) -> tuple[list[Any], list[Any]]:
     """Truth, and detections that are half of it moved a little, half elsewhere."""
     rng, truth, found = np.random.default_rng(0), [], []
     for _ in range(images):
-        true, labels = _boxes(rng, each // 2), rng.integers(0, CLASSES, each // 2)
+        true, labels = _boxes(rng, each // 2), rng.integers(0, classes, each // 2)
         near = true + rng.normal(0, 2, true.shape) * [1, 1, 0.5, 0.5, 0.02]
         near[:, 2:4] = near[:, 2:4].clip(2)
         said = np.concatenate([near, _boxes(rng, each - len(true))])
-        names = np.concatenate([labels, rng.integers(0, CLASSES, each - len(true))])
+        names = np.concatenate([labels, rng.integers(0, classes, each - len(true))])
         truth.append((shape(true), labels))
         found.append((shape(said), rng.random(each), names))
     return found, truth
 
 
-def _seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def _evaluation(found: list[Any], truth: list[Any], module: str) -> Callable[[], Any] | None:
+    """What scores these boxes with a package, or None: it is not installed.
 
-
-def _pycocotools(found: list[Any], truth: list[Any], module: str) -> float | None:
-    """The evaluation alone; the inputs are built before."""
+    The evaluation alone: the package has read the boxes before. It gives recalls, and scores by
+    the size of objects, besides.
+    """
     if importlib.util.find_spec(module) is None:
         return None
-    package = importlib.import_module(module)
-    home = package if hasattr(package, "COCO") else importlib.import_module(f"{module}.coco")
+    coco, kind = (
+        getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2])
+        for path in PEERS[module][:2]
+    )
+    dataset, said = _records(found, truth)
+    with contextlib.redirect_stdout(io.StringIO()):  # they print what they do
+        if module == "hotcoco":
+            true_set = coco(dataset)
+        else:
+            true_set = coco()
+            true_set.dataset = dataset
+            true_set.createIndex()
+        evaluation = kind(true_set, true_set.loadRes(said), "bbox")
+
+    def run() -> Any:
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        return evaluation.stats
+
+    return run
+
+
+def _records(found: list[Any], truth: list[Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Truth and detections as COCO's files have them."""
     images = [{"id": i, "width": int(SIDE), "height": int(SIDE)} for i in range(len(truth))]
     boxes: list[dict[str, Any]] = []
     said: list[dict[str, Any]] = []
     for i, ((true, labels), (near, scores, names)) in enumerate(zip(truth, found, strict=True)):
         for box, label in zip(_sized(true), labels.tolist(), strict=True):
-            area = box[2] * box[3]
-            boxes.append({"id": len(boxes) + 1, "image_id": i, "category_id": label, "bbox": box,
-                          "area": area, "iscrowd": 0})  # fmt: skip
+            fields = {"image_id": i, "category_id": label, "bbox": box, "iscrowd": 0}
+            boxes.append(fields | {"id": len(boxes) + 1, "area": box[2] * box[3]})
         for box, score, label in zip(_sized(near), scores.tolist(), names.tolist(), strict=True):
             said.append({"image_id": i, "category_id": label, "bbox": box, "score": score})
-    true_set = home.COCO()
     categories = [{"id": c, "name": str(c)} for c in range(CLASSES)]
-    true_set.dataset = {
-        "info": {}, "images": images, "annotations": boxes, "categories": categories,
-    }  # fmt: skip
-    true_set.createIndex()
-    kind = "COCOeval" if module == "pycocotools" else "COCOeval_faster"
-    where = importlib.import_module(f"{module}.cocoeval") if module == "pycocotools" else package
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does
-        race = getattr(where, kind)(true_set, true_set.loadRes(said), "bbox")
-        return _seconds(lambda: (race.evaluate(), race.accumulate(), race.summarize()))
+    return {"info": {}, "images": images, "annotations": boxes, "categories": categories}, said
 
 
 def _sized(boxes: NDArray[np.float64]) -> list[list[float]]:
@@ -109,31 +120,28 @@ def _shapely_loop(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
 
 
 def boxes() -> list[Race]:
-    """COCO's AP, rotated IoU and rotated AP, each beside the peers that are installed."""
-    found, truth = _scenes(IMAGES, EACH, _upright)
-    ours = min(_seconds(lambda: coco_ap(found, truth)) for _ in range(3))
+    """COCO's AP, rotated IoU, rotated AP and a training step, each beside its peers."""
+    found, truth = _scenes(IMAGES, EACH, CLASSES, _upright)
     what = f"COCO AP, {IMAGES} images, {IMAGES * EACH} detections"
-    races = []
-    for module in ("pycocotools", "faster_coco_eval"):
-        theirs = _pycocotools(found, truth, module)
-        races.append(_race(what, ours, module, theirs))
+    races = [
+        race(what, lambda: coco_ap(found, truth), module, _evaluation(found, truth, module), rounds)
+        for module, (_, _, rounds) in PEERS.items()
+    ]
     rng = np.random.default_rng(1)
     count, images, each = ROTATED
     a, b = _boxes(rng, count), _boxes(rng, count)
-    ours = min(_seconds(lambda: rotated_iou(a, b)) for _ in range(3))
-    loop = _seconds(lambda: _shapely_loop(a, b))
-    races.append(_race(f"rotated IoU, {count} x {count} boxes", ours, "shapely loop", loop))
-    found, truth = _scenes(images, each, np.asarray)
-    ours = _seconds(lambda: rotated_ap(found, truth))
-    rows = f"rotated AP, {images} images with {each // 2} objects and {each} detections"
-    one = _seconds(lambda: _shapely_loop(found[0][0], truth[0][0]))
+    what = f"rotated IoU, {count} x {count} boxes"
+    races.append(race(what, lambda: rotated_iou(a, b), "shapely loop", lambda: _shapely_loop(a, b)))
+    said, true = _scenes(images, each, 1, np.asarray)
+    what = f"rotated AP, {images} images with {each // 2} objects, {each} detections of a class"
+    peer = f"shapely loop, IoU alone, of one image x {images}"
     races.append(
-        _race(rows, ours, f"shapely loop, IoU alone, of one image x {images}", images * one)
+        race(
+            what,
+            lambda: rotated_ap(said, true),
+            peer,
+            lambda: _shapely_loop(said[0][0], true[0][0]),
+            parts=images,
+        )
     )
-    return races
-
-
-def _race(what: str, ours: float, peer: str, theirs: float | None) -> Race:
-    if theirs is None:
-        return Race(what, round(ours, 3), f"{peer} (not installed)", None, None)
-    return Race(what, round(ours, 3), peer, round(theirs, 3), round(theirs / ours, 1))
+    return [*races, training_step()]

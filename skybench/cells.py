@@ -14,6 +14,10 @@ from skybench.samples import Samples
 State = Literal["planned", "done", "cannot run", "unavailable"]
 
 
+# Fields that recipes got after the first records: at their usual value they change no fingerprint.
+LATER = ("iterations", "schedule", "warm_up", "layer_decay", "augment")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One number to be: a model on a dataset under a recipe."""
@@ -34,6 +38,7 @@ class Cell:
     pool: Mapping[str, Samples] = field(default_factory=dict)
     fingerprint: str = ""
     overridden: tuple[str, ...] = ()
+    arch: Mapping[str, Any] = field(default_factory=dict)  # settings of the network, as asked for
     lacks: Literal["", "data", "weights"] = ""  # what an unavailable cell is missing
 
     @property
@@ -64,14 +69,17 @@ class Cell:
 def affecting(cell: Cell) -> dict[str, Any]:
     """Everything that affects a cell's number, as plain JSON; workers, device and paths do not."""
     recipe = dataclasses.asdict(cell.recipe)
-    recipe = {k: v for k, v in recipe.items() if k not in ("source", "label")}
+    recipe = {
+        k: v for k, v in recipe.items()
+        if k not in ("source", "label") and not (k in LATER and v == getattr(Recipe, k))
+    }  # fmt: skip
     splits = {
         n: {"sha256": s.split.sha256, "count": len(s), "classes": list(s.card.classes)}
         for n, s in cell.splits.items()
     }
     return {
         "schema": records.SCHEMA,
-        "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id],
+        "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, *_arch(cell)],
         "task": [cell.task.name, cell.task.version],
         "dataset": [cell.dataset_id, registry.load("datasets", cell.dataset_id).CARD.version],
         "data": "demo" if cell.demo else "real",
@@ -84,7 +92,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
 def to_record(cell: Cell) -> records.Record:
     """The cell as a record without scores, with the cell's status as far as it is known."""
     recipe = dataclasses.asdict(cell.recipe)
-    recipe |= {name: list(recipe[name]) for name in ("sensors", "options")}
+    recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment")}
     return records.Record(
         model=cell.model.name,
         task=cell.task.name,
@@ -99,8 +107,19 @@ def to_record(cell: Cell) -> records.Record:
             "variant": cell.variant,
             "weights": cell.weights_id,
             "overridden": list(cell.overridden),
+            **({"arch": plain_arch(cell)} if cell.arch else {}),
         },
     )
+
+
+def plain_arch(cell: Cell) -> dict[str, Any]:
+    """The settings of the network that were asked for, as plain JSON."""
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in sorted(cell.arch.items())}
+
+
+def _arch(cell: Cell) -> list[dict[str, Any]]:
+    """Nothing where nothing was asked for: records of before there were settings stay valid."""
+    return [plain_arch(cell)] if cell.arch else []
 
 
 def feature_bytes(cell: Cell) -> int:

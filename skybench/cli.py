@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from skybench import __version__, cli_results
+from skybench import __version__, cli_results, cli_weights
 from skybench.core import SkybenchError, UsageError
 
 app = typer.Typer(
@@ -74,6 +74,9 @@ def run(
         typer.Option(help="full, tiny, a name, or MODEL=NAME; default: full, on demo data tiny."),
     ] = "",
     sensors: Annotated[str, typer.Option(help="Only these sensors of the dataset.")] = "",
+    arch: Annotated[
+        list[str], typer.Option(help="NAME=VALUE of a network, as gsd=0.3 (see docs/models.md).")
+    ] = [],  # noqa: B006
     option: Options = [],  # noqa: B006
     fraction: Annotated[float, typer.Option(help="Share of the training split.")] = 1.0,
     seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.")] = 1,
@@ -94,8 +97,15 @@ def run(
     draw: Annotated[
         int, typer.Option(help="PNGs of the first so many predictions, beside the record.")
     ] = 0,
+    predictions: Annotated[
+        bool,
+        typer.Option("--predictions/--no-predictions", help="Keep them for rescore and compare."),
+    ] = True,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="What a guard finds wrong makes a cell fail.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the cells, run nothing.")
@@ -111,7 +121,8 @@ def run(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
         data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
         options=_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
-        overrides=overrides, results=results, device=device, force=force, draw=draw,
+        overrides=overrides, arch=_pairs(arch, "--arch"), results=results, device=device,
+        force=force, draw=draw, predictions=predictions, strict=strict,
     )  # fmt: skip
     if dry_run:
         console.show_plan(request, as_json)
@@ -140,6 +151,13 @@ def show(name: str, as_json: Json = False) -> None:
 
 app.command()(cli_results.table)
 app.command()(cli_results.claims)
+app.command()(cli_results.rescore)
+app.command()(cli_results.reproduce)
+app.command()(cli_results.export)
+app.command()(cli_results.merge)
+app.command()(cli_results.compare)
+app.command()(cli_results.curve)
+app.command()(cli_results.rank)
 
 
 @data_app.command("list")
@@ -198,12 +216,10 @@ def data_splits(
     console.fetch_splits(name, source)
 
 
-@weights_app.command("list")
-def weights_list(as_json: Json = False) -> None:
-    """Lists checkpoints: found or not, licence, how to get them."""
-    from skybench import catalogue, console
-
-    console.show_rows(catalogue.weights_rows(), as_json)
+weights_app.command("list")(cli_weights.list_)
+weights_app.command("download")(cli_weights.download)
+weights_app.command("verify")(cli_weights.verify)
+weights_app.command("import")(cli_weights.import_)
 
 
 @bench_app.command("data")
@@ -221,7 +237,8 @@ def bench_data(
 
 @bench_app.command("boxes")
 def bench_boxes(as_json: Json = False) -> None:
-    """Times the box metrics beside pycocotools, faster-coco-eval and shapely, if installed."""
+    """Times the box metrics beside pycocotools, faster-coco-eval, hotcoco and shapely, if
+    installed, and a training step of Faster R-CNN beside torchvision's."""
     from skybench import bench_boxes, console
 
     console.show_rows([race._asdict() for race in bench_boxes.boxes()], as_json)

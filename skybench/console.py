@@ -107,24 +107,9 @@ def run(request: Request, fail_fast: bool, as_json: bool) -> int:
     if as_json:
         print(tables.to_json(made))
     else:
-        print(tables.render(made, "text"))
+        print(tables.render(made, "text", request.results or places.results()))
     say(f"Records: {(request.results or places.results()).resolve()}")
     return 1 if any(r.status == "failed" for r in made) else 0
-
-
-def show_table(results: Path | None, task: str, form: str, paper: bool = False) -> None:
-    """The records of a folder in one of tables.FORMATS."""
-    from skybench import paper as papers
-    from skybench import tables
-
-    if form not in tables.FORMATS:
-        raise UsageError(f"No format {form!r}. Known: {', '.join(tables.FORMATS)}.")
-    if task:
-        task = registry.resolve("tasks", task)
-    chosen = [r for r in _records(results) if task in ("", r.task)]
-    if not chosen and form == "text" and not paper:
-        say(f"No records in {(results or places.results()).resolve()}; `skybench run` makes them.")
-    print(papers.render(chosen, form) if paper else tables.render(chosen, form))
 
 
 def measured(model: str, results: Path | None) -> tuple[str, list[records.Record]]:
@@ -141,6 +126,53 @@ def _records(results: Path | None) -> list[records.Record]:
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
     return found
+
+
+def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
+    """Kept predictions scored again; the exit code, 1 where none were kept."""
+    from skybench import again
+
+    if task:
+        task = registry.resolve("tasks", task)
+    chosen = [r for r in _records(results) if r.main and task in ("", r.task)]
+    rows, missing = again.rescored(chosen, results or places.results(), metric)
+    for reason in missing:
+        say(reason)
+    show_rows(rows, as_json)
+    return 0 if rows else 1
+
+
+def merge(folders: Sequence[Path], results: Path | None, as_json: bool) -> int:
+    """Records of other folders copied; the exit code, 1 where two of a cell disagree."""
+    from skybench import merge as merging
+
+    done = merging.merge(folders, results or places.results())
+    for path, reason in done.skipped:
+        say(f"skipped {path}: {reason}")
+    rows = [{"cell": str(c.path), "kept": c.kept, "other": c.other} for c in done.conflicts]
+    if as_json:
+        counts = {"copied": done.copied, "same": done.same}
+        print(json.dumps({**counts, "conflicts": rows}, indent=1))
+    else:
+        show_rows(rows, as_json=False) if rows else None
+        print(f"{done.copied} copied, {done.same} there already, {len(rows)} in conflict.")
+    return 1 if rows else 0
+
+
+def export(cell: str, out: Path, results: Path | None) -> None:
+    """A cell's detections, written for a server."""
+    from skybench import again
+
+    record = again.pick(_records(results), cell)
+    for path in again.export(record, results or places.results(), out):
+        print(path)
+
+
+def reproduce(cell: str, results: Path | None, as_json: bool) -> None:
+    """What is needed to make a record again, and what the paper has for it."""
+    from skybench import again
+
+    show_facts(again.reproduction(again.pick(_records(results), cell)), as_json)
 
 
 def write_demo(out: Path | None, names: Sequence[str]) -> None:

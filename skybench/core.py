@@ -160,9 +160,14 @@ class Recipe:
     size: int = 0  # side of the finest sensor's images in pixels; 0: as read
     tile: int = 0  # side of the tiles that are read; 0: the official side
     epochs: int = 0
+    iterations: int = 0  # instead of epochs, unless it is 0
     batch: int = 0
     lr: float = 0.0
     weight_decay: float = 0.0
+    schedule: str = ""  # "poly" (power 1) or "cosine", to 0; "" is the head's own
+    warm_up: float = 0.0  # with a schedule: steps, or below 1 their share
+    layer_decay: float = 0.0  # of the backbone's rate from block to block; 0: one rate for it all
+    augment: tuple[str, ...] = ()  # what is done to images when a backbone learns: skybench.augment
     width: int = 0  # channels of a dense head
     sensors: tuple[str, ...] = ()  # of the dataset's; () is all that match
     options: tuple[str, ...] = ()  # of the dataset's, each NAME=VALUE
@@ -192,7 +197,7 @@ class Setting(NamedTuple):
     seed: int
     device: str = "cpu"
     report: Report = lambda *_: None
-    backbone: tuple[Tensor, ...] = ()  # parameters that learn along with the head
+    backbone: Model | None = None  # it learns along with the head
 
 
 class Head(Protocol):
@@ -213,6 +218,8 @@ class Metric(Protocol):
     def per_class(self) -> dict[str, dict[str, float]]: ...
     def chance(self) -> float: ...  # the main score of the best constant prediction, in percent
     def fresh(self) -> Metric: ...  # an empty metric of the same kind
+    def state(self) -> dict[str, NDArray[Any]]: ...  # all that was counted, as plain arrays
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Metric: ...  # filled with it
 
 
 @dataclass(frozen=True)
@@ -253,18 +260,20 @@ class ModelPlugin(Protocol):
 def match(card: ModelCard, given: Sequence[Sensor]) -> dict[str, Found]:
     """Pairs a model's inputs with a dataset's sensors: by name; only if no name fits, by bands.
 
-    Where a dataset has several of a role ("s1a", "s1d"), an input "s1" gets the first.
+    Where a dataset has several of a role ("s1a", "s1d"), an input "s1" gets the first. Inputs of
+    one role ("s2", "s2_rgb") are alternatives: the first whose bands are there is taken.
     Raises CannotRun when no input has all its bands in one sensor, or the units do not convert.
     """
     pairs = [(want, has) for want in card.inputs for has in given if {*want.bands} <= {*has.bands}]
     named: dict[str, tuple[Sensor, Sensor]] = {}
     for want, has in pairs:
-        if want.name in (has.name, has.name[:-1]):
-            named.setdefault(want.name, (want, has))
+        role = want.name.partition("_")[0]
+        if role in (has.name, has.name[:-1]):
+            named.setdefault(role, (want, has))
     pairs = list(named.values()) or pairs[:1]
     if not pairs:
-        needs = " or ".join(f"{w.name} ({', '.join(w.bands)})" for w in card.inputs)
-        there = "; ".join(f"{h.name} ({', '.join(h.bands)})" for h in given) or "no sensor"
+        needs = " or ".join(f"{w.name} ({_few(w.bands)})" for w in card.inputs)
+        there = "; ".join(f"{h.name} ({_few(h.bands)})" for h in given) or "no sensor"
         raise CannotRun(f"{card.name} needs {needs}; the dataset has {there}")
     found = {}
     for want, has in pairs:
@@ -276,3 +285,8 @@ def match(card: ModelCard, given: Sequence[Sensor]) -> dict[str, Found]:
         channels = tuple(has.bands.index(b) for b in want.bands)
         found[want.name] = Found(has.name, channels, CONVERT[has.unit, want.unit])
     return found
+
+
+def _few(bands: Sequence[str]) -> str:
+    """Bands for a message: four at most, else how many."""
+    return ", ".join(bands) if len(bands) <= 4 else f"{len(bands)} bands"

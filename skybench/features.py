@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench import places, targets
-from skybench.core import Batch, Boxes, Features, Found, Report, Time
+from skybench import augment, places, targets
+from skybench.core import Batch, Boxes, Features, Found, Report, Sample, Time
 from skybench.loading import batches, collate, resize, side
 from skybench.model import Model, encode
 from skybench.records import fingerprint
@@ -99,6 +99,9 @@ class Stored:
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(level[list(indices)]).float() for level in self._levels)
 
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        return torch.from_numpy(np.array(self._pooled[list(indices)]))
+
     def target(self, index: int) -> Any:
         one = self._targets[index]
         return one if isinstance(one, Boxes) else np.array(one)
@@ -124,6 +127,10 @@ class Streamed:
         features = joined(self.extractor(batch))
         return tuple(_halved(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
 
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
+        return joined(self.extractor(batch)).pooled
+
     def target(self, index: int) -> Any:
         one = self.samples.read(index).target
         return one if isinstance(one, Boxes) else np.asarray(one)
@@ -133,11 +140,44 @@ class Streamed:
 
 
 class Live(Streamed):
-    """Features of a model that learns: computed on every request, with gradients if enabled."""
+    """Features of a model that learns: computed on every request, with gradients if enabled.
+
+    While the model is in training mode samples are augmented by the names given; `target` is then
+    that of the last draw. A sample's draws follow the seed, their number and its index alone.
+    """
+
+    def __init__(
+        self, extractor: Extractor, samples: Samples, augment: Sequence[str] = (), seed: int = 0
+    ) -> None:
+        super().__init__(extractor, samples)
+        self.augment, self.seed = tuple(augment), seed
+        self.draws: dict[int, int] = {}
+        self.drawn: dict[int, Any] = {}
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
-        return joined(self.extractor.look(batch)).pyramid
+        return joined(self.extractor.look(self._batch(indices))).pyramid
+
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        return joined(self.extractor.look(self._batch(indices))).pooled
+
+    def target(self, index: int) -> Any:
+        learns = self.extractor.model.training
+        return self.drawn[index] if learns and index in self.drawn else super().target(index)
+
+    def _batch(self, indices: Sequence[int]) -> Batch:
+        samples = [self.samples.read(i) for i in indices]
+        self.drawn = {}
+        if self.augment and self.extractor.model.training:
+            samples = [self._draw(i, s) for i, s in zip(indices, samples, strict=True)]
+        return collate(samples, self.extractor.size)
+
+    def _draw(self, index: int, sample: Sample) -> Sample:
+        self.draws[index] = self.draws.get(index, -1) + 1
+        seed = (self.seed, self.draws[index], index)
+        made = augment.augment(sample, self.augment, self.samples.card, seed)
+        one = made.target
+        self.drawn[index] = one if isinstance(one, Boxes) else np.asarray(one)
+        return made
 
 
 class Chosen:
@@ -158,6 +198,9 @@ class Chosen:
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return self.whole.pyramid([self.indices[i] for i in indices])
+
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        return self.whole.vectors([self.indices[i] for i in indices])
 
     def target(self, index: int) -> Any:
         return self.whole.target(self.indices[index])

@@ -1,23 +1,26 @@
-"""Training of dense heads on features that are already there."""
+"""Training by gradient descent: of heads, and of a backbone along with its head."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import Recipe, Setting, SkybenchError, Source
+from skybench.core import Recipe, Setting, SkybenchError, Source, UsageError
 from skybench.metrics.segmentation import IGNORE
+
+if TYPE_CHECKING:
+    from skybench.model import Model
 
 AUXILIARY = 0.4  # weight of the auxiliary loss; mmsegmentation's UPerNet configurations
 WARM_UP = 0.1  # share of the steps
-BACKBONE = 0.1  # its share of the learning rate; ours, until layer-wise decay is there
+BACKBONE = 0.1  # its share of the learning rate where a recipe has no layer-wise decay; ours
 
 
 def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -50,6 +53,29 @@ def rate(step: int, steps: int) -> float:
     return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
 
 
+def scheduled(recipe: Recipe, usual: Schedule) -> Schedule:
+    """The recipe's schedule, where it has one, else the head's own."""
+    shapes: dict[str, Callable[[float], float]] = {
+        "poly": lambda t: 1 - t,
+        "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
+    }
+    if not recipe.schedule:
+        return usual
+    if recipe.schedule not in shapes:
+        known = ", ".join(shapes)
+        raise UsageError(f"No schedule {recipe.schedule!r} of a recipe. Known: {known}.")
+    shape = shapes[recipe.schedule]
+
+    def factor(step: int, steps: int) -> float:
+        warm = recipe.warm_up if recipe.warm_up >= 1 else math.ceil(recipe.warm_up * steps)
+        warm = min(int(warm), steps // 2)
+        if step < warm:
+            return (step + 1) / warm
+        return shape((step - warm) / max(1, steps - warm))
+
+    return usual._replace(rate=factor)
+
+
 def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     """Mean over the pixels that count; 0 where none does.
 
@@ -63,19 +89,39 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def parameter_groups(head: nn.Module, recipe: Recipe, setting: Setting) -> list[dict[str, Any]]:
-    """For AdamW: no weight decay on one-dimensional parameters; `factor` is on the learning rate.
+    """For AdamW; `factor` is on the learning rate, 1 for the head.
 
-    Where the backbone learns too, it does so at a tenth of the head's rate.
+    One-dimensional parameters (biases, norms) have no weight decay.
     """
     groups = []
-    for parameters, factor in (([*head.parameters()], 1.0), (setting.backbone, BACKBONE)):
-        decayed = [p for p in parameters if p.ndim > 1]
-        plain = [p for p in parameters if p.ndim <= 1]
-        groups += [
-            {"params": decayed, "factor": factor, "weight_decay": recipe.weight_decay},
-            {"params": plain, "factor": factor, "weight_decay": 0.0},
-        ]
+    parts = [([*head.parameters()], 1.0, recipe.weight_decay)]
+    if setting.backbone is not None:
+        parts += backbone_parts(setting.backbone, recipe)
+    for parameters, factor, decay in parts:
+        learned = [p for p in parameters if p.requires_grad]
+        for chosen, own in (
+            ([p for p in learned if p.ndim > 1], decay),
+            ([p for p in learned if p.ndim <= 1], 0.0),
+        ):
+            groups.append({"params": chosen, "factor": factor, "weight_decay": own})
     return [group for group in groups if group["params"]]
+
+
+def backbone_parts(model: Model, recipe: Recipe) -> list[tuple[list[nn.Parameter], float, float]]:
+    """The backbone's parameters with the factor on their learning rate, and their weight decay.
+
+    Layer by layer from the last block, which has the decay itself, to the stem, which has its
+    power; what belongs to no layer (positions, class tokens) goes as the stem and is not decayed.
+    Source: LearningRateDecayOptimizerConstructor of BEiT and of SkySense's configurations.
+    """
+    if not recipe.layer_decay:
+        return [([*model.parameters()], BACKBONE, recipe.weight_decay)]
+    layers = [[*layer.parameters()] for layer in model.layers()]
+    named = {id(p) for layer in layers for p in layer}
+    rest = [p for p in model.parameters() if id(p) not in named]
+    factors = [recipe.layer_decay ** (len(layers) - i) for i in range(len(layers))]
+    parts = [(x, f, recipe.weight_decay) for x, f in zip(layers, factors, strict=True)]
+    return [(rest, recipe.layer_decay ** len(layers), 0.0), *parts]
 
 
 def train(
@@ -86,19 +132,22 @@ def train(
     schedule: Schedule,
     loss_of: Callable[[list[int], np.random.Generator], Tensor],
 ) -> Trained:
-    """The loop of every head: AdamW over `count` samples in the seed's order, for all epochs.
+    """The loop of every head: AdamW over `count` samples in the seed's order, for all steps.
 
+    A backbone that learns is in training mode meanwhile, and in evaluation mode afterwards.
     loss_of: the mean loss of some samples by index, and the generator for what is random in it.
     Raises SkybenchError when the loss is not finite.
     """
     optimizer = torch.optim.AdamW(parameter_groups(head, recipe, setting), lr=recipe.lr)
     a_pass = math.ceil(count / recipe.batch)
-    steps, step, losses = recipe.epochs * a_pass, 0, []
+    steps, step, losses = recipe.iterations or recipe.epochs * a_pass, 0, []
     rng = np.random.default_rng(setting.seed)
-    head.train()
-    for epoch in range(recipe.epochs):
-        total = 0.0
-        for indices in np.array_split(rng.permutation(count), a_pass):
+    learning = [m for m in (head, setting.backbone) if m is not None]
+    for module in learning:
+        module.train()
+    for epoch in range(math.ceil(steps / a_pass)):
+        total, seen = 0.0, 0
+        for indices in np.array_split(rng.permutation(count), a_pass)[: steps - step]:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * group["factor"] * schedule.rate(step, steps)
             loss = loss_of(indices.tolist(), rng)
@@ -114,10 +163,12 @@ def train(
                 nn.utils.clip_grad_norm_(every, schedule.clip)
             optimizer.step()
             total += loss.item() * len(indices)
+            seen += len(indices)
             step += 1
             setting.report("head", step, steps)
-        losses.append(round(total / count, 5))
-    head.eval()
+        losses.append(round(total / seen, 5))
+    for module in learning:
+        module.eval()
     return Trained(steps, tuple(losses))
 
 
@@ -133,4 +184,5 @@ def train_dense(head: nn.Module, source: Source, recipe: Recipe, setting: Settin
             loss = loss + AUXILIARY * cross_entropy(logits, masks)
         return loss
 
-    return train(head, len(source), recipe, setting, Schedule(rate), loss_of)
+    schedule = scheduled(recipe, Schedule(rate))
+    return train(head, len(source), recipe, setting, schedule, loss_of)

@@ -1,16 +1,19 @@
 """Guards against numbers that are wrong without saying so.
 
 A broken contract refuses to run (`core.match`, `weights.load_into`, `check_metric`); what may
-be right but must be seen becomes a flag of the record, and every table shows flags.
+be right but must be seen becomes a flag of the record (`alarms.judged`), and every table shows
+flags. Under `--strict` a flag of FAULTS makes the cell fail.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from skybench.core import Found, Metric, SkybenchError
+from skybench.records import Record
 
 # flag -> what it means for a reader; tables print the short name and this as a footnote.
 FLAGS = {
@@ -23,7 +26,20 @@ FLAGS = {
     "override": "a field of the recipe was changed on the command line",
     "seen in pre-training": "the model's pre-training data contain this dataset",
     "partial checkpoint": "parameters that the checkpoint lacks kept their initial values",
+    "collapsed features": "the features hardly tell the images apart",
+    "same features": "bit by bit those of another model, checkpoint or setting",
+    "implausible values": "images cannot be of the unit that the dataset declares",
+    "band order": "images fit another order of their bands clearly better",
+    "train images in test": "test images are in the training set too",
+    "incomplete split": "fewer or more samples than the official split has",
+    "far from the paper": "further from the published score than repetitions are",
 }
+# Those that say that something is wrong, and not under which conditions a score was measured.
+FAULTS = frozenset((
+    "chance", "seen in pre-training", "partial checkpoint", "collapsed features", "same features",
+    "implausible values", "band order", "train images in test", "incomplete split",
+    "far from the paper",
+))  # fmt: skip
 
 
 def check_metric(metric: Metric, targets: Iterable[tuple[str, Any]]) -> None:
@@ -58,3 +74,16 @@ def is_chance(score: float, error: float, chance: float) -> bool:
 def uses_convention(found: dict[str, Found]) -> bool:
     """Whether a unit conversion rests on a convention rather than on a definition."""
     return any(not f.conversion.exact for f in found.values())
+
+
+def strict(record: Record) -> Record:
+    """The record as failed, without its scores, where it carries a flag of FAULTS."""
+    faults = [f for f in record.flags if f in FAULTS]
+    if record.status != "measured" or not faults:
+        return record
+    details = record.used.get("alarms", {})
+    reasons = "; ".join(f"{f} ({details.get(f) or FLAGS[f]})" for f in faults)
+    return replace(
+        record, status="failed", note=f"--strict: {reasons}", scores={}, spread={}, intervals={},
+        per_class={}, seeds=[],
+    )  # fmt: skip

@@ -147,9 +147,14 @@ class Planner:
         if recipe.sensors:  # by their names, however they were asked for
             recipe = replace(recipe, sensors=tuple(s.name for s in sensors))
         plugin = registry.load("baselines", cell.model.name)
-        variant, model = variants.choose(plugin, asked, sensors)
+        variant, model = variants.choose(plugin, asked, sensors, self.request.arch)
+        arch = variants.settings(plugin, variant, self.request.arch)
         if task.level == "pyramid" and not model.levels:
             raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
+        if recipe.protocol == "finetune" and model.weights is None:
+            raise CannotRun(
+                f"{model.name} has nothing that learns; its protocols are the frozen ones"
+            )
         found = match(model, sensors)
         weights, weights_id = self.locate(model, variant)
         demo = cell.demo or any(s.split.demo for s in splits.values())
@@ -157,6 +162,7 @@ class Planner:
             cell,
             model=model,
             variant=variant,
+            arch=arch,
             recipe=recipe,
             weights=weights,
             weights_id=weights_id,

@@ -15,6 +15,7 @@ import torch
 
 from skybench import loading
 from skybench.cells import Cell
+from skybench.energy import Meter
 from skybench.features import Extractor
 from skybench.model import Model
 
@@ -61,16 +62,21 @@ def gflops(extractor: Extractor, cell: Cell) -> float:
     return float(counter.get_total_flops() / 1e9)
 
 
-def cost(model: Model, timing: Mapping[str, float], wall: float) -> dict[str, Any]:
-    """Parameters, speed and memory; images/s only where features were extracted just now."""
+def cost(
+    model: Model, timing: Mapping[str, float], wall: float, meter: Meter, device: str
+) -> dict[str, Any]:
+    """Parameters, speed, memory, energy; images/s only where features were extracted just now."""
     spent, images = timing["extract_s"], timing["extracted"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    cuda = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if device == "cuda" else {}
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "gflops": round(timing["gflops"], 3),
         "images_per_s": round(images / spent, 2) if images else None,
         "wall_s": round(wall, 2),
         "peak_bytes": peak,
+        **cuda,
+        "joules": meter.joules(),  # by source; empty where none can be read
     }
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ from skybench.core import Status
 
 SCHEMA = 1
 INDEX = "index.sqlite"
+# Schema -> how a record of it becomes one of the next. There was none before 1.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,7 @@ def parse(text: str) -> Record:
         raise ValueError(f"not complete JSON ({error})") from error
     if not isinstance(raw, dict) or "schema" not in raw:
         raise ValueError("not a record of skybench (no 'schema')")
-    if raw["schema"] != SCHEMA:
-        raise ValueError(f"schema {raw['schema']}, this version of skybench reads {SCHEMA}")
+    raw = _migrated(raw)
     known = {f.name: f for f in dataclasses.fields(Record)}
     unknown = sorted(set(raw) - set(known))
     required = [
@@ -126,6 +127,16 @@ def parse(text: str) -> Record:
     if not isinstance(raw["recipe"], dict) or "protocol" not in raw["recipe"]:
         raise ValueError("no protocol in 'recipe'")
     return Record(**raw)
+
+
+def _migrated(raw: dict[str, Any]) -> dict[str, Any]:
+    """An older record as one of this version, step by step."""
+    while raw["schema"] != SCHEMA:
+        step = MIGRATIONS.get(raw["schema"])
+        if step is None:
+            raise ValueError(f"schema {raw['schema']}, this version of skybench reads {SCHEMA}")
+        raw = {**step(raw), "schema": raw["schema"] + 1}
+    return raw
 
 
 def _files(results: Path) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +19,8 @@ NOT_SET = (
     "label",
     "source",
     "options",
+    "schedule",
+    "augment",
     "sensors",
     "fraction",
     "limit",
@@ -39,6 +41,7 @@ class Request:
     variant: str = ""  # "" is full, and tiny on demo data; "tiny,satmae=temporal"
     sensors: Sequence[str] = ()
     options: Mapping[str, str] = field(default_factory=dict)  # of the datasets that have them
+    arch: Mapping[str, str] = field(default_factory=dict)  # settings of the networks that have them
     fraction: float = 1.0
     seeds: int = 1
     limit: int = 0
@@ -47,6 +50,8 @@ class Request:
     device: str = "auto"
     force: bool = False
     draw: int = 0  # pictures of so many test samples a cell
+    predictions: bool = True  # kept beside the records
+    strict: bool = False  # what a guard finds wrong makes a cell fail
 
     @property
     def demo(self) -> bool:
@@ -152,10 +157,9 @@ def chosen_sensors(card: DatasetCard, wanted: Sequence[str]) -> tuple[Sensor, ..
 def check(request: Request) -> None:
     """Raises UsageError for numbers and names that cannot be meant."""
     cards = [registry.load("datasets", name).CARD for name in registry.names("datasets")]
-    options = sorted({option for card in cards for option in card.options})
-    for option in request.options:
-        if option not in options:
-            raise UsageError(registry.unknown("option of a dataset", option, options))
+    _require("option of a dataset", request.options, {o for card in cards for o in card.options})
+    have = {f for name in pick_models(request.models) for f in _settings(name)}
+    _require("setting of these models", request.arch, have)
     if request.protocol not in get_args(ProtocolName):
         known = ", ".join(get_args(ProtocolName))
         raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
@@ -166,3 +170,17 @@ def check(request: Request) -> None:
         raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
     if request.seeds < 1 or request.limit < 0:
         raise UsageError("Expected --seeds of at least 1 and --limit of at least 0.")
+
+
+def _require(what: str, asked: Iterable[str], known: Collection[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise UsageError(registry.unknown(what, name, sorted(known)))
+
+
+def _settings(model: str) -> set[str]:
+    """The names of the settings that any network of a model has."""
+    kinds = registry.load("baselines", model).VARIANTS.values()
+    return {
+        f.name for arch in kinds if dataclasses.is_dataclass(arch) for f in dataclasses.fields(arch)
+    }

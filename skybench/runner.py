@@ -9,15 +9,28 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from skybench import features, guards, places, provenance, records, stats, weights
-from skybench.cells import Cell, to_record
+from skybench import (
+    alarms,
+    collapse,
+    features,
+    guards,
+    places,
+    predictions,
+    provenance,
+    records,
+    stats,
+    weights,
+)
+from skybench.cells import Cell, plain_arch, to_record
 from skybench.core import CannotRun, Metric, ModelCard, Report, Setting, Source, UsageError
 from skybench.drawing import Drawings
+from skybench.energy import Meter
 from skybench.model import Model
 from skybench.plan import Planner, require_available
 from skybench.request import Request
@@ -37,6 +50,7 @@ class Outcome:
     model: Model
     samples: Mapping[str, int]
     timing: Mapping[str, float]
+    looked: Mapping[str, Any]  # what the features of the test images are like, of the first
 
 
 def pick_device(wanted: str) -> str:
@@ -69,16 +83,20 @@ def run_planned(
     require_available(cells, request)
     device = pick_device(request.device)
     results = request.results or places.results()
+    settle = guards.strict if request.strict else lambda record: record
     made = []
     for cell in cells:
         known = records.find(results, to_record(cell).path)
         settled = cell.status == "done" or (cell.status == "cannot run" and not request.force)
         if settled and known is not None:
-            made.append(known)
+            made.append(settle(known))
             continue
-        folder = (results / to_record(cell).path).with_suffix("")
+        path = results / to_record(cell).path
+        folder = path.with_suffix("")
         draw = Drawings(request.draw, folder, cell.splits["test"]) if cell.splits else None
-        record = run_cell(cell, device, functools.partial(report, cell), draw)
+        keep = path.with_suffix(".npz") if request.predictions else None
+        told = functools.partial(report, cell)
+        record = settle(run_cell(cell, device, results, told, draw, keep))
         if cell.status != "unavailable":
             records.write(record, results)
         made.append(record)
@@ -89,14 +107,19 @@ def run_planned(
 
 
 def run_cell(
-    cell: Cell, device: str, report: Report = lambda *_: None, draw: Drawings | None = None
+    cell: Cell,
+    device: str,
+    results: Path,
+    report: Report = lambda *_: None,
+    draw: Drawings | None = None,
+    keep: Path | None = None,
 ) -> records.Record:
     """Runs one cell to its end; what breaks is in the record, never raised."""
     blank = replace(to_record(cell), made=_now())
     if cell.status in ("cannot run", "unavailable"):
         return blank
     try:
-        return measure(cell, device, report, draw)
+        return alarms.judged(measure(cell, device, report, draw, keep), cell, results)
     except CannotRun as error:
         return replace(blank, note=str(error))
     except Exception as error:  # a cell may break in any way and must not take others with it
@@ -105,10 +128,19 @@ def run_cell(
 
 
 def measure(
-    cell: Cell, device: str, report: Report, draw: Drawings | None = None
+    cell: Cell,
+    device: str,
+    report: Report,
+    draw: Drawings | None = None,
+    keep: Path | None = None,
 ) -> records.Record:
-    """Extracts, fits and scores every seed of a cell; what the first predicts may be drawn."""
-    start = time.perf_counter()
+    """Extracts, fits and scores every seed of a cell; see `alarms.judged` for flags.
+
+    What the first predicts may be drawn; all that was counted may be kept in the file `keep`.
+    """
+    start, meter = time.perf_counter(), Meter(device)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     outcomes = [
         _one_seed(cell, seed, Setting(seed, device, report), None if seed else draw)
         for seed in range(cell.recipe.seeds)
@@ -122,7 +154,8 @@ def measure(
         for o, s in zip(outcomes, every, strict=True)
     ]
     main = next(iter(scores))
-    chance = first.metric.chance()
+    keys = cell.splits["test"].keys
+    kept = predictions.save(keep, keys, [o.metric for o in outcomes]) if keep else 0
     return replace(
         to_record(cell),
         status="measured",
@@ -133,23 +166,31 @@ def measure(
         per_class={c: _rounded(v) for c, v in first.metric.per_class().items()},
         seeds=seeds,
         samples=first.samples,
-        flags=_flags(cell, first.model, guards.is_chance(scores[main], bands[main].error, chance)),
         used={
             **to_record(cell).used,
             **provenance.used(cell, first.model, device),
-            "chance": chance,
+            "chance": first.metric.chance(),
+            "error": bands[main].error,  # standard error of the main score
+            "features": first.looked,
+            "prediction_bytes": kept,  # 0: not kept
         },
-        cost=provenance.cost(first.model, first.timing, time.perf_counter() - start),
+        cost=provenance.cost(first.model, first.timing, time.perf_counter() - start, meter, device),
         made=_now(),
     )
 
 
 def _one_seed(cell: Cell, seed: int, setting: Setting, draw: Drawings | None) -> Outcome:
     device, report = setting.device, setting.report
-    model = _load(cell.model.name, cell.weights, cell.variant, _weights_seed(cell, seed))
+    model = _load(
+        cell.model.name,
+        cell.weights,
+        cell.variant,
+        _weights_seed(cell, seed),
+        tuple(sorted(cell.arch.items())),
+    )
     if learns := cell.recipe.protocol == "finetune":
         model = copy.deepcopy(model)  # others use it as it was
-        setting = setting._replace(backbone=tuple(model.parameters()))
+        setting = setting._replace(backbone=model)
     model.to(device)
     size = cell.recipe.size
     extractor = features.Extractor(model, cell.found, cell.task.time, size, device)
@@ -157,7 +198,7 @@ def _one_seed(cell: Cell, seed: int, setting: Setting, draw: Drawings | None) ->
     start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
     identity = _identity(cell, samples, _weights_seed(cell, seed))
     whole, cached = (
-        (features.Live(extractor, samples), True)
+        (features.Live(extractor, samples, cell.recipe.augment, seed), True)
         if learns
         else features.source(extractor, samples, identity, cell.task.level, report)
     )
@@ -183,7 +224,8 @@ def _one_seed(cell: Cell, seed: int, setting: Setting, draw: Drawings | None) ->
         "extracted": 0 if cached else len(samples),
         "gflops": provenance.gflops(extractor, cell),
     }
-    return Outcome(seed, metric, chosen, model, counts, timing)
+    looked = {} if seed else collapse.look(whole, extractor, samples, found[cell.recipe.test])
+    return Outcome(seed, metric, chosen, model, counts, timing, looked)
 
 
 def _seen_card(cell: Cell, model: Model) -> ModelCard:
@@ -200,15 +242,18 @@ def _weights_seed(cell: Cell, seed: int) -> int:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(name: str, path: str, variant: str, seed: int) -> Model:
+def _load(
+    name: str, path: str, variant: str, seed: int, arch: tuple[tuple[str, Any], ...]
+) -> Model:
     """The last model used stays in memory: cells are ordered by model."""
-    return weights.load_model(name, None if path == "none" else path, variant, seed)
+    return weights.load_model(name, None if path == "none" else path, variant, seed, **dict(arch))
 
 
 def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
     """What tells the features of one split apart from all others, but for size and samples."""
     return {
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
+        **({"arch": plain_arch(cell)} if cell.arch else {}),
         "dataset": [cell.dataset_id, samples.card.version, cell.recipe.tile, cell.demo],
         "classes": list(samples.card.classes),
         "stamp": samples.stamp(),
@@ -229,25 +274,6 @@ def _parts(
     labels = samples.labels or (0,) * len(samples)
     stay, out = hold_out([labels[i] for i in used], HELD_OUT, seed)
     return train.some([used[i] for i in stay]), train.some([used[i] for i in out])
-
-
-def _flags(cell: Cell, model: Model, chance: bool) -> list[str]:
-    """Short names of what a reader must know; see guards.FLAGS."""
-    real = cell.model.weights is not None and cell.weights != "random"
-    own = any(s.split.source.startswith("ours") for s in cell.splits.values()) and not cell.demo
-    coverage = model.loaded.coverage
-    marks = {
-        "random weights": cell.weights == "random",
-        "tiny variant": cell.variant.startswith("tiny") and cell.weights == "random",
-        "chance": chance,
-        "nominal units": guards.uses_convention(dict(cell.found)),
-        "own split": own,
-        "limited": cell.recipe.limit > 0 or cell.recipe.fraction < 1,
-        "override": bool(cell.overridden),
-        "seen in pre-training": real and cell.dataset_id in cell.model.trained_on,
-        "partial checkpoint": coverage is not None and coverage.share < 1,
-    }
-    return [name for name in guards.FLAGS if marks[name]]
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

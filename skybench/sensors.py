@@ -41,7 +41,9 @@ CONVERT: Mapping[tuple[str, str], Conversion] = {
 class Sensor:
     """A stack of bands with one resolution and one unit, of a dataset or of a model's input."""
 
-    name: str  # by role: "hr", "s2", "s1"; a second one of a role has a letter more: "s1a", "s1d"
+    # By role: "hr", "s2", "s1"; a second one of a dataset has a letter more ("s1a", "s1d"), an
+    # alternative of a model a word ("s2_rgb").
+    name: str
     bands: tuple[str, ...]  # common names in channel order: "red", "rededge071", "vv"
     gsd: float  # metres per pixel; 0 where mixed or unknown
     unit: str  # a key of CONVERT

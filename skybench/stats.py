@@ -48,6 +48,10 @@ def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[
     Scores that a metric gives without weights only (means over batches) have no interval.
     A resample in which a score is undefined (no pixel of any class) is left out of its interval;
     a score that is undefined in all of them has none.
+    Simulated, it holds the score of endless images in 93 to 97 % of the cases from about 50 images
+    on (accuracy, mIoU, mF1, AP50; micro mAP and the F1 of a rare class: 100), and in fewer of less:
+    of 10 images in 87 to 89 % for mIoU and mF1. An accuracy of 95 % needs 100 images (of 20: 63 %),
+    since many samples have no error at all.
     """
     blocks: dict[str, list[np.ndarray]] = {}
     for weights in resamplings(images, seed):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skybench import peers, registry
+from skybench.core import SkybenchError
 from skybench.guards import FLAGS
 from skybench.records import Record
 
@@ -18,10 +22,19 @@ if TYPE_CHECKING:
 MARKS = {
     "random weights": "r", "tiny variant": "t", "chance": "c", "nominal units": "u",
     "own split": "s", "limited": "l", "override": "o", "seen in pre-training": "p",
-    "partial checkpoint": "k",
+    "partial checkpoint": "k", "collapsed features": "x", "same features": "i",
+    "implausible values": "v", "band order": "b", "train images in test": "d",
+    "incomplete split": "n", "far from the paper": "f",
 }  # fmt: skip
 NAMES = {"oa": "OA", "miou": "mIoU", "mf1": "mF1", "map_micro": "mAP (micro)", "f1": "F1"}
 DEMO = "DEMO DATA (simulated): not a result"
+FIXED = ("model", "variant", "weights", "data", "settings")
+TESTED = "not significantly below it (paired tests over test images, Holm, 5 %)"
+OVERLAPPED = "whose interval overlaps with its (where no paired test was made)"
+NO_FLOOR = (
+    "No floor stands beside: what needs no such model reaches is not known (run one; `skybench "
+    "list models` names them)."
+)
 FORMATS = ("text", "md", "latex", "csv", "json")
 
 
@@ -87,6 +100,7 @@ def settings(record: Record) -> str:
     parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
     parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []
     parts += ["+".join(recipe["sensors"])] if recipe.get("sensors") else []
+    parts += [f"{n}={v}" for n, v in record.used.get("arch", {}).items()]
     return " ".join(parts)
 
 
@@ -112,56 +126,81 @@ def _column(record: Record) -> str:
     return f"{name} {NAMES.get(record.main[0], record.main[0])}" if record.main else name
 
 
-def _notes(chosen: Sequence[Record], hidden: int) -> tuple[str, ...]:
+def _notes(chosen: Sequence[Record], hidden: int, leads: Sequence[peers.Lead]) -> tuple[str, ...]:
     flags = [f for f in MARKS if any(f in r.flags for r in chosen)]
     notes = [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in flags]
     reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
     notes += [f"- {reason}." for reason in sorted(reasons)]
     if any(r.intervals for r in chosen):
         notes.append("In percent; [low, high] is a 95 % bootstrap interval over test images.")
+    ties = [TESTED] * any(lead.tested for lead in leads)
+    ties += [OVERLAPPED] * any(lead.overlapped for lead in leads)
+    if ties:
+        tied = ", or ".join(ties)
+        notes.append(f"Marked as best: the highest of comparable rows, and those {tied}.")
+    if any(r.main for r in chosen) and not any(r.main and _is_floor(r.model) for r in chosen):
+        notes.append(NO_FLOOR)
     if hidden:
         notes.append(f"{hidden} older record(s) of the same cells are not shown.")
     return tuple(notes)
 
 
-def grids(records: Sequence[Record]) -> list[Grid]:
+def _is_floor(model: str) -> bool:
+    with contextlib.suppress(SkybenchError):  # a plugin that is gone
+        return bool(registry.load("baselines", model).CARD.row == "floor")
+    return False
+
+
+def grids(records: Sequence[Record], results: Path | None = None) -> list[Grid]:
     """One table for each data kind, task and protocol; real results come before demo ones.
 
-    Of several records of the same cell the newest is shown.
+    Of several records of the same cell the newest is shown. results: where their predictions are
+    kept, by which ties with the best are told (see `peers.leaders`).
     """
-    made = []
-    groups = sorted({(r.data == "demo", r.task, r.recipe["protocol"]) for r in records})
-    for demo, task, protocol in groups:
-        mine = [
-            r for r in records
-            if (r.data == "demo", r.task, r.recipe["protocol"]) == (demo, task, protocol)
-        ]  # fmt: skip
-        names: dict[tuple[str, str], str] = {}  # (dataset, label) -> column, with its metric
-        cells: dict[tuple[str, ...], dict[tuple[str, str], Record]] = {}
-        for r in sorted(mine, key=lambda r: r.made):
-            column = (r.dataset, r.recipe.get("label", ""))
-            if r.main or column not in names:
-                names[column] = _column(r)
-            key = (r.model, str(r.used.get("variant", "")), weights_of(r), r.data, settings(r))
-            cells.setdefault(key, {})[column] = r
-        shown = [r for row in cells.values() for r in row.values()]
-        columns = sorted(names)
-        rows = tuple(
-            (*key, *(_cell(row[c]) if c in row else "" for c in columns))
-            for key, row in sorted(cells.items())
-        )
-        title = f"{task}, {protocol}" + (f" - {DEMO}" if demo else "")
-        header = ("model", "variant", "weights", "data", "settings", *(names[c] for c in columns))
-        made.append(_narrow(Grid(title, header, rows, _notes(shown, len(mine) - len(shown)))))
-    return made
+    groups: dict[tuple[bool, str, str], list[Record]] = {}
+    for r in sorted(records, key=lambda r: r.made):
+        groups.setdefault((r.data == "demo", r.task, r.recipe["protocol"]), []).append(r)
+    return [
+        _grid(f"{task}, {protocol}" + (f" - {DEMO}" if demo else ""), mine, results)
+        for (demo, task, protocol), mine in sorted(groups.items())
+    ]
+
+
+def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
+    """The table of some records, the oldest first."""
+    names: dict[tuple[str, str], str] = {}  # (dataset, label) -> column, with its metric
+    cells: dict[tuple[str, ...], dict[tuple[str, str], Record]] = {}
+    for r in mine:
+        column = (r.dataset, r.recipe.get("label", ""))
+        if r.main or column not in names:
+            names[column] = _column(r)
+        key = (r.model, str(r.used.get("variant", "")), weights_of(r), r.data, settings(r))
+        cells.setdefault(key, {})[column] = r
+    columns, lines = sorted(names), sorted(cells.items())
+    rows = tuple(
+        (*key, *(_cell(row[c]) if c in row else "" for c in columns)) for key, row in lines
+    )
+    leads = [
+        peers.leaders({i: row[c] for i, (_, row) in enumerate(lines) if c in row}, results)
+        for c in columns
+    ]
+    best, second = (
+        frozenset((i, j) for j, marked in enumerate(each, len(FIXED)) for i in marked)
+        for each in ([lead.best for lead in leads], [lead.second for lead in leads])
+    )
+    shown = [r for row in cells.values() for r in row.values()]
+    notes = _notes(shown, len(mine) - len(shown), leads)
+    header = (*FIXED, *(names[c] for c in columns))
+    return _narrow(Grid(title, header, rows, notes, best, second))
 
 
 def _narrow(grid: Grid) -> Grid:
     """Without the settings column where no row has any."""
     if any(row[4] for row in grid.rows):
         return grid
-    rows = tuple((*row[:4], *row[5:]) for row in grid.rows)
-    return Grid(grid.title, (*grid.header[:4], *grid.header[5:]), rows, grid.notes)
+    header, *rows = ((*row[:4], *row[5:]) for row in (grid.header, *grid.rows))
+    best, second = (frozenset((i, j - 1) for i, j in each) for each in (grid.best, grid.second))
+    return replace(grid, header=header, rows=tuple(rows), best=best, second=second)
 
 
 def to_text(grid: Grid) -> str:
@@ -235,8 +274,8 @@ WRITERS: dict[str, Callable[[Grid], str]] = {
 }  # fmt: skip
 
 
-def render(records: Sequence[Record], form: str) -> str:
-    """Records in one of FORMATS; a table that has nothing to show says so."""
+def render(records: Sequence[Record], form: str, results: Path | None = None) -> str:
+    """Records in one of FORMATS; a table that has nothing to show says so. See `grids`."""
     if form in ("csv", "json"):
         return {"csv": to_csv, "json": to_json}[form](records)
-    return "\n\n".join(WRITERS[form](grid) for grid in grids(records)) or "No records."
+    return "\n\n".join(WRITERS[form](grid) for grid in grids(records, results)) or "No records."

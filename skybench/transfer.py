@@ -23,18 +23,18 @@ from skybench.core import DataError, Report
 if TYPE_CHECKING:
     from requests import Response
 
-AGENT = f"skybench/{__version__} (benchmark suite; gets a dataset that its user asked for)"
+AGENT = f"skybench/{__version__} (benchmark suite; gets files that its user asked for)"
 CHUNK = 1 << 18  # bytes; so much may be lost of a broken transfer
 PAUSES = (1.0, 3.0, 9.0)  # seconds between attempts; from the start when an attempt got further
 TIMEOUT = (15.0, 60.0)  # seconds to connect, and without a byte
 PASSING = (408, 429, 500, 502, 503, 504)  # answers that may be better in a moment
 ADDRESS = re.compile(r"https?://")
-DIGEST = re.compile(r"|md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"|md5:[0-9a-f]{32}|sha256:[0-9a-f]{8}([0-9a-f]{56})?")
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One published file of a dataset.
+    """One published file of a dataset or of a model.
 
     A dataset plugin has them as `REMOTES: tuple[Remote, ...]`, only where the address answers
     without a log-in or form and the licence lets a user download. Raises ValueError for a
@@ -43,7 +43,8 @@ class Remote:
 
     url: str
     filename: str  # below the dataset's folder; that of an archive is .download/ there
-    digest: str = ""  # "sha256:…" or "md5:…" as published; "" where unknown: nothing is checked
+    # "sha256:…" (or its first 8 digits) or "md5:…" as published; "" where unknown: not checked
+    digest: str = ""
     size: int = 0  # bytes; 0 where unknown
     unpack: bool = True  # into the dataset's folder
 
@@ -139,7 +140,7 @@ def _check(found: Path, path: Path, remote: Remote, report: Report) -> None:
         report(f"checking {path.name}", 0, size)
         with found.open("rb") as file:
             got = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
-        if got != remote.digest:
+        if not got.startswith(remote.digest):
             wrong = f"it has {got}, expected {remote.digest}"
     if wrong:
         aside = path.with_name(f"{path.name}.wrong")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType
 from typing import Any
 
 from skybench.core import CannotRun, Found, ModelCard, Sensor, UsageError, match
@@ -23,10 +26,33 @@ def meant(plugin: Any, asked: str) -> tuple[str, ...]:
     raise UsageError(f"No variant {asked!r} of {plugin.CARD.name}. Known: {known}.")
 
 
-def card(plugin: Any, variant: str) -> ModelCard:
-    """The card of one variant, as `meant` gives them."""
-    found: ModelCard = plugin.card(variant) if hasattr(plugin, "card") else plugin.CARD
+def card(plugin: Any, variant: str, **arch: Any) -> ModelCard:
+    """The card of one variant, as `meant` gives them; `arch` overrides settings of the network."""
+    found: ModelCard = plugin.card(variant, **arch) if hasattr(plugin, "card") else plugin.CARD
     return found
+
+
+def settings(plugin: Any, variant: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Those of the settings asked for that a variant's network has, as values of their kind.
+
+    A tuple is given with commas. Raises UsageError for a value that is not of the kind.
+    """
+    arch = plugin.VARIANTS[variant]
+    has = {f.name: getattr(arch, f.name) for f in fields(arch)} if is_dataclass(arch) else {}
+    return {n: _value(n, text, has[n]) for n, text in asked.items() if n in has}
+
+
+def _value(name: str, text: str, usual: Any) -> Any:
+    if isinstance(usual, tuple):
+        kind = type(usual[0]) if usual else str
+        return tuple(_value(name, part, kind()) for part in text.split(","))
+    if isinstance(usual, bool):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+    elif isinstance(usual, int | float | str):
+        with contextlib.suppress(ValueError):
+            return type(usual)(text)
+    raise UsageError(f"Expected {name} to be like {usual!r}, but got {text!r}.")
 
 
 def published(plugin: Any) -> dict[str, ModelCard]:
@@ -35,14 +61,16 @@ def published(plugin: Any) -> dict[str, ModelCard]:
     return {v: c for v, c in cards.items() if c.weights and v in c.weights.variants}
 
 
-def choose(plugin: Any, asked: str, given: Sequence[Sensor]) -> tuple[str, ModelCard]:
+def choose(
+    plugin: Any, asked: str, given: Sequence[Sensor], arch: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ModelCard]:
     """The variant that a dataset's sensors suit best, and its card.
 
     Best is one that finds its inputs under their names and in units that convert exactly.
     Raises CannotRun when none can read the dataset, UsageError for an unknown variant.
     """
     names = meant(plugin, asked)
-    cards = {name: card(plugin, name) for name in names}
+    cards = {name: card(plugin, name, **settings(plugin, name, arch)) for name in names}
     if len(names) == 1:
         return names[0], cards[names[0]]
     ranks, reasons = {}, []
@@ -59,5 +87,8 @@ def choose(plugin: Any, asked: str, given: Sequence[Sensor]) -> tuple[str, Model
 
 def _strained(found: dict[str, Found]) -> int:
     """How far from what the model was made for: other sensors, units by convention."""
-    other = any(f.sensor not in (name, f"{name}{f.sensor[-1]}") for name, f in found.items())
+    roles = {name: name.partition("_")[0] for name in found}
+    other = any(
+        f.sensor not in (roles[name], f"{roles[name]}{f.sensor[-1]}") for name, f in found.items()
+    )
     return other + any(not f.conversion.exact for f in found.values())

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from skybench import coverage as coverages
 from skybench import places, registry, variants
+from skybench.checkpoint import digest, open_checkpoint, unwrap
 from skybench.checkpoint import read_checkpoint as read_checkpoint
 from skybench.checkpoint import sha256_file as sha256_file
-from skybench.checkpoint import unwrap
-from skybench.core import CannotRun, ModelCard, ModelPlugin, WeightsError, WeightsSource
+from skybench.core import CannotRun, ModelCard, ModelPlugin, UsageError, WeightsError, WeightsSource
+from skybench.coverage import ENOUGH as ENOUGH
+from skybench.coverage import Coverage as Coverage
+from skybench.coverage import compare as compare
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.model import Model
 
-ENOUGH = 0.99  # share of the elements that must match
+DTYPES = ("float32", "bfloat16")
 
 
 class MissingWeights(WeightsError):
     """The published weights of a model are not on this machine."""
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How a file's keys compare with a model's; the keys are the model's own."""
-
-    share: float  # of the elements of parameters and persistent float buffers that should come
-    missing: tuple[str, ...]  # the model has them, the file does not
-    unexpected: tuple[str, ...]  # the file has them, the model does not
-    mismatched: tuple[str, ...]  # both have them, with different shapes
 
 
 @dataclass(frozen=True)
@@ -48,61 +41,19 @@ class LoadInfo:
     note: str = ""  # what a reader of the record should know
 
 
-def compare(model: Model, state: Mapping[str, Tensor]) -> Coverage:
-    """How a state dict under the model's own keys covers it.
-
-    Keys that the model's card declares as missing from the published file do not count.
-    """
-    own = model.state_dict()
-    source = model.card.weights
-    excused = {
-        key
-        for pattern in (source.missing if source else ())
-        for key in fnmatch.filter(own, pattern)
-    }
-    floats = {k: v.numel() for k, v in own.items() if v.is_floating_point()}
-    fits = {k for k in own if k in state and state[k].shape == own[k].shape}
-    expected = sum(n for k, n in floats.items() if k in fits or k not in excused)
-    matched = sum(n for k, n in floats.items() if k in fits)
-    return Coverage(
-        share=matched / expected if expected else 0.0,
-        missing=tuple(k for k in floats if k not in state),
-        unexpected=tuple(k for k in state if k not in own),
-        mismatched=tuple(k for k in own if k in state and k not in fits),
-    )
-
-
 def load_into(model: Model, plugin: ModelPlugin, state: Mapping[str, Tensor]) -> Coverage:
     """Copies a flat published state dict into a model.
 
-    A model may have a method `adapt(state) -> state` that fits a file to its own settings, such
-    as a further input band; it sees the model's own keys.
     Raises WeightsError, with the model untouched, when less than `ENOUGH` of the elements match
     or a key has another shape: that is another network.
     """
-    own = plugin.convert(dict(state))
-    adapt = getattr(model, "adapt", None)
-    own = adapt(own) if adapt else own
+    from skybench.filling import fill
+
+    own = coverages.own_keys(model, plugin, state)
     coverage = compare(model, own)
-    if coverage.share < ENOUGH or coverage.mismatched:
-        raise WeightsError(_misfit(model.card, coverage))
-    model.load_state_dict(own, strict=False)
+    coverages.require(model.card, coverage)
+    fill(model, own)
     return coverage
-
-
-def _misfit(card: ModelCard, coverage: Coverage) -> str:
-    lists = {
-        "missing": coverage.missing,
-        "of another shape": coverage.mismatched,
-        "unexpected": coverage.unexpected,
-    }
-    found = "; ".join(f"{n}: {len(k)} ({', '.join(k[:4])})" for n, k in lists.items() if k)
-    published = card.weights.filename if card.weights else "none"
-    return (
-        f"These weights do not fit {card.name}: they match {100 * coverage.share:.1f} % of its "
-        f"parameters, expected {100 * ENOUGH:.0f} % at least. Keys {found}. Nothing was loaded. "
-        f"Give the published file ({published}), or the variant and settings that it was made for"
-    )
 
 
 def find(card: ModelCard, requested: str | Path = "auto") -> Path | None:
@@ -120,10 +71,19 @@ def find(card: ModelCard, requested: str | Path = "auto") -> Path | None:
         raise WeightsError(f"{card.name} has no learned weights; leave {requested} out")
     if requested != "auto":
         return _given(Path(requested).expanduser(), card.name, source.filename)
-    path = _published(places.weights() / card.name, card.name, source.filename) or _packaged(source)
+    path = there(card)
     if path is not None and (note := differs(path, source)):
         raise WeightsError(f"{path}: {note}. Replace the file, or pass it with --weights PATH")
     return path
+
+
+def there(card: ModelCard) -> Path | None:
+    """Where "auto" finds a model's file, or the folder of several; None: nowhere. Not checked."""
+    source = card.weights
+    if source is None:
+        return None
+    folder = places.weights() / card.name
+    return _published(folder, card.name, source.filename) or _packaged(source)
 
 
 def _given(path: Path, name: str, filename: str) -> Path:
@@ -149,17 +109,27 @@ def _published(folder: Path, name: str, filename: str) -> Path | None:
     return folder if len(there) > 1 else next(iter(there), None)
 
 
-def _read(name: str, path: Path) -> dict[str, Tensor]:
+class Found(NamedTuple):
+    """A published state dict, and where it is from."""
+
+    state: dict[str, Tensor]
+    path: Path | None = None
+    left_out: tuple[str, ...] = ()  # objects in the file that were not made
+
+
+def read(name: str, path: Path) -> Found:
     """The state dict of a file, or of all parts in a folder, with the keys of the joint file."""
     parts = _parts(name)
     state: dict[str, Tensor] = {}
+    left_out: dict[str, None] = {}
     for file in [path] if path.is_file() else [path / f for f in parts if (path / f).is_file()]:
-        found = read_checkpoint(file)
+        found = open_checkpoint(file)
         # The joint file may go by the name of a part.
-        joint = any(key.startswith(tuple(parts.values())) for key in found)
+        joint = any(key.startswith(tuple(parts.values())) for key in found.state)
         prefix = "" if joint else parts.get(file.name, "")
-        state |= {prefix + key: tensor for key, tensor in found.items()}
-    return state
+        state |= {prefix + key: tensor for key, tensor in found.state.items()}
+        left_out |= dict.fromkeys(found.left_out)
+    return Found(state, path, tuple(left_out))
 
 
 def _packaged(source: WeightsSource) -> Path | None:
@@ -170,10 +140,12 @@ def _packaged(source: WeightsSource) -> Path | None:
 
 
 def differs(path: Path, source: WeightsSource) -> str:
-    """What to say when a file is not the published one, "" when it is or none knows its sha256."""
-    digest = sha256_file(path) if source.sha256 else ""
-    same = digest.startswith(source.sha256)
-    return "" if same else f"sha256 {digest} is not the published file's, {source.sha256}"
+    """What to say when a file is not the published one, "" when it is or none knows its hash."""
+    kind = "sha256" if source.sha256 or not source.md5 else "md5"
+    published = source.sha256 or source.md5
+    found = digest(path, kind) if published else ""
+    same = found.startswith(published)
+    return "" if same else f"{kind} {found} is not the published file's, {published}"
 
 
 def how_to_get(card: ModelCard) -> str:
@@ -195,12 +167,14 @@ def load_model(
     weights: str | Path | Mapping[str, Any] | None = None,
     variant: str = "full",
     seed: int = 0,
+    dtype: str = "float32",
     **arch: Any,
 ) -> Model:
     """A model in eval mode with published, given or random weights.
 
     weights: None or "auto" (see `find`), "random", a path, or a published state dict, with or
-    without its container. seed: of random weights. arch: settings of the plugin's network. A
+    without its container. seed: of random weights. dtype: "bfloat16" keeps and computes with half
+    of the memory; features are float32 all the same. arch: settings of the plugin's network. A
     plugin may have a function `settings(state)`: settings that published weights decide, where
     `arch` does not. The model's attribute `loaded` is a LoadInfo.
     Raises MissingWeights when there are none to be found, WeightsError when they do not fit,
@@ -209,31 +183,81 @@ def load_model(
     """
     import torch
 
+    from skybench import filling
+
     plugin: Any = registry.load("baselines", name)
     may = variants.meant(plugin, variant)
     card = variants.card(plugin, may[0])
     if card.unavailable:
         raise CannotRun(f"{card.name} cannot be built: {card.unavailable}")
-    path, state = None, None  # read before the network is built, which can take long
+    if dtype not in DTYPES:
+        raise UsageError(f"Expected dtype to be one of {', '.join(DTYPES)}, but got {dtype!r}.")
+    found = _obtained(card, weights, may[0])  # read before the network is built
+    if found is None:
+        model = _built(plugin, may[0], arch, seed)
+        model.loaded = LoadInfo("none" if card.weights is None else "random")
+    else:
+        told_variant = coverages.variant_of(plugin, found.state) if variant == "full" else ""
+        chosen = told_variant or may[0]
+        state = coverages.fitting(plugin, chosen, found.state)
+        found.state.clear()  # a tensor is let go as soon as the model has it
+        arch = coverages.settings(plugin, state) | arch
+        model, coverage = _filled(plugin, state, dtype, lambda: _built(plugin, chosen, arch, seed))
+        model.loaded = _info(variants.card(plugin, chosen), found, coverage)
+    if dtype != "float32":
+        filling.lower(model, getattr(torch, dtype))
+    return model.eval()
+
+
+def _obtained(card: ModelCard, weights: Any, variant: str) -> Found | None:
+    """What was given or is found; None for random weights and where there are none to learn."""
     if isinstance(weights, Mapping):
-        state = unwrap(weights, "The given state dict")
-    elif path := _located(card, "auto" if weights is None else weights, may[0]):
-        state = _read(card.name, path)
-    told = plugin.variant_of(state) if state and hasattr(plugin, "variant_of") else ""
-    variant = told if told and variant == "full" else may[0]
-    if state is not None and hasattr(plugin, "settings"):
-        arch = plugin.settings(state) | arch
+        return Found(unwrap(weights, "The given state dict"))
+    path = _located(card, "auto" if weights is None else weights, variant)
+    return read(card.name, path) if path else None
+
+
+def _built(plugin: Any, variant: str, arch: Mapping[str, Any], seed: int) -> Model:
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model: Model = plugin.build(variant, **arch)
-    info = LoadInfo("none" if card.weights is None else "random")
-    if state is not None:
-        info = LoadInfo("state_dict", coverage=load_into(model, plugin, state))
-    if path is not None and card.weights is not None:
-        note = differs(path, card.weights)
-        info = LoadInfo("file", str(path), sha256_file(path), info.coverage, note)
-    model.loaded = info
-    return model.eval()
+    return model
+
+
+def _filled(
+    plugin: Any, state: dict[str, Tensor], dtype: str, build: Callable[[], Model]
+) -> tuple[Model, Coverage]:
+    """A model with the numbers of a state dict, which is empty afterwards."""
+    import torch
+
+    from skybench import filling, recognise
+
+    model = filling.hollow(build)
+    own = coverages.own_keys(model, plugin, state)
+    coverage = compare(model, own)
+    if not coverage.enough:
+        coverages.require(model.card, coverage, recognise.hint(state))
+    state.clear()
+    if not filling.is_filled_by(model, own):
+        model = build()
+    filling.fill(model, own, getattr(torch, dtype))
+    return model, coverage
+
+
+def _info(card: ModelCard, found: Found, coverage: Coverage) -> LoadInfo:
+    if found.path is None or card.weights is None:
+        return LoadInfo("state_dict", coverage=coverage)
+    notes = [differs(found.path, card.weights), told(found.left_out)]
+    note = "; ".join(filter(None, notes))
+    return LoadInfo("file", str(found.path), sha256_file(found.path), coverage, note)
+
+
+def told(left_out: Sequence[str]) -> str:
+    """What to say of objects in a file that were not made, "" where there were none."""
+    shown = ", ".join(left_out[:4]) + (f" and {len(left_out) - 4} more" if left_out[4:] else "")
+    return f"objects beside tensors were left out: {shown}" if left_out else ""
 
 
 def _located(card: ModelCard, requested: str | Path, variant: str) -> Path | None:

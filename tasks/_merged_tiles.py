@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from skybench.boxes.geometry import to_rotated
 from skybench.boxes.suppress import rotated_nms
 from skybench.core import Boxes
 from skybench.metrics.boxes import CocoBoxes
+from skybench.metrics.kept import packed, unpacked, vars_of
 
 SAME = 1.0  # pixels by which the corners of an object seen in two tiles may differ
 
@@ -69,6 +71,34 @@ class MergedTiles:
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
         """In percent, as the metric of whole images; weights: [B, number of tiles]."""
         return self._merged().scores(None if weights is None else weights[:, self.first])
+
+    def found(self, keys: Sequence[str]) -> dict[str, Detections]:
+        """What is said of each whole image; keys: of the tiles."""
+        return self._merged().found([*self.images])
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        tiles = [(image, tile) for image, own in self.images.items() for tile in own]
+        said = [vars_of(tile.said) for _, tile in tiles]
+        names = np.array([image for image, _ in tiles], dtype=np.str_)
+        order = {"tile.image": names, "tile.first": np.array(self.first)}
+        return {
+            **packed("said", said),
+            **packed("true", [vars_of(t.true) for _, t in tiles]),
+            **order,
+        }
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> MergedTiles:
+        whole = self.fresh()
+        names = state["tile.image"].tolist()
+        said, true = unpacked("said", state), unpacked("true", state)
+        for image, one, other in zip(names, said, true, strict=True):
+            corners, labels, difficult = (
+                torch.from_numpy(other[n]) for n in ("corners", "labels", "difficult")
+            )
+            tile = Tile(Detections(**one), Boxes(corners, labels, difficult))
+            whole.images.setdefault(image, []).append(tile)
+        whole.first, whole.count = state["tile.first"].tolist(), len(names)
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         return self._merged().per_class()

@@ -35,11 +35,27 @@ PROTOCOLS: Mapping[ProtocolName, str] = {
     "for semantic change",
     "frozen": "a UNet on the difference of the frozen feature pyramids; UPerNet on each date for "
     "semantic change",
+    "finetune": "the same heads; the backbone learns too, with layer-wise decay and augmentation",
 }
 # The head is the one of MTP's recipes (seen); the paper's BIT for LEVIR-CD is unverified. The
 # schedule is ours: MTP fine-tunes for 100 to 150 epochs.
 FROZEN = Recipe("frozen", val="", epochs=20, batch=16, lr=1e-3, weight_decay=0.01, width=256)
 LINEAR = Recipe("linear", val="", epochs=20, batch=16, lr=1e-2, weight_decay=0.0)
+
+
+FINETUNE = replace(
+    FROZEN,
+    protocol="finetune",
+    epochs=150,
+    lr=6e-5,
+    weight_decay=0.05,
+    schedule="cosine",
+    warm_up=1 / 30,
+    layer_decay=0.9,
+    augment=("rotflip=20", "exchange=0.5", "photometric=10,0.8,1.2,0.8,1.2,10"),
+    source="after MTP's rvsa-l-unet-256-mae-mtp_levir.py (seen), without its drop path",
+)
+RECIPES = {"frozen": FROZEN, "linear": LINEAR, "finetune": FINETUNE}
 
 
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
@@ -73,7 +89,7 @@ def metric(dataset: DatasetCard) -> Metric:
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset and test split; on demo data small tiles, a narrow head, few steps."""
     recipe = replace(
-        LINEAR if protocol == "linear" else FROZEN,
+        RECIPES.get(protocol, FROZEN),
         protocol=protocol,
         size=0 if demo else PIXELS.get(dataset.name, 0),
         options=OPTIONS.get(dataset.name, ()),
@@ -83,6 +99,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     if demo:
         tile = 96 if dataset.name == "oscd" else 128
         recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
+        recipe = replace(recipe, lr=1e-3) if protocol == "finetune" else recipe
     tests = TESTS.get(dataset.name, ("test",))[-1 if demo else 0 :]
     labels = tests if len(tests) > 1 else ("",)
     return tuple(replace(recipe, test=t, label=n) for t, n in zip(tests, labels, strict=True))

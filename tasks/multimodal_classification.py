@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from skybench.core import DatasetCard, ProtocolName, Recipe, Task
 
 from . import _classification
@@ -14,8 +16,8 @@ PIXELS = 128  # SkySense's input for BEN-MM (arXiv 2312.10115, supplement, unver
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset."""
-    size = 0 if demo else PIXELS
-    return (Recipe(protocol, size=size, source=_classification.SOURCE),)
+    base = _classification.recipe(protocol, demo)
+    return (replace(base, size=0 if demo else PIXELS),)
 
 
 TASK = Task(

@@ -28,7 +28,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     )
     if demo:
         tile = DEMO_TILE.get(dataset.name, 64)
-        recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
+        recipe = _segmentation.demo(recipe, tile)
     return (recipe,)
 
 

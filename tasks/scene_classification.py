@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from skybench.core import DatasetCard, ProtocolName, Recipe, Task
 
 from . import _classification
@@ -17,10 +19,11 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     size = PIXELS.get(dataset.name, 0)
     if demo:
         size = 32 if dataset.name == "fmow_s2" else 0
-    base = Recipe(protocol, size=size, source=_classification.SOURCE)
+    base = replace(_classification.recipe(protocol, demo), size=size)
 
     def of(train: str, val: str, test: str, label: str = "") -> Recipe:
-        return Recipe(protocol, train, val, test, label=label, size=size, source=base.source)
+        selects = "" if protocol == "finetune" else val
+        return replace(base, train=train, val=selects, test=test, label=label)
 
     if dataset.name in RATIOS:
         return tuple(of(f"train{r}", "", f"test{r}", f"{r} %") for r in RATIOS[dataset.name])

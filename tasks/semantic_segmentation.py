@@ -18,7 +18,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     recipe = replace(_segmentation.RECIPES.get(protocol, _segmentation.FROZEN), protocol=protocol)
     if demo:
         tile = DEMO_TILE.get(dataset.name, 256)
-        recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
+        recipe = _segmentation.demo(recipe, tile)
     tests = TESTS.get(dataset.name, ("test",))[-1 if demo else 0 :]
     labels = tests if len(tests) > 1 else ("",)
     return tuple(replace(recipe, test=t, label=n) for t, n in zip(tests, labels, strict=True))

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from skybench import predictions, records, stats
+from skybench.metrics.accuracy import Accuracy
+from skybench.records import Record
+
 ROOT = Path(__file__).resolve().parent.parent
+Made = Callable[..., Record]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +46,42 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def shared() -> Path:
     """The folder with real data and weights; the test is skipped where it is absent."""
-    folder = Path(os.environ.get("SKYBENCH_SHARED", ROOT.parent / "shared"))
+    folder = Path(os.environ.get("SKYBENCH_SHARED") or ROOT.parent / "shared")
     if not folder.is_dir():
         pytest.skip("needs the real data of ../shared or SKYBENCH_SHARED")
     return folder
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Writes a record below tmp_path of a model that is right or wrong on each image, by seed."""
+
+    def make(model: str, right: Any, keep: bool = True, **changes: Any) -> Record:
+        rights = np.atleast_2d(np.asarray(right, bool))
+        recipe = {"protocol": "linear", "label": "20 %", "seeds": len(rights), "fraction": 1.0,
+                  "limit": 0, **changes.pop("recipe", {})}  # fmt: skip
+        used = {"sensors": ["hr"], "weights": "ab" * 32, "variant": "full",
+                "classes": ["a", "b"], "chance": 20.0, **changes.pop("used", {})}  # fmt: skip
+        metrics = [Accuracy(("a", "b")) for _ in rights]
+        for metric, row in zip(metrics, rights, strict=True):
+            for one in row:
+                metric.update(int(not one), 0)
+        every = [m.scores() for m in metrics]
+        bands = stats.intervals(metrics, rights.shape[1])
+        record = Record(
+            model, "scene_classification", "aid", recipe, "measured", "real", "",
+            {n: float(np.mean([s[n] for s in every])) for n in every[0]},
+            intervals={n: [b.low, b.high] for n, b in bands.items()},
+            samples={"train": 10, "test": rights.shape[1]}, used=used,
+            seeds=[{"seed": i} for i in range(len(rights))], made="2026-01-01T00:00:00+00:00",
+        )  # fmt: skip
+        record = replace(record, **changes)
+        parts = [record.model, record.task, record.dataset, dict(recipe), used, record.data]
+        record = replace(record, fingerprint=records.fingerprint({"cell": parts}))
+        path = records.write(record, tmp_path)
+        if keep:
+            keys = tuple(f"image{i}" for i in range(rights.shape[1]))
+            predictions.save(path.with_suffix(".npz"), keys, metrics)
+        return record
+
+    return make

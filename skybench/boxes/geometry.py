@@ -70,8 +70,7 @@ def to_rotated(corners: Array) -> Array:
     none = length == 0  # two points in one place: any direction will do
     cos, sin = (dx + none) / (length + none), dy / (length + none)
     along, across = x * cos[:, None] + y * sin[:, None], y * cos[:, None] - x * sin[:, None]
-    left, right = xp.amin(along, 1), xp.amax(along, 1)  # [N, 6]
-    top, bottom = xp.amin(across, 1), xp.amax(across, 1)
+    (left, right), (top, bottom) = _range(along), _range(across)  # [N, 6] each
     smallest = ((right - left) * (bottom - top)).argmin(1)
     best = xp.arange(len(corners), device=corners.device), smallest
     w, h, cos, sin = (right - left)[best], (bottom - top)[best], cos[best], sin[best]
@@ -102,13 +101,18 @@ def le90(boxes: Array) -> Array:
 
 def to_horizontal(corners: Array) -> Array:
     """The smallest horizontal boxes [N, 4] around corners [N, 4, 2]."""
-    xp = library(corners)
-    # Pair by pair: ten times as fast as NumPy's reduction of such a short axis.
-    one, two, three, four = (corners[:, i] for i in range(4))
-    low = xp.minimum(xp.minimum(one, two), xp.minimum(three, four))
-    high = xp.maximum(xp.maximum(one, two), xp.maximum(three, four))
-    boxes: Array = xp.concatenate([low, high], -1)
+    boxes: Array = library(corners).concatenate(_range(corners), -1)
     return boxes
+
+
+def _range(points: Array) -> tuple[Array, Array]:
+    """The lowest and the highest [N, K] of the values [N, 4, K] of four points."""
+    xp = library(points)
+    # Pair by pair: ten times as fast as NumPy's reduction of such a short axis.
+    one, two, three, four = (points[:, i] for i in range(4))
+    low: Array = xp.minimum(xp.minimum(one, two), xp.minimum(three, four))
+    high: Array = xp.maximum(xp.maximum(one, two), xp.maximum(three, four))
+    return low, high
 
 
 def from_horizontal(boxes: Array) -> Array:

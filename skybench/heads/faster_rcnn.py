@@ -10,10 +10,12 @@ torchvision's Faster R-CNN:
 | loss of boxes | L1 | smooth L1 (1/9) |
 | proposals before / after suppression in training | 2000 a level / 1000 | 2000 / 2000 |
 | RoIAlign | half a pixel off, adaptive sampling | whole pixels, 2 x 2 |
+| last layers of regions begin | normal, 0.01 and 0.001 | uniform |
 
-The same in both: IoU 0.7 / 0.3 and 0.5; 256 and 512 samples, half and a quarter of them objects;
-suppression at 0.7 and 0.5; score 0.05; 100 detections; deviations 0.1 and 0.2 of offsets; a box
-for each class; P6.
+torchvision's are the code of the pyramid and of the hidden layers, how both begin (mmdetection:
+Xavier), coding, suppression and RoIAlign. Alike in mmdetection and torchvision: IoU 0.7 / 0.3 and
+0.5; 256 and 512 samples, half and a quarter of them objects; suppression at 0.7 and 0.5; score
+0.05; 100 detections; deviations 0.1 and 0.2 of offsets; a box for each class; P6.
 
 Source: open-mmlab/mmdetection@0c7842f configs/_base_/models/faster-rcnn_r50_fpn.py; flips as in
 Bili-Sakura/SkySense@107d4e0 detection/configs/swin_transformer_v2/

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,19 @@ class Accuracy:
         if len(self.among) == len(true):
             found["top5"] = w @ np.asarray(self.among, np.float64) / w.sum(1) * 100
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {
+            "predicted": np.asarray(self.predicted, np.int64),
+            "true": np.asarray(self.true, np.int64),
+            "among": np.asarray(self.among, bool),
+        }
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Accuracy:
+        whole = self.fresh()
+        whole.predicted, whole.true = state["predicted"].tolist(), state["true"].tolist()
+        whole.among = state["among"].tolist()
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Recall of every class of the test set, in percent."""

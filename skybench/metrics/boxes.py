@@ -1,16 +1,21 @@
-"""Average precision of horizontal boxes; `rotated_boxes` has the same for rotated ones."""
+"""Average precision of horizontal boxes; `rotated_boxes` has the same for rotated ones.
+
+All in NumPy. hotcoco, which does COCO's part in Rust, gives the same numbers no sooner
+(`skybench bench boxes`), so there is no second path through it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from skybench.boxes.detections import Detections
-from skybench.boxes.geometry import from_horizontal, to_horizontal
+from skybench.boxes.geometry import to_horizontal
 from skybench.core import UsageError
+from skybench.metrics.kept import packed, unpacked, vars_of
 from skybench.metrics.matching import Scene, Shape, Truth, find_pairs, gather
 from skybench.metrics.precision import (
     COCO_IOUS,
@@ -22,10 +27,15 @@ from skybench.metrics.precision import (
     over_classes,
     voc_curves,
 )
+from skybench.metrics.reading import (
+    Images,
+    checked,
+    checked_truth,
+    horizontal_corners,
+    plain_scene,
+)
 
 MOST = 100  # detections of a class in an image that COCO looks at
-
-Images = Sequence[Sequence[ArrayLike]]  # for each image some arrays
 
 
 def horizontal_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -122,7 +132,7 @@ class CocoBoxes:
         self.true: list[Truth] = []
         self.curves: tuple[Mapping[int, Ranked], Mapping[int, Ranked]] | None = None
 
-    def fresh(self) -> CocoBoxes:
+    def fresh(self) -> Self:
         return type(self)(self.classes, self.count_difficult)
 
     def perfect(self, target: Any) -> Detections:
@@ -134,9 +144,10 @@ class CocoBoxes:
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
         """Counts one image; prediction: `Detections`; target: `core.Boxes`."""
         count = len(self.classes)
-        self.said.append(checked(prediction, count))
+        said = checked(prediction, count)
         true = Truth(target.corners, target.labels, target.difficult)
         self.true.append(checked_truth(true, self.count_difficult, count))
+        self.said.append(said)
         self.curves = None
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
@@ -144,6 +155,20 @@ class CocoBoxes:
         w = np.ones((1, len(self.true))) if weights is None else weights
         found = over_classes([*self._each(w).values()], self.names, len(w))
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
+
+    def found(self, keys: Sequence[str]) -> dict[str, Detections]:
+        """What was said of each image, by the keys of the images in their order."""
+        return dict(zip(keys, self.said, strict=True))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        said, true = ([vars_of(one) for one in each] for each in (self.said, self.true))
+        return packed("said", said) | packed("true", true)
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Self:
+        whole = self.fresh()
+        whole.said = [Detections(**one) for one in unpacked("said", state)]
+        whole.true = [Truth(**one) for one in unpacked("true", state)]
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Of every class that has an object that counts, in percent."""
@@ -170,86 +195,3 @@ class CocoBoxes:
             both = {"ap50_voc07": old[:, 0], "ap50_voc12": new[:, 0]}
             found[label] = coco_scores(coco[label], weights) | both
         return found
-
-
-def plain_scene(
-    detections: Images,
-    truth: Images,
-    corners: Callable[[NDArray[Any]], NDArray[Any]],
-    count_difficult: bool,
-) -> Scene:
-    """The images of plain arrays; corners: checks boxes and gives their corners [n, 4, 2]."""
-    if len(detections) != len(truth) or not len(truth):
-        raise UsageError(
-            "Expected detections and truth of the same images, at least one, but got "
-            f"{len(detections)} and {len(truth)}."
-        )
-    said, true = [], []
-    for one, other in zip(detections, truth, strict=True):
-        if len(one) != 3 or len(other) not in (2, 3):
-            raise UsageError(
-                "Expected (boxes, scores, labels) and (boxes, labels) or (boxes, labels, "
-                f"difficult) of an image, but got {len(one)} and {len(other)} arrays."
-            )
-        boxes, scores, labels = map(np.asarray, one)
-        said.append(checked(Detections(corners(boxes), scores, labels)))
-        boxes, labels, *rest = map(np.asarray, other)
-        difficult = rest[0] if rest else np.zeros(labels.shape, bool)
-        true.append(checked_truth(Truth(corners(boxes), labels, difficult), count_difficult))
-    return gather(said, true)
-
-
-def horizontal_corners(boxes: NDArray[Any]) -> NDArray[Any]:
-    """Corners [n, 4, 2] of horizontal boxes [n, 4]; raises UsageError for other arrays."""
-    if not boxes.size:
-        return np.zeros((0, 4, 2))
-    if boxes.shape[1:] != (4,) or (boxes[:, :2] > boxes[:, 2:]).any():
-        raise UsageError(
-            "Expected boxes [n, 4], (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, but got "
-            f"{boxes.shape}: {boxes.reshape(-1)[:4]}.."
-        )
-    return from_horizontal(boxes)
-
-
-def checked(said: Detections, classes: int | None = None) -> Detections:
-    """The same as arrays; raises UsageError where they cannot be ranked, or as `_fitting`."""
-    corners, labels = _fitting(said.corners, said.labels, classes)
-    scores = np.asarray(said.scores)
-    if scores.shape != labels.shape or np.isnan(scores).any():
-        raise UsageError(
-            f"Expected a score that can be ranked for each of {len(labels)} detections, but got "
-            f"scores of shape {scores.shape}, {np.isnan(scores).sum()} of them NaN."
-        )
-    return Detections(corners, scores, labels)
-
-
-def checked_truth(true: Truth, count_difficult: bool, classes: int | None = None) -> Truth:
-    """The same as arrays; raises UsageError as `_fitting`."""
-    corners, labels = _fitting(true.corners, true.labels, classes)
-    difficult = np.asarray(true.difficult, bool)
-    if difficult.shape != labels.shape:
-        raise UsageError(
-            f"Expected for each of {len(labels)} objects whether it is difficult, but got "
-            f"an array of shape {difficult.shape}."
-        )
-    return Truth(corners, labels, difficult & (not count_difficult))
-
-
-def _fitting(
-    corners: ArrayLike, labels: ArrayLike, classes: int | None
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Corners [n, 4, 2] and labels [n] as arrays; raises UsageError for others."""
-    c, ids = np.asarray(corners), np.asarray(labels)
-    if not c.size and not ids.size:
-        return np.zeros((0, 4, 2)), np.zeros(0, np.intp)
-    if ids.ndim != 1 or c.shape != (len(ids), 4, 2) or not np.isfinite(c).all():
-        raise UsageError(
-            "Expected finite corners [n, 4, 2] and labels [n], but got arrays of shapes "
-            f"{c.shape} and {ids.shape}, {(~np.isfinite(c)).sum()} numbers of them not finite."
-        )
-    if ids.dtype.kind not in "iu" or ids.min() < 0 or (classes and ids.max() >= classes):
-        raise UsageError(
-            f"Expected labels that are integers from 0 to {classes - 1 if classes else 'any'}, "
-            f"but got {ids.min()}..{ids.max()} ({ids.dtype})."
-        )
-    return c, ids

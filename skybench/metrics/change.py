@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,14 @@ class Change:
             return {name: value * 100 for name, value in found.items()}
         known = {name: float(value[0] * 100) for name, value in found.items()}
         return known | {"f1_batch": _batched(tiles)}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {**self.pixels.state(), "tiles": np.array(self.keys, dtype=np.str_)}
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Change:
+        whole = self.fresh()
+        whole.pixels, whole.keys = self.pixels.restored(state), state["tiles"].tolist()
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """IoU, F1, precision and recall of both classes, in percent."""

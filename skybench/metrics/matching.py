@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 BLOCK = 100_000  # pairs at once: the intermediate arrays stay in the processor's cache
+FEW = 16  # objects of a group; in larger ones only the near are compared with a detection
 FORMS = 4096  # boxes converted at once: the intermediate arrays stay in the processor's cache
 
 
@@ -46,7 +47,7 @@ class Scene(NamedTuple):
     corners: Floats  # [D, 4, 2]
     labels: Ints  # [D], ascending
     images: Ints  # [D]
-    groups: Ints  # [D]
+    groups: Ints  # [D], from 0 to the number of images times that of labels
     true_corners: Floats  # [G, 4, 2]
     true_labels: Ints  # [G]
     true_images: Ints  # [G]
@@ -74,26 +75,37 @@ class Judged(NamedTuple):
 
 def gather(said: Sequence[Detections], true: Sequence[Truth]) -> Scene:
     """Puts images in a row; equal scores stay in the order of images, then in that given."""
-    scores = np.concatenate([one.scores for one in said]).astype(np.float64)
-    labels = np.concatenate([one.labels for one in said]).astype(np.intp)
-    true_labels = np.concatenate([one.labels for one in true]).astype(np.intp)
-    difficult = np.concatenate([one.difficult for one in true]).astype(bool)
-    images, true_images = (
-        np.repeat(np.arange(len(each)), [len(one.labels) for one in each]) for each in (said, true)
+    found = (np.concatenate(each) for each in zip(*map(_columns, said), strict=True))
+    truth = (np.concatenate(each) for each in zip(*true, strict=True))
+    counts, true_counts = (np.array([len(one.labels) for one in each]) for each in (said, true))
+    return ranked((Detections(*found), counts), (Truth(*truth), true_counts))
+
+
+def _columns(said: Detections) -> tuple[NDArray[Any], ...]:
+    return said.corners, said.scores, said.labels
+
+
+def ranked(said: tuple[Detections, Ints], true: tuple[Truth, Ints]) -> Scene:
+    """As `gather`, of images in a row already, with the number of each one's boxes [N]."""
+    (found, counts), (truth, true_counts) = said, true
+    scores, labels = found.scores.astype(np.float64), found.labels.astype(np.intp)
+    true_labels, difficult = truth.labels.astype(np.intp), truth.difficult.astype(bool)
+    images, true_images = (np.repeat(np.arange(len(n)), n) for n in (counts, true_counts))
+    names = np.unique(np.concatenate([labels, true_labels]))
+    # Small integers, of which NumPy sorts those of one or two bytes several times as fast.
+    kinds, true_kinds = (
+        np.searchsorted(names, each).astype(np.min_scalar_type(len(names)))
+        for each in (labels, true_labels)
     )
-    span = max(labels.max(initial=0), true_labels.max(initial=0)) + 1
-    groups, true_groups = images * span + labels, true_images * span + true_labels
-    rank, order = np.lexsort((-scores, labels)), np.lexsort((difficult, true_groups))
-    corners, true_corners = (
-        np.concatenate([one.corners for one in each]).astype(np.float64) for each in (said, true)
-    )
+    groups, true_groups = images * len(names) + kinds, true_images * len(names) + true_kinds
+    rank, order = np.lexsort((-scores, kinds)), np.lexsort((difficult, true_groups))
     return Scene(
-        len(said),
-        corners[rank],
+        len(counts),
+        found.corners[rank].astype(np.float64),
         labels[rank],
         images[rank],
         groups[rank],
-        true_corners[order],
+        truth.corners[order].astype(np.float64),
         true_labels[order],
         true_images[order],
         true_groups[order],
@@ -116,30 +128,27 @@ def number_within(groups: NDArray[Any]) -> Ints:
 
 
 def neighbours(
-    groups: tuple[NDArray[Any], NDArray[Any]], boxes: tuple[Floats, Floats]
+    groups: tuple[Ints, Ints], boxes: tuple[Floats, Floats]
 ) -> Iterator[tuple[Ints, Ints]]:
     """All pairs of a detection and an object of one group whose horizontal boxes meet, in blocks.
 
-    groups: of the detections [D] and of the objects [G], int64; boxes: [D, 4] and [G, 4].
-    All groups stand side by side on one axis, and the objects along it by their left side: those
-    that can meet a detection begin between its left side, less the width of the widest object of
-    the group, and its right side.
+    groups: of the detections [D] and, ascending, of the objects [G]; boxes: [D, 4] and [G, 4].
+    The pairs are in the order of the detections.
     """
     (said_in, true_in), (said, true) = groups, boxes
     if not len(said) or not len(true):
         return
-    low = min(said[:, 0].min(), true[:, 0].min())
-    span = max(said[:, 2].max(), true[:, 2].max()) - low + 1
     order = np.lexsort((true[:, 0], true_in))
-    true, true_in = true[order], true_in[order]
-    left = true_in * span + true[:, 0] - low
-    ids, first = np.unique(true_in, return_index=True)
-    place = np.searchsorted(ids, said_in).clip(max=len(ids) - 1)
-    widest = np.maximum.reduceat(true[:, 2] - true[:, 0], first)[place]
-    slack = 1e-12 * (left[-1] + span)  # of the rounding of these sums
-    begin = np.searchsorted(left, said_in * span + said[:, 0] - low - widest - slack)
-    end = np.searchsorted(left, said_in * span + said[:, 2] - low + slack, "right")
-    counts = np.where(ids[place] == said_in, end - begin, 0)
+    true = true[order]
+    sizes = np.bincount(true_in, minlength=said_in.max() + 1)
+    end = np.cumsum(sizes)[said_in]
+    begin = end - sizes[said_in]
+    large = np.flatnonzero(end - begin > FEW)
+    if len(large):
+        first, last = _window((said_in[large], true_in), (said[large], true))
+        begin[large] = np.maximum(begin[large], first)
+        end[large] = np.minimum(end[large], last)
+    counts = end - begin
     x0, y0, x1, y1 = (np.ascontiguousarray(side) for side in true.T)
     own_x0, own_y0, own_x1, own_y1 = (np.ascontiguousarray(side) for side in said.T)
     blocks = np.flatnonzero(np.diff(np.cumsum(counts) // BLOCK)) + 1
@@ -149,8 +158,27 @@ def neighbours(
         near = y0[j] <= np.repeat(own_y1[some], much)
         near &= y1[j] >= np.repeat(own_y0[some], much)
         i, j = np.repeat(some, much)[near], j[near]
-        near = (x0[j] <= own_x1[i]) & (x1[j] >= own_x0[i]) & (true_in[j] == said_in[i])
+        near = (x0[j] <= own_x1[i]) & (x1[j] >= own_x0[i])
         yield i[near], order[j[near]]
+
+
+def _window(groups: tuple[Ints, Ints], boxes: tuple[Floats, Floats]) -> tuple[Ints, Ints]:
+    """From and to which object of its group a detection may meet one, [D] and [D].
+
+    The objects are sorted by group, then by their left side. All groups stand side by side on one
+    axis: those that can meet a detection begin between its left side, less the width of the
+    widest object of the group, and its right side. Others of the group before are among them.
+    """
+    (said_in, true_in), (said, true) = groups, boxes
+    low = min(said[:, 0].min(), true[:, 0].min())
+    span = max(said[:, 2].max(), true[:, 2].max()) - low + 1
+    ids, first = np.unique(true_in, return_index=True)
+    widest = np.maximum.reduceat(true[:, 2] - true[:, 0], first)[np.searchsorted(ids, said_in)]
+    left = true_in * span + true[:, 0] - low
+    slack = 1e-12 * (left[-1] + span)  # of the rounding of these sums
+    begin = np.searchsorted(left, said_in * span + said[:, 0] - low - widest - slack)
+    end = np.searchsorted(left, said_in * span + said[:, 2] - low + slack, "right")
+    return begin, end
 
 
 def find_pairs(scene: Scene, shape: Shape, least: float) -> Pairs:
@@ -160,15 +188,16 @@ def find_pairs(scene: Scene, shape: Shape, least: float) -> Pairs:
     than the share s <= 1/2 lies in the outer share s of its extent, so the other must reach
     further inwards: into the box around it shrunk by s from every side, to its middle for 1/2.
     """
-    said, true = (_formed(shape, part) for part in (scene.corners, scene.true_corners))
-    around, true_around = shape.around(said), shape.around(true)
+    said, true = (_in_blocks(shape.form, x) for x in (scene.corners, scene.true_corners))
+    around, true_around = (_in_blocks(shape.around, boxes) for boxes in (said, true))
     left = 1 - 2 * min(least, 0.5) + 1e-6
     inner, true_inner = _shrunk(around, left), _shrunk(true_around, left)
     none = np.zeros(0, np.intp)
     found = [Pairs(none, none, np.zeros(0))]
     for i, j in neighbours((scene.groups, scene.true_groups), (around, true_inner)):
-        near = (inner[i, :2] <= true_around[j, 2:]).all(1)
-        near &= (inner[i, 2:] >= true_around[j, :2]).all(1)
+        own, other = inner[i], true_around[j]
+        near = (own[:, 0] <= other[:, 2]) & (own[:, 2] >= other[:, 0])
+        near &= (own[:, 1] <= other[:, 3]) & (own[:, 3] >= other[:, 1])
         pairs = Pairs(i[near], j[near], shape.iou(said[i[near]], true[j[near]]))
         found.append(pairs.where(pairs.iou >= least))
     return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
@@ -180,9 +209,9 @@ def _shrunk(boxes: Floats, factor: float) -> Floats:
     return np.asarray((boxes + turned) / 2 + (boxes - turned) * (factor / 2))
 
 
-def _formed(shape: Shape, corners: Floats) -> NDArray[Any]:
-    starts = range(0, max(len(corners), 1), FORMS)
-    return np.concatenate([shape.form(corners[s : s + FORMS]) for s in starts])
+def _in_blocks(function: Callable[[NDArray[Any]], NDArray[Any]], rows: Floats) -> NDArray[Any]:
+    starts = range(0, max(len(rows), 1), FORMS)
+    return np.concatenate([function(rows[s : s + FORMS]) for s in starts])
 
 
 def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats) -> Judged:
@@ -191,30 +220,38 @@ def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats)
     groups: of the detections [D]; difficult: [G], objects that do not count: they are taken only
     where no other is free, and by any number of detections. Of equal overlaps the later object is
     taken.
-    The pairs are gone through in rounds of one detection a group, and of one object a detection,
-    so that within a round none meets another.
     Source: cocodataset/cocoapi: PythonAPI/pycocotools/cocoeval.py:evaluateImg, where ignored
     objects that are no crowds can be taken only once.
     """
-    order = np.lexsort((-pairs.objects, -pairs.iou, difficult[pairs.objects], pairs.detections))
-    pairs = pairs.where(order)
-    some, place = np.unique(pairs.detections, return_inverse=True)
-    rounds = np.stack([number_within(pairs.detections), number_within(groups[some])[place]])
-    order = np.lexsort(rounds)
-    d, g, iou = pairs.where(order)
-    limits = np.flatnonzero(np.diff(rounds[:, order]).any(0)) + 1
-    enough = iou[:, None] >= np.minimum(thresholds, 1 - 1e-10)  # [P, T]
+    enough = pairs.iou[:, None] >= np.minimum(thresholds, 1 - 1e-10)  # [P, T]
     shape = len(groups), len(thresholds)
     hit, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
     taken = np.zeros((len(difficult), len(thresholds)), bool)
-    for start, stop in zip([0, *limits], [*limits, len(d)], strict=True):
-        who, what = d[start:stop], g[start:stop]
+    for some in _rounds(pairs, groups, difficult):
+        who, what = pairs.detections[some], pairs.objects[some]
         skip = difficult[what, None]
-        fits = enough[start:stop] & ~taken[what] & ~hit[who]
+        fits = enough[some] & ~taken[what] & ~hit[who]
         hit[who] |= fits & ~skip
         ignored[who] |= fits & skip
         taken[what] |= fits & ~skip
     return Judged(hit, ignored)
+
+
+def _rounds(pairs: Pairs, groups: Ints, difficult: Flags) -> Iterator[Ints]:
+    """Indices of all pairs, in rounds within which none meets another.
+
+    First those of which neither side has another; then one detection a group at a time, in order,
+    and one object a detection, the one to be preferred first.
+    """
+    d, g, iou = pairs
+    alone = (np.bincount(d)[d] == 1) & (np.bincount(g)[g] == 1)
+    yield np.flatnonzero(alone)
+    rest = np.flatnonzero(~alone)
+    order = rest[np.lexsort((-g[rest], -iou[rest], difficult[g[rest]], d[rest]))]
+    some, place = np.unique(d[order], return_inverse=True)
+    rounds = np.stack([number_within(d[order]), number_within(groups[some])[place]])
+    last = np.lexsort(rounds)
+    yield from np.split(order[last], np.flatnonzero(np.diff(rounds[:, last]).any(0)) + 1)
 
 
 def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,6 +114,14 @@ class MultiLabel:
             return found
         known = {name: float(values[0]) for name, values in found.items()}
         return known | ({"map_micro_batched": self._batched()} if self.batch else {})
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"predicted": np.stack(self.predicted), "true": np.stack(self.true)}
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> MultiLabel:
+        whole = self.fresh()
+        whole.predicted, whole.true = list(state["predicted"]), list(state["true"])
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """AP of every class that occurs, in percent."""

@@ -40,17 +40,20 @@ def by_class(scene: Scene, verdict: Judged, kept: Flags) -> dict[int, Ranked]:
     found = {}
     for label in np.unique(scene.true_labels[~scene.difficult]).tolist():
         start, stop = np.searchsorted(scene.labels, [label, label + 1])
-        mine = start + np.flatnonzero(kept[start:stop])
+        mine = slice(start, stop)
+        some = kept[mine]
         objects = scene.true_images[(scene.true_labels == label) & ~scene.difficult]
         counts = np.bincount(objects, minlength=scene.number).astype(np.float64)
-        judged = Judged(verdict.hit[mine], verdict.ignored[mine])
-        found[label] = Ranked(scene.images[mine], judged, counts)
+        judged = Judged(verdict.hit[mine][some], verdict.ignored[mine][some])
+        found[label] = Ranked(scene.images[mine][some], judged, counts)
     return found
 
 
 def coco_curves(scene: Scene, pairs: Pairs, most: int | None) -> dict[int, Ranked]:
     """By class, the detections judged as COCO does at its ten IoUs, the `most` best of a group."""
-    kept = number_within(scene.groups) < (len(scene.groups) if most is None else most)
+    kept = np.ones(len(scene.groups), bool)
+    if most is not None and np.bincount(scene.groups).max(initial=0) > most:
+        kept = number_within(scene.groups) < most
     some = pairs.where(kept[pairs.detections])
     return by_class(scene, match_coco(some, scene.groups, scene.difficult, COCO_IOUS), kept)
 
@@ -104,6 +107,7 @@ def _average_precision(
     ever = np.flatnonzero(hit.any(1))  # hits at some threshold
     seen = _seen(ranked.images, weights, ever)
     found = [np.empty((len(weights), hit.shape[1])) for _ in steps]
+    zero = np.zeros((len(weights), 1))
     for t in range(hit.shape[1]):
         now = np.flatnonzero(hit[ever, t])
         hits, skipped = ever[now], np.flatnonzero(ignored[:, t])
@@ -111,7 +115,7 @@ def _average_precision(
         said = seen[:, now]
         if skipped.size:
             before = np.cumsum(weights[:, ranked.images[skipped]], 1)
-            said -= np.pad(before, ((0, 0), (1, 0)))[:, np.searchsorted(skipped, hits)]
+            said -= np.concatenate([zero, before], 1)[:, np.searchsorted(skipped, hits)]
         precision = rising / np.where(said > 0, said, 1)
         best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
         with np.errstate(invalid="ignore"):
@@ -139,5 +143,5 @@ def _area(recall: Floats, precision: Floats) -> Floats:
 def _mean(recall: Floats, precision: Floats, at: Floats) -> Floats:
     """The mean precision [B] at the first hits that reach some recalls; 0 where none does."""
     first = np.stack([row.searchsorted(at) for row in recall])
-    padded = np.pad(precision, ((0, 0), (0, 1)))
+    padded = np.concatenate([precision, np.zeros((len(precision), 1))], 1)
     return np.asarray(np.take_along_axis(padded, first, 1).mean(1))

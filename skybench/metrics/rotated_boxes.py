@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from skybench.boxes.geometry import to_corners, to_horizontal, to_rotated
 from skybench.boxes.overlap import paired_iou
 from skybench.core import UsageError
-from skybench.metrics.boxes import CocoBoxes, Images, plain_scene, voc_map
+from skybench.metrics.boxes import CocoBoxes, voc_map
 from skybench.metrics.matching import Shape
+from skybench.metrics.reading import Images, plain_scene
 
 ROTATED = Shape(to_rotated, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou)
 

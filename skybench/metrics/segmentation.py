@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,14 @@ class Segmentation:
             found["miou_objects"] = mean(shares(total)["iou"][..., 1:])
         ordered = {self.main: found[self.main] * 100} | {k: v * 100 for k, v in found.items()}
         return {k: float(v[0]) for k, v in ordered.items()} if weights is None else ordered
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"matrices": np.stack(self.matrices)}
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Segmentation:
+        whole = self.fresh()
+        whole.matrices = list(state["matrices"])
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """IoU, F1, precision and recall of every class that occurs, in percent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +134,17 @@ class SemanticChange:
         found["SCS_cube"] = mean(np.stack(cubes, axis=-1))
         percent = {name: value * 100 for name, value in found.items()}
         return {k: float(v[0]) for k, v in percent.items()} if weights is None else percent
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        parts = zip(Counts._fields, zip(*self.counts, strict=True), strict=True)
+        counts = {name: np.stack(part) for name, part in parts}
+        return {**counts, "tiles": np.array(self.keys, dtype=np.str_)}
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> SemanticChange:
+        whole = self.fresh()
+        each = zip(*(state[name] for name in Counts._fields), strict=True)
+        whole.counts, whole.keys = [Counts(*one) for one in each], state["tiles"].tolist()
+        return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Of every class that occurs, in percent: IoU over all months, and after a true change."""

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-from skybench import bench, bench_boxes
+from skybench import bench
 from skybench.core import DataError
 from skybench.plan import demo_root
 
@@ -28,18 +27,3 @@ def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
     assert (speed.dataset, speed.peer) == ("eurosat", "")
     with pytest.raises(DataError, match="none of these"):
         bench.data(["aid"], root)
-
-
-def test_box_metrics_are_timed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(bench_boxes, "IMAGES", 3)
-    monkeypatch.setattr(bench_boxes, "ROTATED", (30, 2, 40))
-    races = bench_boxes.boxes()
-    assert [race.peer.split(" ")[0] for race in races] == [
-        "pycocotools", "faster_coco_eval", "shapely", "shapely",
-    ]  # fmt: skip
-    for race in races:
-        there = race.peer.startswith("shapely") or importlib.util.find_spec(race.peer.split(" ")[0])
-        assert (race.ratio is not None) == bool(there)
-    assert capsys.readouterr().out == ""

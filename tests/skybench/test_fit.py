@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import fit
-from skybench.core import Recipe, Setting, SkybenchError
+from skybench import fit, registry, variants
+from skybench.core import Batch, Features, ModelCard, Recipe, Setting, SkybenchError, UsageError
+from skybench.model import Model
+from skybench.weights import load_model
+
+NO_NETWORK = ("bfm", "matter", "image_stats", "rcf")
 
 RECIPE = Recipe("linear", epochs=4, batch=2, lr=0.1, weight_decay=0.5)
 
@@ -35,6 +40,9 @@ class Memory:
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         self.asked.append(list(indices))
         return (self.maps[list(indices)],)
+
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        return self.pooled()[list(indices)]
 
     def target(self, index: int) -> Any:
         return self.masks[index]
@@ -175,11 +183,81 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
         fit.train_dense(Pixel(), source, RECIPE, Setting(0))
 
 
-def test_the_backbone_learns_at_a_tenth_of_the_rate_and_without_decay_of_vectors() -> None:
-    head, backbone = torch.nn.Linear(3, 2), torch.nn.Linear(2, 3)
+class Blocks(Model):
+    """Three layers and a position that belongs to none."""
+
+    def __init__(self) -> None:
+        super().__init__(ModelCard("toy", "", "extra", (), 2, (), "", "", ""))
+        self.each = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+        self.position = nn.Parameter(torch.zeros(1, 4, 2))
+        self.fixed = nn.Parameter(torch.zeros(2, 2), requires_grad=False)
+
+    def forward(self, batch: Batch) -> Features:
+        raise NotImplementedError
+
+    def layers(self) -> Sequence[nn.Module]:
+        return tuple(self.each)
+
+
+def groups(recipe: Recipe) -> list[tuple[float, float, int]]:
+    """(factor, weight decay, parameters) of every group, head first."""
+    made = fit.parameter_groups(torch.nn.Linear(3, 2), recipe, Setting(0, backbone=Blocks()))
+    return [(round(g["factor"], 4), g["weight_decay"], len(g["params"])) for g in made]
+
+
+def test_without_layer_decay_the_backbone_learns_at_a_tenth_of_the_rate() -> None:
     recipe = Recipe("finetune", lr=1.0, weight_decay=0.5)
-    frozen = fit.parameter_groups(head, recipe, Setting(0))
-    assert [(g["factor"], g["weight_decay"]) for g in frozen] == [(1.0, 0.5), (1.0, 0.0)]
-    both = fit.parameter_groups(head, recipe, Setting(0, backbone=tuple(backbone.parameters())))
-    assert [(g["factor"], g["weight_decay"]) for g in both[2:]] == [(0.1, 0.5), (0.1, 0.0)]
-    assert [p.ndim for g in both for p in g["params"]] == [2, 1, 2, 1]
+    alone = fit.parameter_groups(torch.nn.Linear(3, 2), recipe, Setting(0))
+    assert [(g["factor"], g["weight_decay"]) for g in alone] == [(1.0, 0.5), (1.0, 0.0)]
+    assert groups(recipe)[2:] == [(0.1, 0.5, 4), (0.1, 0.0, 3)]
+
+
+def test_layer_decay_goes_from_the_last_block_down_and_spares_vectors_and_positions() -> None:
+    recipe = Recipe("finetune", lr=1.0, weight_decay=0.5, layer_decay=0.5)
+    assert groups(recipe)[2:] == [
+        (0.125, 0.0, 1),  # the position, as the stem
+        (0.125, 0.5, 1), (0.125, 0.0, 1), (0.25, 0.5, 1), (0.25, 0.0, 1), (0.5, 0.5, 1),
+        (0.5, 0.0, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in registry.names("baselines") if n not in NO_NETWORK])
+def test_every_learned_parameter_is_in_one_group(name: str) -> None:
+    model = load_model(name, "random", variants.meant(registry.load("baselines", name), "tiny")[0])
+    recipe = Recipe("finetune", lr=1.0, weight_decay=0.5, layer_decay=0.9)
+    made = fit.parameter_groups(torch.nn.Linear(3, 2), recipe, Setting(0, backbone=model))
+    grouped = [id(p) for group in made[2:] for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(("schedule", "middle"), [("poly", 0.5), ("cosine", 0.5)])
+def test_a_schedule_warms_up_and_ends_near_zero(schedule: str, middle: float) -> None:
+    recipe = Recipe("finetune", schedule=schedule, warm_up=0.2)
+    rate = fit.scheduled(recipe, fit.Schedule(fit.rate)).rate
+    factors = [rate(step, 100) for step in range(100)]
+    assert factors[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
+    assert factors[60] == pytest.approx(middle)
+    assert 0 < factors[-1] < 0.02
+    steps = fit.scheduled(replace(recipe, warm_up=10), fit.Schedule(fit.rate)).rate
+    assert (steps(9, 100), steps(4, 100)) == (1.0, 0.5)
+    with pytest.raises(UsageError, match="Known: poly, cosine"):
+        fit.scheduled(replace(recipe, schedule="step"), fit.Schedule(fit.rate))
+
+
+def test_iterations_end_in_the_middle_of_a_pass() -> None:
+    source = Memory(5)
+    trained = fit.train_dense(Pixel(), source, replace(RECIPE, iterations=4), Setting(0))
+    assert (trained.steps, len(source.asked), len(trained.losses)) == (4, 4, 2)
+
+
+def test_the_backbone_is_in_training_mode_only_while_it_learns() -> None:
+    backbone = Blocks().eval()
+    modes = []
+
+    def report(*_: object) -> None:
+        modes.append(backbone.training)
+
+    recipe = replace(RECIPE, protocol="finetune")
+    fit.train_dense(Pixel(), Memory(4), recipe, Setting(0, report=report, backbone=backbone))
+    assert set(modes) == {True}
+    assert not backbone.training

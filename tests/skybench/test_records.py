@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,3 +180,24 @@ def test_reading_thousands_of_records_goes_through_the_index(tmp_path: Path) -> 
         assert len(parsed) == 1
     finally:
         records._row = original
+
+
+def test_an_older_record_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def add_data(raw: dict[str, Any]) -> dict[str, Any]:
+        return {**raw, "data": "real"}
+
+    def rename(raw: dict[str, Any]) -> dict[str, Any]:
+        name = raw.pop("net")
+        return {**raw, "model": name}
+
+    steps = {records.SCHEMA - 2: rename, records.SCHEMA - 1: add_data}
+    monkeypatch.setattr(records, "MIGRATIONS", steps)
+    old = {
+        "schema": records.SCHEMA - 2, "net": "m", "task": "t", "dataset": "d", "fingerprint": "f",
+        "recipe": {"protocol": "knn"}, "status": "failed",
+    }  # fmt: skip
+    found = records.parse(json.dumps(old))
+    assert (found.model, found.data, found.schema) == ("m", "real", records.SCHEMA)
+    for unknown in (records.SCHEMA - 3, records.SCHEMA + 1):
+        with pytest.raises(ValueError, match=f"schema {unknown}, this version"):
+            records.parse(json.dumps({**old, "schema": unknown}))

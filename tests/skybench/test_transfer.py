@@ -428,6 +428,7 @@ def test_without_locks_a_file_is_fetched_all_the_same(
         ("file:///y", ""),
         ("https://x/y", "md5:" + 22 * "0"),  # torchgeo has one like this
         ("https://x/y", "sha256:" + 64 * "G"),
+        ("https://x/y", "sha256:" + 9 * "0"),
         ("https://x/y", 32 * "0"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry, weights
+from skybench import filling, registry, weights
 from skybench.core import UsageError, WeightsError
 from skybench.weights import (
     Coverage,
@@ -187,6 +188,52 @@ def test_random_weights_follow_the_seed() -> None:
     first, again, other = (load_model("galileo", "random", "tiny", s) for s in (3, 3, 4))
     assert same(first.state_dict(), again.state_dict())
     assert not same(first.state_dict(), other.state_dict())
+
+
+def test_random_weights_are_what_the_constructor_draws() -> None:
+    plugin: Any = registry.load("baselines", "galileo")
+    torch.manual_seed(3)
+    assert same(
+        load_model("galileo", "random", "tiny", 3).state_dict(), plugin.build("tiny").state_dict()
+    )
+
+
+def test_what_a_file_lacks_keeps_its_initial_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "LARGE", 1)
+    state = {
+        k.removeprefix("net."): v.clone()
+        for k, v in load_model("galileo", "random", seed=1).state_dict().items()
+    }
+    lacking = state.pop(gone := "space_time_embed.S2_NIR_10m.proj.weight")
+    model = load_model("galileo", state, seed=2)
+    initial = load_model("galileo", "random", seed=2).state_dict()
+    own = model.state_dict()
+    assert torch.equal(own.pop(f"net.{gone}"), initial[f"net.{gone}"])
+    assert same(own, {f"net.{k}": v for k, v in state.items()})
+    assert not torch.equal(lacking, initial[f"net.{gone}"])
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"dtype to be one of float32, bfloat16, but got 'int8'"):
+        load_model("galileo", "random", "tiny", dtype="int8")
+
+
+def test_objects_in_a_file_are_told(tmp_path: Path) -> None:
+    state = load_model("galileo", "random", "tiny").state_dict()
+    content = {"model": {k.removeprefix("net."): v for k, v in state.items()}, "at": tmp_path}
+    torch.save(content, tmp_path / "x.pth")
+    note = load_model("galileo", tmp_path / "x.pth", "tiny").loaded.note
+    assert re.search(r"not the published.*; objects beside tensors were left out: pathlib", note)
+
+
+def test_an_md5_is_checked_where_it_is_all_there_is(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    plain = registry.load("baselines", "galileo").CARD.weights
+    known = replace(plain, sha256="", md5="900150983cd24fb0d6963f7d28e17f72")
+    assert weights.differs(tmp_path / "x", known) == ""
+    assert "md5 9001" in weights.differs(tmp_path / "x", replace(known, md5="0" * 32))
+    assert weights.differs(tmp_path / "x", replace(plain, sha256="ba7816bf")) == ""
+    assert weights.differs(tmp_path / "x", replace(plain, sha256="")) == ""
 
 
 def test_a_declared_missing_key_does_not_count() -> None:

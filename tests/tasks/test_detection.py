@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from skybench import guards, registry
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_corners
 from skybench.core import Boxes, CannotRun, Recipe, Task
+from skybench.metrics.boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
 
 merged_tiles: Any = importlib.import_module("skybench.tasks._merged_tiles")
+box_tiles: Any = importlib.import_module("skybench.datasets._box_tiles")
 CLASSES = ("ship", "car")
 PAIRS = [
     ("horizontal_detection", "dior"),
@@ -84,6 +87,40 @@ def test_the_truth_in_tiles_of_fair1m_scores_100(tmp_path: Path) -> None:
     whole = trial._merged()
     assert len(whole.true) == 6 < len(targets)
     assert sum(len(t.labels) for t in whole.true) < sum(len(t.labels) for _, t in targets)
+
+
+def crowd(turned: bool) -> Boxes:
+    """Objects all over an image of 300 x 260 pixels, at its edges too."""
+    rng = np.random.default_rng(0)
+    x, y = (axis.ravel() for axis in np.meshgrid(np.arange(12, 300, 34), np.arange(9, 260, 34)))
+    angle = rng.uniform(-2, 2, len(x)) * turned
+    sides = rng.uniform([10, 6], [24, 14], (len(x), 2))
+    rows = np.column_stack([x, y, sides, angle])
+    return boxes(list(map(tuple, rows)), rng.integers(0, 2, len(x)).tolist())
+
+
+@pytest.mark.parametrize("rates", [(1.0,), (2.0,), (0.4,), (0.5, 1.0, 1.5)])
+@pytest.mark.parametrize(("kind", "nms"), [(CocoBoxes, 0.5), (RotatedBoxes, 0.1)])
+def test_the_truth_through_tiles_of_several_scales_scores_100(
+    rates: tuple[float, ...], kind: type[CocoBoxes], nms: float, tmp_path: Path
+) -> None:
+    Image.new("L", (300, 260)).save(tmp_path / "a.png")
+    item = box_tiles._boxes.Item("a", tmp_path / "a.png", None)
+    cut, whole = box_tiles.Cut(100, 40, rates), crowd(kind is RotatedBoxes)
+    metric, shifted = (merged_tiles.MergedTiles(kind(CLASSES), nms) for _ in range(2))
+    rng, count = np.random.default_rng(1), 0
+    for tile in box_tiles.tiles_of(item, cut):
+        target = box_tiles.within(whole, tile.window, cut.side)
+        key = f"a_{tile.rate}_{tile.window.y}_{tile.window.x}"
+        said = says(target, rng.uniform(0.1, 1, len(target.labels)).tolist())
+        metric.update(said, target, key)
+        half = (said.corners[:, 1] - said.corners[:, 0])[:, None] / 2
+        shifted.update(replace(said, corners=said.corners + half), target, key)
+        count += len(target.labels)
+    (true,), (found,) = metric._merged().true, metric._merged().said
+    assert len(true.labels) == len(found.labels) == len(whole.labels) < count
+    assert metric.scores() == pytest.approx(dict.fromkeys(metric.scores(), 100.0))
+    assert shifted.scores()["ap50"] < 20
 
 
 def test_tiles_of_any_scale_are_put_where_they_lie() -> None:

@@ -19,6 +19,8 @@ from skybench.boxes.geometry import (
     to_rotated,
 )
 
+from ._kinds import EACH, FEW, coarseness, pairs
+
 CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
@@ -45,6 +47,29 @@ def test_corners_and_rotated_boxes_turn_into_each_other(seed: int, extent: float
     assert distances.min(1).max() < 1e-9 * extent
     np.testing.assert_allclose(to_rotated(again)[:, :4], back[:, :4], atol=1e-9 * extent)
     np.testing.assert_allclose(to_corners(le90(given_boxes)), again, atol=1e-6 * extent)
+
+
+@EACH
+@FEW
+@given(st.data())
+def test_every_kind_of_box_turns_into_shapely_s_polygon_and_back(
+    kind: str, data: st.DataObject
+) -> None:
+    shapely = pytest.importorskip("shapely")
+    given_boxes, _ = data.draw(pairs(kind))
+    corners = to_corners(given_boxes)
+    polygons = shapely.polygons(corners)
+    precision = 1e-14 * coarseness(given_boxes)
+    areas = given_boxes[:, 2] * given_boxes[:, 3]
+    np.testing.assert_allclose(shapely.area(polygons), areas, rtol=10 * precision, atol=1e-9)
+    np.testing.assert_array_equal(to_horizontal(corners), shapely.bounds(polygons))
+    back = to_rotated(corners)
+    np.testing.assert_allclose(back[:, 2] * back[:, 3], areas, rtol=10 * precision, atol=1e-9)
+    far = np.abs(given_boxes[:, :4]).max()
+    for order in (back, to_rotated(corners[:, [2, 3, 0, 1]]), to_rotated(corners[:, ::-1])):
+        again = shapely.polygons(to_corners(order))
+        assert shapely.hausdorff_distance(polygons, again).max() < 1e-13 * far
+    np.testing.assert_allclose(le90(back), back, atol=1e-12)
 
 
 @CASES

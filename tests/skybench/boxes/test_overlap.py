@@ -13,6 +13,8 @@ from skybench.boxes import overlap
 from skybench.boxes.geometry import to_corners, to_rotated
 from skybench.boxes.overlap import paired_iou, rotated_iou, touching
 
+from ._kinds import EACH, FEW, coarseness, iou_by_shapely, pairs
+
 CASES = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 TURN = math.pi / 2
 
@@ -43,14 +45,6 @@ KNOWN = {
 }
 
 
-def by_shapely(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    shapely = pytest.importorskip("shapely")
-    one, other = shapely.polygons(to_corners(a)), shapely.polygons(to_corners(b))
-    common = shapely.area(shapely.intersection(one, other))
-    whole = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - common
-    return np.asarray(common / np.where(whole > 0, whole, 1))
-
-
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_pairs(name: str) -> None:
     one, other, expected = KNOWN[name]
@@ -59,7 +53,7 @@ def test_known_pairs(name: str) -> None:
     scale = max(np.abs([a, b]).max(), 10) / min(s for s in (a[0, 3], b[0, 3], 1) if s)
     tolerance = 1e-14 * scale
     (found,) = paired_iou(a, b)
-    assert found == pytest.approx(by_shapely(a, b)[0], abs=tolerance)
+    assert found == pytest.approx(iou_by_shapely(a, b)[0], abs=tolerance)
     assert paired_iou(b, a)[0] == pytest.approx(found, abs=tolerance)
     assert expected is None or found == pytest.approx(expected, abs=1e-12)
     assert rotated_iou(a, b).tolist() == [[found]]
@@ -85,11 +79,41 @@ def some_boxes(draw: st.DrawFn) -> np.ndarray:
 def test_it_equals_shapely(boxes: np.ndarray) -> None:
     found = rotated_iou(boxes, boxes[::-1])
     a, b = np.repeat(boxes, len(boxes), 0), np.tile(boxes[::-1], (len(boxes), 1))
-    np.testing.assert_allclose(found.ravel(), by_shapely(a, b), atol=1e-11)
+    np.testing.assert_allclose(found.ravel(), iou_by_shapely(a, b), atol=1e-11)
     np.testing.assert_allclose(found.ravel(), paired_iou(a, b), atol=1e-13)
     np.testing.assert_allclose(found, rotated_iou(boxes[::-1], boxes).T, atol=1e-11)
     own = np.diagonal(rotated_iou(boxes, boxes))
     np.testing.assert_allclose(own, boxes[:, 2] * boxes[:, 3] > 0, atol=1e-12)
+
+
+@EACH
+@FEW
+@given(st.data())
+def test_every_kind_of_pair_equals_shapely(kind: str, data: st.DataObject) -> None:
+    a, b = data.draw(pairs(kind))
+    expected, precision = iou_by_shapely(a, b), coarseness(a, b)
+    if kind == "touching":
+        np.testing.assert_allclose(expected, 0, atol=1e-12)
+    if kind == "nested":
+        np.testing.assert_allclose(expected, b[:, 2:4].prod(1) / a[:, 2:4].prod(1))
+    np.testing.assert_allclose(paired_iou(a, b), expected, atol=1e-13 * precision)
+    np.testing.assert_allclose(paired_iou(b, a), expected, atol=1e-13 * precision)
+    one, other = torch.from_numpy(a), torch.from_numpy(b)
+    np.testing.assert_allclose(paired_iou(one, other), expected, atol=1e-13 * precision)
+    rough = paired_iou(one.float(), other.float())
+    assert ((rough >= 0) & (rough <= 1)).all()
+    np.testing.assert_allclose(rough, expected, atol=min(1, 1e-5 * precision))
+
+
+@EACH
+@FEW
+@given(st.data())
+def test_every_kind_of_pair_has_a_gradient(kind: str, data: st.DataObject) -> None:
+    a, b = (torch.from_numpy(boxes).requires_grad_() for boxes in data.draw(pairs(kind)))
+    for gradient in torch.autograd.grad(paired_iou(a, b).sum(), (a, b)):
+        assert torch.isfinite(gradient).all()
+    if kind in ("nested", "outside"):  # where nothing touches, there is no kink
+        assert torch.autograd.gradcheck(paired_iou, (a[:2], b[:2]), eps=1e-7, atol=1e-4)
 
 
 @CASES

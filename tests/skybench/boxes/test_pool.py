@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import roi_align
 
 from skybench.boxes.geometry import to_corners, to_horizontal
 from skybench.boxes.pool import rotated_roi_align
+
+from ._kinds import EACH, FEW, SIDE, pairs
 
 
 def loop(features: Tensor, box: Tensor, scale: float, size: int, samples: int) -> Tensor:
@@ -62,6 +67,52 @@ def test_it_equals_a_loop_over_points(size: int, samples: int, scale: float) -> 
     expected = torch.stack([loop(features[i], b, scale, size, samples) for i, b in each])
     torch.testing.assert_close(found, expected)
     assert not found[5].any()
+
+
+@EACH
+@FEW
+@given(st.data())
+def test_every_kind_of_box_is_read_where_shapely_has_it(kind: str, data: st.DataObject) -> None:
+    """Of features equal to their own coordinates, a cell inside the image reads its centroid."""
+    shapely = pytest.importorskip("shapely")
+    boxes = np.concatenate(data.draw(pairs(kind)))
+    middles = torch.arange(int(SIDE), dtype=torch.float64) + 0.5
+    ramps = torch.stack(torch.meshgrid(middles, middles, indexing="ij")[::-1])  # x, y
+    found = rotated_roi_align(ramps[None], [torch.from_numpy(boxes)], 1.0, 3)
+    between = shapely.box(0.5, 0.5, SIDE - 0.5, SIDE - 0.5)
+    image = shapely.box(-0.5, -0.5, SIDE + 0.5, SIDE + 0.5)
+    for box, cells in zip(boxes, found, strict=True):
+        (polygon,) = shapely.polygons(to_corners(box[None]))
+        if shapely.disjoint(polygon, image):
+            assert not cells.any()
+        elif shapely.contains(between, polygon):
+            part = to_corners(parts(box))
+            np.testing.assert_allclose(cells.view(2, -1).T, part.mean(1), atol=1e-9)
+            if box[2:4].min() > 1e-2:  # smaller polygons have no centroid to speak of
+                centre = shapely.get_coordinates(shapely.centroid(shapely.polygons(part)))
+                np.testing.assert_allclose(part.mean(1), centre, atol=1e-6)
+        else:
+            torch.testing.assert_close(cells, loop(ramps, torch.from_numpy(box), 1.0, 3, 2))
+
+
+def parts(box: np.ndarray) -> np.ndarray:
+    """A box [5] cut into 3 x 3, row by row, [9, 5]."""
+    cx, cy, w, h, angle = box
+    down, along = (np.indices((3, 3)).reshape(2, -1) - 1) / 3
+    x = cx + along * w * np.cos(angle) - down * h * np.sin(angle)
+    y = cy + along * w * np.sin(angle) + down * h * np.cos(angle)
+    return np.column_stack([x, y, np.full((9, 3), [w / 3, h / 3, angle])])
+
+
+@EACH
+@FEW
+@given(st.data())
+def test_every_kind_of_box_has_a_gradient(kind: str, data: st.DataObject) -> None:
+    boxes = torch.from_numpy(data.draw(pairs(kind))[0]).requires_grad_()
+    features = maps(1, 2, 10, 10).requires_grad_()
+    pooled = rotated_roi_align(features, [boxes], 0.1, 3)
+    for gradient in torch.autograd.grad(pooled.square().sum(), (features, boxes)):
+        assert torch.isfinite(gradient).all()
 
 
 def test_horizontal_boxes_are_read_as_by_torchvision() -> None:

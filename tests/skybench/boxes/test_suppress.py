@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import batched_nms
@@ -12,12 +12,17 @@ from skybench.boxes.geometry import to_corners, to_horizontal
 from skybench.boxes.overlap import rotated_iou
 from skybench.boxes.suppress import rotated_nms
 
+from ._kinds import EACH, FEW, iou_by_shapely, pairs
+
 CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def loop(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> list[int]:
     """One box after the other, the highest score first."""
-    iou = rotated_iou(boxes, boxes)
+    return greedy(rotated_iou(boxes, boxes).numpy(), scores, labels, threshold)
+
+
+def greedy(iou: np.ndarray, scores: Tensor, labels: Tensor, threshold: float) -> list[int]:
     kept: list[int] = []
     for i in scores.argsort(descending=True, stable=True).tolist():
         if not any(labels[k] == labels[i] and iou[k, i] > threshold for k in kept):
@@ -40,6 +45,24 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
 @given(cases(), st.sampled_from([0.0, 0.1, 0.5, 0.9]))
 def test_it_equals_a_loop(case: tuple[Tensor, Tensor, Tensor], threshold: float) -> None:
     assert rotated_nms(*case, threshold).tolist() == loop(*case, threshold)
+
+
+@EACH
+@FEW
+@given(st.data(), st.sampled_from([0.0, 0.1, 0.5]))
+def test_every_kind_of_box_is_suppressed_as_shapely_sees_it(
+    kind: str, data: st.DataObject, threshold: float
+) -> None:
+    boxes = np.concatenate(data.draw(pairs(kind)))
+    each = np.indices((len(boxes), len(boxes))).reshape(2, -1)
+    iou = iou_by_shapely(*boxes[each]).reshape(len(boxes), -1)
+    iou[iou < 1e-9] = 0  # what touches does not overlap
+    assume((np.abs(iou - threshold) > 1e-7).all() or not threshold)
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.permutation(len(boxes)) / len(boxes))
+    labels = torch.from_numpy(rng.integers(0, 2, len(boxes)))
+    found = rotated_nms(torch.from_numpy(boxes), scores, labels, max(threshold, 1e-9))
+    assert found.tolist() == greedy(iou, scores, labels, threshold)
 
 
 @CASES

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from skybench.boxes.geometry import to_corners, to_rotated
-from skybench.core import Boxes, DataError, Recipe, Setting, SkybenchError
+from skybench.core import DataError, Recipe, Setting, SkybenchError
 from skybench.heads import _detector
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels
@@ -23,11 +20,9 @@ from skybench.heads.oriented_rcnn import Oriented, oriented_rcnn
 from skybench.metrics.boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
 
+from ._scenes import CLASSES, FOUR, ONE, RECIPE, Live, Memory, boxes, scenes
+
 Build = Callable[[Levels, int, Recipe], _detector.Detector]
-FOUR = ((8, 4), (8, 8), (8, 16), (8, 32))
-ONE = ((8, 16),)
-CLASSES = ("disc", "bar", "box")
-RECIPE = Recipe("frozen", epochs=2, batch=2, lr=1e-3, weight_decay=0.01, width=8)
 BOTH = pytest.mark.parametrize("build", [faster_rcnn, oriented_rcnn])
 KINDS = pytest.mark.parametrize("kind", [Horizontal(), Oriented()])
 
@@ -38,62 +33,6 @@ def few_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (Horizontal, Oriented):
         rules = dataclasses.replace(kind.rules, after=(200, 60))
         monkeypatch.setattr(kind, "rules", rules)
-
-
-def boxes(rows: Sequence[Sequence[float]], labels: Sequence[int], side: int = 64) -> Boxes:
-    """Objects from (cx, cy, w, h, angle)."""
-    corners = to_corners(torch.tensor(rows, dtype=torch.float32).reshape(-1, 5))
-    label = torch.tensor(labels, dtype=torch.int64)
-    return Boxes(corners, label, torch.zeros(len(label), dtype=torch.bool), (side, side))
-
-
-class Memory:
-    """Random convolutions of images in which objects have their own colours; see core.Source."""
-
-    def __init__(self, targets: Sequence[Boxes], levels: Levels = FOUR, side: int = 64) -> None:
-        made = torch.Generator().manual_seed(0)
-        images = torch.stack([self.painted(t, side) for t in targets])
-        images = images + 0.05 * torch.randn(images.shape, generator=made)
-        self.targets, self.levels = targets, []
-        for channels, stride in levels:
-            weight = torch.randn(channels, 3, stride, stride, generator=made) / stride
-            self.levels.append(F.conv2d(images, weight, stride=stride))
-
-    @staticmethod
-    def painted(target: Boxes, side: int) -> Tensor:
-        image = torch.zeros(3, side, side)
-        y, x = torch.meshgrid(*[torch.arange(side) + 0.5] * 2, indexing="ij")
-        for (cx, cy, w, h, angle), label in zip(
-            to_rotated(target.corners).tolist(), target.labels.tolist(), strict=True
-        ):
-            along = (x - cx) * math.cos(angle) + (y - cy) * math.sin(angle)
-            across = (y - cy) * math.cos(angle) - (x - cx) * math.sin(angle)
-            image[label][(along.abs() < w / 2) & (across.abs() < h / 2)] = 1
-        return image
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def pooled(self) -> Tensor:
-        return self.levels[-1].mean((2, 3))
-
-    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return tuple(x[list(indices)] for x in self.levels)
-
-    def target(self, index: int) -> Any:
-        return self.targets[index]
-
-    def labels(self) -> Tensor:
-        return torch.zeros(len(self), dtype=torch.long)
-
-
-def scenes(turned: bool) -> list[Boxes]:
-    """Two images with three objects each."""
-    angle = 0.5 if turned else 0.0
-    return [
-        boxes([(20, 20, 30, 24, 0), (68, 30, 44, 26, angle), (40, 72, 26, 26, 0)], [0, 1, 2], 96),
-        boxes([(66, 70, 34, 28, 0), (26, 60, 22, 44, 0), (62, 24, 46, 28, angle)], [0, 2, 1], 96),
-    ]
 
 
 def fitted(
@@ -124,6 +63,35 @@ def test_two_images_are_learned_by_heart(
     assert chosen["loss"][-1] < chosen["loss"][0] / 3
     assert chosen["steps"] == 50
     assert chosen["parameters"] == sum(p.numel() for p in head.network.parameters())
+
+
+class Weights(torch.nn.Module):
+    """Some tensors as the parameters of a backbone."""
+
+    def __init__(self, weights: Any) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def parameters(self, recurse: bool = True) -> Any:
+        return iter(self.weights)
+
+
+@BOTH
+def test_a_backbone_learns_along_with_the_head(build: Build) -> None:
+    source = Live(scenes(build is oriented_rcnn), side=96)
+    before = [w.detach().clone() for w in source.weights]
+    recipe = dataclasses.replace(RECIPE, epochs=6, lr=4e-3, width=32)
+    head = build(FOUR, len(CLASSES), recipe)
+    chosen = head.fit(source, None, Setting(0, backbone=cast(Any, Weights(source.weights))))
+    assert chosen["loss"][-1] < chosen["loss"][0]
+    for now, old in zip(source.weights, before, strict=True):
+        # Adam moves each number by about the rate, which is a tenth of the head's.
+        moved = (now - old).abs().mean() / (6 * recipe.lr / 10)
+        assert 0.05 < moved < 1
+    frozen = Live(scenes(build is oriented_rcnn), side=96)
+    build(FOUR, len(CLASSES), recipe).fit(frozen, None, Setting(0))
+    for now, old in zip(frozen.weights, before, strict=True):
+        assert torch.equal(now, old)
 
 
 @BOTH

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork, RPNHead
 
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Recipe
+from skybench.heads._match import anchors_of
+from skybench.heads._two_stage import TwoStage
 from skybench.heads.faster_rcnn import NMS, RULES, Horizontal, faster_rcnn
 
 KIND = Horizontal()
@@ -40,6 +47,44 @@ def test_a_region_is_read_where_it_lies() -> None:
     found = KIND.pool(ramp, [torch.tensor([[8.0, 8.0, 64.0, 64.0]])], 0.25)
     expected = 2 + (torch.arange(7) + 0.5) * 2 - 0.5
     torch.testing.assert_close(found[0, 0], expected.expand(7, 7))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_proposals_are_those_of_torchvision(training: bool) -> None:
+    """With the same weights, and anchors that are not rounded."""
+    torch.manual_seed(0)
+    ours = TwoStage(KIND, ((8, 4), (8, 8), (8, 16), (8, 32)), 3, 8).double().train(training)
+    torch.nn.init.normal_(ours.proposer.score.weight, std=0.1)
+    torch.nn.init.normal_(ours.proposer.offset.weight, std=0.3)
+    # In doubles, of which the sigmoid, by which torchvision ranks, keeps all apart.
+    seen = [torch.randn(2, 8, 128 // s, 160 // s, dtype=torch.float64) for s in (4, 8, 16, 32)]
+    maps = ours._maps(seen)
+    anchors = anchors_of(maps, (128, 160))
+    scores, offsets = ours.proposer(maps)
+    found = ours.proposer.propose(scores, offsets, anchors, (128, 160))
+    head: Any = RPNHead(8, 3).double()
+    for layer, twin in (
+        (ours.proposer.conv, head.conv[0][0]),
+        (ours.proposer.score, head.cls_logits),
+        (ours.proposer.offset, head.bbox_pred),
+    ):
+        twin.load_state_dict(layer.state_dict())
+    generator = AnchorGenerator(((32,), (64,), (128,), (256,), (512,)), ((0.5, 1.0, 2.0),) * 5)
+    root = maps[0].new_tensor([0.5, 1.0, 2.0]).sqrt()
+    generator.cell_anchors = [
+        torch.stack([-side / root, -side * root, side / root, side * root], 1) / 2
+        for side in (32, 64, 128, 256, 512)
+    ]
+    before, after = (
+        dict(zip(("training", "testing"), n, strict=True)) for n in (RULES.before, RULES.after)
+    )
+    theirs = RegionProposalNetwork(generator, head, 0.7, 0.3, 256, 0.5, before, after, 0.7)
+    images = ImageList(maps[0].new_zeros(2, 3, 128, 160), [(128, 160)] * 2)
+    wanted = [{"boxes": maps[0].new_tensor([[5.0, 5, 40, 40]])}] * 2
+    expected, _ = theirs.train(training)(images, dict(enumerate(maps)), wanted)
+    for own, other in zip(found, expected, strict=True):
+        assert len(own) > 50
+        torch.testing.assert_close(own, other, atol=1e-3, rtol=1e-5)
 
 
 def test_suppression_is_within_classes() -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from skybench.boxes.geometry import le90, to_corners, to_horizontal
 from skybench.boxes.overlap import paired_iou
+from skybench.heads._two_stage import SCORE
 from skybench.heads.oriented_rcnn import (
+    NMS,
     RULES,
     Oriented,
     decode_midpoints,
@@ -108,3 +110,4 @@ def test_the_numbers_are_those_of_mmrotate() -> None:
     assert (RULES.before, RULES.after, RULES.proposal_iou) == ((2000, 2000), (2000, 2000), 0.8)
     assert (RULES.most, RULES.each_class, KIND.offsets) == (2000, False, (6, 5))
     assert RULES.beta == (1 / 9, 1.0)
+    assert (NMS, SCORE) == (0.1, 0.05)

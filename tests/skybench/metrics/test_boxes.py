@@ -1,296 +1,19 @@
 from __future__ import annotations
 
-import contextlib
-import io
+import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from skybench import guards
-from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Boxes, UsageError
-from skybench.metrics import matching, precision
-from skybench.metrics.boxes import CocoBoxes, coco_ap, horizontal_iou, voc_ap
+from skybench.metrics.boxes import CocoBoxes, coco_ap, voc_ap
 
-CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
-CLASSES = ("field", "wood", "water", "town")
-
-Arrays = tuple[np.ndarray, ...]
-Row = tuple[float, ...]
-
-
-class Case(NamedTuple):
-    """For each image (boxes, scores, labels), and (boxes, labels, difficult)."""
-
-    said: Sequence[Arrays]
-    true: Sequence[Arrays]
-
-
-def simulated(seed: int, images: int, crowd: int = 8, levels: int = 0, classes: int = 4) -> Case:
-    """Objects and detections near them; scores have `levels` values, or all differ.
-
-    RandomState, because its numbers never change: some are compared with stored scores.
-    """
-    rng = np.random.RandomState(seed)
-    said, true = [], []
-    for _ in range(images):
-        count = rng.randint(0, crowd)
-        at = rng.uniform(-10, 60, (count, 2))
-        boxes = np.concatenate([at, at + rng.uniform(4, 30, (count, 2))], 1)
-        labels = rng.randint(0, classes, count)
-        true.append((boxes, labels, rng.uniform(size=count) < 0.2))
-        some = rng.randint(0, max(count, 1), rng.randint(0, 3 * crowd) if count else 0)
-        moved = boxes[some] + rng.normal(0, 1, (len(some), 4)) * rng.choice([0, 1.5, 6])
-        moved = np.concatenate([moved[:, :2], np.maximum(moved[:, 2:], moved[:, :2])], 1)
-        named = np.where(rng.uniform(size=len(some)) < 0.8, labels[some], 0)
-        scores = rng.uniform(size=len(some))
-        said.append((moved, np.round(scores * levels) / levels if levels else scores, named))
-    return Case(said, true)
-
-
-@st.composite
-def cases(draw: st.DrawFn, levels: tuple[int, ...] = (0, 3)) -> Case:
-    seed, images = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, 6))
-    return simulated(seed, images, draw(st.sampled_from([2, 8])), draw(st.sampled_from(levels)))
-
-
-def of_class(case: Case, label: int, count_difficult: bool) -> Any:
-    """For each image the boxes by falling score, their scores, the objects and which count."""
-    for (boxes, scores, labels), (objects, names, difficult) in zip(*case, strict=True):
-        order = np.argsort(-scores[labels == label], kind="stable")
-        counts = ~difficult[names == label] | count_difficult
-        yield (
-            boxes[labels == label][order],
-            scores[labels == label][order],
-            objects[names == label],
-            counts,
-        )
-
-
-def area_or_mean(hits: list[tuple[float, bool]], objects: int, points: int) -> float:
-    """AP of detections (score, right) in order of images, by the definition."""
-    ordered = sorted(hits, key=lambda hit: -hit[0])
-    right = np.cumsum([hit for _, hit in ordered])
-    share = right / np.arange(1, len(right) + 1)
-    recall = right / objects
-    if points:
-        at = np.linspace(0, 1, 101) if points == 101 else np.arange(0, 1.001, 0.1)
-        return float(np.mean([max(share[recall >= r], default=0) for r in at]))
-    steps = np.diff(recall, prepend=0)
-    return float(sum(step * max(share[i:]) for i, step in enumerate(steps) if step))
-
-
-def loop(case: Case, rule: str, iou: float, points: int, count_difficult: bool) -> float:
-    """The mean AP in percent at one IoU, detection by detection."""
-    each = []
-    for label in range(4):
-        hits: list[tuple[float, bool]] = []
-        objects = 0
-        for boxes, scores, true, counts in of_class(case, label, count_difficult):
-            objects += counts.sum()
-            taken = np.zeros(len(true), bool)
-            for box, score in zip(boxes[:100] if rule == "coco" else boxes, scores, strict=False):
-                overlaps = horizontal_iou(np.repeat(box[None], len(true), 0), true)
-                if rule == "coco":
-                    free = (overlaps >= iou) & counts & ~taken
-                    fits = free if free.any() else (overlaps >= iou) & ~counts
-                    best = np.where(fits, overlaps, -1)
-                    found = len(best) - 1 - int(best[::-1].argmax()) if fits.any() else None
-                else:
-                    preferred = overlaps + 1e-12 * counts
-                    ok = len(true) and overlaps[preferred.argmax()] >= iou
-                    found = int(preferred.argmax()) if ok else None
-                if found is None:
-                    hits.append((score, False))
-                elif counts[found]:
-                    hits.append((score, not taken[found]))
-                    taken[found] = True
-        if objects:
-            each.append(area_or_mean(hits, objects, points))
-    return float(np.mean(each) * 100) if each else float("nan")
-
-
-def filled(case: Case, metric: CocoBoxes | None = None) -> CocoBoxes:
-    found = metric or CocoBoxes(CLASSES)
-    for (boxes, scores, labels), (objects, names, difficult) in zip(*case, strict=True):
-        target = Boxes(
-            torch.from_numpy(from_horizontal(objects)),
-            torch.from_numpy(names),
-            torch.from_numpy(difficult),
-        )
-        found.update(Detections(from_horizontal(boxes), scores, labels), target, "key")
-    return found
-
-
-def by_pycocotools(case: Case) -> list[float]:
-    coco = pytest.importorskip("pycocotools.coco")
-    evaluation = pytest.importorskip("pycocotools.cocoeval")
-    annotations: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
-    for image, ((boxes, scores, labels), (objects, names, _)) in enumerate(
-        zip(*case, strict=True), 1
-    ):
-        for (x, y, x1, y1), label in zip(objects.tolist(), names.tolist(), strict=True):
-            fields = {"image_id": image, "category_id": label, "bbox": [x, y, x1 - x, y1 - y]}
-            fields |= {"iscrowd": 0, "area": (x1 - x) * (y1 - y), "id": len(annotations) + 1}
-            annotations.append(fields)
-        for (x, y, x1, y1), s, label in zip(
-            boxes.tolist(), scores.tolist(), labels.tolist(), strict=True
-        ):
-            fields = {"image_id": image, "category_id": label, "bbox": [x, y, x1 - x, y1 - y]}
-            results.append(fields | {"score": s})
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = coco.COCO()
-        truth.dataset = {
-            "info": {},
-            "images": [{"id": i + 1} for i in range(len(case.true))],
-            "categories": [{"id": i} for i in range(4)],
-            "annotations": annotations,
-        }
-        truth.createIndex()
-        scorer = evaluation.COCOeval(truth, truth.loadRes(results), "bbox")
-        scorer.evaluate()
-        scorer.accumulate()
-        scorer.summarize()
-    return [100 * float(scorer.stats[i]) for i in (1, 0, 2)]
-
-
-# Of pycocotools 2.0.11: AP50, AP, AP75 of simulated(*arguments).
-STORED: dict[tuple[int, ...], list[float]] = {
-    (0, 30): [16.34474602197893, 8.745152099306276, 7.689581340675441],
-    (1, 30, 8, 5): [34.4369000092712, 20.51065242571074, 19.606091268430827],
-    # More than 100 detections of a class in an image.
-    (2, 2, 150, 0, 1): [28.353555887684845, 22.148594789586358, 21.40577991995956],
-    (3, 40, 3, 2, 3): [33.92467319076229, 16.078663140246007, 9.16390359966229],
-}
-
-
-@pytest.mark.parametrize("arguments", STORED)
-def test_it_equals_pycocotools(arguments: tuple[int, ...]) -> None:
-    case = simulated(*arguments)
-    found = coco_ap(case.said, case.true, count_difficult=True)
-    assert list(found) == ["ap50", "ap", "ap75"]
-    assert [*found.values()] == pytest.approx(STORED[arguments], abs=1e-6)
-
-
-def test_it_equals_an_installed_pycocotools() -> None:
-    for arguments in [*STORED, *((seed, 5, 20, seed % 3) for seed in range(4, 12))]:
-        case = simulated(*arguments)
-        found = coco_ap(case.said, case.true, count_difficult=True)
-        assert [*found.values()] == pytest.approx(by_pycocotools(case), abs=1e-9)
-
-
-@CASES
-@given(cases(), st.sampled_from([0, 1, 5, 9]), st.booleans())
-def test_coco_equals_a_loop(case: Case, level: int, count_difficult: bool) -> None:
-    iou = precision.COCO_IOUS[level]
-    expected = loop(case, "coco", iou, 101, count_difficult)
-    scene = filled(case, CocoBoxes(CLASSES, count_difficult))
-    curves = precision.coco_curves(*judged(scene), 100)
-    each = [
-        precision.average_precision(c, np.ones((1, len(case.true))), (precision.COCO_RECALLS,))
-        for c in curves.values()
-    ]
-    found = np.mean([ap[0, level] for (ap,) in each]) * 100 if each else np.nan
-    assert found == pytest.approx(expected, nan_ok=True)
-
-
-def judged(metric: CocoBoxes) -> tuple[matching.Scene, matching.Pairs]:
-    scene = matching.gather(metric.said, metric.true)
-    return scene, matching.find_pairs(scene, metric.shape, 0.5)
-
-
-@CASES
-@given(cases(), st.sampled_from([0.1, 0.5, 0.75, 1.0]), st.sampled_from([11, 0]), st.booleans())
-def test_voc_equals_a_loop(case: Case, iou: float, points: int, count_difficult: bool) -> None:
-    found = voc_ap(*case, iou, points, count_difficult)
-    expected = loop(case, "voc", iou, points, count_difficult)
-    assert found == {"map": pytest.approx(expected, nan_ok=True)}
-
-
-@CASES
-@given(cases(), st.booleans())
-def test_the_metric_gives_what_the_functions_give(case: Case, count_difficult: bool) -> None:
-    metric = filled(case, CocoBoxes(CLASSES, count_difficult))
-    expected = coco_ap(*case, count_difficult) | {
-        "ap50_voc07": voc_ap(*case, 0.5, 11, count_difficult)["map"],
-        "ap50_voc12": voc_ap(*case, 0.5, 0, count_difficult)["map"],
-    }
-    assert metric.scores() == pytest.approx(expected, nan_ok=True)
-    assert list(metric.scores()) == ["ap50", "ap", "ap75", "ap50_voc07", "ap50_voc12"]
-    each = metric.per_class()
-    counted = {
-        CLASSES[c] for _, names, difficult in case.true for c in names[~difficult | count_difficult]
-    }
-    assert each.keys() == counted
-    for name in expected if each else ():
-        assert np.mean([e[name] for e in each.values()]) == pytest.approx(expected[name])
-
-
-@CASES
-@given(cases(levels=(0,)), st.integers(0, 2**32 - 1))
-def test_integer_weights_equal_repeated_images(case: Case, seed: int) -> None:
-    """With all scores different: of an image drawn twice, equal ones would rank otherwise."""
-    weights = np.random.default_rng(seed).integers(0, 3, (3, len(case.true)))
-    weights[:, 0] += 1
-    found = filled(case).scores(weights.astype(np.float64))
-    for row, counts in enumerate(weights):
-        repeated = Case(
-            *([x for x, n in zip(p, counts, strict=True) for _ in range(n)] for p in case)
-        )
-        expected = filled(repeated).scores()
-        assert {n: v[row] for n, v in found.items()} == pytest.approx(expected, nan_ok=True)
-
-
-def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = simulated(5, 20)
-    weights = np.random.default_rng(0).integers(0, 3, (40, 20)).astype(np.float64)
-    expected = filled(case).scores(weights)
-    for module, name in ((matching, "BLOCK"), (matching, "FORMS"), (precision, "CELLS")):
-        monkeypatch.setattr(module, name, 50)
-    found = filled(case).scores(weights)
-    for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values)
-
-
-@CASES
-@given(cases())
-def test_the_truth_gives_100(case: Case) -> None:
-    counts = any((~difficult).any() for _, _, difficult in case.true)
-    targets = [
-        Boxes(torch.from_numpy(from_horizontal(b)), torch.from_numpy(c), torch.from_numpy(d))
-        for b, c, d in case.true
-    ]
-    for count_difficult in (False, True):
-        metric = CocoBoxes(CLASSES, count_difficult)
-        for target in targets:
-            metric.update(metric.perfect(target), target)
-        if counts:
-            assert {*metric.scores().values()} == {100.0}
-            guards.check_metric(metric, [("", t) for t in targets])
-
-
-def boxes(*rows: Row) -> np.ndarray:
-    return np.array(rows, np.float64).reshape(-1, 4)
-
-
-NONE: tuple[Any, ...] = (np.zeros((0, 4)), [], [])
-HIT = boxes((0, 0, 10, 10))
-
-
-def scored(said: Sequence[Row], true: Sequence[Row], **given: Any) -> float:
-    """AP50 of one image of one class; said: (x0, y0, x1, y1, score)."""
-    found = np.array(said, np.float64).reshape(-1, 5)
-    none = np.zeros(len(found), int)
-    return coco_ap(
-        [(found[:, :4], found[:, 4], none)], [(boxes(*true), np.zeros(len(true), int))], **given
-    )["ap50"]
+from ._box_cases import CLASSES, HIT, NONE, Case, boxes, filled, scored, simulated
 
 
 def test_a_shift_by_half_a_box_is_not_enough() -> None:
@@ -385,6 +108,46 @@ def test_scores_rank_and_equal_ones_keep_their_order() -> None:
     assert coco_ap(second[::-1], truth[::-1])["ap50"] == 50  # in the order of the images
 
 
+def arranged(hits: Sequence[int], count: int) -> tuple[Any, Any]:
+    """As many objects as hits, and `count` detections of which those at these ranks are right."""
+    at = np.arange(count)[:, None] * 20.0
+    said = np.concatenate([at, at * 0, at + 9, at * 0 + 9], 1)
+    scores = np.linspace(1, 0.1, count)
+    return [(said, scores, [0] * count)], [(said[list(hits)], [0] * len(hits))]
+
+
+def test_shuffled_scores_give_the_expected_order_statistics() -> None:
+    """The only hit among n is at any rank r as often: 1/r each, H_n / n in the mean."""
+    count = 12
+    each = [arranged([rank], count) for rank in range(count)]
+    expected = 100 / np.arange(1, count + 1)
+    for points in (11, 0):
+        assert [voc_ap(*one, points=points)["map"] for one in each] == pytest.approx(expected)
+    assert [coco_ap(*one)["ap50"] for one in each] == pytest.approx(expected)
+    rng = np.random.default_rng(0)
+    (said, scores, labels), truth = each[0][0][0], each[0][1]
+    drawn = [
+        voc_ap([(said, rng.permutation(scores), labels)], truth, points=0)["map"]
+        for _ in range(400)
+    ]
+    assert np.mean(drawn) == pytest.approx(expected.mean(), abs=4 * expected.std() / 20)
+
+
+def test_every_order_of_hits_gives_its_area() -> None:
+    """With three hits among seven, and in the mean more than the precision of a random list."""
+    found = []
+    for hits in itertools.combinations(range(7), 3):
+        shares = [(i + 1) / (rank + 1) for i, rank in enumerate(hits)]
+        expected = 100 * np.mean([max(shares[i:]) for i in range(3)])
+        found.append(voc_ap(*arranged(hits, 7), points=0)["map"])
+        assert found[-1] == pytest.approx(expected)
+    assert max(found) == found[0] == 100
+    assert min(found) == found[-1] == pytest.approx(300 / 7)
+    harmonic = sum(1 / n for n in range(1, 8))
+    # Bestgen 2015, without the rise to the highest precision at later ranks.
+    assert np.mean(found) > 100 / 7 * (2 / 6 * (7 - harmonic) + harmonic)
+
+
 def test_only_the_hundred_best_of_a_class_count() -> None:
     hit = (0.0, 0.0, 10.0, 10.0)
     misses = [(30.0, 0.0, 40.0, 10.0, 0.5)] * 100
@@ -443,6 +206,15 @@ def test_an_update_after_scores_counts_and_fresh_is_empty() -> None:
     assert metric.chance() == 0
 
 
+def test_nothing_is_found_in_another_image() -> None:
+    """Though it is crowded, and boxes are as wide as the image."""
+    at = 500 + 20 * np.arange(20.0)[:, None]
+    crowd = np.concatenate([at * 0, at, at * 0 + 300, at + 9], 1)
+    truth = [(boxes((40, 0, 300, 10)), [0]), (crowd, [0] * 20), (boxes((0, 0, 299, 10)), [0])]
+    said = [NONE, (boxes((0, 0, 300, 10)), [0.9], [0]), NONE]
+    assert coco_ap(said, truth)["ap50"] == voc_ap(said, truth, 0.05)["map"] == 0
+
+
 def test_random_boxes_score_next_to_nothing() -> None:
     case = simulated(0, 60)
     rng = np.random.default_rng(0)
@@ -457,41 +229,6 @@ def test_random_boxes_score_next_to_nothing() -> None:
             )
         )
     assert coco_ap(said, case.true)["ap50"] < 3
-
-
-@pytest.mark.parametrize(
-    ("said", "true", "message"),
-    [
-        ([], [], "at least one, but got 0 and 0"),
-        ([(HIT, [0.5], [0])], [], "of the same images"),
-        ([(HIT, [0.5])], [(HIT, [0])], "but got 2 and 2 arrays"),
-        ([(HIT, [0.5], [0])], [(HIT,)], "but got 3 and 1 arrays"),
-        ([(HIT, [np.nan], [0])], [(HIT, [0])], "1 of them NaN"),
-        ([(HIT, [0.5, 0.6], [0])], [(HIT, [0])], r"scores of shape \(2,\)"),
-        ([(HIT, [0.5], [0, 1])], [(HIT, [0])], r"shapes \(1, 4, 2\) and \(2,\)"),
-        ([(HIT * np.nan, [0.5], [0])], [(HIT, [0])], "8 numbers of them not finite"),
-        ([(HIT, [0.5], [0])], [(HIT * [1, 1, np.inf, 1], [0])], "not finite"),
-        ([(HIT[:, ::-1], [0.5], [0])], [(HIT, [0])], "x0 <= x1"),
-        ([(HIT[0], [0.5], [0])], [(HIT, [0])], r"boxes \[n, 4\]"),
-        ([(HIT, [0.5], [0.0])], [(HIT, [0])], "labels that are integers"),
-        ([(HIT, [0.5], [0])], [(HIT, [-1])], "but got -1..-1"),
-        ([(HIT, [0.5], [0])], [(HIT, [0], [False, True])], "whether it is difficult"),
-    ],
-)
-def test_unfit_input_is_refused(said: Any, true: Any, message: str) -> None:
-    for function in (coco_ap, voc_ap):
-        with pytest.raises(UsageError, match=message):
-            function(said, true)
-
-
-def test_an_unknown_class_is_refused() -> None:
-    corners, one = from_horizontal(HIT), np.ones(1)
-    target = Boxes(torch.from_numpy(corners), torch.tensor([3]), torch.tensor([False]))
-    metric = CocoBoxes(CLASSES)
-    with pytest.raises(UsageError, match=r"from 0 to 3, but got 4\.\.4"):
-        metric.update(Detections(corners, one, np.array([4])), target)
-    with pytest.raises(UsageError, match=r"from 0 to 2, but got 3\.\.3"):
-        CocoBoxes(CLASSES[:3]).update(Detections(corners, one, np.array([0])), target)
 
 
 @pytest.mark.parametrize(("iou", "points"), [(0, 11), (1.5, 11), (0.5, 101), (np.nan, 0)])

@@ -14,6 +14,7 @@ from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal, to_corners, to_rotated
 from skybench.boxes.overlap import rotated_iou
 from skybench.core import Boxes, UsageError
+from skybench.metrics import matching
 from skybench.metrics.boxes import CocoBoxes
 from skybench.metrics.matching import find_pairs, gather
 from skybench.metrics.rotated_boxes import ROTATED, RotatedBoxes, rotated_ap
@@ -118,8 +119,15 @@ def test_it_equals_a_loop_over_shapely(case: Case, iou: float, points: int) -> N
 
 
 @CASES
-@given(cases(), st.sampled_from([0.01, 0.3, 0.5, 0.7, 1.0]), st.sampled_from([1e-3, 1.0, 1e5]))
-def test_no_pair_that_overlaps_enough_is_missed(case: Case, least: float, scale: float) -> None:
+@given(
+    cases(),
+    st.sampled_from([0.01, 0.3, 0.5, 0.7, 1.0]),
+    st.sampled_from([1e-3, 1.0, 1e5]),
+    st.sampled_from([0, 16]),
+)
+def test_no_pair_that_overlaps_enough_is_missed(
+    case: Case, least: float, scale: float, few: int
+) -> None:
     """Also beside a box that is a million times as large, and far from the origin."""
     factors = np.array([scale, scale, scale, scale, 1])
     for boxes in [b for b, *_ in case.said + case.true]:
@@ -128,7 +136,10 @@ def test_no_pair_that_overlaps_enough_is_missed(case: Case, least: float, scale:
         boxes[:1, 2:4] *= 10 ** (6 * (scale < 1))
     metric = filled(case, RotatedBoxes(CLASSES))
     scene = gather(metric.said, metric.true)
-    pairs = find_pairs(scene, ROTATED, least)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "FEW", few)
+        pairs = find_pairs(scene, ROTATED, least)
+    assert (np.diff(pairs.detections) >= 0).all()
     iou = rotated_iou(to_rotated(scene.corners), to_rotated(scene.true_corners))
     iou[scene.groups[:, None] != scene.true_groups] = 0
     sure = {*zip(*np.nonzero(iou > least + 1e-9), strict=True)}
@@ -206,6 +217,27 @@ def test_a_quadrilateral_counts_as_the_smallest_rectangle_around_it() -> None:
     assert rotated_ap([(quadrilateral, [0.5], [0])], [(around, [0])], 0.999) == {"map": 100}
 
 
+@pytest.mark.parametrize("images", [1, 3])
+def test_a_crowd_of_one_class_equals_a_loop_over_shapely(images: int) -> None:
+    """So many that detections are not compared with all objects of their group."""
+    rng, case = np.random.default_rng(0), Case([], [])
+    for _ in range(images):
+        boxes = np.column_stack([rng.uniform(0, 90, (40, 2)), rng.uniform(4, 25, (40, 3))])
+        moved = np.repeat(boxes, 2, 0) + rng.normal(0, 1, (80, 5)) * [1, 1, 1, 1, 0.1]
+        moved[:, 2:4] = moved[:, 2:4].clip(1)
+        case.true.append((boxes, np.zeros(40, int), rng.random(40) < 0.2))
+        case.said.append((moved, rng.random(80), np.zeros(80, int)))
+    for points in (11, 0):
+        assert rotated_ap(*case, 0.5, points)["map"] == pytest.approx(loop(case, 0.5, points))
+
+
+def test_boxes_of_two_forms_are_refused() -> None:
+    boxes = np.array([[5, 5, 9, 3, 0.4]])
+    said = [(boxes, [1], [0]), (to_corners(boxes), [1], [0])]
+    with pytest.raises(UsageError, match="one form in all images"):
+        rotated_ap(said, [(boxes, [0])] * 2)
+
+
 def test_more_than_a_hundred_objects_of_a_class_count() -> None:
     at = np.arange(150) * 30.0
     boxes = np.column_stack([at, at, np.full((150, 2), 9.0), at])
@@ -237,7 +269,7 @@ def test_resamples_and_fresh_metrics_keep_the_kind() -> None:
         ([[5, 5, 9, 3]], r"corners \[n, 4, 2\] or boxes \[n, 5\]"),
         ([[5, 5, 9, -3, 0.4]], "w and h at least 0"),
         ([[5, 5, 9, np.nan, 0.4]], "not finite"),
-        ([5, 5, 9, 3, 0.4], "or boxes"),
+        ([5, 5, 9, 3, 0.4], "as many rows"),
     ],
 )
 def test_unfit_boxes_are_refused(boxes: Any, message: str) -> None:

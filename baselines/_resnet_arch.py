@@ -1,0 +1,101 @@
+"""ResNets without torch: their settings, cards, published keys, and how images are scaled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skybench.core import ModelCard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Settings of a ResNet; those of ResNet-50 if none is given."""
+
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)  # of the four stages
+    bottleneck: bool = True
+    width: int = 64  # of the first stage, before a bottleneck's factor of 4
+    channels: int = 3  # of the input
+
+    @property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """(channels, stride) of the four stages."""
+        first = 4 * self.width if self.bottleneck else self.width
+        return tuple((first << i, 4 << i) for i in range(len(self.blocks)))
+
+
+RESNET50 = Arch()
+RESNET18 = Arch(blocks=(2, 2, 2, 2), bottleneck=False)
+TINY = Arch(blocks=(1, 1, 1, 1), width=8)
+TINY_RESNET18 = Arch(blocks=(1, 1, 1, 1), bottleneck=False, width=8)
+
+
+def fitted(card: ModelCard, arch: Arch) -> ModelCard:
+    """The card with the sizes that these settings give."""
+    return dataclasses.replace(card, dim=arch.levels[-1][0], levels=arch.levels)
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """[B, C, H, W] -> (x - mean) / std of each channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        mean, std = (x.new_tensor(s)[:, None, None] for s in (self.mean, self.std))
+        return (x - mean) / std
+
+
+@dataclass(frozen=True)
+class EightBits:
+    """[B, C, H, W] -> low..high of each channel to the whole numbers 0..255, then `after`.
+
+    Values outside are cut off; between, they are rounded down, as numpy's astype("uint8") does.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    after: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        low, high = (x.new_tensor(s)[:, None, None] for s in (self.low, self.high))
+        return self.after(((x - low) / (high - low) * 255).clamp(0, 255).floor())
+
+
+IMAGENET = Standardised((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # of 0..255
+UNIT = Standardised((0.0,), (255.0,))  # 0..255 -> 0..1
+
+PARTS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
+# Where they are in a Sequential of torchvision's modules; 2 and 3 are ReLU and pooling.
+SEQUENTIAL = dict(zip(("0", "1", "4", "5", "6", "7"), PARTS, strict=True))
+LAST = {(512, 256, 3, 3): "resnet18", (512, 1024, 1, 1): "resnet50"}  # first of the last stage
+
+
+def own_keys(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
+    """A published ResNet under the names of ours: torchvision's, below "net.".
+
+    prefixes: of the network's keys in published files, with or without "module."; the first that
+    occurs counts, else there is none. Both torchvision's names and the indices of a Sequential
+    are known. What is no part of the network is left out: heads, queues, momentum encoders.
+    """
+    known = [module + p for p in (*prefixes, "") for module in ("module.", "")]
+    prefix = next((p for p in known if any(k.startswith(p) for k in state)), "")
+    found = {}
+    for key, tensor in state.items():
+        part, _, rest = key.removeprefix(prefix).partition(".")
+        part = SEQUENTIAL.get(part, part)
+        if key.startswith(prefix) and part in PARTS:
+            found[f"net.{part}.{rest}"] = tensor
+    return found
+
+
+def network_of(own: Mapping[str, Tensor]) -> str:
+    """Which network a state dict under our keys is of: resnet18, resnet50, or "" for another."""
+    first = own.get("net.layer4.0.conv1.weight")
+    return "" if first is None else LAST.get((*first.shape,), "")

@@ -1,0 +1,77 @@
+"""What SeCo and CACo share: networks, inputs, and how Sentinel-2 becomes bytes.
+
+A network has one input of three channels; two kinds of images are alternatives for it, each with
+variants of its own. Reflectance ("s2") is stretched to bytes as in pre-training; bytes ("hr") are
+taken for already stretched ones, as the authors' own transfer to EuroSAT does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor
+
+from . import _resnet_arch as resnets
+from ._resnet_arch import IMAGENET, EightBits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from skybench.model import Model
+
+RGB = ("red", "green", "blue")
+INPUTS = {"s2": Sensor("s2", RGB, 10.0, REFLECTANCE), "hr": Sensor("hr", RGB, 0.0, UINT8)}
+# Source: github:ServiceNow/seasonal-contrast@411e37e datasets/seco_downloader.py (get_patch: bytes
+# of reflectance) and seco_dataset.py (QUANTILES, normalize); github:utkarshmall13/CACo@719a825
+# src/datasets/seco_dataset.py has the same quantiles.
+STRETCH = EightBits((0.0,), (10_000.0,), EightBits((0.0, 2.0, 3.0), (129.0, 103.0, 88.0), IMAGENET))
+NORMALISE: Mapping[str, Callable[[Tensor], Tensor]] = {"s2": STRETCH, "hr": IMAGENET}
+NORMALISATION = (
+    "s2: bytes of reflectance (x / 1e4 * 255), stretched per band from 0..129 (B4), 2..103 (B3), "
+    "3..88 (B2) to bytes, then ImageNet's mean and deviation of x / 255: as in pre-training "
+    "(seco_dataset.py); hr: ImageNet's alone"
+)
+
+
+@dataclass(frozen=True)
+class Arch(resnets.Arch):
+    """Settings of a ResNet, and the kind of images that it reads."""
+
+    sensor: Literal["s2", "hr"] = "s2"
+
+
+RESNET50, RESNET18, TINY, TINY_RESNET18 = (
+    Arch(**dataclasses.asdict(net))
+    for net in (resnets.RESNET50, resnets.RESNET18, resnets.TINY, resnets.TINY_RESNET18)
+)
+VARIANTS = {
+    "resnet50": RESNET50,
+    "resnet50_hr": dataclasses.replace(RESNET50, sensor="hr"),
+    "resnet18": RESNET18,
+    "resnet18_hr": dataclasses.replace(RESNET18, sensor="hr"),
+    "tiny": TINY,
+    "tiny_hr": dataclasses.replace(TINY, sensor="hr"),
+    "tiny_resnet18": TINY_RESNET18,
+}
+PICK = {"full": ("resnet50", "resnet50_hr"), "tiny": ("tiny", "tiny_hr")}
+
+
+def fits(network: str) -> tuple[str, ...]:
+    """The variants that one published file fits."""
+    return network, f"{network}_hr"
+
+
+def fitted(card: ModelCard, arch: Arch) -> ModelCard:
+    """The card with the input and the sizes that these settings give."""
+    return resnets.fitted(dataclasses.replace(card, inputs=(INPUTS[arch.sensor],)), arch)
+
+
+def build(card: ModelCard, arch: Arch) -> Model:
+    """The network with fresh weights."""
+    from ._resnet import ResNet
+
+    return ResNet(fitted(card, arch), arch, {arch.sensor: NORMALISE[arch.sensor]})

@@ -1,0 +1,51 @@
+"""Swin Transformers (V1) on RGB: the adapter of CMID, GFM and RingMo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from skybench.core import Batch, Features, ModelCard
+from skybench.nets.swin import PATCH, Swin
+
+from ._resnet import StillNorms
+from ._resnet_arch import IMAGENET
+
+
+class SwinRGB(StillNorms):
+    """[B, 1, 3, H, W] in 0..255 -> the mean of the last map, and four maps.
+
+    image: side of the images that the network's windows were made for, where windows keep in
+    proportion to the image's short side, up to `largest`; 0: they stay as they are.
+    """
+
+    def __init__(self, card: ModelCard, net: Swin, image: int = 0, largest: int = 0) -> None:
+        super().__init__(card)
+        self.net, self.image, self.largest = net, image, largest
+
+    def forward(self, batch: Batch) -> Features:
+        return self.extract(IMAGENET(batch.images["hr"][:, 0]))
+
+    def extract(self, images: Tensor) -> Features:
+        """Features of normalised images, [B, 3, H, W]."""
+        maps = self.net(images, self.windows(min(images.shape[-2:])))
+        return Features(maps[-1].mean((2, 3)), maps)
+
+    def windows(self, side: int) -> tuple[int, ...]:
+        """Each stage's windows for an image with this short side; () for the network's own."""
+        if not self.image:
+            return ()
+        own = self.net.window[0]
+        window = min(side * own // self.image, self.largest)
+        if window == own:
+            return ()
+        return tuple(min(window, side // PATCH >> i) for i in range(len(self.net.window)))
+
+    def layers(self) -> Sequence[nn.Module]:
+        return self.net.parts()
+
+
+def native(image: int, window: int, stages: int) -> tuple[int, ...]:
+    """Each stage's windows at the pre-training's side: no larger than the map."""
+    return tuple(min(window, image // PATCH >> i) for i in range(stages))

@@ -1,0 +1,135 @@
+"""AnySat: a joint-embedding network over series of Sentinel-2 and Sentinel-1, for any patch size.
+
+Of the eleven sensors that the published network reads the adapter gives the Sentinel ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+# In the model's order: B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
+S2_BANDS = (
+    "blue", "green", "red", "rededge071", "rededge075", "rededge078",
+    "nir", "nir08", "swir16", "swir22",
+)  # fmt: skip
+CODE = "github:gastruc/AnySat@e03e72e"
+
+CARD = ModelCard(
+    name="anysat",
+    title="AnySat (base)",
+    row="extra",
+    inputs=(
+        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s1", ("vv", "vh"), 10.0, DB),
+    ),
+    dim=768,
+    levels=((768, 4),),
+    paper="Astruc et al., AnySat, CVPR 2025, arXiv:2412.14123",
+    code=f"{CODE} hubconf.py, src/models/networks/encoder",
+    licence="MIT",
+    weights=WeightsSource(
+        filename="AnySat.pth",
+        obtain="Download models/AnySat.pth from https://huggingface.co/g-astruc/AnySat.",
+        licence="MIT",
+        url="https://huggingface.co/g-astruc/AnySat/resolve/main/models/AnySat.pth",
+        container="state_dict",
+    ),
+    pretraining=(
+        "Joint-embedding prediction between sensors and masked patches on GeoPlex: TreeSatAI-TS, "
+        "PASTIS-HD, FLAIR, PLANTED and S2NAIP-URBAN, of eleven sensors."
+    ),
+    trained_on=("pastis_mm",),
+    normalisation=(
+        "(x - mean) / standard deviation, as the authors' README asks, with PASTIS's (fold 1 of "
+        "its NORM_S2_patch.json and NORM_S1A_patch.json), as fixed ones"
+    ),
+    pooling=f"class token (output 'tile', {CODE} README.md)",
+    params=101_023_264,  # 125,905,447 with the projectors of the other sensors
+    leads=(
+        "The authors normalise each dataset by its own statistics; PASTIS's, on which the network "
+        "was trained, are taken for all here.",
+        "Patches of 4 x 4 pixels (40 m): the README advises 1024 patches at most; --arch "
+        "patch_size=1 is the smallest. The map is of patches; the README's 'dense' output for "
+        "segmentation, which adds a vector for each pixel, is not given.",
+        "Sentinel-1 is read by the projector of three channels, VV, VH and their ratio, whichever "
+        "way the satellite flew; that of ascending passes alone is left out, as are those of "
+        "Landsat, MODIS, ALOS, SPOT and NAIP.",
+        "The network is slow: it reads every pixel of every date before it forms patches.",
+        "Where a date is not known it is 1 July, which is ours.",
+        "All heads take what the first one's queries give by distance, as the official code does "
+        "where rpe_ops is not compiled; whether the weights were trained so is not verified.",
+        "The aerial projector (0.2 m, RGB and near infrared) is in the network and agrees with "
+        "the authors' code, but no dataset's imagery is given to it.",
+    ),
+    temporal=True,
+    min_pixels=4,
+    multiple=4,
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Settings of the network."""
+
+    dim: int = 768
+    depth: int = 6  # of the patches' encoder, and of the transformer over patches but its last
+    heads: int = 12
+    patch_size: int = 4  # pixels of 10 m
+
+
+VARIANTS = {"full": Arch(), "tiny": Arch(64, 1, 2)}
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._anysat import AnySatModel
+
+    chosen = choose(VARIANTS, variant, arch)
+    if chosen.dim % 64:
+        raise UsageError(f"Expected dim to be a multiple of 64, but got {chosen.dim}.")
+    if chosen.patch_size < 1:
+        raise UsageError(f"Expected patch_size to be at least 1, but got {chosen.patch_size}.")
+    card = dataclasses.replace(
+        CARD,
+        dim=chosen.dim,
+        levels=((chosen.dim, chosen.patch_size),),
+        min_pixels=chosen.patch_size,
+        multiple=chosen.patch_size,
+    )
+    return AnySatModel(card, chosen)
+
+
+PARTS = ("cls_token", "series.", "aerial.", "spatial_encoder.", "blocks.")
+# Parts of published keys -> of the model's own.
+NAMES = {
+    "projector_aerial.": "aerial.",
+    "projector_s2.patch_embed.": "series.s2.",
+    "projector_s1.patch_embed.": "series.s1.",
+    ".attention_heads.Q": ".query",
+    ".attention_heads.fc1_k.": ".key.",
+    ".predictor_": ".",
+    ".rpe_k.lookup_table_weight": ".distances",
+}
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From the published file, or a state dict of the whole hub model ("model.")."""
+    own = {}
+    for key, tensor in state.items():
+        name = key.removeprefix("module.").removeprefix("model.")
+        for published, ours in NAMES.items():
+            name = name.replace(published, ours)
+        if name.startswith(PARTS):
+            own[f"net.{name}"] = tensor
+    return own

@@ -1,0 +1,111 @@
+"""DINOv3: the Vision Transformer that was distilled on satellite images (SAT-493M), ViT-L/16."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
+
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+CARD = ModelCard(
+    name="dinov3",
+    title="DINOv3 (ViT-L/16, SAT-493M)",
+    row="extra",
+    inputs=(Sensor("hr", ("red", "green", "blue"), 0.6, UINT8),),
+    dim=1024,
+    levels=((1024, 16),),
+    paper="Siméoni et al., DINOv3, 2025, arXiv:2508.10104",
+    code=(
+        "github:facebookresearch/dinov3@6876159 dinov3/models/vision_transformer.py, "
+        "dinov3/hub/backbones.py, README.md"
+    ),
+    licence="DINOv3 License; this adapter is skybench's own code",
+    weights=WeightsSource(
+        filename="dinov3_vitl16_pretrain_sat493m-eadcf0ff.pth",
+        obtain=(
+            "Accept the licence at https://ai.meta.com/resources/models-and-libraries/"
+            "dinov3-downloads/; the file's address then comes by mail. timm's copy, "
+            "model.safetensors of https://huggingface.co/timm/vit_large_patch16_dinov3.sat493m, "
+            "works too (--weights PATH)."
+        ),
+        licence="DINOv3 License",
+        sha256="eadcf0ff",
+        container="none",
+        # Both are missing in timm's copy: biases that are 0, and periods that are computed.
+        missing=("net.blocks.*.attn.[qv]_bias", "net.rope.periods"),
+    ),
+    pretraining=(
+        "DINOv3 on SAT-493M, 493 million images of 512 pixels of 0.6 m (Maxar), distilled from the "
+        "ViT-7B that was trained on the same."
+    ),
+    normalisation=(
+        "(x / 255 - mean) / std of SAT-493M: 0.430, 0.411, 0.296; 0.213, 0.156, 0.143 (README.md)"
+    ),
+    pooling="the normed class token (what the network returns; vision_transformer.py)",
+    params=303_128_576,
+    equals="timm vit_large_patch16_dinov3_qkvb, but for the periods of its positions",
+    leads=(
+        "The periods of the rotary positions are read from the file, where they are in steps of "
+        "bfloat16; timm computes them.",
+        "The authors' transform resizes images to 256 pixels; here only smaller ones are enlarged.",
+        "The ViT-7B of SAT-493M and the networks of web images are not here.",
+        "That timm's copy can be had without a form is not verified.",
+    ),
+    min_pixels=256,
+    multiple=16,
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Settings of the network."""
+
+    image: int = 256  # smaller images are enlarged to this side
+    dim: int = 1024
+    depth: int = 24
+    heads: int = 16
+    eps: float = 1e-5  # of the layer norms
+
+
+VARIANTS = {"full": Arch(), "tiny": Arch(image=32, dim=32, depth=2, heads=2)}
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._dinov3 import DINOv3
+
+    chosen = choose(VARIANTS, variant, arch)
+    levels = ((chosen.dim, 16),)
+    card = dataclasses.replace(CARD, dim=chosen.dim, levels=levels, min_pixels=chosen.image)
+    return DINOv3(card, chosen)
+
+
+RENAMED = {"storage_tokens": "reg_token", "ls1.gamma": "gamma_1", "ls2.gamma": "gamma_2"}
+BESIDE = ("mask_token", "local_cls_norm.", "projectors.")  # in files, but only for training
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From the authors' file or timm's copy.
+
+    Of the authors' bias of query, key and value the key's part is left out: a mask makes it 0.
+    """
+    own: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        key = key.removeprefix("module.").replace("rope_embed.", "rope.")
+        for published, ours in RENAMED.items():
+            key = key.replace(published, ours)
+        if key.endswith("attn.qkv.bias"):
+            query, _, value = tensor.chunk(3)
+            stem = key.removesuffix("qkv.bias")
+            own |= {f"net.{stem}q_bias": query, f"net.{stem}v_bias": value}
+        elif not key.startswith(BESIDE) and not key.endswith("bias_mask"):
+            own[f"net.{key}"] = tensor
+    return own

@@ -1,0 +1,107 @@
+"""GFM: a Swin-B of ImageNet-22k, pre-trained further on aerial images.
+
+Pre-trained at 192 pixels with windows of 6. As in the authors' fine-tuning configurations windows
+keep in proportion to the image (4 at 128 pixels, 8 at 256): here up to 8, for all larger images.
+The tables of relative positions are interpolated for them as the authors do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
+
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+CARD = ModelCard(
+    name="gfm",
+    title="GFM (Swin-B)",
+    row="paper",
+    inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
+    dim=1024,
+    levels=((128, 4), (256, 8), (512, 16), (1024, 32)),
+    paper="Mendieta et al., GFM, ICCV 2023, arXiv:2302.04476",
+    code="github:mmendiet/GFM@4dd248e models/swin_transformer.py, utils.py, configs/",
+    licence="Apache-2.0",
+    weights=WeightsSource(
+        filename="gfm.pth",
+        obtain=(
+            "Open https://1drv.ms/f/s!AkTn76m907OThpRJjH8ehfskbgCLXw?e=ZJreFo in a browser and "
+            "download gfm.pth."
+        ),
+        licence="not stated for the file; the repository is Apache-2.0",
+        container="model",
+        prefix="encoder.",
+    ),
+    pretraining=(
+        "From ImageNet-22k's Swin-B, masked image modelling and distillation on GeoPile: 600,000 "
+        "images of NAIP, RSD46-WHU, MLRSNet, RESISC45 and PatternNet (the paper's table 2)."
+    ),
+    trained_on=("resisc45",),
+    normalisation="ImageNet's mean and deviation of x / 255 (data/data_simmim.py)",
+    pooling="mean of the normed last map (forward_features of models/swin_transformer.py)",
+    params=86_725_176,
+    equals="timm swin_base_patch4_window7_224(img_size=192, window_size=6) at 192 pixels",
+    leads=(
+        "The file also holds a configuration as an object; if it is refused for that, save its "
+        "state dict with safetensors.",
+        "Maps of the first three stages are raw: the authors publish no code for dense tasks.",
+        "RESISC45's images were seen in pre-training, without labels.",
+        "For 12 bands the authors spread the kernel over channels 3, 2, 1; here RGB is read.",
+    ),
+    min_pixels=128,  # the smallest that the authors use (configs/BEN.yaml)
+    multiple=32,
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Settings of the network; see `skybench.nets.swin`."""
+
+    embed_dim: int = 128
+    depths: tuple[int, ...] = (2, 2, 18, 2)
+    num_heads: tuple[int, ...] = (4, 8, 16, 32)
+    image: int = 192  # side for which the file's tables of relative positions are
+    window: int = 6  # at that side
+
+
+VARIANTS = {
+    "full": Arch(),
+    "tiny": Arch(
+        embed_dim=32, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), image=96, window=3,
+    ),
+}  # fmt: skip
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._gfm import network
+
+    chosen = choose(VARIANTS, variant, arch)
+    levels = tuple((chosen.embed_dim << i, 4 << i) for i in range(len(chosen.depths)))
+    return network(dataclasses.replace(CARD, dim=levels[-1][0], levels=levels), chosen)
+
+
+DROPPED = ("relative_position_index", "attn_mask", "mask_token")
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From the pre-training file, whose encoder counts, or a fine-tuned one with bare keys."""
+    state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
+    prefix = "encoder." if any(key.startswith("encoder.") for key in state) else ""
+    own = {}
+    for key, tensor in state.items():
+        bare = key.removeprefix(prefix)
+        if not key.startswith(prefix) or bare.endswith(DROPPED):
+            continue
+        if bare.startswith(("patch_embed.", "layers.", "norm.")):
+            own["net." + re.sub(r"^norm\.", "norms.3.", bare)] = tensor
+    return own

@@ -1,0 +1,131 @@
+"""MTP: ViT-B and ViT-L with RVSA, pre-trained as MAE, then supervised on several tasks together.
+
+Semantic and instance segmentation and oriented detection of SAMRS, whose images are those of
+DOTA 2.0, DIOR and FAIR1M. Unlike RVSA's own files, these hold the whole network with its windows
+and levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
+from skybench.nets.rvsa_settings import Settings
+
+from ._rvsa_keys import fitted, grid_of, own_keys
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+VIT_B = Settings()
+VIT_L = Settings(dim=1024, depth=24, heads=16, interval=6, taken=(7, 11, 15, 23))
+VARIANTS = {
+    "vit_b_rvsa": VIT_B,
+    "vit_l_rvsa": VIT_L,
+    "tiny": replace(VIT_B, dim=32, depth=4, heads=4, grid=8, interval=2, taken=(0, 1, 2, 3)),
+}
+PICK = {"full": ("vit_b_rvsa",), "tiny": ("tiny",)}
+
+OBTAIN = (
+    "Open https://1drv.ms/f/s!AimBgYV7JjTlgcpa7t2sywuWOm3HQA?e=LAh8WN or "
+    "https://pan.baidu.com/s/1Zh6yv2AouboGEP4phyR7xA?pwd=yqv9 in a browser and download the "
+    "backbone weights of MAE + MTP, {}; save them under this name."
+)
+WEIGHTS = WeightsSource(
+    filename="last_vit_b_rvsa_ss_is_rd_pretrn_model_encoder.pth",
+    obtain=OBTAIN.format("ViT-B+RVSA"),
+    licence="not stated for the file; the repository is MIT",
+    container="state_dict",
+    prefix="encoder.",
+    variants=("vit_b_rvsa",),
+)
+CARD = ModelCard(
+    name="mtp",
+    title="MTP (ViT-B + RVSA)",
+    row="extra",
+    inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
+    dim=768,
+    levels=((768, 4), (768, 8), (768, 16), (768, 32)),
+    paper="Wang et al., MTP, JSTARS 2024, arXiv:2403.13430",
+    code=(
+        "github:ViTAE-Transformer/MTP@13cc2b7 Multi-Task_Pretrain/backbone/vit_win_rvsa_v3_wsz7.py"
+    ),
+    licence="MIT",
+    weights=WEIGHTS,
+    pretraining=(
+        "Masked autoencoder on MillionAID, then semantic and instance segmentation and oriented "
+        "detection together on SAMRS: 17,480 tiles of DOTA 2.0, 11,725 images of DIOR and 64,147 "
+        "tiles of FAIR1M 2.0, all of train and val (Multi-Task_Pretrain/main_pretrain.py)."
+    ),
+    trained_on=("dior", "dior_r", "fair1m", "isaid"),
+    normalisation="ImageNet's mean and deviation of x / 255 (RS_Tasks_Finetune/*/configs/mtp)",
+    pooling=(
+        "mean of the last block's tokens without a norm (GlobalAveragePooling in "
+        "RS_Tasks_Finetune/Scene_Classification/configs/mtp)"
+    ),
+    params=93_291_328,  # with positions for 224 pixels; the last norm is unused
+    leads=(
+        "DOTA's images of train and val, DIOR's and FAIR1M's too were in the pre-training, with "
+        "their boxes and masks made from these; iSAID's are DOTA's. Cells on them are marked.",
+        "The positions may be of 224 or of 448 pixels (the authors' paths name vit_b_rvsa_224 and "
+        "vit_l_rvsa_448); the file decides.",
+        "At other sizes positions are interpolated, relative ones too, as the authors do for "
+        "scene classification; their RVSA_MTP for detection starts relative positions anew.",
+        "Levels come from four blocks, as in pre-training and the authors' RVSA_MTP_branches; "
+        "their RVSA_MTP for detection reads the normed last block at all levels.",
+        "InternImage-XL is left out: it needs a compiled operator (DCNv3).",
+        "No file was at hand to try.",
+    ),
+    min_pixels=224,
+    multiple=32,
+)
+LARGE = replace(
+    CARD,
+    title="MTP (ViT-L + RVSA)",
+    params=317_628_800,
+    weights=replace(
+        WEIGHTS,
+        filename="last_vit_l_rvsa_ss_is_rd_pretrn_model_encoder.pth",
+        obtain=OBTAIN.format("ViT-L+RVSA"),
+        variants=("vit_l_rvsa",),
+    ),
+)
+
+
+def card(variant: str, **arch: Any) -> ModelCard:
+    """The card of a variant; `arch` overrides settings."""
+    return _card(variant, choose(VARIANTS, variant, arch))
+
+
+def _card(variant: str, settings: Settings) -> ModelCard:
+    own = LARGE if variant == "vit_l_rvsa" else CARD
+    return fitted(own, settings)
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides settings."""
+    from ._rvsa import RVSARGB
+
+    settings = choose(VARIANTS, variant, arch)
+    return RVSARGB(_card(variant, settings), settings, normed=False)
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From the backbone's file, or that of the whole model with its decoders."""
+    return own_keys(state)
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """The grid of the positions that a file holds."""
+    return grid_of(own_keys(state))
+
+
+def variant_of(state: dict[str, Tensor]) -> str:
+    """By the width; "" for networks of another one."""
+    first = own_keys(state).get("net.patch_embed.proj.weight")
+    widths = {768: "vit_b_rvsa", 1024: "vit_l_rvsa"}
+    return "" if first is None else widths.get(len(first), "")

@@ -1,0 +1,136 @@
+"""RingMo: masked modelling of aerial images by a Swin-B with a stem of three convolutions.
+
+The architecture is public, weights are not. Pre-trained at 192 pixels with windows of 6, fine-tuned
+at 224 with 7: here windows keep in proportion to the image, up to 7 for all larger images, and the
+tables of relative positions are interpolated for them as the authors do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
+
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+CARD = ModelCard(
+    name="ringmo",
+    title="RingMo (Swin-B)",
+    row="paper",
+    inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
+    dim=1024,
+    levels=((128, 4), (256, 8), (512, 16), (1024, 32)),
+    paper="Sun et al., RingMo, IEEE TGRS 2022",
+    code=(
+        "github:comeony/RingMo@9078d16 ringmo_framework/models/backbone/swin_transformer.py "
+        "(MindSpore)"
+    ),
+    licence="Apache-2.0",
+    weights=WeightsSource(
+        filename="ringmo_swin_base_p4_w6.pth",
+        obtain=(
+            "If you have a checkpoint, load it with MindSpore, save its parameters by cell path "
+            "(encoder.layers.0.blocks.0.norm1.gamma, …) as a PyTorch state dict, and pass it by "
+            "--weights PATH."
+        ),
+        licence="none: no file is public",
+        prefix="encoder.",
+        withheld="no checkpoint is public (the repository gives results and configurations only)",
+    ),
+    pretraining="Masked image modelling on the authors' own aerial and satellite images.",
+    normalisation="ImageNet's mean and deviation of x / 255 (finetune_dataset.py)",
+    pooling="mean of the normed last map, as the authors' classifier",
+    params=86_728_056,
+    leads=(
+        "The official code computes linear layers in float16; here all is float32.",
+        "MindSpore 2.7 gives mangled names by parameters_dict(); keys are matched by cell path.",
+        "The paper's pre-training images are not public, so leaks cannot be told.",
+        "A ViT-B/16 is in the repository as well; it is not here.",
+    ),
+    min_pixels=192,  # of pre-training
+    multiple=32,
+)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Settings of the network; see `skybench.nets.swin`."""
+
+    embed_dim: int = 128
+    depths: tuple[int, ...] = (2, 2, 18, 2)
+    num_heads: tuple[int, ...] = (4, 8, 16, 32)
+    image: int = 192  # side for which the file's tables of relative positions are
+    window: int = 6  # at that side
+
+
+VARIANTS = {
+    "full": Arch(),
+    "tiny": Arch(embed_dim=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)),
+}
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._ringmo import network
+
+    chosen = choose(VARIANTS, variant, arch)
+    levels = tuple((chosen.embed_dim << i, 4 << i) for i in range(len(chosen.depths)))
+    return network(dataclasses.replace(CARD, dim=levels[-1][0], levels=levels), chosen)
+
+
+RENAMED = (
+    (r"^patch_embed\.projection\.", "patch_embed.proj."),
+    (r"\.relative_position_bias\.", "."),
+    (r"\.mlp\.mapping\.", ".mlp.fc1."),
+    (r"\.mlp\.projection\.", ".mlp.fc2."),
+    (r"\.gamma$", ".weight"),
+    (r"\.beta$", ".bias"),
+    (r"\.moving_mean$", ".running_mean"),
+    (r"\.moving_variance$", ".running_var"),
+    (r"^norm\.", "norms.3."),
+)
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From cell paths, bare or of a pre-training file, with MindSpore's or PyTorch's last names.
+
+    The two linear layers of a feed-forward network may lie as MindSpore has them, (in, out), or
+    as PyTorch does.
+    """
+    prefix = "encoder." if any(key.startswith("encoder.") for key in state) else ""
+    own = {}
+    for key, tensor in state.items():
+        bare = key.removeprefix(prefix)
+        if not key.startswith(prefix) or not bare.startswith(("patch_embed.", "layers.", "norm.")):
+            continue
+        for published, renamed in RENAMED:
+            bare = re.sub(published, renamed, bare)
+        if bare.endswith(("_index", "attn_mask")):
+            continue
+        turned = bare.endswith("fc1.weight") and tensor.shape[0] < tensor.shape[1]
+        turned |= bare.endswith("fc2.weight") and tensor.shape[0] > tensor.shape[1]
+        own[f"net.{bare}"] = tensor.T if turned else tensor
+    return _joined(own)
+
+
+def _joined(own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Separate queries, keys and values as one layer."""
+    import torch
+
+    found = {}
+    for key, tensor in own.items():
+        head, part, last = key.rpartition(".attn.")[0], *key.split(".")[-2:]
+        if part == "q" and {f"{head}.attn.{p}.{last}" for p in "kv"} <= own.keys():
+            parts = [own[f"{head}.attn.{p}.{last}"] for p in "qkv"]
+            found[f"{head}.attn.qkv.{last}"] = torch.cat(parts)
+        elif part not in ("k", "v"):
+            found[key] = tensor
+    return found

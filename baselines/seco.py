@@ -1,0 +1,114 @@
+"""SeCo: ResNets that learned from Sentinel-2's RGB which changes seasons make, and which not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from skybench.core import ModelCard, WeightsSource
+
+from . import _seco
+from ._resnet_arch import RESNET50, network_of, own_keys
+from ._seco import PICK as PICK
+from ._seco import VARIANTS as VARIANTS
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+    from ._seco import Arch
+
+
+def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource:
+    """Where torchgeo's copy of one network is, and the authors' file (md5)."""
+    filename = f"{network}_sentinel2_rgb_seco-{sha256}.pth"
+    repository = f"torchgeo/{network}_sentinel2_rgb_seco"
+    return WeightsSource(
+        filename=filename,
+        obtain=(
+            f"Download torchgeo's copy of the encoder from https://huggingface.co/{repository}. "
+            f"The authors' own file, seco_{network}_1m.ckpt of https://zenodo.org/records/4728033 "
+            f"(md5 {md5}), holds objects beside tensors and must be saved anew first."
+        ),
+        licence="CC-BY-4.0 (torchgeo's card)",
+        url=f"https://hf.co/{repository}/resolve/{revision}/{filename}",
+        sha256=sha256,
+        container="none; the authors' file: state_dict",
+        prefix="none; the authors' file: encoder_q.",
+        variants=_seco.fits(network),
+    )
+
+
+CARD = ModelCard(
+    name="seco",
+    title="SeCo (ResNet-50)",
+    row="paper",
+    inputs=(_seco.INPUTS["s2"],),
+    dim=2048,
+    levels=RESNET50.levels,
+    paper="Mañas et al., SeCo, ICCV 2021, arXiv:2103.16607",
+    code=(
+        "github:ServiceNow/seasonal-contrast@8285173 models/moco2_module.py, datasets/"
+        "seco_dataset.py, seco_downloader.py"
+    ),
+    licence="Apache-2.0",
+    weights=weights(
+        *("resnet50", "fbd07b02a8edb8fc1035f7957160deed4321c145", "018bf397"),
+        "7b09c54aed33c0c988b425c54f4ef948",
+    ),
+    pretraining=(
+        "MoCo-v2 with three embedding spaces on a million images (L2A) of 200,000 places around "
+        "cities, five dates each (the authors' own set)."
+    ),
+    normalisation=_seco.NORMALISATION,
+    pooling="global average of the last map: the output of the authors' encoder",
+    params=23_508_032,
+    equals="torchvision resnet50",
+    leads=(
+        "the authors transfer without ImageNet's normalisation: BigEarthNet by its mean and two "
+        "deviations to bytes, OSCD by other quantiles, then x / 255",
+        "torchgeo's transform for these weights has the stretch in the order B2, B3, B4 for bands "
+        "B4, B3, B2, does not divide by 255 and does not cut off: it is not used",
+        "the files of 100,000 images (100k) have the same keys and shapes as those of a million",
+    ),
+    min_pixels=32,
+    multiple=32,
+)
+RESNET18_CARD = dataclasses.replace(
+    CARD,
+    title="SeCo (ResNet-18)",
+    weights=weights(
+        *("resnet18", "f8dcee692cf7142163b55a5c197d981fe0e717a0", "cefca942"),
+        "53d5c41d0f479bdfd31d6746ad4126db",
+    ),
+    params=11_176_512,
+    equals="torchvision resnet18",
+)
+
+
+def card(variant: str, **arch: Any) -> ModelCard:
+    """The card of a variant; `arch` overrides fields of `Arch`."""
+    chosen = choose(VARIANTS, variant, arch)
+    return _seco.fitted(_facts(chosen), chosen)
+
+
+def _facts(arch: Arch) -> ModelCard:
+    return CARD if arch.bottleneck else RESNET18_CARD
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    chosen = choose(VARIANTS, variant, arch)
+    return _seco.build(_facts(chosen), chosen)
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From the authors' file (both encoders, heads, queue; indices) or torchgeo's (bare names)."""
+    return own_keys(state, "encoder_q.")
+
+
+def variant_of(state: dict[str, Tensor]) -> str:
+    """The network that a published file is of."""
+    return network_of(convert(state))

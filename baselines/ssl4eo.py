@@ -1,0 +1,221 @@
+"""SSL4EO-S12: ResNets and Vision Transformers for Sentinel-2, its RGB alone, and Sentinel-1.
+
+"full" is MoCo-v2's ResNet-50 for the sensor at hand: the 91.8 % on BigEarthNet of the authors'
+README are what SkySense's tables have for SSL4EO. The other networks go by their names.
+
+The networks for Sentinel-2 were trained on level 1C, 13 bands. A second input, "s2_l2a", takes the
+12 bands of level 2A, with zeros for B10: so the authors read BigEarthNet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
+
+from . import _resnet_arch as resnet
+from . import _vit_arch as vit
+from ._ssl4eo_files import PUBLISHED
+from ._variants import choose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skybench.model import Model
+
+# B1, B2, B3, B4, B5, B6, B7, B8, B8A, B9, B10, B11, B12.
+L1C = (
+    *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
+    *("nir08", "nir09", "cirrus", "swir16", "swir22"),
+)
+L2A = tuple(band for band in L1C if band != "cirrus")
+INPUTS = {
+    "s2": (Sensor("s2", L1C, 10.0, REFLECTANCE), Sensor("s2_l2a", L2A, 10.0, REFLECTANCE)),
+    "s1": (Sensor("s1", ("vv", "vh"), 10.0, DB),),
+    "rgb": (Sensor("s2_rgb", ("red", "green", "blue"), 10.0, REFLECTANCE),),
+}
+
+
+class Network(NamedTuple):
+    """A kind of network that was published."""
+
+    title: str
+    arch: resnet.Arch | vit.Arch
+    tiny: resnet.Arch | vit.Arch
+    equals: str  # the stock network
+
+
+NETWORKS = {
+    "resnet50": Network("ResNet-50", resnet.RESNET50, resnet.TINY, "torchvision resnet50"),
+    "resnet18": Network("ResNet-18", resnet.RESNET18, resnet.TINY, "torchvision resnet18"),
+    "vit_small": Network("ViT-S/16", vit.VIT_S, vit.TINY, "timm vit_small_patch16_224"),
+    "vit_base": Network("ViT-B/16", vit.VIT_B, vit.TINY, "timm vit_base_patch16_224"),
+    "vit_large": Network("ViT-L/16", vit.VIT_L, vit.TINY, "timm vit_large_patch16_224"),
+    "vit_huge": Network("ViT-H/14", vit.VIT_H, vit.TINY, "timm vit_huge_patch14_224"),
+}
+METHODS = {"moco": "MoCo", "dino": "DINO", "mae": "MAE"}
+
+REDUCED = {  # of which published network
+    "tiny": "moco_resnet50_s2",
+    "tiny_s1": "moco_resnet50_s1",
+    "tiny_rgb": "moco_resnet50_rgb",
+    "tiny_vit": "mae_vit_small_s2",
+    "tiny_dino_vit": "dino_vit_small_s2",
+}
+PICK = {
+    "full": ("moco_resnet50_s2", "moco_resnet50_s1", "moco_resnet50_rgb"),
+    "tiny": ("tiny", "tiny_s1", "tiny_rgb"),
+}
+
+
+def _parts(variant: str) -> tuple[str, Network, str]:
+    """Method, network and sensor of a variant."""
+    method, _, rest = REDUCED.get(variant, variant).partition("_")
+    network, _, sensor = rest.rpartition("_")
+    return method, NETWORKS[network], sensor
+
+
+def _settings(variant: str) -> resnet.Arch | vit.Arch:
+    method, network, sensor = _parts(variant)
+    arch = network.tiny if variant in REDUCED else network.arch
+    channels = len(INPUTS[sensor][0].bands)
+    if isinstance(arch, resnet.Arch):
+        return dataclasses.replace(arch, channels=channels)
+    return dataclasses.replace(arch, channels=channels, last=4 if method == "dino" else 1)
+
+
+VARIANTS = {variant: _settings(variant) for variant in (*PUBLISHED, *REDUCED)}
+
+
+def _weights(variant: str) -> WeightsSource:
+    file = PUBLISHED[variant]
+    return WeightsSource(
+        filename=file.name,
+        obtain=(
+            f"Download it from https://huggingface.co/{file.place.partition('/resolve/')[0]}. The "
+            "authors' full checkpoints (Google Drive, linked in the README of "
+            "github.com/zhu-xlab/SSL4EO-S12) work too (--weights PATH)."
+        ),
+        licence="CC-BY-4.0",
+        url=f"https://hf.co/{file.place}/{file.name}",
+        sha256=file.sha256,
+        container="none; full checkpoints: state_dict (MoCo), teacher (DINO), model (MAE)",
+        prefix=(
+            "none; full checkpoints: module.encoder_q. (MoCo-v2), module.base_encoder. (MoCo-v3), "
+            "module.backbone. or backbone. (DINO), none (MAE)"
+        ),
+        variants=(variant,),
+    )
+
+
+BYTES = "bytes of reflectance (x / 1e4 * 255, cut off at 255), then / 255"
+SENSORS = {  # title, normalisation, and a lead of its own
+    "s2": (
+        "Sentinel-2",
+        BYTES,
+        "trained on level 1C; how the authors scaled BigEarthNet's level 2A to bytes is not told",
+    ),
+    "s1": (
+        "Sentinel-1",
+        "mean -+ 2 deviations (VV -12.55, 5.257; VH -20.19, 5.912 dB) to bytes, then / 255",
+        "torchgeo's transform takes the mean and one deviation instead: it is not used",
+    ),
+    "rgb": (
+        "RGB of Sentinel-2",
+        BYTES,
+        "RGB of level 1C is mostly below 0.3; display images are therefore taken for EuroSAT's "
+        "stretch of reflectance, a convention; how SkySense fed them is not known",
+    ),
+}
+POOLING = {
+    "resnet": "global average of the last map; linear_BE_moco.py, linear_BE_dino.py",
+    "vit": "normed class token of the last block; linear_BE_mae.py, linear_BE_moco_v3.py",
+    "dino vit": "normed class tokens of the last 4 blocks, side by side; linear_BE_dino.py",
+}
+COMMON = ModelCard(
+    name="ssl4eo",
+    title="SSL4EO-S12",
+    row="paper",
+    inputs=(),
+    dim=0,
+    levels=(),
+    paper="Wang et al., SSL4EO-S12, IEEE GRSM 11(3), 2023, arXiv:2211.07044",
+    code=(
+        "github:zhu-xlab/SSL4EO-S12@2156913 src/benchmark/pretrain_ssl, "
+        "src/benchmark/transfer_classification"
+    ),
+    licence="Apache-2.0",
+    leads=(
+        "the authors resize every image to 256 pixels and cut out 224; here only the ViTs, whose "
+        "positions are for 224, have smaller images enlarged to that",
+        "their bytes wrap around above a reflectance of 1, here they are cut off; torchgeo's "
+        "transforms have no bytes at all",
+        "MoCo's and DINO's ResNet-50, and the three ViT-S, have the same keys and shapes where a "
+        "file holds the encoder alone: name the variant",
+    ),
+    min_pixels=32,
+    multiple=32,
+)
+
+
+def card(variant: str, **arch: Any) -> ModelCard:
+    """The card of a variant; `arch` overrides its settings."""
+    return _card(variant, choose(VARIANTS, variant, arch))
+
+
+def _card(variant: str, arch: resnet.Arch | vit.Arch) -> ModelCard:
+    method, network, sensor = _parts(variant)
+    is_resnet = isinstance(arch, resnet.Arch)
+    title, scale, lead = SENSORS[sensor]
+    how = METHODS[method] if method != "moco" else "MoCo-v2" if is_resnet else "MoCo-v3"
+    pooling = "resnet" if is_resnet else "dino vit" if method == "dino" else "vit"
+    published = REDUCED.get(variant, variant)
+    made = dataclasses.replace(
+        COMMON,
+        title=f"SSL4EO-S12 ({how}, {network.title}, {title})",
+        inputs=INPUTS[sensor],
+        weights=_weights(published),
+        pretraining=(
+            f"{how} on {title} of SSL4EO-S12: 251,079 places all over the world, four seasons each."
+        ),
+        normalisation=f"{scale}; datasets/SSL4EO/ssl4eo_dataset.py",
+        pooling=POOLING[pooling],
+        params=PUBLISHED[published].params,
+        equals=f"{network.equals} with {len(INPUTS[sensor][0].bands)} input channels",
+        leads=(*COMMON.leads, lead),
+    )
+    return resnet.fitted(made, arch) if isinstance(arch, resnet.Arch) else vit.fitted(made, arch)
+
+
+CARD = card(PICK["full"][0])
+
+
+def build(variant: str, **arch: Any) -> Model:
+    """The network with fresh weights; `arch` overrides its settings."""
+    from ._ssl4eo import adapter
+
+    chosen = choose(VARIANTS, variant, arch)
+    return adapter(_card(variant, chosen), chosen, _parts(variant)[0])
+
+
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From full checkpoints (momentum encoders, heads, queue, decoder) or encoders (bare keys)."""
+    prefixes = "encoder_q.", "base_encoder.", "backbone."
+    return vit.own_keys(state, *prefixes) | resnet.own_keys(state, *prefixes)
+
+
+def variant_of(state: dict[str, Tensor]) -> str:
+    """The variant that a published file is of; "" where encoders of several methods look alike."""
+    own = convert(state)
+    kernel = own.get("net.conv1.weight", own.get("net.patch_embed.proj.weight"))
+    if kernel is None:
+        return ""
+    vits = {n.arch.dim: k for k, n in NETWORKS.items() if isinstance(n.arch, vit.Arch)}
+    network = resnet.network_of(own) or vits.get(kernel.shape[0], "")
+    sensor = {len(i[0].bands): sensor for sensor, i in INPUTS.items()}.get(kernel.shape[1])
+    marks = {"moco": "encoder", "dino": "backbone.", "mae": "decoder"}
+    methods = [m for m, mark in marks.items() if any(mark in key for key in state)] or METHODS
+    names = [f"{method}_{network}_{sensor}" for method in methods]
+    alike = [name for name in names if name in PUBLISHED]
+    return alike[0] if len(alike) == 1 else ""

@@ -1,0 +1,71 @@
+"""A linear classifier on pooled features, trained along with the backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skybench import fit
+from skybench.core import Recipe, Setting, Source
+
+CHUNK = 16  # images in one forward pass of prediction
+
+
+class Vectors(Protocol):
+    """What it asks of a source beyond core.Source: pooled features of some samples, [len, D]."""
+
+    def __len__(self) -> int: ...
+    def vectors(self, indices: Sequence[int]) -> Tensor: ...
+    def target(self, index: int) -> Any: ...
+
+
+class Finetuned:
+    """Batch normalisation without parameters, then a linear layer; the last state counts.
+
+    One class an image: cross-entropy; several: binary cross-entropy for each, summed. The
+    normalisation makes one learning rate serve features of any size (as MAE's linear probe has it).
+    """
+
+    def __init__(self, dim: int, classes: int, several: bool, recipe: Recipe) -> None:
+        self.dim, self.classes, self.several, self.recipe = dim, classes, several, recipe
+
+    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+        self.device = setting.device
+        with torch.random.fork_rng():
+            torch.manual_seed(setting.seed)
+            layer = nn.Linear(self.dim, self.classes)
+            nn.init.trunc_normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+            norm = nn.BatchNorm1d(self.dim, affine=False)
+            self.head = nn.Sequential(norm, layer).to(self.device)
+            schedule = fit.scheduled(self.recipe, fit.Schedule(fit.rate))
+            loss_of = self._loss(cast(Vectors, train))
+            trained = fit.train(self.head, len(train), self.recipe, setting, schedule, loss_of)
+        parameters = sum(p.numel() for p in self.head.parameters())
+        return {"steps": trained.steps, "loss": trained.losses, "parameters": parameters}
+
+    def _loss(self, source: Vectors) -> Any:
+        def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
+            if len(indices) == 1:  # batch normalisation needs two: a rest of one is seen twice
+                indices = indices * 2
+            logits = self.head(source.vectors(indices).to(self.device))
+            truth = np.stack([np.asarray(source.target(i)) for i in indices])
+            target = torch.from_numpy(truth).to(self.device)
+            if self.several:
+                each = F.binary_cross_entropy_with_logits(logits, target.float(), reduction="none")
+                return each.sum(1).mean()
+            return F.cross_entropy(logits, target.long())
+
+        return loss_of
+
+    @torch.inference_mode()
+    def predict(self, test: Source) -> Iterator[Any]:
+        for start in range(0, len(test), CHUNK):
+            indices = range(start, min(start + CHUNK, len(test)))
+            vectors = cast(Vectors, test).vectors(indices)
+            yield from self.head(vectors.to(self.device)).cpu().numpy()

@@ -1,0 +1,177 @@
+"""Kept predictions: every score again from the file alone, and what a damaged one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from skybench import again, predictions, registry
+from skybench.boxes.detections import Detections
+from skybench.core import Boxes, DataError, Metric, UsageError
+from skybench.records import Record
+
+RNG = np.random.default_rng(0)
+
+
+def masks(*shape: int) -> Callable[[], Any]:
+    return lambda: RNG.integers(0, 2, shape, dtype=np.uint8)
+
+
+def corners(count: int) -> Any:
+    low, side = RNG.uniform(0, 60, (count, 1, 2)), RNG.uniform(8, 20, (count, 1, 1))
+    return (low + side * np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]])).astype(np.float32)
+
+
+def boxes() -> Boxes:
+    count = int(RNG.integers(0, 4))
+    places, labels = torch.from_numpy(corners(count)), torch.from_numpy(RNG.integers(0, 3, count))
+    return Boxes(places, labels, torch.zeros(count, dtype=torch.bool), (100, 100))
+
+
+def found() -> Detections:
+    count = int(RNG.integers(0, 30))
+    return Detections(corners(count), RNG.random(count), RNG.integers(0, 3, count))
+
+
+# (task, dataset) -> a prediction, a target
+CASES: dict[tuple[str, str], tuple[Callable[[], Any], Callable[[], Any]]] = {
+    ("scene_classification", "aid"): (lambda: RNG.random(30), lambda: int(RNG.integers(30))),
+    ("scene_classification", "ben_s2"): (lambda: RNG.random(19), masks(19)),
+    ("semantic_segmentation", "isaid"): (masks(8, 8), masks(8, 8)),
+    ("change_detection", "levir_cd"): (masks(8, 8), masks(8, 8)),
+    ("change_detection", "dyna_s2"): (masks(3, 8, 8), masks(3, 8, 8)),
+    ("horizontal_detection", "dior"): (found, boxes),
+    ("oriented_detection", "dior_r"): (found, boxes),
+    ("oriented_detection", "fair1m"): (found, boxes),
+}
+
+
+def filled(task: str, dataset: str, seed: int) -> tuple[Record, Metric, tuple[str, ...]]:
+    classes = registry.load("datasets", dataset).CARD.classes
+    record = Record(
+        f"m{seed}", task, dataset, {"protocol": "linear", "label": "20 %"}, "measured", "real",
+        f"{seed}" * 8, scores={"main": 1.0}, used={"classes": list(classes), "sensors": ["hr"]},
+    )  # fmt: skip
+    metric = predictions.metric_of(record)
+    said, true = CASES[task, dataset]
+    keys = tuple(f"image{i // 2}_1.0_0_{10 * i}" for i in range(6))
+    for key in keys:
+        metric.update(said(), true(), key)
+    return record, metric, keys
+
+
+@pytest.mark.parametrize(("task", "dataset"), CASES)
+def test_every_score_comes_back_from_the_file_alone(
+    task: str, dataset: str, tmp_path: Path
+) -> None:
+    record, metric, keys = filled(task, dataset, 1)
+    _, second, _ = filled(task, dataset, 1)
+    path = tmp_path / record.path.with_suffix(".npz")
+    assert predictions.save(path, keys, [metric, second]) == path.stat().st_size
+    kept = predictions.load(record, tmp_path)
+    assert kept.keys == keys
+    weights = RNG.multinomial(6, np.full(6, 1 / 6), size=5).astype(float)
+    for restored, original in zip(kept.metrics, (metric, second), strict=True):
+        assert restored.scores() == original.scores()
+        assert restored.per_class() == original.per_class()
+        drawn, expected = restored.scores(weights), original.scores(weights)
+        for name in expected:
+            np.testing.assert_array_equal(drawn[name], expected[name])
+
+
+def test_a_file_over_the_budget_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, metric, keys = filled("scene_classification", "aid", 1)
+    monkeypatch.setattr(predictions, "BUDGET", 100)
+    path = tmp_path / record.path.with_suffix(".npz")
+    assert predictions.save(path, keys, [metric]) == 0
+    assert not list(tmp_path.rglob("*.npz"))
+    with pytest.raises(DataError, match="No predictions of m1 on aid"):
+        predictions.load(record, tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "objects"])
+def test_a_damaged_file_is_named_and_runs_no_code(damage: str, tmp_path: Path) -> None:
+    record, metric, keys = filled("scene_classification", "aid", 1)
+    path = tmp_path / record.path.with_suffix(".npz")
+    predictions.save(path, keys, [metric])
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:200])
+    elif damage == "text":
+        path.write_text("not an archive")
+    else:
+        np.savez(path, keys=np.array([Path("/")], dtype=object))
+    with pytest.raises(DataError, match="is damaged"):
+        predictions.load(record, tmp_path)
+
+
+def test_rescoring_takes_one_variant_or_all_and_says_what_is_missing(tmp_path: Path) -> None:
+    record, metric, keys = filled("semantic_segmentation", "isaid", 1)
+    predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+    lost = replace(record, model="lost")
+    rows, missing = again.rescored([record, lost], tmp_path)
+    assert {row["metric"]: row["score"] for row in rows} == {
+        name: round(value, 4) for name, value in metric.scores().items()
+    }
+    assert len(missing) == 1
+    assert "lost on isaid" in missing[0]
+    (row,), _ = again.rescored([record], tmp_path, "miou_all")
+    assert row["low"] <= row["score"] <= row["high"]
+    with pytest.raises(UsageError, match="no_such"):
+        again.rescored([record], tmp_path, "no_such")
+
+
+def test_the_command_names_all_that_affects_the_number() -> None:
+    recipe = {
+        "protocol": "frozen", "label": "20 %", "epochs": 3, "sensors": ["s2"], "fraction": 0.5,
+        "limit": 0, "seeds": 3, "options": ["dates=12"],
+    }  # fmt: skip
+    used = {"variant": "rgb", "weights": "random", "overridden": ["epochs", "dates"]}
+    record = Record("satmae", "scene_classification", "aid", recipe, "measured", "demo", "f",
+                    used=used)  # fmt: skip
+    assert again.command(record) == (
+        "skybench run --model satmae --task scene_classification --dataset aid --protocol frozen "
+        "--data demo --variant rgb --weights random --sensors s2 --set epochs=3 --option dates=12 "
+        "--fraction 0.5 --seeds 3"
+    )
+
+
+def test_a_cell_is_picked_by_the_beginning_of_its_fingerprint() -> None:
+    record, _, _ = filled("scene_classification", "aid", 1)
+    other = replace(record, fingerprint="2" * 8)
+    assert again.pick([record, other], "11") is record
+    for wrong in ("3", ""):
+        with pytest.raises(UsageError, match="begins with"):
+            again.pick([record, other], wrong)
+    with pytest.raises(UsageError, match="several"):
+        again.pick([record, record], "1")
+
+
+def test_the_papers_value_stands_beside_ours() -> None:
+    record, _, _ = filled("scene_classification", "aid", 1)
+    found = again.reproduction(replace(record, model="gfm", recipe={"protocol": "linear"}))
+    assert {(p["split"], p["value"]) for p in found["paper"]} == {
+        ("TR=20%", 95.47), ("TR=50%", 97.09)
+    }  # fmt: skip
+    assert not any(p["comparable"] for p in found["paper"])
+    assert found["differs"]["protocol"] == "linear, the paper's recipe: finetune"
+
+
+def test_detections_go_out_as_their_server_takes_them(tmp_path: Path) -> None:
+    for dataset, ending, count in (("dior_r", ".zip", 1), ("fair1m", ".xml", 3)):
+        record, metric, keys = filled("oriented_detection", dataset, 1)
+        predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+        written = again.export(record, tmp_path, tmp_path / dataset)
+        assert len(written) == count
+        assert all(path.suffix == ending and path.is_file() for path in written)
+    record, metric, keys = filled("semantic_segmentation", "isaid", 1)
+    predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+    with pytest.raises(UsageError, match="gives no boxes"):
+        again.export(record, tmp_path, tmp_path)
