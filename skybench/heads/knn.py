@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting, Source, UsageError
-from skybench.heads.select import validate
+from skybench.core import Setting, Source
+from skybench.heads.select import UNCHOSEN, validate
 
+USUAL = 5  # where there is nothing to choose on
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)
 CHUNK = 4096  # rows of the test set in one matrix product
 
@@ -53,11 +54,9 @@ class Neighbours:
     def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
         self.bank, self.labels = train.pooled(), train.labels()
         usable = [k for k in NEIGHBOURS if k <= len(train)]
-        if not val:
-            raise UsageError(
-                "No sample is left to choose k on: where there is no validation split, a class "
-                "needs two training samples. Give a larger --limit or --fraction."
-            )
+        if not val:  # a class has one training sample: too few to hold any out
+            self.k = max(k for k in usable if k <= USUAL)
+            return {"k": self.k, "val": None, "refitted": False, "note": UNCHOSEN}
         similarity, index = neighbours(self.bank, val.pooled(), usable[-1])
         truth = val.labels()
         found = {k: self._scores(similarity, index, k) for k in usable}

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting, Source, UsageError
+from skybench.core import Setting, Source
 from skybench.fit import divisor
-from skybench.heads.select import validate
+from skybench.heads.select import UNCHOSEN, validate
 
+USUAL = 1e-2  # where there is nothing to choose on
 LAMBDAS = tuple(10.0**e for e in (-6, -5, -4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1))
 HISTORY = 10
 ARMIJO = 1e-4
@@ -155,13 +156,12 @@ class Logistic:
         self.classes, self.refit = classes, refit
 
     def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
-        if not val:
-            raise UsageError(
-                "No sample is left to choose lambda on: where there is no validation split, a "
-                "class needs two training samples. Give a larger --limit or --fraction."
-            )
         x, y = train.pooled(), train.labels()
         self._standardise(x)
+        if not val:  # a class has one training sample: too few to hold any out
+            usual = torch.tensor([USUAL])
+            self.weights = fit_logistic(self._scale(x), y, self.classes, usual)[0]
+            return {"lambda": USUAL, "val": None, "refitted": False, "note": UNCHOSEN}
         lambdas = torch.tensor(LAMBDAS)
         sweep = fit_logistic(self._scale(x), y, self.classes, lambdas)
         held, truth = self._scale(val.pooled()), val.labels()

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from skybench.metrics.multilabel import mean_average_precision
 
+UNCHOSEN = "no sample was left to choose on: a larger --limit or --fraction would leave some"
+
 
 def validate(scores: Tensor, truth: Tensor) -> float:
     """What heads select by, in percent: OA of class ids [N], micro AP of classes [N, K].

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from skybench import guards
 from skybench.core import CONVERT, REFLECTANCE, UINT8, Found, SkybenchError
 from skybench.metrics.accuracy import Accuracy
 from skybench.metrics.segmentation import Segmentation
+from skybench.records import Record
 
 
 class OffByOne(Accuracy):
@@ -81,3 +83,36 @@ def test_a_conversion_by_convention_is_noticed() -> None:
     nominal = Found("b", (0,), CONVERT[UINT8, REFLECTANCE])
     assert not guards.uses_convention({"hr": exact})
     assert guards.uses_convention({"hr": exact, "s2": nominal})
+
+
+MEASURED = Record(
+    "rcf", "scene_classification", "aid", {"protocol": "knn"}, "measured", "real", "f" * 64,
+    {"oa": 50.0}, {"oa": 0.0}, {"oa": [40.0, 60.0]}, {"a": {"recall": 50.0}}, [{"seed": 0}],
+    used={"alarms": {"band order": "s2: in reverse"}},
+)  # fmt: skip
+
+
+def test_strict_takes_the_scores_of_a_faulty_record_and_says_why() -> None:
+    strict = guards.strict(replace(MEASURED, flags=["limited", "chance", "band order"]))
+    assert strict.status == "failed"
+    assert strict.note == (
+        f"--strict: chance ({guards.FLAGS['chance']}); band order (s2: in reverse)"
+    )
+    assert not any((strict.scores, strict.spread, strict.intervals, strict.per_class, strict.seeds))
+    assert strict.flags == ["limited", "chance", "band order"]
+    assert strict.path == MEASURED.path
+
+
+@pytest.mark.parametrize("flags", [[], sorted(set(guards.FLAGS) - guards.FAULTS)])
+def test_strict_leaves_conditions_alone(flags: list[str]) -> None:
+    record = replace(MEASURED, flags=flags)
+    assert guards.strict(record) == record
+    failed = replace(MEASURED, status="failed", flags=["chance"], note="OSError: disk")
+    assert guards.strict(failed) == failed
+
+
+def test_faults_are_not_conditions() -> None:
+    conditions = {"random weights", "tiny variant", "nominal units", "own split", "limited",
+                  "override"}  # fmt: skip
+    assert set(guards.FLAGS) - guards.FAULTS == conditions
+    assert set(guards.FLAGS) > guards.FAULTS

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting, UsageError
+from skybench.core import Setting
 from skybench.heads import knn
 from skybench.heads.knn import Neighbours, neighbours, vote
 
@@ -161,10 +161,12 @@ def test_with_refit_the_validation_samples_join_the_bank() -> None:
     assert answers(plain.predict(val)) != val.ids.tolist()
 
 
-def test_without_validation_samples_there_is_nothing_to_choose_on() -> None:
+def test_without_validation_samples_the_usual_number_is_taken_and_said() -> None:
     for val in (None, clusters(0, 1)):
-        with pytest.raises(UsageError, match=r"No sample is left to choose .* larger --limit"):
-            Neighbours(3, refit=True).fit(clusters(3, 0), val, Setting(0))
+        for count, k in ((3, 3), (30, 5)):
+            chosen = Neighbours(3, refit=True).fit(clusters(count, 0), val, Setting(0))
+            assert (chosen["k"], chosen["val"]) == (k, None)
+            assert "no sample was left to choose on" in chosen["note"]
 
 
 def test_with_several_classes_the_scores_are_the_shares_of_neighbours() -> None:

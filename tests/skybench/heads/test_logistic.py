@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting, UsageError
+from skybench.core import Setting
 from skybench.heads import logistic
 from skybench.heads.logistic import LAMBDAS, Logistic, fit_logistic, logits, minimise
 
@@ -278,10 +278,14 @@ def test_predictions_are_ids_in_order_and_the_fit_is_deterministic() -> None:
     assert np.mean(np.array(runs[0]) == test.ids.numpy()) > 0.9
 
 
-def test_without_validation_samples_there_is_nothing_to_choose_on() -> None:
+def test_without_validation_samples_the_usual_strength_is_taken_and_said() -> None:
     for val in (None, clusters(0, 1)):
-        with pytest.raises(UsageError, match=r"No sample is left to choose .* larger --limit"):
-            Logistic(3, refit=True).fit(clusters(3, 0), val, Setting(0))
+        head = Logistic(3, refit=True)
+        chosen = head.fit(clusters(30, 0, apart=3.0), val, Setting(0))
+        assert (chosen["lambda"], chosen["val"]) == (1e-2, None)
+        assert "no sample was left to choose on" in chosen["note"]
+        test = clusters(30, 2, apart=3.0)
+        assert np.mean(np.array(answers(head.predict(test))) == test.ids.numpy()) > 0.9
 
 
 def test_several_classes_are_each_against_the_rest_as_in_scikit_learn() -> None:
