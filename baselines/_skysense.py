@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.model import Model
 from skybench.nets.fusion import Fusion, UPHead
+from skybench.nets.prototypes import Prototypes
 from skybench.nets.swin_v2 import SwinV2
 from skybench.nets.vit_mm import PATCH, ViT
 
@@ -90,6 +91,7 @@ class SkySense(Model):
         self.net: SwinV2 | None = None
         self.fusion: Fusion | None = None
         self.ctpe: nn.Parameter | None = None
+        self.prototypes: Prototypes | None = None
         if "hr" in arch.parts:
             self.net = SwinV2(
                 arch.embed_dims, arch.depths, arch.num_heads, arch.in_channels,
@@ -103,6 +105,8 @@ class SkySense(Model):
                 self.add_module(f"head_{name}", UPHead(arch.vit_dims, width))
         if "fusion" in arch.parts:
             self.fusion = Fusion(width, arch.fusion_dims, arch.fusion_layers, arch.fusion_heads)
+            if arch.prototypes:
+                self.prototypes = Prototypes(*arch.regions, arch.prototypes, arch.fusion_dims)
         if "ctpe" in arch.parts:
             self.ctpe = nn.Parameter(0.02 * torch.randn(1, DAYS, width))
 
@@ -131,7 +135,8 @@ class SkySense(Model):
         high = self.card.levels if "hr" in inputs else ()
         if not fuses(inputs):
             return high or ((self.arch.vit_dims, PATCH),)
-        return (*high, (self.arch.fusion_dims, high[-1][1] if high else PATCH))
+        width = self.arch.fusion_dims * (2 if self.arch.prototypes else 1)
+        return (*high, (width, high[-1][1] if high else PATCH))
 
     def _require(self, dates: Mapping[str, int]) -> None:
         """Raises CannotRun unless all that these inputs need is built."""
@@ -172,6 +177,7 @@ class SkySense(Model):
     def fuse(self, batch: Batch, high: Tensor | None) -> Tensor:
         """The fused map, [B, fusion_dims, h, w], of normalised Sentinel series and a map of "hr".
 
+        With prototypes it has twice the channels: their mean at each place comes after it.
         high: the last stage, [B, token_dims, h, w]; None without "hr".
         """
         assert self.fusion is not None
@@ -191,7 +197,8 @@ class SkySense(Model):
         shape, count = places.shape[:3], places.shape[1] * places.shape[2]
         mask = None if there.all() else there.repeat_interleave(count, 0)
         fused: Tensor = self.fusion(places.flatten(0, 2), mask)
-        return fused.view(*shape, -1).movedim(-1, 1)
+        whole = fused.view(*shape, -1).movedim(-1, 1)
+        return whole if self.prototypes is None else self.prototypes(whole, batch.lonlat)
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Leaves out parts that were not asked for; a first layer for three bands is made to fit.
@@ -216,7 +223,7 @@ class SkySense(Model):
         named = dict(self.named_children())
         columns = [m.stages() for m in named.values() if isinstance(m, ViT | Fusion)]
         columns += [self.net.layers()] if self.net is not None else []
-        heads = [m for m in named.values() if isinstance(m, UPHead)]
+        heads = [m for m in named.values() if isinstance(m, UPHead | Prototypes)]
         codes = nn.ParameterList([] if self.ctpe is None else [self.ctpe])
         columns.append([nn.ModuleList([*heads, codes])])
         longest = max(map(len, columns))

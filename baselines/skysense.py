@@ -7,8 +7,9 @@ publish no code for, and what follows from that:
 - No whole model: the forward pass is that of SkySense++ (github:kang-wu/SkySensePlusPlus@cb0c6b7
   lib/models/segmentors/skysense_pp_pipeline.py, steps 1 to 3) without its annotations and VAE. As
   there, only Sentinel-2's tokens get the calendar embedding.
-- No geo-context prototypes, neither code nor tensors: they are absent here. The paper counts
-  2.06 billion parameters with them and with parts for training only.
+- No geo-context prototypes, neither code nor tensors: absent unless `prototypes` says how many a
+  region has; then they are untrained, after the paper's description (`skybench.nets.prototypes`).
+  The paper counts 2.06 billion parameters with them and with parts for training only.
 - No classification head: `pooled` is the spatial mean of the last map, which is the choice of this
   adapter. It has 2816 channels for images of high resolution alone, else 1024.
 
@@ -70,7 +71,7 @@ CARD = ModelCard(
         noncommercial=True,
         # The published files hold norm3 only; the authors' downstream configurations start the
         # norms of the other stages at weight 1, bias 0 as well.
-        missing=("net.norms.[012].*",),
+        missing=("net.norms.[012].*", "prototypes.*"),
     ),
     pretraining=(
         "Contrastive learning over 21.5 million series of high-resolution images, Sentinel-2 and "
@@ -131,6 +132,8 @@ class Arch:
     fusion_layers: int = 24
     fusion_heads: int = 16
     parts: tuple[str, ...] = tuple(PARTS)  # that are built
+    prototypes: int = 0  # of the geo-context of each region; 0: none, as in the published files
+    regions: tuple[int, int] = (64, 64)  # rows and columns of the globe; the division is ours
 
     @property
     def token_dims(self) -> int:

@@ -24,23 +24,20 @@ def judged(record: Record, cell: Cell, results: Path) -> Record:
     records among which the same features are looked for.
     """
     facts = audit.of(cell)
+    record = replace(record, used={**record.used, "data": facts})
+    marks = {**_conditions(cell), **_measured(record)}
     alarms = dict(_alarms(record, cell, facts, results))
-    marks = {**_conditions(cell), **dict.fromkeys(alarms, True), **_measured(record, cell)}
-    record = replace(
-        record,
-        flags=[name for name in guards.FLAGS if marks.get(name)],
-        used={**record.used, "data": facts, "alarms": alarms},
-        note="; ".join(f"{name}: {detail}" for name, detail in alarms.items()),
-    )
+    record = _flagged(record, marks, alarms)
     far = _far(record)  # depends on the other flags
-    if not far:
-        return record
-    name = "far from the paper"
+    return _flagged(record, marks, {**alarms, "far from the paper": far}) if far else record
+
+
+def _flagged(record: Record, marks: Mapping[str, bool], alarms: Mapping[str, str]) -> Record:
     return replace(
         record,
-        flags=[*record.flags, name],
-        used={**record.used, "alarms": {**alarms, name: far}},
-        note="; ".join(filter(None, (record.note, f"{name}: {far}"))),
+        flags=[name for name in guards.FLAGS if marks.get(name) or name in alarms],
+        used={**record.used, "alarms": alarms},
+        note="; ".join(f"{name}: {detail}" for name, detail in alarms.items()),
     )
 
 
@@ -59,7 +56,7 @@ def _conditions(cell: Cell) -> dict[str, bool]:
     }
 
 
-def _measured(record: Record, cell: Cell) -> dict[str, bool]:
+def _measured(record: Record) -> dict[str, bool]:
     """What the score and the checkpoint say."""
     score = record.main[1] if record.main else 0.0
     coverage = record.used["coverage"]
@@ -111,10 +108,11 @@ def incomplete(cell: Cell) -> str:
 def same(record: Record, results: Path) -> str:
     """The record of another setting that has the same features of the same images; "" for none."""
     mine = record.used["features"]
-    for other in records.read_all(results)[0]:
-        theirs = other.used.get("features", {})
+    for path in sorted(results.glob(f"*/{record.dataset}/*.json")):
+        other = records.find(results, path.relative_to(results))
+        theirs = other.used.get("features", {}) if other else {}
         alike = (theirs.get("sha256"), theirs.get("keys")) == (mine["sha256"], mine["keys"])
-        if alike and other.dataset == record.dataset and _differ(record, other):
+        if other and alike and _differ(record, other):
             used = other.used
             return (
                 f"those of {other.model} ({used.get('variant')}, {used.get('weights')!s:.8}, "

@@ -89,7 +89,7 @@ def describe(pooled: Tensor, extractor: Extractor, samples: Samples) -> dict[str
     spread = centred.norm(dim=1).mean()
     return facts | {
         "constant": round(1 - float(varying.double().mean()), 4),
-        "spread": float(f"{float(spread / mean.norm().clamp(min=1e-300)):.3g}"),
+        "spread": float(f"{float(spread / mean.norm().clamp(min=1e-12)):.3g}"),
         "rank": round(_rank(centred[:, varying] / deviation[varying]), 2),
         "twins": round(_twins(centred, float(spread), extractor, samples, dates), 4)
         if bool(known.all())

@@ -59,7 +59,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Record
                 patch.setattr(Planner, "open", lambda *a: change(opened(*a)))
             request = Request(
                 models=[model], tasks=["scene_classification"], datasets=[f"{dataset}:{root}"],
-                results=tmp_path / "runs", **{"protocol": "knn", "variant": "tiny", "limit": 40, **fields},
+                results=tmp_path / "runs",
+                **{"protocol": "knn", "variant": "tiny", "limit": 40, **fields},
             )  # fmt: skip
             record = runner.run_cells(request)[-1]
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)

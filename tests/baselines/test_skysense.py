@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as settings_
+from hypothesis import strategies as st
 from torch import Tensor
 
 from skybench import registry
 from skybench.core import Batch, CannotRun, Features
 from skybench.model import encode
+from skybench.nets import prototypes
 from skybench.weights import load_model
 
 adapter = importlib.import_module("skybench.baselines._skysense")
@@ -221,3 +225,46 @@ def test_a_sensor_whose_branch_is_not_there_is_refused() -> None:
         features(model, make({"hr": 1}))
     with pytest.raises(CannotRun, match="only with its parts s1, head_s1, but"):
         model(make({"s2": 1, "s1": 1}))
+
+
+def test_prototypes_of_a_region_stand_beside_the_fused_map() -> None:
+    settings: dict[str, Any] = {"prototypes": 5, "regions": (2, 4)}
+    model: Any = load_model("skysense", "random", "tiny", **settings)
+    plain: Any = load_model("skysense", "random", "tiny")
+    shared = {k: v for k, v in model.state_dict().items() if not k.startswith("prototypes.")}
+    plain.load_state_dict(shared)
+    batch = make({"s2": 2})
+    places = torch.tensor([[11.6, 48.1], [float("nan"), 0.0]])
+    fused = features(model, replace(batch, lonlat=places)).pyramid[-1]
+    assert model.levels_of({"s2": 2}) == ((2 * model.arch.fusion_dims, 4),)
+    known, context = fused.chunk(2, 1)
+    torch.testing.assert_close(known, features(plain, batch).pyramid[-1])
+    assert context[0].abs().max() > 0
+    assert not context[1].any()  # an unknown place has none
+    moved = torch.tensor([[-70.0, -30.0], [11.7, 48.2]])
+    other = features(model, replace(batch, lonlat=moved)).pyramid[-1]
+    assert not torch.allclose(other[0], fused[0])
+    low, high = model.prototypes.values.amin(1), model.prototypes.values.amax(1)
+    region = prototypes.region_of(places, 2, 4)[0]
+    assert (context[0].flatten(1).mT <= high[region] + 1e-6).all()
+    assert (context[0].flatten(1).mT >= low[region] - 1e-6).all()
+
+
+@settings_(deadline=None, max_examples=200)
+@given(st.floats(-180, 180), st.floats(-90, 90), st.integers(1, 20), st.integers(1, 20))
+def test_every_place_is_in_a_region(lon: float, lat: float, rows: int, columns: int) -> None:
+    place = torch.tensor([[lon, lat]])
+    region = int(prototypes.region_of(place, rows, columns))
+    assert 0 <= region < rows * columns
+    # The south pole is in the first row, the north pole in the last.
+    poles = torch.tensor([[lon, -90.0], [lon, 90.0]])
+    first, last = (prototypes.region_of(poles, rows, columns) // columns).tolist()
+    assert (first, last) == (0, rows - 1)
+
+
+def test_regions_are_of_equal_area() -> None:
+    made = torch.Generator().manual_seed(0)
+    lon = 360 * torch.rand(80_000, generator=made) - 180
+    lat = torch.rad2deg(torch.asin(2 * torch.rand(80_000, generator=made) - 1))
+    counts = prototypes.region_of(torch.stack((lon, lat), 1), 4, 5).bincount(minlength=20)
+    assert (counts - 4000).abs().max() < 5 * 4000**0.5
