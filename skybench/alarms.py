@@ -63,7 +63,7 @@ def _measured(record: Record) -> dict[str, bool]:
     return {
         "chance": guards.is_chance(score, record.used["error"], record.used["chance"]),
         # Also what the card excuses: it holds initial values all the same.
-        "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["missing"]),
+        "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["drawn"]),
     }
 
 

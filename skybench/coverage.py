@@ -27,6 +27,7 @@ class Coverage:
     missing: tuple[str, ...]  # the model has them, the file does not
     unexpected: tuple[str, ...]  # the file has them, the model does not
     mismatched: tuple[str, ...]  # both have them, with different shapes or kinds of numbers
+    drawn: tuple[str, ...] = ()  # of the missing, those that are random, not constant as 0 or 1
 
     @property
     def enough(self) -> bool:

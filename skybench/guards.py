@@ -25,7 +25,7 @@ FLAGS = {
     "limited": "on a part of the data only",
     "override": "a field of the recipe was changed on the command line",
     "seen in pre-training": "the model's pre-training data contain this dataset",
-    "partial checkpoint": "parameters that the checkpoint lacks kept their initial values",
+    "partial checkpoint": "parameters that the checkpoint lacks kept random initial values",
     "collapsed features": "the features hardly tell the images apart",
     "same features": "bit by bit those of another model, checkpoint or setting",
     "implausible values": "images cannot be of the unit that the dataset declares",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -243,7 +243,9 @@ def _filled(
     if not filling.is_filled_by(model, own):
         model = build()
     filling.fill(model, own, getattr(torch, dtype))
-    return model, coverage
+    left = model.state_dict()
+    drawn = tuple(k for k in coverage.missing if left[k].min() != left[k].max())
+    return model, replace(coverage, drawn=drawn)
 
 
 def _info(card: ModelCard, found: Found, coverage: Coverage) -> LoadInfo:

@@ -171,6 +171,7 @@ def test_the_windows_are_all_that_the_pretraining_file_lacks() -> None:
     assert coverage is not None
     assert coverage.share == 1
     assert all(".rel" in k or ".sampling_" in k or ".fpn" in k for k in coverage.missing)
+    assert any(".sampling_" in k for k in coverage.drawn)
     net: Any = model.net
     assert torch.equal(net.pos_embed, state["pos_embed"][:, 1:])  # no class token here
     assert not net.blocks[0].attn.rel_pos_h.any()

@@ -70,6 +70,7 @@ def assert_complete(model: Any) -> None:
     coverage = model.loaded.coverage
     assert (coverage.share, coverage.unexpected, coverage.mismatched) == (1, (), ())
     assert {k[:9] for k in coverage.missing} <= {"net.norms"}
+    assert coverage.drawn == ()  # these norms start at 1 and 0, as in the authors' configurations
 
 
 def test_a_folder_of_split_files_is_the_joint_file(tmp_path: Path) -> None:

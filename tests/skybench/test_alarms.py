@@ -54,9 +54,9 @@ def test_a_healthy_record_carries_what_was_looked_at_and_no_flag(
 
 @pytest.mark.parametrize(
     ("coverage", "partial"),
-    [(None, False), ({"share": 1.0, "missing": ()}, False), ({"share": 0.995, "missing": ()}, True),
-     ({"share": 1.0, "missing": ["net.fc_norm.weight"]}, True)],
-    ids=["no file", "whole", "not all", "excused by the card"],
+    [(None, False), ({"share": 1.0, "drawn": ()}, False), ({"share": 0.995, "drawn": ()}, True),
+     ({"share": 1.0, "drawn": ["net.windows.weight"]}, True)],
+    ids=["no file", "whole", "not all", "random though excused"],
 )  # fmt: skip
 def test_parameters_without_published_values_are_flagged(
     coverage: Any, partial: bool, cell: Cell, tmp_path: Path
