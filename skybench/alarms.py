@@ -62,7 +62,6 @@ def _measured(record: Record) -> dict[str, bool]:
     coverage = record.used["coverage"]
     return {
         "chance": guards.is_chance(score, record.used["error"], record.used["chance"]),
-        # Also what the card excuses: it holds initial values all the same.
         "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["drawn"]),
     }
 

@@ -244,8 +244,13 @@ def _filled(
         model = build()
     filling.fill(model, own, getattr(torch, dtype))
     left = model.state_dict()
-    drawn = tuple(k for k in coverage.missing if left[k].min() != left[k].max())
+    drawn = tuple(k for k in coverage.missing if _varies(left[k]))
     return model, replace(coverage, drawn=drawn)
+
+
+def _varies(values: Tensor) -> bool:
+    """Whether they are not all the same: a norm's ones and a bias's zeros are no draw."""
+    return not values.is_meta and bool((values != values.flatten()[:1]).any())
 
 
 def _info(card: ModelCard, found: Found, coverage: Coverage) -> LoadInfo:
