@@ -15,7 +15,10 @@ State = Literal["planned", "done", "cannot run", "unavailable"]
 
 
 # Fields that recipes got after the first records: at their usual value they change no fingerprint.
-LATER = ("iterations", "schedule", "warm_up", "layer_decay", "augment")
+LATER = (
+    "iterations", "schedule", "warm_up", "layer_decay", "drop_path", "precision", "validate",
+    "patience", "augment", "views",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
 def to_record(cell: Cell) -> records.Record:
     """The cell as a record without scores, with the cell's status as far as it is known."""
     recipe = dataclasses.asdict(cell.recipe)
-    recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment")}
+    recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment", "views")}
     return records.Record(
         model=cell.model.name,
         task=cell.task.name,

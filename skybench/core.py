@@ -164,10 +164,16 @@ class Recipe:
     batch: int = 0
     lr: float = 0.0
     weight_decay: float = 0.0
-    schedule: str = ""  # "poly" (power 1) or "cosine", to 0; "" is the head's own
+    # "poly" (power 1) or "cosine" to 0, "step" (a tenth after 8/12 and 11/12); "" is the head's own
+    schedule: str = ""
     warm_up: float = 0.0  # with a schedule: steps, or below 1 their share
     layer_decay: float = 0.0  # of the backbone's rate from block to block; 0: one rate for it all
+    drop_path: float = 0.0  # share of samples that a backbone's last block is left out for
+    precision: str = ""  # of a step's forward pass: "bf16" or "fp16" by autocast; "" is float32
+    validate: int = 0  # epochs between scores on validation, whose best state counts; 0: the last
+    patience: int = 0  # such scores without a better one, after which training stops; 0: all epochs
     augment: tuple[str, ...] = ()  # what is done to images when a backbone learns: skybench.augment
+    views: tuple[str, ...] = ()  # how test images are shown, where not once and whole
     width: int = 0  # channels of a dense head
     sensors: tuple[str, ...] = ()  # of the dataset's; () is all that match
     options: tuple[str, ...] = ()  # of the dataset's, each NAME=VALUE
@@ -192,12 +198,17 @@ Report = Callable[[str, int, int], None]  # what is being done, how many are don
 
 
 class Setting(NamedTuple):
-    """Under what a head is fitted, beyond the recipe."""
+    """Under what a head is fitted, beyond the recipe: nothing here should change the number."""
 
     seed: int
     device: str = "cpu"
     report: Report = lambda *_: None
     backbone: Model | None = None  # it learns along with the head
+    begin: Callable[[int], None] = lambda _: None  # hears the number of each epoch before it starts
+    judge: Callable[[Head, Source], float] | None = None  # the main score of what a head predicts
+    folder: Path | None = None  # of this seed's log and checkpoints; None: none are kept
+    micro: int = 0  # samples in a forward pass, whose gradients are summed; 0: the whole batch
+    recompute: bool = False  # a block's activations again in the backward pass, to save memory
 
 
 class Head(Protocol):

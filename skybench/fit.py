@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skybench.core import Recipe, Setting, SkybenchError, Source, UsageError
+from skybench.groups import parameter_groups
 from skybench.metrics.segmentation import IGNORE
-
-if TYPE_CHECKING:
-    from skybench.model import Model
 
 AUXILIARY = 0.4  # weight of the auxiliary loss; mmsegmentation's UPerNet configurations
 WARM_UP = 0.1  # share of the steps
-BACKBONE = 0.1  # its share of the learning rate where a recipe has no layer-wise decay; ours
 
 
 def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -88,42 +85,6 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return total / (masks != IGNORE).sum().clamp(min=1)
 
 
-def parameter_groups(head: nn.Module, recipe: Recipe, setting: Setting) -> list[dict[str, Any]]:
-    """For AdamW; `factor` is on the learning rate, 1 for the head.
-
-    One-dimensional parameters (biases, norms) have no weight decay.
-    """
-    groups = []
-    parts = [([*head.parameters()], 1.0, recipe.weight_decay)]
-    if setting.backbone is not None:
-        parts += backbone_parts(setting.backbone, recipe)
-    for parameters, factor, decay in parts:
-        learned = [p for p in parameters if p.requires_grad]
-        for chosen, own in (
-            ([p for p in learned if p.ndim > 1], decay),
-            ([p for p in learned if p.ndim <= 1], 0.0),
-        ):
-            groups.append({"params": chosen, "factor": factor, "weight_decay": own})
-    return [group for group in groups if group["params"]]
-
-
-def backbone_parts(model: Model, recipe: Recipe) -> list[tuple[list[nn.Parameter], float, float]]:
-    """The backbone's parameters with the factor on their learning rate, and their weight decay.
-
-    Layer by layer from the last block, which has the decay itself, to the stem, which has its
-    power; what belongs to no layer (positions, class tokens) goes as the stem and is not decayed.
-    Source: LearningRateDecayOptimizerConstructor of BEiT and of SkySense's configurations.
-    """
-    if not recipe.layer_decay:
-        return [([*model.parameters()], BACKBONE, recipe.weight_decay)]
-    layers = [[*layer.parameters()] for layer in model.layers()]
-    named = {id(p) for layer in layers for p in layer}
-    rest = [p for p in model.parameters() if id(p) not in named]
-    factors = [recipe.layer_decay ** (len(layers) - i) for i in range(len(layers))]
-    parts = [(x, f, recipe.weight_decay) for x, f in zip(layers, factors, strict=True)]
-    return [(rest, recipe.layer_decay ** len(layers), 0.0), *parts]
-
-
 def train(
     head: nn.Module,
     count: int,
@@ -138,7 +99,7 @@ def train(
     loss_of: the mean loss of some samples by index, and the generator for what is random in it.
     Raises SkybenchError when the loss is not finite.
     """
-    optimizer = torch.optim.AdamW(parameter_groups(head, recipe, setting), lr=recipe.lr)
+    optimizer = torch.optim.AdamW(parameter_groups(head, recipe, setting.backbone), lr=recipe.lr)
     a_pass = math.ceil(count / recipe.batch)
     steps, step, losses = recipe.iterations or recipe.epochs * a_pass, 0, []
     rng = np.random.default_rng(setting.seed)

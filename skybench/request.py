@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, get_args
 from skybench import registry
 from skybench.core import CannotRun, DatasetCard, ProtocolName, Recipe, Sensor, Task, UsageError
 
+WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
 NOT_SET = (
     "protocol",
     "train",
@@ -19,8 +21,8 @@ NOT_SET = (
     "label",
     "source",
     "options",
-    "schedule",
     "augment",
+    "views",
     "sensors",
     "fraction",
     "limit",
@@ -113,18 +115,28 @@ def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]
     for name, text in request.overrides.items():
         if name not in kinds:
             raise UsageError(f"No recipe field {name!r} to set. Known: {', '.join(sorted(kinds))}.")
-        try:
-            values[name] = (int if kinds[name] == "int" else float)(text)
-        except ValueError:
-            raise UsageError(f"Expected {name} to be a {kinds[name]}, but got {text!r}.") from None
-        if values[name] < 0:
-            raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
+        values[name] = _value(name, str(kinds[name]), text)
     changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
     asked = replace(
         recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
         seeds=request.seeds,
     )  # fmt: skip
     return replace(asked, **values), changed
+
+
+def _value(name: str, kind: str, text: str) -> Any:
+    if name in WORDS:
+        if text not in WORDS[name]:
+            known = ", ".join(filter(None, WORDS[name]))
+            raise UsageError(f"No {name} {text!r} of a recipe. Known: {known}.")
+        return text
+    try:
+        value = (int if kind == "int" else float)(text)
+    except ValueError:
+        raise UsageError(f"Expected {name} to be a {kind}, but got {text!r}.") from None
+    if not value >= 0 or value == math.inf:
+        raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
+    return value
 
 
 def with_options(

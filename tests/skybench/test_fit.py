@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import fit, registry, variants
+from skybench import fit, groups, registry, variants
 from skybench.core import Batch, Features, ModelCard, Recipe, Setting, SkybenchError, UsageError
 from skybench.model import Model
 from skybench.weights import load_model
@@ -199,22 +199,22 @@ class Blocks(Model):
         return tuple(self.each)
 
 
-def groups(recipe: Recipe) -> list[tuple[float, float, int]]:
+def grouped(recipe: Recipe) -> list[tuple[float, float, int]]:
     """(factor, weight decay, parameters) of every group, head first."""
-    made = fit.parameter_groups(torch.nn.Linear(3, 2), recipe, Setting(0, backbone=Blocks()))
+    made = groups.parameter_groups(torch.nn.Linear(3, 2), recipe, Blocks())
     return [(round(g["factor"], 4), g["weight_decay"], len(g["params"])) for g in made]
 
 
 def test_without_layer_decay_the_backbone_learns_at_a_tenth_of_the_rate() -> None:
     recipe = Recipe("finetune", lr=1.0, weight_decay=0.5)
-    alone = fit.parameter_groups(torch.nn.Linear(3, 2), recipe, Setting(0))
+    alone = groups.parameter_groups(torch.nn.Linear(3, 2), recipe, None)
     assert [(g["factor"], g["weight_decay"]) for g in alone] == [(1.0, 0.5), (1.0, 0.0)]
-    assert groups(recipe)[2:] == [(0.1, 0.5, 4), (0.1, 0.0, 3)]
+    assert grouped(recipe)[2:] == [(0.1, 0.5, 4), (0.1, 0.0, 3)]
 
 
 def test_layer_decay_goes_from_the_last_block_down_and_spares_vectors_and_positions() -> None:
     recipe = Recipe("finetune", lr=1.0, weight_decay=0.5, layer_decay=0.5)
-    assert groups(recipe)[2:] == [
+    assert grouped(recipe)[2:] == [
         (0.125, 0.0, 1),  # the position, as the stem
         (0.125, 0.5, 1), (0.125, 0.0, 1), (0.25, 0.5, 1), (0.25, 0.0, 1), (0.5, 0.5, 1),
         (0.5, 0.0, 1),
@@ -225,7 +225,7 @@ def test_layer_decay_goes_from_the_last_block_down_and_spares_vectors_and_positi
 def test_every_learned_parameter_is_in_one_group(name: str) -> None:
     model = load_model(name, "random", variants.meant(registry.load("baselines", name), "tiny")[0])
     recipe = Recipe("finetune", lr=1.0, weight_decay=0.5, layer_decay=0.9)
-    made = fit.parameter_groups(torch.nn.Linear(3, 2), recipe, Setting(0, backbone=model))
+    made = groups.parameter_groups(torch.nn.Linear(3, 2), recipe, model)
     grouped = [id(p) for group in made[2:] for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
 

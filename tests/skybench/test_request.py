@@ -16,7 +16,7 @@ from skybench.core import (
     UsageError,
 )
 from skybench.plan import Planner
-from skybench.request import Request, check, chosen_sensors, with_options
+from skybench.request import Request, check, chosen_sensors, override, with_options
 
 PLANET = Sensor("hr", ("red",), 3.0, REFLECTANCE, "Planet")
 S2 = Sensor("s2", ("red",), 10.0, REFLECTANCE)
@@ -83,3 +83,15 @@ def test_the_paper_rows_are_chosen_by_sensors() -> None:
         assert {f.sensor for f in cell.found.values()} == found
         assert set(cell.recipe.sensors) == found
     assert registry.load("datasets", "dyna_mm").CARD.sensors[0].unit != UINT8
+
+
+def test_words_of_a_recipe_can_be_set_and_others_are_refused() -> None:
+    def changed(**values: str) -> Recipe:
+        return override(Recipe("finetune"), Request(overrides=values))[0]
+
+    assert changed(precision="bf16", schedule="step").precision == "bf16"
+    with pytest.raises(UsageError, match=r"No precision 'int4' of a recipe. Known: bf16, fp16"):
+        changed(precision="int4")
+    for wrong in ("-1", "nan", "inf"):
+        with pytest.raises(UsageError, match="not to be negative"):
+            changed(drop_path=wrong)
