@@ -62,4 +62,4 @@ class ClayModel(Model):
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
         stem = nn.ModuleList((net.patch_embedding, nn.ParameterList((net.cls_token,))))
-        return (stem, *net.layers, net.norm)
+        return (stem, *net.layers)

@@ -148,4 +148,4 @@ class CopernicusFM(Dynamic):
         tables = (net.cls_token, net.pos_embed, net.coord_token, net.scale_token, net.time_token)
         embeddings = (net.patch_embed_spectral, net.patch_embed_variable)
         stem = (*embeddings, net.coord_fc, net.scale_fc, net.time_fc, nn.ParameterList(tables))
-        return (nn.ModuleList(stem), *net.blocks, net.norm)
+        return (nn.ModuleList(stem), *net.blocks)

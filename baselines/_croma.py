@@ -73,6 +73,5 @@ class CromaModel(Model):
             nn.ModuleList((layer, radar.layers[i // 2]) if i % 2 else (layer,))
             for i, layer in enumerate(optical.layers)
         ]
-        norms = (optical.norm_out, radar.norm_out, net.joint_encoder.norm_out)
-        last = nn.ModuleList((*norms, net.s2_pool, net.s1_pool))
-        return (stem, *pairs, *net.joint_encoder.layers, last)
+        pairs[-1].extend((optical.norm_out, radar.norm_out))
+        return (stem, *pairs, *net.joint_encoder.layers)

@@ -83,4 +83,4 @@ class DINOv3(Model):
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
         tokens = nn.ParameterList((net.cls_token, net.reg_token))
-        return (nn.ModuleList((net.patch_embed, tokens)), *net.blocks, net.norm)
+        return (nn.ModuleList((net.patch_embed, tokens)), *net.blocks)

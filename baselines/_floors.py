@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from skybench.core import DB, REFLECTANCE, UINT8, Sensor
-
-S2_BANDS = (
-    "blue", "green", "red", "rededge071", "rededge075", "rededge078",
-    "nir", "nir08", "swir16", "swir22",
-)  # fmt: skip
+from skybench.sensors import S2_FINE
 
 # "s2_rgb" stands before "hr": where bands alone decide, RGB with a radiometric unit is kept in it.
 INPUTS = (
-    Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+    Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
     Sensor("s2_rgb", ("red", "green", "blue"), 10.0, REFLECTANCE),
     Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),  # any scale
     Sensor("s1", ("vv", "vh"), 10.0, DB),

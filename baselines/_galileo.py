@@ -109,4 +109,8 @@ class Adapter(Model):
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
         parts = (net.space_time_embed, net.space_embed, net.time_embed, net.static_embed)
-        return (nn.ModuleList(parts), *net.blocks)
+        codes = (
+            *(net.s_t_channel_embed, net.sp_channel_embed),
+            *(net.t_channel_embed, net.st_channel_embed),
+        )
+        return (nn.ModuleList((*parts, nn.ParameterList(codes))), *net.blocks)

@@ -58,8 +58,5 @@ class ImageNet(Model):
 
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
-        stem, head = (
-            nn.ModuleList((net.conv_stem, net.bn1)),
-            nn.ModuleList((net.conv_head, net.bn2)),
-        )
-        return (stem, *net.blocks, head)
+        blocks = (block for stage in net.blocks for block in stage)
+        return (nn.ModuleList((net.conv_stem, net.bn1)), *blocks)

@@ -88,4 +88,4 @@ class OlmoEarthModel(Model):
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
         stem = nn.ModuleList((net.patch_embed, net.channel_embed))
-        return (stem, *net.blocks, net.norm)
+        return (stem, *net.blocks)

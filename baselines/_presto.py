@@ -115,4 +115,4 @@ class PrestoModel(Model):
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
         stem = (net.eo_patch_embed, net.dw_embed, net.latlon_embed, net.channel_embed)
-        return (nn.ModuleList(stem), *net.blocks, net.norm)
+        return (nn.ModuleList(stem), *net.blocks)

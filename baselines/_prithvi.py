@@ -85,4 +85,4 @@ class PrithviModel(Model):
         net = self.net
         encoders = [net.temporal_embed_enc, net.location_embed_enc] if self.located else []
         stem = nn.ModuleList((net.patch_embed, nn.ParameterList([net.cls_token]), *encoders))
-        return (stem, *net.blocks, net.norm)
+        return (stem, *net.blocks)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor
+from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor, WeightsSource
 
 from . import _resnet_arch as resnets
 from ._resnet_arch import IMAGENET, EightBits
+from ._variants import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,13 +66,24 @@ def fits(network: str) -> tuple[str, ...]:
     return network, f"{network}_hr"
 
 
-def fitted(card: ModelCard, arch: Arch) -> ModelCard:
-    """The card with the input and the sizes that these settings give."""
-    return resnets.fitted(dataclasses.replace(card, inputs=(INPUTS[arch.sensor],)), arch)
+def resnet18(card: ModelCard, title: str, weights: WeightsSource) -> ModelCard:
+    """The facts of the smaller network, from those of the ResNet-50."""
+    return dataclasses.replace(
+        card, title=title, weights=weights, params=11_176_512, equals="torchvision resnet18"
+    )
 
 
-def build(card: ModelCard, arch: Arch) -> Model:
-    """The network with fresh weights."""
+def card(cards: tuple[ModelCard, ModelCard], variant: str, arch: Mapping[str, Any]) -> ModelCard:
+    """The card of a variant, of the facts of ResNet-50 and -18, with the input that it has."""
+    chosen = choose(VARIANTS, variant, arch)
+    facts = dataclasses.replace(cards[not chosen.bottleneck], inputs=(INPUTS[chosen.sensor],))
+    return resnets.fitted(facts, chosen)
+
+
+def build(cards: tuple[ModelCard, ModelCard], variant: str, arch: Mapping[str, Any]) -> Model:
+    """The network with fresh weights; cards: as in `card`."""
     from ._resnet import ResNet
 
-    return ResNet(fitted(card, arch), arch, {arch.sensor: NORMALISE[arch.sensor]})
+    chosen = choose(VARIANTS, variant, arch)
+    facts = card(cards, variant, arch)
+    return ResNet(facts, chosen, {chosen.sensor: NORMALISE[chosen.sensor]})

@@ -95,7 +95,7 @@ class SkySense(Model):
         if "hr" in arch.parts:
             self.net = SwinV2(
                 arch.embed_dims, arch.depths, arch.num_heads, arch.in_channels,
-                arch.pad_small_map, arch.drop_path,
+                arch.pad_small_map,
             )  # fmt: skip
         for name in SENTINEL:
             if name in arch.parts:
@@ -218,14 +218,10 @@ class SkySense(Model):
 
         The decay of learning rates runs through each of them alone, as in
         github:kang-wu/SkySensePlusPlus@cb0c6b7 `get_optimizer_parameters`, where the heads and the
-        calendar embedding learn at the full rate; here they go with the last layers.
+        calendar embedding belong to no layer, and learn at the full rate.
         """
-        named = dict(self.named_children())
-        columns = [m.stages() for m in named.values() if isinstance(m, ViT | Fusion)]
+        columns = [m.stages() for m in self.children() if isinstance(m, ViT | Fusion)]
         columns += [self.net.layers()] if self.net is not None else []
-        heads = [m for m in named.values() if isinstance(m, UPHead | Prototypes)]
-        codes = nn.ParameterList([] if self.ctpe is None else [self.ctpe])
-        columns.append([nn.ModuleList([*heads, codes])])
         longest = max(map(len, columns))
         return [
             nn.ModuleList(c[len(c) - back] for c in columns if back <= len(c))

@@ -54,4 +54,4 @@ class TerraMindModel(Model):
         return Features(pooled, (last.mT.reshape(*pooled.shape, height, -1),))
 
     def layers(self) -> Sequence[nn.Module]:
-        return (self.net.embeddings, *self.net.blocks, self.net.norm)
+        return (self.net.embeddings, *self.net.blocks)

@@ -122,4 +122,4 @@ class ViT(Model):
     def layers(self) -> Sequence[nn.Module]:
         net = self.net
         tables = nn.ParameterList(p for p in (net.cls_token, net.pos_embed) if p is not None)
-        return (nn.ModuleList((net.patch_embed, tables)), *net.blocks, net.norm)
+        return (nn.ModuleList((net.patch_embed, tables)), *net.blocks)

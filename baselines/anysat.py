@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.sensors import S2_FINE
 
 from ._variants import choose
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-# In the model's order: B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
-S2_BANDS = (
-    "blue", "green", "red", "rededge071", "rededge075", "rededge078",
-    "nir", "nir08", "swir16", "swir22",
-)  # fmt: skip
 CODE = "github:gastruc/AnySat@e03e72e"
 
 CARD = ModelCard(
@@ -30,7 +26,7 @@ CARD = ModelCard(
     title="AnySat (base)",
     row="extra",
     inputs=(
-        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
     ),
     dim=768,

@@ -5,7 +5,6 @@ Code and kind of images go back to SeCo's.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, WeightsSource
@@ -14,14 +13,11 @@ from . import _seco
 from ._resnet_arch import RESNET50, network_of, own_keys
 from ._seco import PICK as PICK
 from ._seco import VARIANTS as VARIANTS
-from ._variants import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.model import Model
-
-    from ._seco import Arch
 
 CHECKPOINTS = "https://research.cs.cornell.edu/caco/checkpoints"
 
@@ -77,29 +73,17 @@ CARD = ModelCard(
     min_pixels=32,
     multiple=32,
 )
-RESNET18_CARD = dataclasses.replace(
-    CARD,
-    title="CACo (ResNet-18)",
-    weights=weights("resnet18"),
-    params=11_176_512,
-    equals="torchvision resnet18",
-)
+CARDS = (CARD, _seco.resnet18(CARD, "CACo (ResNet-18)", weights("resnet18")))
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
     """The card of a variant; `arch` overrides fields of `Arch`."""
-    chosen = choose(VARIANTS, variant, arch)
-    return _seco.fitted(_facts(chosen), chosen)
-
-
-def _facts(arch: Arch) -> ModelCard:
-    return CARD if arch.bottleneck else RESNET18_CARD
+    return _seco.card(CARDS, variant, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    chosen = choose(VARIANTS, variant, arch)
-    return _seco.build(_facts(chosen), chosen)
+    return _seco.build(CARDS, variant, arch)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.sensors import S2_FINE
 
 from ._variants import choose
 
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-S2_BANDS = (
-    *("blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08"),
-    *("swir16", "swir22"),
-)
 INPUTS = {
-    "s2": Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+    "s2": Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
     "s1": Sensor("s1", ("vv", "vh"), 10.0, DB),
     "rgb": Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),
 }

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
+from skybench.sensors import L1C as L1C
+from skybench.sensors import L2A
 
 from . import _vit_arch as vits
 from ._variants import choose
@@ -21,17 +23,12 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-# B1, B2, B3, B4, B5, B6, B7, B8, B8A, B9, B10, B11, B12.
-L1C = (
-    *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
-    *("nir08", "nir09", "cirrus", "swir16", "swir22"),
-)
 COARSE = ("coastal", "nir09", "cirrus")  # the bands with pixels of 60 m
 RGB = ("red", "green", "blue")
 INPUTS = {
     "s2": (
         Sensor("s2", L1C, 10.0, REFLECTANCE),
-        Sensor("s2_l2a", tuple(b for b in L1C if b != "cirrus"), 10.0, REFLECTANCE),
+        Sensor("s2_l2a", L2A, 10.0, REFLECTANCE),
         Sensor("s2_20m", tuple(b for b in L1C if b not in COARSE), 10.0, REFLECTANCE),
         Sensor("s2_rgb", RGB, 10.0, REFLECTANCE),
     ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.sensors import L2A
 
 from ._variants import choose
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-S2_BANDS = (  # B1 to B12 without B10
-    "coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08",
-    "nir09", "swir16", "swir22",
-)  # fmt: skip
 OBTAIN = (
     "Download the file from its URL (torchgeo's copy), or the authors' {} from "
     "https://huggingface.co/antofuller/CROMA, which is to be passed with --weights PATH."
@@ -47,7 +44,7 @@ CARD = ModelCard(
     title="CROMA (base)",
     row="inferred",
     inputs=(
-        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s2", L2A, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
     ),
     dim=768,

@@ -10,6 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
+from skybench.sensors import L2A
 
 from ._variants import choose
 from ._vit_arch import VIT_S, Arch, fitted, own_keys
@@ -19,18 +20,13 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-# In the model's order: B1, B2, B3, B4, B5, B6, B7, B8, B8A, B9, B11, B12.
-S2_BANDS = (
-    *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
-    *("nir08", "nir09", "swir16", "swir22"),
-)
 
 CARD = ModelCard(
     name="dino_mm",
     title="DINO-MM (ViT-S/8)",
     row="inferred",
     inputs=(
-        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s2", L2A, 10.0, REFLECTANCE),
         Sensor("s1", ("vh", "vv"), 10.0, DB),  # in this order
     ),
     dim=1536,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.sensors import S2_FINE
 
 from . import _vit_arch as vits
 from ._variants import choose
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.model import Model
-
-S2_BANDS = (  # B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12
-    "blue", "green", "red", "rededge071", "rededge075", "rededge078",
-    "nir", "nir08", "swir16", "swir22",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ CARD = ModelCard(
 MULTISPECTRAL = dataclasses.replace(
     CARD,
     title="SatMAE (multi-spectral, ViT-L/8)",
-    inputs=(Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),),
+    inputs=(Sensor("s2", S2_FINE, 10.0, REFLECTANCE),),
     code=f"{CODE} models_vit_group_channels.py, util/datasets.py",
     weights=_weights(
         "multispectral",

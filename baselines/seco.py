@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, WeightsSource
@@ -11,14 +10,11 @@ from . import _seco
 from ._resnet_arch import RESNET50, network_of, own_keys
 from ._seco import PICK as PICK
 from ._seco import VARIANTS as VARIANTS
-from ._variants import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.model import Model
-
-    from ._seco import Arch
 
 
 def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource:
@@ -76,32 +72,27 @@ CARD = ModelCard(
     min_pixels=32,
     multiple=32,
 )
-RESNET18_CARD = dataclasses.replace(
+CARDS = (
     CARD,
-    title="SeCo (ResNet-18)",
-    weights=weights(
-        *("resnet18", "f8dcee692cf7142163b55a5c197d981fe0e717a0", "cefca942"),
-        "53d5c41d0f479bdfd31d6746ad4126db",
+    _seco.resnet18(
+        CARD,
+        "SeCo (ResNet-18)",
+        weights(
+            *("resnet18", "f8dcee692cf7142163b55a5c197d981fe0e717a0", "cefca942"),
+            "53d5c41d0f479bdfd31d6746ad4126db",
+        ),
     ),
-    params=11_176_512,
-    equals="torchvision resnet18",
 )
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
     """The card of a variant; `arch` overrides fields of `Arch`."""
-    chosen = choose(VARIANTS, variant, arch)
-    return _seco.fitted(_facts(chosen), chosen)
-
-
-def _facts(arch: Arch) -> ModelCard:
-    return CARD if arch.bottleneck else RESNET18_CARD
+    return _seco.card(CARDS, variant, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    chosen = choose(VARIANTS, variant, arch)
-    return _seco.build(_facts(chosen), chosen)
+    return _seco.build(CARDS, variant, arch)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:

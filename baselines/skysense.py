@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.sensors import S2_FINE
 
 from ._variants import choose
 
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-# In the model's order: B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
-S2_BANDS = (
-    "blue", "green", "red", "rededge071", "rededge075", "rededge078",
-    "nir", "nir08", "swir16", "swir22",
-)  # fmt: skip
 
 CARD = ModelCard(
     name="skysense",
@@ -45,7 +41,7 @@ CARD = ModelCard(
     row="paper",
     inputs=(
         Sensor("hr", ("red", "green", "blue"), 0.3, UINT8),  # pre-training: WorldView 0.3 m
-        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
     ),
     dim=2816,
@@ -115,12 +111,11 @@ FILES = {
 class Arch:
     """Settings of the networks; see `skybench.nets.swin_v2`, `.vit_mm` and `.fusion`."""
 
-    embed_dims: int = 352  # of the high-resolution branch, as the five below
+    embed_dims: int = 352  # of the high-resolution branch, as the four below
     depths: tuple[int, ...] = (2, 2, 18, 2)
     num_heads: tuple[int, ...] = (8, 16, 32, 64)
     in_channels: int = 3  # 4: red, green, blue, near infrared
     pad_small_map: bool = False
-    drop_path: float = 0.0
     vit_dims: int = 1024
     vit_layers: int = 24
     vit_heads: int = 16

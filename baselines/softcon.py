@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
+from skybench.sensors import L1C, L2A
 
 from . import _resnet_arch as resnets
 from . import _vit_arch as vits
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
 
-# B1, B2, B3, B4, B5, B6, B7, B8, B8A, B9, B10, B11, B12.
-L1C = (
-    *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
-    *("nir08", "nir09", "cirrus", "swir16", "swir22"),
-)
-L2A = tuple(band for band in L1C if band != "cirrus")
 INPUTS = {
     "s2": (Sensor("s2", L1C, 10.0, REFLECTANCE), Sensor("s2_l2a", L2A, 10.0, REFLECTANCE)),
     "s1": (Sensor("s1", ("vv", "vh"), 10.0, DB),),

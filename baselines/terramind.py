@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.sensors import L2A
 
 from ._variants import choose
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.model import Model
-
-S2_BANDS = (  # B1 to B12 without B10
-    "coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08",
-    "nir09", "swir16", "swir22",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ COMMON = ModelCard(
     title="TerraMind 1.0",
     row="extra",
     inputs=(
-        Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
+        Sensor("s2", L2A, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
     ),
     dim=0,

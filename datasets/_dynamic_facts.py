@@ -6,6 +6,7 @@ Imports nothing heavy: the cards need it.
 from __future__ import annotations
 
 from skybench.core import DB, REFLECTANCE, Option, Sensor
+from skybench.sensors import L2A
 
 # The 75 cubes and their splits. The official lists (dynnet_training_splits/*.txt of
 # github:aysim/dynnet) are not in the distribution and could not be opened. Training cubes are the
@@ -49,10 +50,7 @@ SPLITS = {name: len(cubes) * len(MONTHS) for name, cubes in CUBES.items()}  # la
 PLANET = Sensor("hr", ("blue", "green", "red", "nir"), 3.0, REFLECTANCE, "Planet")
 S2 = Sensor(
     "s2",
-    (
-        *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
-        *("nir08", "nir09", "swir16", "swir22"),
-    ),
+    L2A,
     12.0,
     REFLECTANCE,
     "Sentinel-2",

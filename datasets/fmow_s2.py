@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import REFLECTANCE, DatasetCard, Option, Sensor
+from skybench.sensors import L1C
 
 if TYPE_CHECKING:
     from skybench.samples import Samples
 
-BANDS = (
-    *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08"),
-    *("nir09", "cirrus", "swir16", "swir22"),
-)
 # The 63 categories of fMoW but for false_detection. Source: SatMAE@b182634 util/datasets.py.
 CLASSES = (
     *("airport", "airport_hangar", "airport_terminal", "amusement_park", "aquaculture"),
@@ -42,7 +39,7 @@ CARD = DatasetCard(
         "of the World, each with the use of the place."
     ),
     tasks=("scene_classification",),
-    sensors=(Sensor("s2", BANDS, 10.0, REFLECTANCE),),
+    sensors=(Sensor("s2", L1C, 10.0, REFLECTANCE),),
     classes=CLASSES,
     metric="Top-1 and top-5 accuracy; papers train on train and report val.",
     splits={"train": 712_874, "val": 84_939, "test": 84_966},
@@ -104,5 +101,5 @@ def write_demo(root: Path, seed: int = 0) -> None:
 
     from . import _fmow_demo
 
-    _fmow_demo.write(root, BANDS, seed)
+    _fmow_demo.write(root, L1C, seed)
     demo.mark(root, CARD.name, seed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import REFLECTANCE, UINT8, DatasetCard, Option, Sensor
 from skybench.download import Remote
+from skybench.sensors import L1C
 
 if TYPE_CHECKING:
     from skybench.samples import Samples
@@ -33,10 +34,7 @@ IMAGES = f"{FOLDER}Images"
 RGB = Sensor("hr", ("red", "green", "blue"), 10.0, UINT8, title="RGB of Sentinel-2")
 S2 = Sensor(
     "s2",
-    (
-        *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
-        *("nir08", "nir09", "cirrus", "swir16", "swir22"),
-    ),
+    L1C,
     10.0,
     REFLECTANCE,
     title="Sentinel-2",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, DatasetCard, Option, Sensor
 from skybench.download import Remote
+from skybench.sensors import S2_FINE
 
 if TYPE_CHECKING:
     from skybench.samples import Samples
@@ -38,10 +39,7 @@ CARD = DatasetCard(
         Sensor("hr", ("red", "green", "blue"), 1.0, UINT8, "SPOT"),
         Sensor(
             "s2",
-            (
-                *("blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir"),
-                *("nir08", "swir16", "swir22"),
-            ),
+            S2_FINE,
             10.0,
             REFLECTANCE,
             "Sentinel-2",

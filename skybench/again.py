@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from skybench import paper, registry
+from skybench import paper, registry, tables
 from skybench.core import DataError, DatasetCard, Recipe, Task, UsageError
 from skybench.records import Record
 
@@ -42,20 +42,25 @@ def _scores(record: Record, results: Path, metric: str) -> Iterator[Row]:
             band = bands.get(name)
             yield {
                 "task": record.task, "dataset": record.dataset,
-                "label": record.recipe.get("label", ""), "model": record.model,
-                "protocol": record.recipe["protocol"], "metric": name,
+                "label": record.recipe.get("label", ""), "data": record.data,
+                "model": record.model, "variant": record.used.get("variant", ""),
+                "weights": tables.weights_of(record), "sensors": record.sensors,
+                "protocol": record.recipe["protocol"], "settings": tables.settings(record),
+                "metric": name,
                 "score": round(sum(s[name] for s in every) / len(every), 4),
                 "low": round(band.low, 4) if band else None,
                 "high": round(band.high, 4) if band else None,
                 "recorded": record.scores.get(name), "images": len(kept.keys),
-                "fingerprint": record.fingerprint[:8],
+                "flags": list(record.flags), "fingerprint": record.fingerprint[:8],
             }  # fmt: skip
 
 
 def export(record: Record, results: Path, out: Path) -> list[Path]:
     """Kept detections as a server takes them; the files.
 
-    A dataset with a form of its own (`write_results`, as FAIR1M) gets that, every other DOTA's.
+    A dataset with a form of its own (`write_results`, as FAIR1M) gets that, in a folder, every
+    other DOTA's, in an archive; the name says whether the data were simulated or a part of them,
+    and whether the model was untrained or reduced.
     Raises DataError where nothing was kept, UsageError for another task.
     """
     from skybench import predictions
@@ -67,9 +72,9 @@ def export(record: Record, results: Path, out: Path) -> list[Path]:
     if not hasattr(metric, "found"):
         raise UsageError(f"{record.task} gives no boxes; detections alone can be exported.")
     found = {Path(image).stem: said for image, said in metric.found(kept.keys).items()}
-    classes = list(record.used["classes"])
+    classes, name = list(record.used["classes"]), _exported(record)
     if not hasattr(plugin, "write_results"):
-        path = out / f"{record.model}.{record.dataset}.zip"
+        path = out / f"{name}.zip"
         write_dota(path, classes, found)
         return [path]
     each = {
@@ -79,8 +84,16 @@ def export(record: Record, results: Path, out: Path) -> list[Path]:
         ]
         for image, said in found.items()
     }
-    written: list[Path] = plugin.write_results(out, each)
+    written: list[Path] = plugin.write_results(out / name, each)
     return written
+
+
+def _exported(record: Record) -> str:
+    """A name that tells the record from any other, and what is no result from what is one."""
+    kinds = [f for f in ("random weights", "tiny variant", "limited") if f in record.flags]
+    demo = ["demo data"] * (record.data == "demo")
+    words = [record.model, record.dataset, *demo, *kinds, record.fingerprint[:8]]
+    return ".".join(words).replace(" ", "_")
 
 
 def pick(records: Sequence[Record], start: str) -> Record:
@@ -116,7 +129,10 @@ def reproduction(record: Record) -> Row:
         "recipe": record.recipe.get("source", ""),
         "differs": differences(record),
         "data": record.data,
+        "variant": record.used.get("variant", ""),
         "weights": record.used.get("weights", "none"),
+        "sensors": record.sensors,
+        "settings": tables.settings(record),
         "revision": record.used.get("revision", ""),
         "command": command(record),
     }  # fmt: skip

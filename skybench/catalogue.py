@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skybench import __version__, places, registry, variants
+from skybench import __version__, places, recipes, registry, variants
 from skybench.core import DatasetCard, ModelCard, Task, UsageError
 
 Row = dict[str, Any]
@@ -97,6 +97,7 @@ def protocol_rows() -> list[Row]:
 
 KINDS: Mapping[str, Callable[[], list[Row]]] = {
     "models": model_rows, "datasets": dataset_rows, "tasks": task_rows, "protocols": protocol_rows,
+    "recipes": recipes.rows,
 }  # fmt: skip
 
 
@@ -133,7 +134,12 @@ def weights_rows() -> list[Row]:
 
 
 def facts(name: str) -> Row:
-    """The card of a model or dataset, or a task's protocols. Raises UsageError with a hint."""
+    """The card of a model or dataset, a task's protocols, or a recipe, as isaid:finetune.
+
+    Raises UsageError with a hint.
+    """
+    if ":" in name or "/" in name:
+        return recipes.facts(name)
     plain = name.strip().lower().replace("-", "_")
     kinds: tuple[registry.Kind, ...] = ("baselines", "datasets", "tasks")
     for kind in kinds:

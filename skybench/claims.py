@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from skybench import reported
+from skybench import peers, reported
+from skybench.core import UsageError
+from skybench.peers import Ground
 from skybench.records import Record
 from skybench.reported import Place, Reported
-from skybench.tables import settings
+from skybench.tables import changed, footnotes, marks
 
 PAPER = "SkySense arXiv:2312.10115 (CVPR 2024)"
 MAIN = ("Table 2", "Table 3", "Table 4", "Table 5")
@@ -23,6 +25,7 @@ class Cell:
     place: Place
     ours: float
     theirs: float
+    flags: tuple[Sequence[str], Sequence[str]] = ((), ())  # ours, theirs; of measured scores
 
     @property
     def difference(self) -> float:
@@ -50,7 +53,8 @@ class Claim:
         found = asdict(self)
         found["pairs"] = [
             {**c.place._asdict(), self.of: c.ours, self.model: c.theirs,
-             "difference": round(c.difference, 4)}
+             "difference": round(c.difference, 4),
+             "flags": dict(zip((self.of, self.model), map(list, c.flags), strict=True))}
             for c in self.pairs
         ]  # fmt: skip
         return found
@@ -132,34 +136,65 @@ def claims() -> list[Claim]:
 def of_model(model: str, records: Iterable[Record]) -> list[Claim]:
     """The same rule for a model measured here: its mean gain over every other one.
 
-    Over cells that both have under one protocol, on real data: (task, dataset, column, metric).
+    Over cells that both have under one protocol, on all of the real data, with trained weights of
+    the published size; several variants or checkpoints of a model are several models.
     """
-    held: dict[tuple[str, str], dict[Place, float]] = {}
-    for r in sorted(records, key=lambda r: r.made):
-        if r.main is not None and r.data == "real" and not set(r.flags) & {"random weights"}:
-            place = Place(
-                r.dataset, r.task, r.recipe.get("label", ""), f"{r.sensors} {settings(r)}".strip(),
-                r.main[0],
-            )  # fmt: skip
-            held.setdefault((r.model, r.recipe["protocol"]), {})[place] = r.main[1]
+    known = [
+        r for r in records
+        if r.main and r.data == "real" and not peers.UNTRAINED & set(r.flags)
+    ]  # fmt: skip
+    others = [e for m in sorted({r.model for r in known} - {model}) for e in _entrants(known, m)]
     made = []
-    for (other, protocol), theirs in sorted(held.items()):
-        pairs = paired(held.get((model, protocol), {}), theirs)
-        if other != model and pairs:
-            gain = RULES["every cell"](pairs)
-            rules = {name: round(rule(pairs), 4) for name, rule in list(RULES.items())[1:4]}
-            where = f"measured here, {protocol}"
-            made.append(
-                Claim(
-                    other, model, len(pairs), None, round(gain, 4), None, where,
-                    "mean difference over every cell", rules, pairs,
-                )
-            )  # fmt: skip
+    for name, own in _entrants(known, model):
+        for other, theirs in others:
+            common = [g for g in own if g in theirs]
+            for protocol in sorted({g.protocol for g in common}):
+                pairs = [_measured(own[g], theirs[g]) for g in common if g.protocol == protocol]
+                gain = RULES["every cell"](pairs)
+                usable = list(RULES.items())[1 : 4 if all(p.theirs for p in pairs) else 3]
+                rules = {n: round(rule(pairs), 4) for n, rule in usable}
+                where, rule = f"measured here, {protocol}", "mean difference over every cell"
+                made.append(
+                    Claim(other, name, len(pairs), None, round(gain, 4), None, where, rule, rules,
+                          tuple(pairs))
+                )  # fmt: skip
     return made
+
+
+def _entrants(
+    records: Sequence[Record], model: str
+) -> Iterator[tuple[str, Mapping[Ground, Record]]]:
+    """A model, or what it is several of, by name: its cells on all of the data."""
+    usual = {peers.words_of(r) for r in records if r.model == model and not peers.unusual(r)}
+    names = [model] if usual else []
+    try:
+        found = [peers.entries(records, name) for name in names]
+    except UsageError:
+        names = ["/".join(filter(None, (model, *words))) for words in sorted(usual)]
+        found = [peers.entries(records, name) for name in names]
+    for name, cells in zip(names, found, strict=True):
+        yield name, {g: r for g, r in cells.items() if g.whole}
+
+
+def _measured(ours: Record, theirs: Record) -> Cell:
+    label, sensors = ours.recipe.get("label", ""), f"{ours.sensors} {changed(ours)}".strip()
+    (metric, one), (_, other) = ours.main or ("", 0.0), theirs.main or ("", 0.0)
+    place = Place(ours.dataset, ours.task, label, sensors, metric)
+    return Cell(place, one, other, (ours.flags, theirs.flags))
+
+
+def _kind(claim: Claim, pair: Cell) -> str:
+    """The sensors and settings of a measured score."""
+    return f"{pair.place.modalities:20} " if claim.claimed is None else ""
 
 
 def text(made: Sequence[Claim]) -> str:
     """For a terminal: each claim, its cells, what other rules give."""
+    if not made:
+        return (
+            "No other model has a cell in common on all of the real data, with trained weights of "
+            "the published size; `skybench compare` sets any two side by side."
+        )
     lines = []
     for c in made:
         verdict = {True: ": reproduces", False: ": does NOT reproduce", None: ""}[c.reproduces]
@@ -169,12 +204,14 @@ def text(made: Sequence[Claim]) -> str:
             f"{c.cells} cells{verdict}"
         )
         lines += [
-            f"  {p.place.dataset:10} {p.place.split:20} {p.place.metric:6} "
-            f"{p.ours:6.2f} - {p.theirs:6.2f} = {p.difference:+6.2f}"
+            f"  {p.place.dataset:10} {p.place.split:20} {_kind(c, p)}{p.place.metric:6} "
+            f"{p.ours:6.2f}{marks(p.flags[0])} - {p.theirs:6.2f}{marks(p.flags[1])} = "
+            f"{p.difference:+6.2f}"
             for p in c.pairs
         ]
         rules = ", ".join(f"{name} {value:+.4f}" for name, value in c.others.items())
         lines += [f"  Rule: {c.rule}. Other rules: {rules}.", ""]
+    lines += footnotes(f for c in made for p in c.pairs for own in p.flags for f in own)
     if all(c.claimed is not None for c in made):
         lines.append("All numbers are from papers; skybench measured none of them.")
     return "\n".join(lines)

@@ -46,8 +46,9 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     """Comma-separated or repeated NAME=VALUE; a value without a name stands under ""."""
     found = {}
     for text in texts:
-        # The value of a dataset's option may be a list.
-        for part in [text] if option == "--option" else _split(text):
+        # The value of a dataset's option may be a list; augmentations and views have numbers.
+        is_whole = option == "--option" or text.startswith(("augment=", "views="))
+        for part in [text] if is_whole else _split(text):
             name, equals, value = part.partition("=")
             found[name if equals else ""] = value if equals else name
     if option != "--weights" and "" in found:
@@ -62,9 +63,7 @@ def run(
     dataset: Annotated[
         str, typer.Option(help="Ids, or folder:PATH; default: all of the task.")
     ] = "",
-    protocol: Annotated[
-        str, typer.Option(help="knn, linear, frozen; finetune for detection.")
-    ] = "frozen",
+    protocol: Annotated[str, typer.Option(help="knn, linear, frozen or finetune.")] = "frozen",
     data: Data = "",
     weights: Annotated[
         list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")
@@ -94,9 +93,36 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     results: Results = None,
     force: Annotated[bool, typer.Option("--force", help="Run cells that are done again.")] = False,
-    draw: Annotated[
-        int, typer.Option(help="PNGs of the first so many predictions, beside the record.")
+    devices: Annotated[
+        int, typer.Option(help="GPUs (or processes) that fine-tune one network together.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines with so many devices each.")] = 1,
+    micro_batch: Annotated[
+        int,
+        typer.Option(
+            help="Samples in a forward pass of training; default: a batch, or what fits.",
+            show_default=False,
+        ),
     ] = 0,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Activations twice, to fine-tune in less memory.")
+    ] = False,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep what was trained beside the record.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Logs for TensorBoard too.")
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option(help="For --dry-run of finetune: its memory and time, as h100-80.")
+    ] = "",
+    draw: Annotated[
+        int,
+        typer.Option(
+            help="PNGs of so many predictions, beside the record; default: 4 when fine-tuning.",
+            show_default=False,
+        ),
+    ] = -1,
     predictions: Annotated[
         bool,
         typer.Option("--predictions/--no-predictions", help="Keep them for rescore and compare."),
@@ -122,17 +148,19 @@ def run(
         data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
         options=_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
         overrides=overrides, arch=_pairs(arch, "--arch"), results=results, device=device,
-        force=force, draw=draw, predictions=predictions, strict=strict,
+        force=force, draw=draw, predictions=predictions, strict=strict, devices=devices,
+        nodes=nodes, micro=micro_batch, recompute=recompute, keep_weights=keep_weights,
+        tensorboard=tensorboard,
     )  # fmt: skip
     if dry_run:
-        console.show_plan(request, as_json)
+        console.show_plan(request, as_json, gpu)
         return
     raise typer.Exit(console.run(request, fail_fast, as_json))
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, datasets, tasks or protocols.")],
+    kind: Annotated[str, typer.Argument(help="models, datasets, tasks, protocols or recipes.")],
     as_json: Json = False,
 ) -> None:
     """Lists what skybench knows, without loading any of it."""
@@ -143,7 +171,7 @@ def list_(
 
 @app.command()
 def show(name: str, as_json: Json = False) -> None:
-    """Prints all facts about a model, dataset or task."""
+    """Prints all facts about a model, dataset, task or recipe (isaid:finetune)."""
     from skybench import catalogue, console
 
     console.show_facts(catalogue.facts(name), as_json)

@@ -38,9 +38,9 @@ def rescore(
     as_json: Json = False,
 ) -> None:
     """Scores kept predictions again, by any variant of their metric, without model or data."""
-    from skybench import console
+    from skybench import console_results
 
-    raise typer.Exit(console.rescore(results, task, metric, as_json))
+    raise typer.Exit(console_results.rescore(results, task, metric, as_json))
 
 
 def reproduce(

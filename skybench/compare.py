@@ -15,7 +15,7 @@ from skybench.core import SkybenchError, UsageError
 from skybench.draws import LEVEL, Difference
 from skybench.peers import Ground
 from skybench.records import Record
-from skybench.tables import settings
+from skybench.tables import changed
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Duel:
         gap = self.gap
         return {
             **{n: v for n, v in self.ground._asdict().items() if n != "recipe"},
-            "settings": settings(self.one), "a": _score(self.one), "b": _score(self.other),
+            "settings": changed(self.one), "a": _score(self.one), "b": _score(self.other),
             "difference": round(self.difference, 4),
             "low": round(gap.low, 4) if gap else None, "high": round(gap.high, 4) if gap else None,
             "p": gap.p if gap else None, "p_holm": self.corrected, "test": gap.test if gap else "",
@@ -98,10 +98,12 @@ class Comparison:
     def summary(self) -> list[str]:
         """A sentence for each protocol."""
         one, other = self.names
-        demo = " of DEMO DATA" if self.duels[0].ground.data == "demo" else ""
+        ground = self.duels[0].ground  # all are of one kind
+        kind = " of DEMO DATA" if ground.data == "demo" else ""
+        kind += "" if ground.whole else " on a part of the data"
         return [
             f"{one} is {abs(t.gain):.2f} points {'above' if t.gain >= 0 else 'below'} {other} on "
-            f"the mean of {t.cells} common cell(s){demo} ({t.protocol}): significantly better on "
+            f"the mean of {t.cells} common cell(s){kind} ({t.protocol}): significantly better on "
             f"{t.wins}, worse on {t.losses}, not told apart on {t.ties}"
             + (f", not tested on {t.untested}" if t.untested else "")
             + f" (paired tests, Holm over {len(self.duels)}, 5 %)."
@@ -159,7 +161,7 @@ def _score(record: Record) -> float:
 
 
 def _named(ground: Ground, record: Record) -> str:
-    return " ".join(filter(None, (str(ground), settings(record), f"({record.data} data)")))
+    return " ".join(filter(None, (str(ground), changed(record), f"({record.data} data)")))
 
 
 def _why(ground: Ground, asked: str, theirs: Iterable[Ground], records: Iterable[Record]) -> str:

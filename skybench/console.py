@@ -60,11 +60,21 @@ def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
         print(f"{name.ljust(width)}  {text}")
 
 
-def show_plan(request: Request, as_json: bool) -> None:
-    """The cells of a request with their reasons, and about what they take on disk."""
+def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
+    """The cells of a request with their reasons, and about what they take on disk.
+
+    Of fine-tuning also memory and time on a GPU of `skybench.gpus`; "": the one that is there.
+    """
     from skybench.plan import Planner
 
-    cells = [cell.describe() for cell in Planner(request).cells()]
+    planner = Planner(request)
+    made = planner.cells()
+    cells = [cell.describe() for cell in made]
+    rests_on = ""
+    if request.protocol == "finetune":
+        from skybench import forecast, gpus
+
+        rests_on = forecast.fill(cells, made, planner, gpus.pick_gpu(gpu))
     if as_json:
         print(json.dumps(cells, indent=1))
         return
@@ -77,6 +87,7 @@ def show_plan(request: Request, as_json: bool) -> None:
             "status": c["status"],
             "images": sum(c["samples"].values()) or "",
             "features": f"{c['feature_bytes'] / 1e6:.1f} MB" if c["feature_bytes"] else "",
+            **(forecast.columns(c.get("forecast")) if rests_on else {}),
             "reason": c["reason"],
         }
         for c in cells
@@ -86,18 +97,23 @@ def show_plan(request: Request, as_json: bool) -> None:
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     total = sum(c["feature_bytes"] for c in cells if c["status"] == "planned")
     print(f"{len(cells)} cells: {counts}. Features to compute: at most {total / 1e9:.2f} GB.")
+    if rests_on:
+        print(rests_on)
     if request.demo:
         print("Demo data are simulated; their scores are no results.")
 
 
 def run(request: Request, fail_fast: bool, as_json: bool) -> int:
     """Runs cells, shows how they end and their table; the exit code."""
-    from skybench import tables
+    from skybench import several, tables
     from skybench.plan import Planner
     from skybench.runner import run_planned
 
     planner = Planner(request)
     cells = planner.cells()
+    if several.is_another():  # it helps the process that speaks
+        made = run_planned(request, cells, fail_fast=fail_fast)
+        return 1 if any(r.status == "failed" for r in made) else 0
     done = sum(c.status == "done" for c in cells)
     watch = Watch(len(cells) - done)
     with watch.live:

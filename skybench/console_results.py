@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from skybench import draws, places, records, registry, tables
 from skybench.console import say, show_rows
 from skybench.core import UsageError
-from skybench.guards import FLAGS
 
 if TYPE_CHECKING:
     from skybench.compare import Duel
@@ -38,16 +37,6 @@ def _task(name: str) -> str:
     return registry.resolve("tasks", name) if name else ""
 
 
-def _marks(flags: Sequence[str]) -> str:
-    marks = "".join(tables.MARKS[f] for f in flags if f in tables.MARKS)
-    return f" ({marks})" if marks else ""
-
-
-def _footnotes(flags: Sequence[str]) -> list[str]:
-    known = [f for f in tables.MARKS if f in flags]
-    return [f"({tables.MARKS[f]}) {f}: {FLAGS[f]}." for f in known]
-
-
 def _p(value: float | None) -> str:
     if value is None:
         return ""
@@ -68,6 +57,51 @@ def show_table(results: Path | None, task: str, form: str, paper: bool) -> None:
     print(papers.render(chosen, form) if paper else tables.render(chosen, form, folder))
 
 
+def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
+    """Kept predictions scored again; the exit code, 1 where none were kept."""
+    from skybench import again
+
+    task = _task(task)
+    chosen = [r for r in _read(results) if r.main and task in ("", r.task)]
+    rows, missing = again.rescored(chosen, _folder(results), metric)
+    for reason in missing:
+        say(reason)
+    show_rows(rows if as_json else [_score(row) for row in rows], as_json)
+    if not as_json:
+        _notes(rows)
+    return 0 if rows else 1
+
+
+def _score(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **_place(row), "metric": row["metric"],
+        "score": f"{row['score']:.2f}{tables.marks(row['flags'])}", "95 %": _interval(row),
+        "recorded": "" if row["recorded"] is None else f"{row['recorded']:.2f}",
+        "images": row["images"], "fingerprint": row["fingerprint"],
+    }  # fmt: skip
+
+
+def _place(row: dict[str, Any]) -> dict[str, Any]:
+    """What was measured on what, of a row with all that tells it from others."""
+    parts = ("dataset", "label", "protocol", "sensors", "settings")
+    return {
+        "model": "/".join(filter(None, (row[n] for n in ("model", "variant", "weights")))),
+        "task": row["task"], "cell": " ".join(filter(None, (row[n] for n in parts))),
+        "data": row["data"],
+    }  # fmt: skip
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return "" if row["low"] is None else f"[{row['low']:.1f}, {row['high']:.1f}]"
+
+
+def _notes(rows: Sequence[dict[str, Any]]) -> None:
+    """Below a table: demo data, and what the marks mean."""
+    demo = [f"{tables.DEMO}."] if any(row["data"] == "demo" for row in rows) else []
+    for line in [*demo, *tables.footnotes(f for row in rows for f in row["flags"])]:
+        print(line)
+
+
 def compare(
     models: tuple[str, str], task: str, protocol: str, results: Path | None, as_json: bool
 ) -> None:
@@ -84,7 +118,7 @@ def compare(
     flags = [f for d in made.duels for r in (d.one, d.other) for f in r.flags]
     notes = [f"Not tested: {d.note}." for d in made.duels if d.note]
     apart = [f"Not compared: {cell}: {why}." for cell, why in made.apart.items()]
-    print("\n".join([*_footnotes(flags), *notes, *apart, "", *made.summary()]))
+    print("\n".join([*tables.footnotes(flags), *notes, *apart, "", *made.summary()]))
 
 
 def _duel(duel: Duel, names: tuple[str, str]) -> dict[str, Any]:
@@ -93,8 +127,8 @@ def _duel(duel: Duel, names: tuple[str, str]) -> dict[str, Any]:
     parts = (ground.dataset, ground.label, metric, ground.protocol, ground.sensors, row["settings"])
     return {
         "task": ground.task, "cell": " ".join(filter(None, parts)),
-        names[0]: f"{row['a']:.2f}{_marks(duel.one.flags)}",
-        names[1]: f"{row['b']:.2f}{_marks(duel.other.flags)}",
+        names[0]: f"{row['a']:.2f}{tables.marks(duel.one.flags)}",
+        names[1]: f"{row['b']:.2f}{tables.marks(duel.other.flags)}",
         "difference": f"{duel.difference:+.2f}",
         "95 %": f"[{gap.low:+.2f}, {gap.high:+.2f}]" if gap else "",
         "p (Holm)": _p(row["p_holm"]),
@@ -128,7 +162,7 @@ def show_ranking(ranking: Ranking, plot: Path | None, as_json: bool) -> None:
     show_rows(
         [
             {
-                "model": f"{s.model}{_marks(s.flags)}", "cells": f"{s.measured}/{union}",
+                "model": f"{s.model}{tables.marks(s.flags)}", "cells": f"{s.measured}/{union}",
                 "mean rank": f"{s.rank:.2f}", "over cells": _band(s.over_cells),
                 "over images": _band(s.over_images) if s.over_images else "",
                 "IQM": "" if s.iqm is None else f"{s.iqm:.3f}", "gain": f"{s.gain:+.2f}",
@@ -148,7 +182,7 @@ def _remarks(ranking: Ranking) -> list[str]:
     """What the ranks rest on."""
     floor = {"chance": "the best constant answer"}.get(ranking.floor, ranking.floor)
     lines = [tables.DEMO + "."] if ranking.data == "demo" else []
-    lines += _footnotes([f for s in ranking.standings for f in s.flags])
+    lines += tables.footnotes([f for s in ranking.standings for f in s.flags])
     lines.append(f"{len(ranking.cells)} cells: " + "; ".join(ranking.cells) + ".")
     for cell, models in ranking.lacking.items():
         said = f"imputed by the {ranking.imputed}" if ranking.imputed else "left out"
@@ -181,17 +215,14 @@ def curve(model: str, task: str, plot: Path | None, results: Path | None, as_jso
         print(json.dumps(rows, indent=1))
         return
     show_rows([_point(row) for row in rows], as_json=False)
-    if any(row["data"] == "demo" for row in rows):
-        print(f"{tables.DEMO}.")
+    _notes(rows)
 
 
 def _point(row: dict[str, Any]) -> dict[str, Any]:
-    parts = ("dataset", "label", "protocol", "sensors", "settings")
     return {
-        "model": "/".join(filter(None, (row[n] for n in ("model", "variant", "weights")))),
-        "task": row["task"], "cell": " ".join(filter(None, (row[n] for n in parts))),
-        "data": row["data"], "fraction": row["fraction"], "train images": row["train"],
+        **_place(row), "fraction": row["fraction"], "train images": row["train"],
         "metric": tables.NAMES.get(row["metric"], row["metric"]),
-        "score": f"{row['score']:.2f}" + (f" ± {row['spread']:.2f}" if row["spread"] else ""),
-        "95 %": "" if row["low"] is None else f"[{row['low']:.1f}, {row['high']:.1f}]",
+        "score": f"{row['score']:.2f}" + (f" ± {row['spread']:.2f}" if row["spread"] else "")
+        + tables.marks(row["flags"]),
+        "95 %": _interval(row),
     }  # fmt: skip

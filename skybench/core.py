@@ -17,6 +17,11 @@ from skybench.cards import ModelCard as ModelCard
 from skybench.cards import Option as Option
 from skybench.cards import Row as Row
 from skybench.cards import WeightsSource as WeightsSource
+from skybench.errors import CannotRun as CannotRun
+from skybench.errors import DataError as DataError
+from skybench.errors import SkybenchError as SkybenchError
+from skybench.errors import UsageError as UsageError
+from skybench.errors import WeightsError as WeightsError
 from skybench.sensors import CONVERT as CONVERT
 from skybench.sensors import DB as DB
 from skybench.sensors import REFLECTANCE as REFLECTANCE
@@ -33,30 +38,11 @@ if TYPE_CHECKING:
 
     from skybench.model import Model
     from skybench.samples import Samples
+    from skybench.several import Workers
 
 ProtocolName = Literal["knn", "linear", "frozen", "finetune"]
 Time = Literal["fuse", "keep"]
 Status = Literal["measured", "cannot run", "failed"]
-
-
-class SkybenchError(Exception):
-    """What a user can mend: the message says what was given, what was expected, what to do."""
-
-
-class CannotRun(SkybenchError):
-    """This model cannot do this task on this dataset; the message says why and is stored."""
-
-
-class DataError(SkybenchError):
-    """Data is missing, laid out otherwise than expected, or unreadable."""
-
-
-class WeightsError(SkybenchError):
-    """Weights are missing, of another model, damaged, or not safe to open."""
-
-
-class UsageError(SkybenchError):
-    """A name or an option that does not exist or does not fit."""
 
 
 @dataclass(frozen=True)
@@ -205,10 +191,14 @@ class Setting(NamedTuple):
     report: Report = lambda *_: None
     backbone: Model | None = None  # it learns along with the head
     begin: Callable[[int], None] = lambda _: None  # hears the number of each epoch before it starts
+    ahead: Callable[[Sequence[int]], None] = lambda _: None  # hears the next batch during a step
+    workers: Workers | None = None  # the processes that train together
     judge: Callable[[Head, Source], float] | None = None  # the main score of what a head predicts
     folder: Path | None = None  # of this seed's log and checkpoints; None: none are kept
     micro: int = 0  # samples in a forward pass, whose gradients are summed; 0: the whole batch
     recompute: bool = False  # a block's activations again in the backward pass, to save memory
+    keep: bool = False  # the trained numbers, as weights.pt in the folder
+    tensorboard: bool = False  # the log for TensorBoard too
 
 
 class Head(Protocol):
@@ -246,6 +236,7 @@ class Task:
     metric: Callable[[DatasetCard], Metric]
     recipes: Callable[[DatasetCard, ProtocolName, bool], tuple[Recipe, ...]]  # the bool: demo data
     version: int = 1  # raised when scores change
+    views: bool = False  # whether its heads heed a recipe's
 
 
 class ModelPlugin(Protocol):

@@ -47,7 +47,7 @@ def _whole(record: Record) -> Record:
 def _row(record: Record, fraction: float) -> Row:
     metric, score = record.main or ("", 0.0)
     low, high = record.intervals.get(metric, (None, None))
-    variant, weights = peers.words_of(record)
+    variant, weights, *_ = peers.words_of(record)
     return {
         "model": record.model, "variant": variant, "weights": weights, "task": record.task,
         "dataset": record.dataset, "label": record.recipe.get("label", ""),
@@ -55,4 +55,5 @@ def _row(record: Record, fraction: float) -> Row:
         "settings": settings(_whole(record)), "fraction": fraction,
         "train": record.samples.get("train"), "metric": metric, "score": score,
         "spread": record.spread.get(metric), "low": low, "high": high,
+        "flags": list(record.flags),
     }  # fmt: skip

@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench import augment, places, targets
-from skybench.core import Batch, Boxes, Features, Found, Report, Sample, Time
+from skybench import places, targets
+from skybench.core import Batch, Boxes, Features, Found, Report, Time, UsageError
 from skybench.loading import batches, collate, resize, side
 from skybench.model import Model, encode
 from skybench.records import fingerprint
@@ -29,6 +29,7 @@ from skybench.samples import Samples, Subset
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
 VERSION = 1  # raised when extraction itself changes
+Opened = tuple[Batch, Callable[[Batch], tuple[Tensor, ...]]]  # samples; the pyramid of a batch
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,12 @@ class Stored:
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(level[list(indices)]).float() for level in self._levels)
 
+    def opened(self, indices: Sequence[int]) -> Opened:
+        raise UsageError(
+            "Test-time views need features that are computed when they are asked for, and those of "
+            "a frozen backbone are cached, of whole images; give --protocol finetune"
+        )
+
     def vectors(self, indices: Sequence[int]) -> Tensor:
         return torch.from_numpy(np.array(self._pooled[list(indices)]))
 
@@ -124,8 +131,21 @@ class Streamed:
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
+        return self.levels(batch)
+
+    def levels(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The pyramid of a collated batch."""
         features = joined(self.extractor(batch))
         return tuple(_halved(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
+
+    def opened(self, indices: Sequence[int]) -> Opened:
+        """Samples as they are read, of the sensors that the model sees, to look at in parts."""
+        batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
+        seen = {f.sensor: batch.images[f.sensor] for f in self.extractor.found.values()}
+        return replace(batch, images=seen).to(self.extractor.device), self.levels
+
+    def ahead(self, indices: Sequence[int]) -> None:
+        """Hears what will be asked for next."""
 
     def vectors(self, indices: Sequence[int]) -> Tensor:
         batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
@@ -137,47 +157,6 @@ class Streamed:
 
     def labels(self) -> Tensor:
         return torch.stack([torch.as_tensor(s.target) for s in self.samples]).long()
-
-
-class Live(Streamed):
-    """Features of a model that learns: computed on every request, with gradients if enabled.
-
-    While the model is in training mode samples are augmented by the names given; `target` is then
-    that of the last draw. A sample's draws follow the seed, their number and its index alone.
-    """
-
-    def __init__(
-        self, extractor: Extractor, samples: Samples, augment: Sequence[str] = (), seed: int = 0
-    ) -> None:
-        super().__init__(extractor, samples)
-        self.augment, self.seed = tuple(augment), seed
-        self.draws: dict[int, int] = {}
-        self.drawn: dict[int, Any] = {}
-
-    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return joined(self.extractor.look(self._batch(indices))).pyramid
-
-    def vectors(self, indices: Sequence[int]) -> Tensor:
-        return joined(self.extractor.look(self._batch(indices))).pooled
-
-    def target(self, index: int) -> Any:
-        learns = self.extractor.model.training
-        return self.drawn[index] if learns and index in self.drawn else super().target(index)
-
-    def _batch(self, indices: Sequence[int]) -> Batch:
-        samples = [self.samples.read(i) for i in indices]
-        self.drawn = {}
-        if self.augment and self.extractor.model.training:
-            samples = [self._draw(i, s) for i, s in zip(indices, samples, strict=True)]
-        return collate(samples, self.extractor.size)
-
-    def _draw(self, index: int, sample: Sample) -> Sample:
-        self.draws[index] = self.draws.get(index, -1) + 1
-        seed = (self.seed, self.draws[index], index)
-        made = augment.augment(sample, self.augment, self.samples.card, seed)
-        one = made.target
-        self.drawn[index] = one if isinstance(one, Boxes) else np.asarray(one)
-        return made
 
 
 class Chosen:
@@ -193,11 +172,19 @@ class Chosen:
         """Some of these."""
         return Chosen(self.whole, [self.indices[i] for i in indices])
 
+    def ahead(self, indices: Sequence[int]) -> None:
+        """Says what will be asked for next, where that is computed live."""
+        if isinstance(self.whole, Streamed):
+            self.whole.ahead([self.indices[i] for i in indices])
+
     def pooled(self) -> Tensor:
         return self.whole.pooled()[self.indices]
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return self.whole.pyramid([self.indices[i] for i in indices])
+
+    def opened(self, indices: Sequence[int]) -> Opened:
+        return self.whole.opened([self.indices[i] for i in indices])
 
     def vectors(self, indices: Sequence[int]) -> Tensor:
         return self.whole.vectors([self.indices[i] for i in indices])

@@ -19,34 +19,41 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """For AdamW; `factor` is on the learning rate, 1 for the head.
 
-    One-dimensional parameters (biases, norms) have no weight decay.
+    Only matrices and kernels have weight decay. Vectors (biases, norms) have none, and no tables:
+    positions, tokens, relative positions, scales of logits; that is, what is not named "weight".
     """
-    groups = []
-    parts = [([*head.parameters()], 1.0, recipe.weight_decay)]
+    parts, matrices = [([*head.parameters()], 1.0)], _matrices(head)
     if backbone is not None:
-        parts += backbone_parts(backbone, recipe)
-    for parameters, factor, decay in parts:
+        parts += backbone_parts(backbone, recipe.layer_decay)
+        matrices |= _matrices(backbone)
+    groups = []
+    for parameters, factor in parts:
         learned = [p for p in parameters if p.requires_grad]
-        for chosen, own in (
-            ([p for p in learned if p.ndim > 1], decay),
-            ([p for p in learned if p.ndim <= 1], 0.0),
-        ):
+        for decayed in (True, False):
+            chosen = [p for p in learned if (id(p) in matrices) == decayed]
+            own = recipe.weight_decay if decayed else 0.0
             groups.append({"params": chosen, "factor": factor, "weight_decay": own})
     return [group for group in groups if group["params"]]
 
 
-def backbone_parts(model: Model, recipe: Recipe) -> list[tuple[list[nn.Parameter], float, float]]:
-    """The backbone's parameters with the factor on their learning rate, and their weight decay.
+def backbone_parts(model: Model, layer_decay: float) -> list[tuple[list[nn.Parameter], float]]:
+    """The backbone's parameters with the factor on their learning rate, from stem to end.
 
-    Layer by layer from the last block, which has the decay itself, to the stem, which has its
-    power; what belongs to no layer (positions, class tokens) goes as the stem and is not decayed.
-    Source: LearningRateDecayOptimizerConstructor of BEiT and of SkySense's configurations.
+    The last of `model.layers()` has the decay itself, each before it one power more; what belongs
+    to no layer stands after the last block, such as the norms of the output, and learns as the head
+    does. So of 24 blocks the first has the power 24, and the stem, with positions and tokens, 25.
+    Source: LearningRateDecayOptimizerConstructor of mmsegmentation 0.30, after BEiT's, as the
+    configurations of SkySense use it.
     """
-    if not recipe.layer_decay:
-        return [([*model.parameters()], BACKBONE, recipe.weight_decay)]
+    if not layer_decay:
+        return [([*model.parameters()], BACKBONE)]
     layers = [[*layer.parameters()] for layer in model.layers()]
     named = {id(p) for layer in layers for p in layer}
-    rest = [p for p in model.parameters() if id(p) not in named]
-    factors = [recipe.layer_decay ** (len(layers) - i) for i in range(len(layers))]
-    parts = [(x, f, recipe.weight_decay) for x, f in zip(layers, factors, strict=True)]
-    return [(rest, recipe.layer_decay ** len(layers), 0.0), *parts]
+    after = [p for p in model.parameters() if id(p) not in named]
+    factors = [layer_decay ** (len(layers) - i) for i in range(len(layers))]
+    return [*zip(layers, factors, strict=True), (after, 1.0)]
+
+
+def _matrices(module: nn.Module) -> set[int]:
+    """Which parameters have weight decay, by id."""
+    return {id(p) for n, p in module.named_parameters() if p.ndim > 1 and n.endswith("weight")}

@@ -35,7 +35,11 @@ class Model(nn.Module, abc.ABC):
         return self.card.levels
 
     def layers(self) -> Sequence[nn.Module]:
-        """From stem to last block, for layer-wise learning-rate decay."""
+        """From stem to last block, for layer-wise learning-rate decay.
+
+        Positions and tokens go in the stem; what belongs to no layer, such as output norms, learns
+        at the head's rate.
+        """
         return tuple(self.children())
 
 

@@ -50,15 +50,28 @@ def ground_of(record: Record) -> Ground:
 
 
 def words_of(record: Record) -> tuple[str, ...]:
-    """What tells records of one model and ground apart: variant and weights."""
-    return str(record.used.get("variant", "")), str(record.used.get("weights", "none"))[:8]
+    """What tells records of one model and ground apart: variant, weights, the network's settings.
+
+    A setting is NAME=VALUE, a list's values being joined by '+'.
+    """
+    arch = record.used.get("arch", {}).items()
+    lists = ((n, v if isinstance(v, list) else [v]) for n, v in arch)
+    settings = (f"{n}={'+'.join(map(str, values))}" for n, values in lists)
+    variant, weights = record.used.get("variant", ""), record.used.get("weights", "none")
+    return str(variant), str(weights)[:8], *settings
+
+
+def unusual(record: Record) -> set[str]:
+    """The words without which it is not meant: random weights, settings of the network."""
+    _, weights, *settings = words_of(record)
+    return {*settings, *(["random"] if weights == "random" else [])}
 
 
 def entries(records: Iterable[Record], asked: str) -> dict[Ground, Record]:
     """The newest measured record on every ground of the model that is asked for.
 
     asked: a model's id, with variant or weights where it has several ("galileo/tiny",
-    "imagenet/random"); random weights are taken only where they are named.
+    "imagenet/random"); random weights and settings of a network are taken only where named.
     Raises UsageError where nothing of it was measured, or several records of a ground are meant.
     """
     name, *words = asked.split("/")
@@ -67,7 +80,7 @@ def entries(records: Iterable[Record], asked: str) -> dict[Ground, Record]:
         name = registry.resolve("baselines", name)
     own = [r for r in every if r.model == name]
     fits = [r for r in own if set(words) <= {*words_of(r)}]
-    chosen = [r for r in fits if "random" in words or words_of(r)[1] != "random"]
+    chosen = [r for r in fits if unusual(r) <= set(words)]
     if not chosen:
         known = sorted({"/".join((name, *filter(None, words_of(r)))) for r in own})
         there = f"There are {', '.join(known)}." if own else "`skybench run` does that."

@@ -131,11 +131,7 @@ class Planner:
 
     def _complete(self, cell: Cell, asked: str) -> Cell:
         recipe, task = cell.recipe, cell.task
-        if cell.model.unavailable:
-            raise CannotRun(f"{cell.model.name} cannot run: {cell.model.unavailable}")
-        if recipe.protocol not in task.protocols:
-            known = ", ".join(task.protocols)
-            raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
+        _require_sense(cell)
         card = self.open(cell.dataset, recipe.train, recipe).card
         if task.name not in card.tasks:  # a user's folder is for one task only
             raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
@@ -151,10 +147,6 @@ class Planner:
         arch = variants.settings(plugin, variant, self.request.arch)
         if task.level == "pyramid" and not model.levels:
             raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
-        if recipe.protocol == "finetune" and model.weights is None:
-            raise CannotRun(
-                f"{model.name} has nothing that learns; its protocols are the frozen ones"
-            )
         found = match(model, sensors)
         weights, weights_id = self.locate(model, variant)
         demo = cell.demo or any(s.split.demo for s in splits.values())
@@ -252,3 +244,17 @@ def require_available(cells: Sequence[Cell], request: Request) -> None:
     if blocking:
         reasons = list(dict.fromkeys(c.reason for c in blocking))
         raise SkybenchError("\n".join(reasons))
+
+
+def _require_sense(cell: Cell) -> None:
+    """Raises CannotRun for what neither data nor weights could mend."""
+    model, task, recipe = cell.model, cell.task, cell.recipe
+    if model.unavailable:
+        raise CannotRun(f"{model.name} cannot run: {model.unavailable}")
+    if recipe.protocol not in task.protocols:
+        known = ", ".join(task.protocols)
+        raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
+    if recipe.protocol == "finetune" and model.weights is None:
+        raise CannotRun(f"{model.name} has nothing that learns; its protocols are the frozen ones")
+    if recipe.views and not task.views:
+        raise CannotRun(f"{task.name} has no test-time views; only heads of pixels have them")

@@ -50,7 +50,7 @@ def used(cell: Cell, model: Model, device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name()
         if device == "cuda"
         else platform.processor() or "cpu",
-        "precision": "float32",
+        "precision": {"": "float32"}.get(cell.recipe.precision, cell.recipe.precision),
     }
 
 

@@ -15,7 +15,7 @@ from skybench import draws, peers, stats
 from skybench.core import SkybenchError, UsageError
 from skybench.peers import Ground
 from skybench.records import Record
-from skybench.tables import settings
+from skybench.tables import changed
 
 Floats = NDArray[np.float64]
 FLOOR = "image_stats"  # the baseline that sees nothing but means and deviations of channels
@@ -81,7 +81,7 @@ class Board(NamedTuple):
     def named(self, cell: Ground) -> str:
         """A cell for a reader."""
         record = next(own[cell] for own in self.held.values() if cell in own)
-        return " ".join(filter(None, (str(cell), settings(record))))
+        return " ".join(filter(None, (str(cell), changed(record))))
 
 
 def rank(
@@ -148,7 +148,7 @@ def _board(
     records: Sequence[Record], models: Sequence[str], task: str, protocol: str, whole: bool
 ) -> Board:
     """The models' records on real data, or else on demo data; whole: on all cells of any."""
-    trained = {r.model for r in records if r.main and peers.words_of(r)[1] != "random"}
+    trained = {r.model for r in records if r.main and not peers.unusual(r)}
     held = {
         name: {g: r for g, r in peers.entries(records, name).items()
                if task in ("", g.task) and protocol in ("", g.protocol)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from skybench import registry
+from skybench import registry, views
 from skybench.core import CannotRun, DatasetCard, ProtocolName, Recipe, Sensor, Task, UsageError
 
 WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
@@ -21,8 +21,6 @@ NOT_SET = (
     "label",
     "source",
     "options",
-    "augment",
-    "views",
     "sensors",
     "fraction",
     "limit",
@@ -51,7 +49,13 @@ class Request:
     results: Path | None = None
     device: str = "auto"
     force: bool = False
-    draw: int = 0  # pictures of so many test samples a cell
+    draw: int = -1  # pictures of so many test samples a cell; -1: few, of fine-tuned ones
+    devices: int = 1  # that train one network together, on each machine
+    nodes: int = 1  # machines
+    micro: int = 0  # samples in a forward pass of training; 0: a batch, or what fits
+    recompute: bool = False  # activations, to save memory
+    keep_weights: bool = False  # of what was trained
+    tensorboard: bool = False
     predictions: bool = True  # kept beside the records
     strict: bool = False  # what a guard finds wrong makes a cell fail
 
@@ -116,6 +120,8 @@ def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]
         if name not in kinds:
             raise UsageError(f"No recipe field {name!r} to set. Known: {', '.join(sorted(kinds))}.")
         values[name] = _value(name, str(kinds[name]), text)
+    if recipe.iterations and "epochs" in values:  # which would count otherwise
+        values.setdefault("iterations", 0)
     changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
     asked = replace(
         recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
@@ -125,6 +131,15 @@ def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]
 
 
 def _value(name: str, kind: str, text: str) -> Any:
+    if name in ("augment", "views"):
+        names = tuple(text.split())
+        if name == "views":
+            views.check(names)
+        elif names:
+            from skybench import augment  # imports torch
+
+            augment.check(names)
+        return names
     if name in WORDS:
         if text not in WORDS[name]:
             known = ", ".join(filter(None, WORDS[name]))
@@ -180,6 +195,10 @@ def check(request: Request) -> None:
             registry.resolve("baselines", part.partition("=")[0])
     if not 0 < request.fraction <= 1:
         raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
+    if request.devices < 1 or request.nodes < 1 or request.micro < 0:
+        raise UsageError(
+            "Expected --devices and --nodes of at least 1 and --micro-batch of at least 0."
+        )
     if request.seeds < 1 or request.limit < 0:
         raise UsageError("Expected --seeds of at least 1 and --limit of at least 0.")
 

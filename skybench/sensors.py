@@ -11,6 +11,14 @@ REFLECTANCE = "reflectance x 1e4"
 S2_DISPLAY = "uint8 of reflectance 0..2750"  # EuroSAT's RGB: reflectance x 1e4 in 0..2750 -> 0..255
 DB = "dB"
 
+# The bands of Sentinel-2, in the order of their numbers.
+L1C = (  # B1, B2, B3, B4, B5, B6, B7, B8, B8A, B9, B10, B11, B12
+    *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08"),
+    *("nir09", "cirrus", "swir16", "swir22"),
+)
+L2A = tuple(band for band in L1C if band != "cirrus")
+S2_FINE = tuple(band for band in L2A if band not in ("coastal", "nir09"))  # of 10 and 20 m
+
 
 class Conversion(NamedTuple):
     """The linear map `x * scale + offset` from one unit to another.

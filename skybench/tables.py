@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +71,7 @@ def long(records: Sequence[Record]) -> list[dict[str, Any]]:
             "task": r.task, "dataset": r.dataset, "label": r.recipe.get("label", ""),
             "protocol": r.recipe["protocol"], "model": r.model,
             "variant": r.used.get("variant", ""), "weights": weights_of(r), "data": r.data,
-            "sensors": r.sensors, "metric": metric, "score": score,
+            "sensors": r.sensors, "settings": settings(r), "metric": metric, "score": score,
             "spread": r.spread.get(metric or ""), "low": low, "high": high,
             "seeds": len(r.seeds), "status": r.status, "flags": "; ".join(r.flags),
             "note": r.note, "fingerprint": r.fingerprint[:8],
@@ -92,6 +92,12 @@ def weights_of(record: Record) -> str:
 
 
 def settings(record: Record) -> str:
+    """What tells this record's recipe and network from the usual ones, for a reader."""
+    arch = [f"{n}={v}" for n, v in record.used.get("arch", {}).items()]
+    return " ".join(filter(None, [changed(record), *arch]))
+
+
+def changed(record: Record) -> str:
     """What tells this record's recipe from the usual one, for a reader."""
     recipe = record.recipe
     options = dict(option.split("=", 1) for option in recipe.get("options", ()))
@@ -100,8 +106,19 @@ def settings(record: Record) -> str:
     parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
     parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []
     parts += ["+".join(recipe["sensors"])] if recipe.get("sensors") else []
-    parts += [f"{n}={v}" for n, v in record.used.get("arch", {}).items()]
     return " ".join(parts)
+
+
+def marks(flags: Sequence[str]) -> str:
+    """The short names of flags, for behind a score: " (lu)", or nothing."""
+    known = "".join(MARKS[f] for f in flags if f in MARKS)
+    return f" ({known})" if known else ""
+
+
+def footnotes(flags: Iterable[str]) -> list[str]:
+    """What the marks of these flags mean, each once."""
+    said = {*flags}
+    return [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in MARKS if f in said]
 
 
 def _cell(record: Record) -> str:
@@ -117,8 +134,7 @@ def _cell(record: Record) -> str:
         text += f" [{low:.1f}, {high:.1f}]"
     if len(record.used.get("offered", ())) > 1 and not record.recipe.get("sensors"):
         text += " " + "+".join(record.used["sensors"])
-    marks = "".join(MARKS[f] for f in record.flags if f in MARKS)
-    return f"{text} ({marks})" if marks else text
+    return text + marks(record.flags)
 
 
 def _column(record: Record) -> str:
@@ -127,8 +143,7 @@ def _column(record: Record) -> str:
 
 
 def _notes(chosen: Sequence[Record], hidden: int, leads: Sequence[peers.Lead]) -> tuple[str, ...]:
-    flags = [f for f in MARKS if any(f in r.flags for r in chosen)]
-    notes = [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in flags]
+    notes = footnotes(f for r in chosen for f in r.flags)
     reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
     notes += [f"- {reason}." for reason in sorted(reasons)]
     if any(r.intervals for r in chosen):

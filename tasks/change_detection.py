@@ -21,12 +21,13 @@ from skybench.core import (
     Task,
 )
 
+from . import _change_detection
+
 if TYPE_CHECKING:
     from torch import nn
 
     from skybench.heads.dense import Levels
 
-SEMANTIC = ("dyna_s2",)
 TESTS = {"dyna_s2": ("val", "test")}  # the paper prints a pair of numbers
 OPTIONS = {"dyna_s2": ("sample=series",)}
 PIXELS = {"oscd": 224}  # 96 px tiles are enlarged to 224; MTP's rvsa-l-unet-96-mae-mtp_oscd_rgb.py
@@ -35,27 +36,9 @@ PROTOCOLS: Mapping[ProtocolName, str] = {
     "for semantic change",
     "frozen": "a UNet on the difference of the frozen feature pyramids; UPerNet on each date for "
     "semantic change",
-    "finetune": "the same heads; the backbone learns too, with layer-wise decay and augmentation",
+    "finetune": "a UNet on the difference of two dates' pyramids; UPerNet on each date for "
+    "semantic change; the backbone learns too, with layer-wise decay, drop path and augmentation",
 }
-# The head is the one of MTP's recipes (seen); the paper's BIT for LEVIR-CD is unverified. The
-# schedule is ours: MTP fine-tunes for 100 to 150 epochs.
-FROZEN = Recipe("frozen", val="", epochs=20, batch=16, lr=1e-3, weight_decay=0.01, width=256)
-LINEAR = Recipe("linear", val="", epochs=20, batch=16, lr=1e-2, weight_decay=0.0)
-
-
-FINETUNE = replace(
-    FROZEN,
-    protocol="finetune",
-    epochs=150,
-    lr=6e-5,
-    weight_decay=0.05,
-    schedule="cosine",
-    warm_up=1 / 30,
-    layer_decay=0.9,
-    augment=("rotflip=20", "exchange=0.5", "photometric=10,0.8,1.2,0.8,1.2,10"),
-    source="after MTP's rvsa-l-unet-256-mae-mtp_levir.py (seen), without its drop path",
-)
-RECIPES = {"frozen": FROZEN, "linear": LINEAR, "finetune": FINETUNE}
 
 
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
@@ -64,7 +47,7 @@ def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
 
     if not model.levels:
         raise CannotRun(f"{model.name} gives no feature maps, only one vector for each image")
-    semantic = dataset.name in SEMANTIC
+    semantic = dataset.name in _change_detection.SEMANTIC
     wrap: Callable[[nn.Module], nn.Module] = dense.EachDate if semantic else dense.Difference
     body = dense.UPerNet if semantic else dense.UNet
     kind: Callable[[Levels, int, int], nn.Module] = (
@@ -83,23 +66,23 @@ def metric(dataset: DatasetCard) -> Metric:
     from skybench.metrics.change import Change
     from skybench.metrics.semantic_change import SemanticChange
 
-    return SemanticChange(dataset.classes) if dataset.name in SEMANTIC else Change()
+    return (
+        SemanticChange(dataset.classes) if dataset.name in _change_detection.SEMANTIC else Change()
+    )
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset and test split; on demo data small tiles, a narrow head, few steps."""
     recipe = replace(
-        RECIPES.get(protocol, FROZEN),
-        protocol=protocol,
+        _change_detection.recipe(dataset, protocol),
         size=0 if demo else PIXELS.get(dataset.name, 0),
         options=OPTIONS.get(dataset.name, ()),
     )
-    if dataset.name in SEMANTIC:
-        recipe = replace(recipe, batch=2)  # of series: each has 24 dates
     if demo:
-        tile = 96 if dataset.name == "oscd" else 128
-        recipe = replace(recipe, epochs=12, batch=2, tile=tile, width=min(recipe.width, 32))
-        recipe = replace(recipe, lr=1e-3) if protocol == "finetune" else recipe
+        tile, width = 96 if dataset.name == "oscd" else 128, min(recipe.width, 32)
+        recipe = replace(recipe, epochs=12, iterations=0, batch=2, tile=tile, width=width)
+        if protocol == "finetune":
+            recipe = replace(recipe, lr=1e-3, warm_up=0.1, drop_path=0.0)
     tests = TESTS.get(dataset.name, ("test",))[-1 if demo else 0 :]
     labels = tests if len(tests) > 1 else ("",)
     return tuple(replace(recipe, test=t, label=n) for t, n in zip(tests, labels, strict=True))
@@ -114,4 +97,5 @@ TASK = Task(
     head=head,
     metric=metric,
     recipes=recipes,
+    views=True,
 )

@@ -16,7 +16,7 @@ PIXELS = 128  # SkySense's input for BEN-MM (arXiv 2312.10115, supplement, unver
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset."""
-    base = _classification.recipe(protocol, demo)
+    base = _classification.recipe(dataset, protocol, demo)
     return (replace(base, size=0 if demo else PIXELS),)
 
 

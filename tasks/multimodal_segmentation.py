@@ -21,11 +21,8 @@ DEMO_TILE = {"dyna_mm": 128, "pastis_mm": 32}
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset; on demo data small tiles, a narrow head, few steps."""
-    recipe = replace(
-        _segmentation.RECIPES.get(protocol, _segmentation.FROZEN),
-        protocol=protocol,
-        options=OPTIONS.get(dataset.name, ()),
-    )
+    recipe = _segmentation.recipe(dataset, protocol)
+    recipe = replace(recipe, options=OPTIONS.get(dataset.name, ()))
     if demo:
         tile = DEMO_TILE.get(dataset.name, 64)
         recipe = _segmentation.demo(recipe, tile)
@@ -41,4 +38,5 @@ TASK = Task(
     head=_segmentation.head,
     metric=_segmentation.metric,
     recipes=recipes,
+    views=True,
 )

@@ -19,7 +19,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     size = PIXELS.get(dataset.name, 0)
     if demo:
         size = 32 if dataset.name == "fmow_s2" else 0
-    base = replace(_classification.recipe(protocol, demo), size=size)
+    base = replace(_classification.recipe(dataset, protocol, demo), size=size)
 
     def of(train: str, val: str, test: str, label: str = "") -> Recipe:
         selects = "" if protocol == "finetune" else val

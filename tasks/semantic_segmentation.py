@@ -15,7 +15,7 @@ DEMO_TILE = {"dyna_pla": 128, "dyna_s2": 128}
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset and test split; on demo data small tiles, a narrow head, few steps."""
-    recipe = replace(_segmentation.RECIPES.get(protocol, _segmentation.FROZEN), protocol=protocol)
+    recipe = _segmentation.recipe(dataset, protocol)
     if demo:
         tile = DEMO_TILE.get(dataset.name, 256)
         recipe = _segmentation.demo(recipe, tile)
@@ -34,4 +34,5 @@ TASK = Task(
     metric=_segmentation.metric,
     recipes=recipes,
     version=2,
+    views=True,
 )

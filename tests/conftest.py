@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from skybench import predictions, records, stats
+from skybench import predictions, records, registry, stats
 from skybench.metrics.accuracy import Accuracy
 from skybench.records import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 Made = Callable[..., Record]
+Serve = Callable[[Callable[..., Any]], str]
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +46,65 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache for this test alone."""
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "cache"))
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that was killed
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Starts a web server on the loopback that answers by a handler; its address."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with contextlib.ExitStack() as stack:
+
+        def start(handler: Callable[..., Any]) -> str:
+            server = stack.enter_context(_Server(("127.0.0.1", 0), handler))
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The paths that were asked for of `site`."""
+    return []
+
+
+@pytest.fixture
+def site(serve: Serve, asked: list[str], tmp_path: Path) -> str:
+    """The address of a web server that has the files of tmp_path/site."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            asked.append(self.path)
+
+    (tmp_path / "site").mkdir()
+    return serve(partial(Handler, directory=tmp_path / "site"))
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Sets the models that there are, by their plugins, and a folder of weights of their own."""
+    monkeypatch.setenv("SKYBENCH_WEIGHTS", str(tmp_path / "weights"))
+
+    def setter(*plugins: Any) -> None:
+        known = {p.__name__: p for p in plugins}
+        monkeypatch.setattr(registry, "names", lambda _: sorted(known))
+        monkeypatch.setattr(registry, "load", lambda _, name: known[name])
+
+    return setter
 
 
 @pytest.fixture

@@ -270,3 +270,13 @@ def test_all_tasks_of_the_paper_are_planned(skybench: Any) -> None:
         "scene_classification", "semantic_segmentation",
     }  # fmt: skip
     assert len({dataset for _, dataset in pairs}) >= 14
+
+
+def test_augmentations_keep_their_commas_on_the_command_line() -> None:
+    given = ["epochs=5,batch=4", "augment=flip resize_crop=0.5,2", "views=window=64,32"]
+    assert cli._pairs(given, "--set") == {
+        "epochs": "5",
+        "batch": "4",
+        "augment": "flip resize_crop=0.5,2",
+        "views": "window=64,32",
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from skybench import registry
+from skybench import recipes, registry
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -22,11 +22,25 @@ def update() -> Any:
     return module
 
 
+def written(file: str) -> str:
+    return (DOCS / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", ["datasets.md", "models.md", "recipes.md"])
+def test_a_generated_page_is_not_stale(file: str) -> None:
+    assert written(file) == update().PAGES[file](), "run `make docs`"
+
+
 @pytest.mark.parametrize(
     ("file", "kind"), [("datasets.md", "datasets"), ("models.md", "baselines")]
 )
-def test_a_generated_page_is_not_stale(file: str, kind: registry.Kind) -> None:
-    page = (DOCS / file).read_text(encoding="utf-8")
-    assert page == update().PAGES[file](), "run `make docs`"
+def test_every_card_has_its_section(file: str, kind: registry.Kind) -> None:
     for name in registry.names(kind):
-        assert f"## `{name}`: " in page
+        assert f"## `{name}`: " in written(file)
+
+
+def test_the_page_of_recipes_names_every_pair_with_its_source() -> None:
+    page = written("recipes.md")
+    for task, card in recipes.pairs():
+        for recipe in task.recipes(card, "finetune", False):
+            assert f"- `{card.name}`, {recipe.source}." in page

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import cli, guards, loading, registry, runner, weights
+from skybench import cli, guards, loading, registry, runner, trial, weights
 from skybench.core import Features, Sample
 from skybench.plan import Planner, demo_root
 from skybench.records import Record
@@ -149,10 +149,10 @@ def test_a_size_that_is_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> No
 def test_weights_that_are_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults(run("imagenet")) == []
     original = weights.load_model
-    runner._load.cache_clear()
+    trial._load.cache_clear()
     monkeypatch.setattr(weights, "load_model", lambda name, *_: original(name, None, "tiny"))
     record = run("imagenet", weights={"": "random"})
-    runner._load.cache_clear()
+    trial._load.cache_clear()
     assert "same features" in record.flags
     assert "those of imagenet (tiny, 57934424" in record.note
 

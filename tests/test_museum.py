@@ -17,13 +17,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skybench import cells, cli, console, fit, metrics, places, predictions, records, runner
+from skybench import (
+    cells,
+    cli,
+    console,
+    fit,
+    metrics,
+    places,
+    predictions,
+    records,
+    runner,
+    schedules,
+)
 from skybench.core import Batch, Features, Recipe, Setting
 from skybench.heads import knn
 from skybench.metrics.segmentation import Segmentation
 from skybench.plan import Planner, demo_root
 from skybench.request import Request
 from skybench.sampling import stratified
+from skybench.stepping import Job
 from skybench.weights import load_model
 
 QUICK = Request(
@@ -230,7 +242,8 @@ def test_b11_one_optimizer_goes_through_all_epochs(monkeypatch: pytest.MonkeyPat
         loss: Tensor = layer(data[indices]).pow(2).mean()
         return loss
 
-    trained = fit.train(layer, 8, recipe, Setting(0), fit.Schedule(fit.rate), loss_of)
+    job = Job(loss_of, schedules.Schedule(schedules.rate))
+    trained = fit.train(layer, 8, recipe, Setting(0), job)
     (optimizer,) = made
     steps = {int(state["step"]) for state in optimizer.state.values()}
     assert steps == {trained.steps} == {10}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,21 +13,23 @@ from torch import Tensor
 
 from skybench.boxes.geometry import flip
 from skybench.core import Boxes, Recipe, Setting, Source
-from skybench.fit import Schedule, Trained, train
+from skybench.fit import scorer, train
 from skybench.heads._stages import Kind
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels, Scale
+from skybench.loop import Trained
+from skybench.schedules import Schedule, drops, scheduled
+from skybench.stepping import Job
 
 CHUNK = 4  # images in one forward pass of prediction
 CLIP = 35.0  # norm of the gradient; mmrotate's schedules
 WARM_UP = (1000, 0.1)  # steps of mmdetection's schedule for DIOR, but this share of all at most
-DROPS = (8 / 12, 11 / 12)  # of the epochs: there the learning rate becomes a tenth
 
 
 def rate(step: int, steps: int) -> float:
     """The factor on the learning rate: linear warm-up, then two drops."""
     warm = max(1, min(WARM_UP[0], math.ceil(WARM_UP[1] * steps)))
-    return min(1.0, (step + 1) / warm) * 0.1 ** sum(step >= drop * steps for drop in DROPS)
+    return min(1.0, (step + 1) / warm) * drops(step, steps)
 
 
 def mirrored(
@@ -49,7 +51,12 @@ def mirrored(
 
 
 def train_detector(
-    network: TwoStage, scale: Scale, source: Source, recipe: Recipe, setting: Setting
+    network: TwoStage,
+    scale: Scale,
+    source: Source,
+    recipe: Recipe,
+    setting: Setting,
+    score: Callable[[], float] | None = None,
 ) -> Trained:
     """Trains a detector on a source's maps; the order of samples and mirroring follow the seed.
 
@@ -59,10 +66,13 @@ def train_detector(
     def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
         levels = scale([x.to(setting.device) for x in source.pyramid(indices)])
         targets = [source.target(i) for i in indices]
-        maps, boxes = mirrored(levels, targets, network.kind.rules.flips, rng)
+        # A backbone that learns sees mirrored images instead: skybench.augment.
+        axes = () if recipe.augment else network.kind.rules.flips
+        maps, boxes = mirrored(levels, targets, axes, rng)
         return torch.stack([*network(maps, boxes).values()]).sum()
 
-    return train(network, len(source), recipe, setting, Schedule(rate, CLIP), loss_of)
+    job = Job(loss_of, scheduled(recipe, Schedule(rate, CLIP)), score)
+    return train(network, len(source), recipe, setting, job)
 
 
 class Detector:
@@ -80,9 +90,10 @@ class Detector:
             torch.manual_seed(setting.seed)
             network = TwoStage(self.kind, self.levels, self.classes, self.recipe.width)
             self.network, self.scale = network.to(self.device), Scale(train).to(self.device)
-            trained = train_detector(self.network, self.scale, train, self.recipe, setting)
+            score = scorer(self, val, self.recipe, setting)
+            trained = train_detector(self.network, self.scale, train, self.recipe, setting, score)
         parameters = sum(p.numel() for p in self.network.parameters())
-        return {"steps": trained.steps, "loss": trained.losses, "parameters": parameters}
+        return {**trained.facts(), "parameters": parameters}
 
     def predict(self, test: Source) -> Iterator[Any]:
         for start in range(0, len(test), CHUNK):

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from skybench import fit
 from skybench.core import Recipe, Setting, Source
+from skybench.schedules import Schedule, rate, scheduled
+from skybench.stepping import Job
 
 CHUNK = 16  # images in one forward pass of prediction
 
@@ -43,11 +45,14 @@ class Finetuned:
             nn.init.zeros_(layer.bias)
             norm = nn.BatchNorm1d(self.dim, affine=False)
             self.head = nn.Sequential(norm, layer).to(self.device)
-            schedule = fit.scheduled(self.recipe, fit.Schedule(fit.rate))
-            loss_of = self._loss(cast(Vectors, train))
-            trained = fit.train(self.head, len(train), self.recipe, setting, schedule, loss_of)
+            job = Job(
+                self._loss(cast(Vectors, train)),
+                scheduled(self.recipe, Schedule(rate)),
+                fit.scorer(self, val, self.recipe, setting),
+            )
+            trained = fit.train(self.head, len(train), self.recipe, setting, job)
         parameters = sum(p.numel() for p in self.head.parameters())
-        return {"steps": trained.steps, "loss": trained.losses, "parameters": parameters}
+        return {**trained.facts(), "parameters": parameters}
 
     def _loss(self, source: Vectors) -> Any:
         def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skybench import views
 from skybench.core import Recipe, Setting, Source
-from skybench.fit import divisor, train_dense
+from skybench.fit import divisor, scorer, train_dense
 
 Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
 POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
@@ -212,7 +213,8 @@ class Scale(nn.Module):
 class Dense:
     """A pixel classifier trained by gradient descent for the recipe's fixed schedule.
 
-    Nothing is selected on validation samples: the last state counts.
+    Nothing is selected on validation samples: the last state counts. What is predicted is shown
+    as the recipe's views say, see `skybench.views`.
     """
 
     def __init__(
@@ -227,18 +229,38 @@ class Dense:
             torch.manual_seed(setting.seed)
             body = self.build(self.levels, self.classes, self.recipe.width)
             self.head = nn.Sequential(Scale(train), body).to(self.device)
-            trained = train_dense(self.head, train, self.recipe, setting)
+            score = scorer(self, val, self.recipe, setting)
+            trained = train_dense(self.head, train, self.recipe, setting, score)
         parameters = sum(p.numel() for p in self.head.parameters())
-        return {"steps": trained.steps, "loss": trained.losses, "parameters": parameters}
+        return {**trained.facts(), "parameters": parameters}
 
     @torch.inference_mode()
     def predict(self, test: Source) -> Iterator[Any]:
-        for start in range(0, len(test), CHUNK):
-            indices = range(start, min(start + CHUNK, len(test)))
-            (logits,) = self.head([x.to(self.device) for x in test.pyramid(indices)])
-            for index, dates in zip(
-                indices, logits.split(len(logits) // len(indices)), strict=True
-            ):
+        chunk = 1 if self.recipe.views else CHUNK  # of one sample CHUNK windows at a time
+        for start in range(0, len(test), chunk):
+            indices = range(start, min(start + chunk, len(test)))
+            answers = (
+                self._viewed(test, start)
+                if self.recipe.views
+                else self._logits(test.pyramid(indices))
+            )
+            for index, dates in zip(indices, answers.tensor_split(len(indices)), strict=True):
                 shape = test.target(index).shape
                 large = F.interpolate(dates, shape[-2:], mode="bilinear")
                 yield large.argmax(1).reshape(shape).cpu().numpy()
+
+    def _viewed(self, test: Source, index: int) -> Tensor:
+        """Mean probabilities [T, K, H, W] of a sample, at its target's size."""
+        batch, levels = cast(views.Source, test).opened([index])
+        shape = test.target(index).shape
+        return views.probabilities(
+            views.read(self.recipe.views),
+            batch,
+            lambda part: self._logits(levels(part)),
+            CHUNK,
+            (shape[-2], shape[-1]),
+        )
+
+    def _logits(self, levels: Sequence[Tensor]) -> Tensor:
+        (logits,) = self.head([x.to(self.device) for x in levels])
+        return cast(Tensor, logits).float()

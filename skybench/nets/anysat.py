@@ -107,10 +107,11 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.attn = nn.LayerNorm(dim, eps), Attention(dim, heads, near)
         self.norm2, self.mlp = nn.LayerNorm(dim, eps), Mlp(dim)
+        self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
-        x = x + self.attn(self.norm1(x), places)
-        out: Tensor = x + self.mlp(self.norm2(x))
+        x = x + self.drop_path1(self.attn(self.norm1(x), places))
+        out: Tensor = x + self.drop_path2(self.mlp(self.norm2(x)))
         return out
 
 
@@ -149,10 +150,11 @@ class CrossBlock(nn.Module):
         super().__init__()
         self.norm1, self.attn = nn.LayerNorm(dim, EPS), CrossAttention(dim, heads)
         self.norm2, self.mlp = nn.LayerNorm(dim, EPS), Mlp(dim)
+        self.drop_path2 = nn.Identity()
 
     def forward(self, x: Tensor, codes: Tensor, places: Tensor) -> Tensor:
         x = self.attn(self.norm1(x), codes, places)
-        out: Tensor = x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.drop_path2(self.mlp(self.norm2(x)))
         return out
 
 
@@ -281,5 +283,7 @@ class AnySat(nn.Module):
     def layers(self) -> Sequence[nn.Module]:
         """From stem to last block."""
         inner = self.spatial_encoder
-        stem = nn.ModuleList((self.series, self.aerial, nn.ParameterList((inner.cls_token,))))
-        return (stem, *inner.blocks, inner.norm, *self.blocks)
+        tokens = nn.ParameterList((inner.cls_token, self.cls_token))
+        *blocks, last = inner.blocks
+        stem = nn.ModuleList((self.series, self.aerial, tokens))
+        return (stem, *blocks, nn.ModuleList((last, inner.norm)), *self.blocks)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skybench.nets.dynamic import CODE, Generator
+from skybench.nets.residual import Branches
 
 ABOUT = 8  # last channels of the positions: what is known of time and place
 SCALE = 0.02  # of the generated kernels, not of the bias
@@ -86,16 +87,11 @@ class Clay(nn.Module):
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, dim))
         self.patch_embedding = Patches(dim, patch)
         self.layers = nn.ModuleList(
-            nn.ModuleList(
-                (
-                    Attention(dim, heads),
-                    nn.Sequential(
-                        nn.LayerNorm(dim),
-                        nn.Linear(dim, 4 * dim),
-                        nn.GELU(),
-                        nn.Linear(4 * dim, dim),
-                    ),
-                )
+            Branches(
+                Attention(dim, heads),
+                nn.Sequential(
+                    nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)
+                ),
             )
             for _ in range(depth)
         )
@@ -118,7 +114,6 @@ class Clay(nn.Module):
         x = patches.flatten(2).mT + torch.cat((codes.expand(len(known), -1, -1), known), 2)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), 1)
         for layer in self.layers:
-            for part in layer.children():
-                x = x + part(x)
+            x = layer(x)
         out: Tensor = self.norm(x)
         return out

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skybench.nets.residual import Branches
+
 PATCH = 8
 HEADS = 16  # in the base and in the large network
 
@@ -93,16 +95,13 @@ class Transformer(nn.Module):
     def __init__(self, dim: int, depth: int, crosses: bool = False) -> None:
         super().__init__()
         kinds = (Attention, CrossAttention, FeedForward) if crosses else (Attention, FeedForward)
-        self.layers = nn.ModuleList(
-            nn.ModuleList(kind(dim) for kind in kinds) for _ in range(depth)
-        )
+        self.layers = nn.ModuleList(Branches(*(kind(dim) for kind in kinds)) for _ in range(depth))
         self.norm_out = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, bias: Tensor, context: Tensor | None = None) -> Tensor:
         """x, context: tokens of two sensors, [B, N, D]."""
         for layer in self.layers:
-            for part in layer.children():
-                x = x + part(x, bias, context)
+            x = layer(x, bias, context)
         out: Tensor = self.norm_out(x)
         return out
 

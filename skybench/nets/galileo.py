@@ -142,10 +142,11 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.attn = nn.LayerNorm(dim), Attention(dim, heads)
         self.norm2, self.mlp = nn.LayerNorm(dim), Mlp(dim, hidden)
+        self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
-        x = x + self.attn(self.norm1(x), seen)
-        out: Tensor = x + self.mlp(self.norm2(x))
+        x = x + self.drop_path1(self.attn(self.norm1(x), seen))
+        out: Tensor = x + self.drop_path2(self.mlp(self.norm2(x)))
         return out
 
 

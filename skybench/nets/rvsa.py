@@ -55,15 +55,17 @@ class Block(nn.Module):
             nn.SiLU(),
             nn.Conv2d(4 * s.dim, s.dim, 3, padding=1, groups=groups),
         ) if s.parallel else None  # fmt: skip
+        self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
+        self.drop_path3 = nn.Identity() if s.parallel else None
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """[B, N, C] -> the same; the convolutions leave the class token as it is."""
-        attended = x + self.attn(self.norm1(x), size)
-        if self.PCM is not None:
+        attended = x + self.drop_path1(self.attn(self.norm1(x), size))
+        if self.PCM is not None and self.drop_path3 is not None:
             extra = x.shape[1] - size[0] * size[1]
             local = self.PCM(torch.unflatten(x[:, extra:].mT, 2, size)).flatten(2).mT
-            attended = attended + F.pad(local, (0, 0, extra, 0))
-        out: Tensor = attended + self.mlp(self.norm2(attended))
+            attended = attended + self.drop_path3(F.pad(local, (0, 0, extra, 0)))
+        out: Tensor = attended + self.drop_path2(self.mlp(self.norm2(attended)))
         return out
 
 
@@ -143,9 +145,9 @@ class RVSA(nn.Module):
         return self.fpn1(first), self.fpn2(second), third, F.max_pool2d(fourth, 2)
 
     def parts(self) -> tuple[nn.Module, ...]:
-        """From the patches over the blocks to what comes after them."""
-        after = [self.norm, *([self.fpn1, self.fpn2] if self.settings.taken else [])]
-        return (self.patch_embed, *self.blocks, nn.ModuleList(after))
+        """From the patches to the last block."""
+        tables = nn.ParameterList(p for p in (self.cls_token, self.pos_embed) if p is not None)
+        return (nn.ModuleList((self.patch_embed, tables)), *self.blocks)
 
 
 def _fresh(module: nn.Module) -> None:

@@ -44,8 +44,7 @@ def ratio(terms: int, reach: int) -> float:
     >>> round(ratio(5, 7), 4)
     1.169
     """
-    low, high = 1.01, 1.5
-    q = low
+    low, q, high = 1.01, 1.01, 1.5
     while high - low > 1e-6:
         q = (low + high) / 2
         if sum(q**i for i in range(terms)) > reach:
@@ -180,6 +179,7 @@ class Block(nn.Module):
         self.attn = WindowAttention(dim, heads, window)
         self.norm2 = nn.LayerNorm(dim, form.eps)
         self.mlp = mlp(dim, form.gelu)
+        self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def attend(self, x: Tensor, window: int) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C]: pads to whole windows at the right and bottom, rolls."""
@@ -193,8 +193,8 @@ class Block(nn.Module):
         return unwindows(x, down, across, window).roll((shift, shift), (1, 2))[:, :height, :width]
 
     def forward(self, x: Tensor, window: int) -> Tensor:
-        x = x + self.attend(self.norm1(x), window)
-        out: Tensor = x + self.mlp(self.norm2(x))
+        x = x + self.drop_path1(self.attend(self.norm1(x), window))
+        out: Tensor = x + self.drop_path2(self.mlp(self.norm2(x)))
         return out
 
 

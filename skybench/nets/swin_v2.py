@@ -69,20 +69,6 @@ def unwindows(x: Tensor, height: int, width: int) -> Tensor:
     return x.transpose(2, 3).reshape(batch, height, width, channels)
 
 
-class DropPath(nn.Module):
-    """Leaves a residual branch out for whole samples, in training only."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
-        keep = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(1 - self.rate)
-        return x * keep / (1 - self.rate)
-
-
 class WindowAttention(nn.Module):
     """Cosine attention within windows, with a bias that a small network gives per offset."""
 
@@ -131,7 +117,7 @@ class WindowAttention(nn.Module):
 class Block(nn.Module):
     """Window attention and a feed-forward network, each normed after its branch."""
 
-    def __init__(self, dim: int, heads: int, shifted: bool, extra: bool, drop_path: float) -> None:
+    def __init__(self, dim: int, heads: int, shifted: bool, extra: bool) -> None:
         super().__init__()
         self.shifted = shifted
         self.attn = WindowAttention(dim, heads)
@@ -139,7 +125,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.norm2 = nn.LayerNorm(dim)
         self.norm3 = nn.LayerNorm(dim) if extra else None
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def attend(self, x: Tensor, pad_small_map: bool) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C]: pads to whole windows first, then rolls."""
@@ -156,8 +142,8 @@ class Block(nn.Module):
         return x[:, :height, :width]
 
     def forward(self, x: Tensor, pad_small_map: bool) -> Tensor:
-        x = x + self.drop_path(self.norm1(self.attend(x, pad_small_map)))
-        x = x + self.drop_path(self.norm2(self.ffn(x)))
+        x = x + self.drop_path1(self.norm1(self.attend(x, pad_small_map)))
+        x = x + self.drop_path2(self.norm2(self.ffn(x)))
         return x if self.norm3 is None else self.norm3(x)
 
 
@@ -196,12 +182,11 @@ class PatchMerging(nn.Module):
 class Stage(nn.Module):
     """Merging (but for the first stage), then blocks that are shifted in turn."""
 
-    def __init__(self, dim: int, heads: int, rates: Sequence[float], first: bool) -> None:
+    def __init__(self, dim: int, heads: int, depth: int, first: bool) -> None:
         super().__init__()
         self.downsample = None if first else PatchMerging(dim // 2)
         self.blocks: nn.ModuleList = nn.ModuleList(
-            Block(dim, heads, i % 2 == 1, (i + 1) % EXTRA_NORM == 0, rate)
-            for i, rate in enumerate(rates)
+            Block(dim, heads, i % 2 == 1, (i + 1) % EXTRA_NORM == 0) for i in range(depth)
         )
 
     def forward(self, x: Tensor, pad_small_map: bool) -> Tensor:
@@ -223,7 +208,6 @@ class SwinV2(nn.Module):
 
     pad_small_map: shift and pad also maps that are no larger than the window; the released
     network does not, so it needs 256 pixels on the short side.
-    drop_path: rate of the last block, growing linearly from 0.
     """
 
     def __init__(
@@ -233,20 +217,14 @@ class SwinV2(nn.Module):
         num_heads: Sequence[int],
         in_channels: int = 3,
         pad_small_map: bool = False,
-        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         self.pad_small_map = pad_small_map
         self.patch_embed = PatchEmbed(in_channels, embed_dims)
-        last = max(sum(depths) - 1, 1)
-        rates = [drop_path * i / last for i in range(sum(depths))]
-        ends = [sum(depths[: i + 1]) for i in range(len(depths))]
         widths = [embed_dims * 2**i for i in range(len(depths))]
         self.stages = nn.ModuleList(
-            Stage(width, heads, rates[end - depth : end], i == 0)
-            for i, (width, heads, depth, end) in enumerate(
-                zip(widths, num_heads, depths, ends, strict=True)
-            )
+            Stage(width, heads, depth, i == 0)
+            for i, (width, heads, depth) in enumerate(zip(widths, num_heads, depths, strict=True))
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
 

@@ -45,10 +45,11 @@ class Block(nn.Module):
         self.attn = Attention(dim, heads)
         self.ln2 = nn.LayerNorm(dim, eps)
         self.ffn = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
-        x = x + self.attn(self.ln1(x), seen)
-        out: Tensor = x + self.ffn(self.ln2(x))
+        x = x + self.drop_path1(self.attn(self.ln1(x), seen))
+        out: Tensor = x + self.drop_path2(self.ffn(self.ln2(x)))
         return out
 
 

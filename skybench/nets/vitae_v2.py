@@ -134,7 +134,10 @@ class ReductionCell(nn.Module):
 
 
 class NormalCell(nn.Module):
-    """NC: [B, H, W, D] -> the same; its PCM reads the tokens before they are normed."""
+    """NC: [B, H, W, D] -> the same; its PCM reads the tokens before they are normed.
+
+    Only here are branches dropped, as in the official code, not in reduction cells.
+    """
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -144,11 +147,12 @@ class NormalCell(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, 4 * dim)
         self.PCM = convolutions((dim, 4 * dim, dim, dim), (1, 1, 1), sizes.groups[1])
+        self.drop_path1, self.drop_path2, self.drop_path3 = (nn.Identity() for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
         local = self.PCM(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = x + self.attn(self.norm1(x)) + local
-        out: Tensor = x + self.mlp(self.norm2(x))
+        x = x + self.drop_path1(self.attn(self.norm1(x))) + self.drop_path3(local)
+        out: Tensor = x + self.drop_path2(self.mlp(self.norm2(x)))
         return out
 
 

@@ -78,7 +78,7 @@ def test_radar_gets_its_ratio_as_a_third_channel() -> None:
 
 def test_bands_are_scaled_by_their_own_statistics() -> None:
     image = torch.zeros(10, 1, 1)
-    image[PLUGIN.S2_BANDS.index("nir")] = 3205.901855 + 1784.860596
+    image[PLUGIN.S2_FINE.index("nir")] = 3205.901855 + 1784.860596
     assert adapter.normalise("s2", image).flatten()[6] == pytest.approx(1)
 
 

@@ -98,7 +98,8 @@ def test_positions_are_those_of_column_and_row_in_metres() -> None:
 def test_what_is_known_of_time_and_place_is_in_the_last_channels() -> None:
     model: Any = load_model("clay", "random", "tiny")
     seen: list[Tensor] = []
-    model.net.layers[0][0].norm.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    norm = model.net.get_submodule("layers.0.0.norm")
+    norm.register_forward_hook(lambda _, given, __: seen.append(given[0]))
     images, about = torch.rand(2, 10, 16, 24), torch.arange(16.0).view(2, 8)
     with torch.inference_mode():
         assert model.extract(images).pyramid[0].shape == (2, 32, 2, 3)

@@ -18,7 +18,7 @@ from skybench.weights import load_model, sha256_file
 
 adapter = importlib.import_module("skybench.baselines._presto")
 PLUGIN = registry.load("baselines", "presto")
-BANDS = PLUGIN.S2_BANDS
+BANDS = PLUGIN.S2_FINE
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
-from functools import partial
-from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType
 
@@ -19,27 +15,6 @@ from skybench.core import DataError
 from skybench.download import KEPT, Remote
 
 CARD = registry.load("datasets", "aid").CARD
-asked: list[str] = []
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        asked.append(self.path)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serves tmp_path/site."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    (tmp_path / "site").mkdir()
-    asked.clear()
-    server = HTTPServer(("127.0.0.1", 0), partial(_Handler, directory=tmp_path / "site"))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def _published(site: str, folder: Path, filename: str, **files: bytes) -> Remote:
@@ -66,7 +41,7 @@ def _names(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("aid")
-def test_a_dataset_is_fetched_and_unpacked_once(tmp_path: Path) -> None:
+def test_a_dataset_is_fetched_and_unpacked_once(asked: list[str], tmp_path: Path) -> None:
     root = tmp_path / "data" / "aid"
     told: list[tuple[str, int, int]] = []
     found = download.download("aid", root, lambda *what: told.append(what))
@@ -97,7 +72,7 @@ def test_a_new_version_of_an_archive_is_told_from_the_old_one(
 
 @pytest.mark.usefixtures("aid")
 def test_what_was_not_unpacked_to_its_end_is_unpacked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,77 +1,18 @@
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from _toys import FOUND, RGB, Noise, Toy, gathered, looking
 from torch.nn import functional as F
 
-from skybench import core, features, loading, places
-from skybench import samples as opened
-from skybench.core import Boxes, Features, ModelCard, Sample, Sensor
+from skybench import core, features, loading
+from skybench.core import Boxes, Features, ModelCard, Sample
 from skybench.features import Chosen, Extractor, Stored, Streamed, source
+from skybench.live import Live
 from skybench.loading import collate
-from skybench.model import Model
-from skybench.samples import Samples
 
-RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
-BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, core.UINT8)
-CARD = ModelCard("toy", "Toy", "extra", (RGB,), 3, ((3, 1), (3, 2)), "ours", "ours", "none")
-FOUND = core.match(CARD, (BGR,))
-
-
-class Toy(Model):
-    """A pyramid of the image itself; notes the size of every batch that it sees."""
-
-    def __init__(self, gain: float = 1.0, most: int = 999, card: ModelCard = CARD) -> None:
-        super().__init__(card)
-        self.gain, self.most = gain, most
-        self.calls: list[tuple[int, ...]] = []
-
-    def forward(self, batch: core.Batch) -> Features:
-        x = batch.images["hr"][:, 0]
-        if len(x) > self.most:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.calls.append(tuple(x.shape))
-        return Features(self.gain * x.mean((2, 3)), (self.gain * x, F.avg_pool2d(self.gain * x, 2)))
-
-
-class Noise(Samples):
-    """Seeded images [1, 4, 8, 8] with a class id or a mask; one file beside."""
-
-    card = core.DatasetCard("toy", "", (), (BGR,), ("a", "b", "c"), {}, "", "", "", "")
-    split = opened.Split("train", "ours", "", False)
-
-    def __init__(self, count: int, masks: bool = False, files: Sequence[Path] = ()) -> None:
-        self.keys = tuple(f"n{i}" for i in range(count))
-        self.masks, self.files = masks, tuple(files)
-
-    def read(self, index: int) -> Sample:
-        rng = np.random.default_rng(abs(index))
-        image = torch.from_numpy(rng.integers(0, 256, (1, 4, 8, 8)).astype(np.uint8))
-        mask = rng.integers(0, 3, (8, 8)).astype(np.uint8)
-        return Sample(self.keys[index], {"air": image}, mask if self.masks else index % 3)
-
-
-def looking(model: Model, size: int = 0) -> Extractor:
-    return Extractor(model, FOUND, "fuse", size, "cpu")
-
-
-def entries() -> list[str]:
-    folder = places.cache() / "features"
-    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_the_model_sees_its_own_bands_units_and_size() -> None:
@@ -92,11 +33,6 @@ def test_the_model_sees_its_own_bands_units_and_size() -> None:
     raw = torch.stack([s.images["air"][:, [2, 1, 0]] for s in samples])
     torch.testing.assert_close(image, loading.resize(raw, 16, 16))
     assert not found.pooled.requires_grad
-
-
-def gathered(model: Toy, samples: Samples) -> tuple[Tensor, list[Any]]:
-    parts = list(features.extract(looking(model), samples))
-    return torch.cat([f[0].pooled for f, _ in parts]), [t for _, ts in parts for t in ts]
 
 
 def test_batches_come_in_order_and_are_reported() -> None:
@@ -190,130 +126,6 @@ def test_some_of_a_source_in_a_given_order() -> None:
     assert (part.target(1), part.some([2, 0]).indices) == (2, [5, 7])
 
 
-@pytest.mark.parametrize("level", ["pooled", "pyramid"])
-def test_a_second_call_needs_no_forward_pass(level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Toy()
-    first, _ = source(looking(model), Noise(5), {"model": "toy"}, level)
-    calls = len(model.calls)
-    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")  # what is stored is used all the same
-    again, cached = source(looking(model), Noise(5), {"model": "toy"}, level)
-    assert cached
-    assert len(model.calls) == calls
-    assert torch.equal(first.pooled(), again.pooled())
-
-
-def test_pooled_features_are_always_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
-    found, _ = source(looking(Toy()), Noise(5), {}, "pooled")
-    assert isinstance(found, Stored)
-    assert found.pyramid([0]) == ()
-
-
-def test_anything_that_affects_features_makes_another_entry(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    path.write_bytes(b"x")
-    samples = Noise(5, files=[path])
-    one = looking(Toy())
-    other = replace(one, found={"hr": core.Found("air", (0, 1, 2), core.Conversion(1.0))})
-    scaled = replace(one, found={"hr": core.Found("air", (2, 1, 0), core.Conversion(2.0))})
-    identity = {"model": "toy", "stamp": samples.stamp()}
-    cases: list[tuple[Extractor, Samples, dict[str, Any], Any]] = [
-        (one, samples, identity, "pooled"),
-        (one, samples, identity, "pyramid"),
-        (one, samples, {**identity, "model": "toy 2"}, "pooled"),
-        (looking(Toy(), 6), samples, identity, "pooled"),
-        (other, samples, identity, "pooled"),
-        (scaled, samples, identity, "pooled"),
-        (one, opened.Subset(samples, [0, 1]), identity, "pooled"),
-        (one, opened.Subset(samples, [1, 0, 2, 3, 4]), identity, "pooled"),
-    ]
-    path.write_bytes(b"yy")
-    cases.append((one, samples, {**identity, "stamp": samples.stamp()}, "pooled"))
-    for extractor, part, known, level in cases:
-        assert not source(extractor, part, known, level)[1]
-    for extractor, part, known, level in cases:
-        assert source(extractor, part, known, level)[1]
-    assert source(replace(one, device="meta"), samples, cases[-1][2], "pooled")[1]
-    assert len(entries()) == len(cases)
-
-
-def test_the_size_on_disk_is_known_from_one_sample() -> None:
-    samples = Noise(7, masks=True)
-    expected = features.dense_bytes(looking(Toy()), samples)
-    source(looking(Toy()), samples, {}, "pyramid")
-    (folder,) = (places.cache() / "features").iterdir()
-    assert expected == sum(np.load(p).nbytes for p in folder.glob("level*.npy"))
-
-
-@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
-def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None:
-    class Breaking(Toy):
-        def forward(self, batch: core.Batch) -> Features:
-            if len(self.calls) == 1:
-                raise error
-            return super().forward(batch)
-
-    with pytest.raises(type(error)):
-        source(looking(Breaking()), Noise(20), {}, "pooled")
-    assert entries() == []
-    found, cached = source(looking(Toy()), Noise(20), {}, "pooled")
-    assert not cached
-    assert len(found) == 20
-    assert len(entries()) == 1
-
-
-def test_two_fills_of_one_entry_at_the_same_time_are_both_fine() -> None:
-    results: list[Any] = []
-
-    class Beside(Toy):
-        def forward(self, batch: core.Batch) -> Features:
-            if len(self.calls) == 1:  # half-way, another one begins and ends
-                results.append(source(looking(Toy()), Noise(20), {}, "pooled"))
-            return super().forward(batch)
-
-    results.append(source(looking(Beside()), Noise(20), {}, "pooled"))
-    expected = gathered(Toy(), Noise(20))[0]
-    for found, cached in results:
-        assert not cached
-        torch.testing.assert_close(found.pooled(), expected)
-    assert len(results) == 2
-    assert len(entries()) == 1
-
-
-def test_another_process_may_win_at_the_very_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    rename = Path.rename
-
-    def beaten(self: Path, target: Path) -> Path:
-        monkeypatch.setattr(Path, "rename", rename)
-        source(looking(Toy()), Noise(5), {}, "pooled")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", beaten)
-    found, _ = source(looking(Toy()), Noise(5), {}, "pooled")
-    assert len(found) == 5
-    assert len(entries()) == 1
-
-
-def test_a_place_that_cannot_be_written_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Path, target: Path) -> Path:
-        raise PermissionError(13, os.strerror(13), str(target))
-
-    monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(PermissionError):
-        source(looking(Toy()), Noise(5), {}, "pooled")
-    assert entries() == []
-
-
-def test_a_full_disk_fails_the_entry_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with pytest.raises(OSError, match="No space left"):
-        source(looking(Toy()), Noise(5), {}, "pyramid")
-    assert entries() == []
-
-
 class Pairs(Noise):
     """Two dates and a mask for each, or one for both."""
 
@@ -391,7 +203,7 @@ class Learning(Toy):
 
 def test_a_live_source_gives_gradients_and_what_the_stored_one_has() -> None:
     samples, model = Noise(4, masks=True), Learning()
-    live = features.Live(looking(model), samples)
+    live = Live(looking(model), samples)
     stored, _ = source(looking(model), samples, {"toy": 3}, "pyramid")
     levels = live.pyramid([2, 0])
     for one, other in zip(levels, stored.pyramid([2, 0]), strict=True):

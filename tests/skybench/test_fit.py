@@ -11,12 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import fit, groups, registry, variants
+from skybench import fit, schedules
 from skybench.core import Batch, Features, ModelCard, Recipe, Setting, SkybenchError, UsageError
 from skybench.model import Model
-from skybench.weights import load_model
-
-NO_NETWORK = ("bfm", "matter", "image_stats", "rcf")
 
 RECIPE = Recipe("linear", epochs=4, batch=2, lr=0.1, weight_decay=0.5)
 
@@ -80,14 +77,14 @@ def rates(monkeypatch: pytest.MonkeyPatch, source: Memory, recipe: Recipe) -> li
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 95])
 def test_the_rate_warms_up_and_falls_to_0(steps: int) -> None:
-    factors = [fit.rate(s, steps) for s in range(steps)]
+    factors = [schedules.rate(s, steps) for s in range(steps)]
     assert max(factors) == 1.0
     peak = factors.index(1.0)
     assert peak + 1 == max(1, -(-steps // 10))
     assert all(0 < f <= 1 for f in factors)
     assert np.all(np.diff(factors[: peak + 1]) > 0)
     assert np.all(np.diff(factors[peak + 1 :]) < 0)
-    assert fit.rate(steps, steps) == 0.0
+    assert schedules.rate(steps, steps) == 0.0
     np.testing.assert_allclose(np.diff(factors[peak + 1 :], 2), 0, atol=1e-12)  # linear
 
 
@@ -95,7 +92,7 @@ def test_training_follows_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = rates(monkeypatch, Memory(10), RECIPE)
     assert len(seen) == 4 * 5
     for step, (weights, decay, biases, none) in enumerate(seen):
-        assert weights == biases == pytest.approx(0.1 * fit.rate(step, 20))
+        assert weights == biases == pytest.approx(0.1 * schedules.rate(step, 20))
         assert (decay, none) == (0.5, 0.0)
 
 
@@ -140,7 +137,8 @@ def test_training_lowers_the_loss_and_ends_in_evaluation_mode() -> None:
     losses = fit.train_dense(head, source, RECIPE, setting).losses
     assert losses[-1] < 0.7 * losses[0]
     assert not head.training
-    assert reports == [("head", i + 1, 8) for i in range(8)]
+    assert [words[1:] for words in reports] == [(i + 1, 8) for i in range(8)]
+    assert all(words[0].startswith("training, loss ") for words in reports)
 
 
 def test_the_loss_is_the_mean_over_the_pixels_that_count() -> None:
@@ -183,65 +181,27 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
         fit.train_dense(Pixel(), source, RECIPE, Setting(0))
 
 
-class Blocks(Model):
-    """Three layers and a position that belongs to none."""
-
-    def __init__(self) -> None:
-        super().__init__(ModelCard("toy", "", "extra", (), 2, (), "", "", ""))
-        self.each = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
-        self.position = nn.Parameter(torch.zeros(1, 4, 2))
-        self.fixed = nn.Parameter(torch.zeros(2, 2), requires_grad=False)
-
-    def forward(self, batch: Batch) -> Features:
-        raise NotImplementedError
-
-    def layers(self) -> Sequence[nn.Module]:
-        return tuple(self.each)
-
-
-def grouped(recipe: Recipe) -> list[tuple[float, float, int]]:
-    """(factor, weight decay, parameters) of every group, head first."""
-    made = groups.parameter_groups(torch.nn.Linear(3, 2), recipe, Blocks())
-    return [(round(g["factor"], 4), g["weight_decay"], len(g["params"])) for g in made]
-
-
-def test_without_layer_decay_the_backbone_learns_at_a_tenth_of_the_rate() -> None:
-    recipe = Recipe("finetune", lr=1.0, weight_decay=0.5)
-    alone = groups.parameter_groups(torch.nn.Linear(3, 2), recipe, None)
-    assert [(g["factor"], g["weight_decay"]) for g in alone] == [(1.0, 0.5), (1.0, 0.0)]
-    assert grouped(recipe)[2:] == [(0.1, 0.5, 4), (0.1, 0.0, 3)]
-
-
-def test_layer_decay_goes_from_the_last_block_down_and_spares_vectors_and_positions() -> None:
-    recipe = Recipe("finetune", lr=1.0, weight_decay=0.5, layer_decay=0.5)
-    assert grouped(recipe)[2:] == [
-        (0.125, 0.0, 1),  # the position, as the stem
-        (0.125, 0.5, 1), (0.125, 0.0, 1), (0.25, 0.5, 1), (0.25, 0.0, 1), (0.5, 0.5, 1),
-        (0.5, 0.0, 1),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", [n for n in registry.names("baselines") if n not in NO_NETWORK])
-def test_every_learned_parameter_is_in_one_group(name: str) -> None:
-    model = load_model(name, "random", variants.meant(registry.load("baselines", name), "tiny")[0])
-    recipe = Recipe("finetune", lr=1.0, weight_decay=0.5, layer_decay=0.9)
-    made = groups.parameter_groups(torch.nn.Linear(3, 2), recipe, model)
-    grouped = [id(p) for group in made[2:] for p in group["params"]]
-    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
-
-
 @pytest.mark.parametrize(("schedule", "middle"), [("poly", 0.5), ("cosine", 0.5)])
 def test_a_schedule_warms_up_and_ends_near_zero(schedule: str, middle: float) -> None:
     recipe = Recipe("finetune", schedule=schedule, warm_up=0.2)
-    rate = fit.scheduled(recipe, fit.Schedule(fit.rate)).rate
+    rate = schedules.scheduled(recipe, schedules.Schedule(schedules.rate)).rate
     factors = [rate(step, 100) for step in range(100)]
     assert factors[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
     assert factors[60] == pytest.approx(middle)
     assert 0 < factors[-1] < 0.02
-    steps = fit.scheduled(replace(recipe, warm_up=10), fit.Schedule(fit.rate)).rate
+    steps = schedules.scheduled(
+        replace(recipe, warm_up=10), schedules.Schedule(schedules.rate)
+    ).rate
     assert (steps(9, 100), steps(4, 100)) == (1.0, 0.5)
-    with pytest.raises(UsageError, match="Known: poly, cosine"):
-        fit.scheduled(replace(recipe, schedule="step"), fit.Schedule(fit.rate))
+    with pytest.raises(UsageError, match="Known: poly, cosine, step"):
+        schedules.scheduled(replace(recipe, schedule="linear"), schedules.Schedule(schedules.rate))
+
+
+def test_the_step_schedule_drops_to_a_tenth_twice() -> None:
+    recipe = Recipe("finetune", schedule="step", warm_up=2)
+    rate = schedules.scheduled(recipe, schedules.Schedule(schedules.rate)).rate
+    factors = [rate(step, 24) for step in range(24)]
+    assert factors == pytest.approx([0.5] + [1.0] * 15 + [0.1] * 6 + [0.01] * 2)
 
 
 def test_iterations_end_in_the_middle_of_a_pass() -> None:
@@ -250,8 +210,15 @@ def test_iterations_end_in_the_middle_of_a_pass() -> None:
     assert (trained.steps, len(source.asked), len(trained.losses)) == (4, 4, 2)
 
 
+class Blank(Model):
+    """A backbone without parameters."""
+
+    def forward(self, batch: Batch) -> Features:
+        raise NotImplementedError
+
+
 def test_the_backbone_is_in_training_mode_only_while_it_learns() -> None:
-    backbone = Blocks().eval()
+    backbone = Blank(ModelCard("toy", "", "extra", (), 2, (), "", "", "")).eval()
     modes = []
 
     def report(*_: object) -> None:

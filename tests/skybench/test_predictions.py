@@ -175,3 +175,22 @@ def test_detections_go_out_as_their_server_takes_them(tmp_path: Path) -> None:
     predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
     with pytest.raises(UsageError, match="gives no boxes"):
         again.export(record, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("dataset", ["dior_r", "fair1m"])
+def test_exported_files_of_several_records_lie_apart_and_say_what_they_are(
+    dataset: str, tmp_path: Path
+) -> None:
+    record, metric, keys = filled("oriented_detection", dataset, 1)
+    flags = ["random weights", "limited", "nominal units"]
+    written = []
+    for each in (record, replace(record, fingerprint="2" * 8, data="demo", flags=flags)):
+        predictions.save(tmp_path / each.path.with_suffix(".npz"), keys, [metric])
+        written.append(again.export(each, tmp_path, tmp_path / "out"))
+    plain, other = written
+    assert not {*plain} & {*other}
+    names = [p.relative_to(tmp_path / "out").parts[0].removesuffix(".zip") for p, *_ in written]
+    assert names == [
+        f"m1.{dataset}.11111111",
+        f"m1.{dataset}.demo_data.random_weights.limited.22222222",
+    ]

@@ -95,3 +95,24 @@ def test_words_of_a_recipe_can_be_set_and_others_are_refused() -> None:
     for wrong in ("-1", "nan", "inf"):
         with pytest.raises(UsageError, match="not to be negative"):
             changed(drop_path=wrong)
+
+
+def test_augmentations_and_views_are_words_with_spaces_between() -> None:
+    def changed(**values: str) -> Recipe:
+        return override(Recipe("finetune", augment=("erase",)), Request(overrides=values))[0]
+
+    assert changed(augment="flip resize_crop=0.5,2").augment == ("flip", "resize_crop=0.5,2")
+    assert changed(augment="").augment == ()
+    assert changed(views="window=64,32 flip").views == ("window=64,32", "flip")
+    for name in ("augment", "views"):
+        with pytest.raises(UsageError, match="flap"):
+            changed(**{name: "flip flap"})
+
+
+def test_epochs_count_where_a_recipe_has_steps() -> None:
+    steps = Recipe("finetune", iterations=80_000)
+    recipe, changed = override(steps, Request(overrides={"epochs": "5"}))
+    assert (recipe.epochs, recipe.iterations) == (5, 0)
+    assert changed == ("epochs", "iterations")
+    kept, _ = override(steps, Request(overrides={"epochs": "5", "iterations": "9"}))
+    assert kept.iterations == 9

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from skybench import features, registry
+from skybench import features, live, registry
 from skybench.core import DatasetPlugin, Setting, Task, match
 from skybench.plan import demo_root
 from skybench.weights import load_model
@@ -35,7 +35,7 @@ def learned(task_name: str, dataset: str, tile: int) -> tuple[Any, float, Any]:
     found = match(model.card, samples.card.sensors)
     extractor = features.Extractor(model, found, task.time, 32, "cpu")
     step = max(1, len(samples) // 4)
-    source = features.Chosen(features.Live(extractor, samples), range(0, len(samples), step)[:4])
+    source = features.Chosen(live.Live(extractor, samples), range(0, len(samples), step)[:4])
     card = replace(model.card, levels=model.levels_of(dict.fromkeys(found, 1)))
     head, metric = task.head(recipe, card, samples.card), task.metric(samples.card)
     head.fit(source, None, Setting(0, backbone=model))

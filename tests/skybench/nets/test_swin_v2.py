@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from skybench.nets.swin_v2 import (
-    DropPath,
     PatchMerging,
     SwinV2,
     WindowAttention,
@@ -22,9 +21,9 @@ from skybench.nets.swin_v2 import (
 CPU = torch.device("cpu")
 
 
-def tiny(pad_small_map: bool = False, drop_path: float = 0.0) -> SwinV2:
+def tiny(pad_small_map: bool = False) -> SwinV2:
     torch.manual_seed(0)
-    return SwinV2(8, (2, 2), (2, 4), 3, pad_small_map, drop_path).eval()
+    return SwinV2(8, (2, 2), (2, 4), 3, pad_small_map).eval()
 
 
 def test_windows_are_squares_and_can_be_undone() -> None:
@@ -128,21 +127,6 @@ def test_a_map_of_one_window_is_shifted_only_if_small_maps_are_padded() -> None:
         plain, padded = tiny()(image), tiny(pad_small_map=True)(image)
     assert torch.equal(plain[0], padded[0])
     assert not torch.allclose(plain[1], padded[1])
-
-
-def test_dropping_a_path_keeps_the_mean_and_happens_in_training_only() -> None:
-    torch.manual_seed(0)
-    drop, x = DropPath(0.25), torch.ones(4000, 2, 3)
-    assert torch.equal(drop.eval()(x), x)
-    out = drop.train()(x)
-    assert out.unique().tolist() == pytest.approx([0, 4 / 3])
-    assert torch.equal(out, out[:, :1, :1].expand_as(out))
-    assert out.mean() == pytest.approx(1, abs=0.03)
-
-
-def test_the_rate_of_dropping_grows_to_the_last_block() -> None:
-    rates = [m.rate for m in tiny(drop_path=0.3).modules() if isinstance(m, DropPath)]
-    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
 def test_layers_go_from_the_stem_to_the_last_block() -> None:

@@ -1,0 +1,131 @@
+"""A small training with everything in it that is random, also as a program that gets killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skybench import fit, resume
+from skybench.core import Batch, Features, ModelCard, Recipe, Setting
+from skybench.loop import Trained
+from skybench.model import Model
+from skybench.schedules import Schedule, rate, scheduled
+from skybench.several import Workers
+from skybench.stepping import Job
+
+RECIPE = Recipe(
+    "finetune", epochs=3, batch=4, lr=0.05, weight_decay=0.1, schedule="cosine", warm_up=2
+)
+COUNT = 11  # no multiple of the batch
+
+
+CARD = ModelCard("net", "Net", "extra", (), 5, (), "none", "none", "none")
+
+
+class Net(Model):
+    """A backbone of two layers with dropout."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__(CARD)
+        self.first, self.drop, self.last = nn.Linear(3, 5), nn.Dropout(dropout), nn.Linear(5, 5)
+
+    def forward(self, batch: Batch) -> Features:
+        raise NotImplementedError
+
+    def layers(self) -> Sequence[nn.Module]:
+        return self.first, self.last
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Its features of inputs [B, 3]."""
+        found: Tensor = self.last(torch.relu(self.drop(self.first(x))))
+        return found
+
+
+def data() -> tuple[Tensor, Tensor]:
+    """Inputs [COUNT, 3] and classes."""
+    made = torch.Generator().manual_seed(3)
+    x = torch.randn((COUNT, 3), generator=made)
+    return x, (x.sum(1) > 0).long()
+
+
+def trained(
+    recipe: Recipe = RECIPE,
+    dropout: float = 0.3,
+    report: Any = lambda *_: None,
+    score: Any = None,
+    **setting: Any,
+) -> tuple[Trained, dict[str, Tensor]]:
+    """The training, and all numbers after it."""
+    x, y = data()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone, head = Net(dropout), nn.Linear(5, 2)
+
+        def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
+            seen = x[indices]
+            if dropout:
+                seen = seen + 0.1 * torch.from_numpy(rng.normal(size=(len(indices), 3))).float()
+            return nn.functional.cross_entropy(head(backbone.vectors(seen)), y[indices])
+
+        job = Job(loss_of, scheduled(recipe, Schedule(rate, 1.0)), score)
+        made = fit.train(
+            head, COUNT, recipe, Setting(0, backbone=backbone, report=report, **setting), job
+        )
+    return made, resume.numbers({"head": head, "backbone": backbone})
+
+
+def together(workers: Workers, out: Path) -> None:
+    """What one of several processes does: trains and predicts with the others."""
+    import dataclasses
+
+    from skybench.trial import predictions
+
+    recipe = dataclasses.replace(RECIPE, layer_decay=0.5)
+    made, numbers = trained(recipe, dropout=0.0, workers=workers)
+    said = list(predictions(Echo(), Numbers(range(101)), workers))  # type: ignore[arg-type]
+    torch.save({"loss": made.losses, "numbers": numbers, "said": said}, out)
+
+
+class Numbers:
+    """A test set that is only counted."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def some(self, indices: Sequence[int]) -> Numbers:
+        return Numbers([self.indices[i] for i in indices])
+
+
+class Echo:
+    """A head that predicts each sample's number."""
+
+    def predict(self, test: Numbers) -> Any:
+        yield from test.indices
+
+
+if __name__ == "__main__":
+    what, folder, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    if what == "killed":
+        resume.EVERY = 0.0
+
+        def kill(_: str, done: int, __: int) -> None:
+            if done == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        trained(folder=folder, report=kill)
+    else:
+        from skybench import several
+
+        processes = several.start(number, "cpu")
+        together(processes, folder / f"{processes.rank}of{processes.size}.pt")

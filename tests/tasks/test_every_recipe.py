@@ -1,0 +1,183 @@
+"""Every recipe can be meant, says where it comes from, and is the one that its source has."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, cast
+
+import pytest
+
+from skybench import augment, recipes, registry
+from skybench.cells import LATER
+from skybench.core import DatasetCard, DatasetPlugin, ProtocolName, Recipe, Task
+from skybench.plan import demo_root
+from skybench.request import WORDS
+
+PAIRS = recipes.pairs()
+NAMES = [f"{task.name}/{card.name}" for task, card in PAIRS]
+every_pair = pytest.mark.parametrize(("task", "card"), PAIRS, ids=NAMES)
+
+# What of the recipes goes into the fingerprints of records, for real and demo data: the recipes
+# without fine-tuning. If a change is meant, raise the task's version and put the new digest here.
+FROZEN = {
+    "change_detection/dyna_s2": "74d20c2ed9d1",
+    "change_detection/folder": "6d1decc5ca7a",
+    "change_detection/levir_cd": "6d1decc5ca7a",
+    "change_detection/oscd": "db69b6cb7963",
+    "horizontal_detection/dior": "7ea5914ba88a",
+    "horizontal_detection/folder": "92a74d205814",
+    "multimodal_classification/ben_mm": "d20aa84b0da4",
+    "multimodal_segmentation/dyna_mm": "f732d290f1c2",
+    "multimodal_segmentation/pastis_mm": "108032b1b2ac",
+    "oriented_detection/dior_r": "7ea5914ba88a",
+    "oriented_detection/fair1m": "766b7746aca8",
+    "oriented_detection/folder": "92a74d205814",
+    "scene_classification/aid": "e79e557f6c7f",
+    "scene_classification/ben_s2": "d7ef2ac97d4d",
+    "scene_classification/eurosat": "538b0f2e15b3",
+    "scene_classification/fmow_s2": "a464f059c4fd",
+    "scene_classification/folder": "0127d7ffe9a7",
+    "scene_classification/resisc45": "3dd457820242",
+    "semantic_segmentation/dyna_pla": "3ceb66b82347",
+    "semantic_segmentation/dyna_s2": "3ceb66b82347",
+    "semantic_segmentation/folder": "d7f9bb3ea6f1",
+    "semantic_segmentation/isaid": "d888e7a87b0e",
+    "semantic_segmentation/potsdam": "d7f9bb3ea6f1",
+}
+
+OFFICIAL: dict[str, dict[str, Any]] = {
+    "semantic_segmentation/isaid": {
+        "train": "train", "val": "", "test": "val", "size": 0, "tile": 0, "epochs": 0,
+        "iterations": 80000, "batch": 16, "lr": 6e-5, "weight_decay": 0.01, "schedule": "poly",
+        "warm_up": 1500, "layer_decay": 0.9, "drop_path": 0.2, "precision": "", "width": 512,
+        "augment": ("resize_crop=0.5,2,0.75", "flip", "photometric"), "views": (),
+    },
+    "horizontal_detection/dior": {
+        "train": "trainval", "val": "", "test": "test", "size": 800, "tile": 0, "epochs": 12,
+        "iterations": 0, "batch": 8, "lr": 1e-4, "weight_decay": 0.05, "schedule": "step",
+        "warm_up": 1000, "layer_decay": 0.9, "drop_path": 0.2, "precision": "", "width": 256,
+        "augment": ("flip",), "views": (),
+    },
+}  # fmt: skip
+SUBSTITUTE = {
+    "semantic_segmentation/dyna_pla", "semantic_segmentation/dyna_s2",
+    "semantic_segmentation/potsdam", "change_detection/dyna_s2", "change_detection/levir_cd",
+    "change_detection/oscd", "multimodal_segmentation/dyna_mm", "multimodal_segmentation/pastis_mm",
+    "oriented_detection/dior_r", "oriented_detection/fair1m", "scene_classification/aid",
+    "scene_classification/eurosat", "scene_classification/fmow_s2", "scene_classification/resisc45",
+}  # fmt: skip
+
+
+def digest(task: Task, card: DatasetCard) -> str:
+    def plain(recipe: Recipe) -> dict[str, Any]:
+        values = dataclasses.asdict(recipe)
+        later = {n for n in LATER if values[n] == getattr(Recipe, n)}
+        return {n: v for n, v in values.items() if n != "source" and n not in later}
+
+    found = [
+        [name, demo, [plain(r) for r in task.recipes(card, name, demo)]]
+        for name in sorted(task.protocols)
+        if name != "finetune"
+        for demo in (False, True)
+    ]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def test_the_recipes_without_fine_tuning_are_those_of_earlier_records() -> None:
+    assert {n: digest(*pair) for n, pair in zip(NAMES, PAIRS, strict=True)} == FROZEN
+
+
+@every_pair
+def test_every_recipe_can_be_meant(task: Task, card: DatasetCard) -> None:
+    for protocol in task.protocols:
+        for demo in (False, True):
+            made = task.recipes(card, protocol, demo)
+            assert len({r.label for r in made}) == len(made)
+            for recipe in made:
+                assert recipe.protocol == protocol
+                assert {recipe.train, recipe.test} <= {*card.splits}
+                assert recipe.schedule in WORDS["schedule"]
+                assert recipe.precision in WORDS["precision"]
+                augment.check(recipe.augment)
+
+
+@every_pair
+def test_every_fine_tuning_recipe_is_whole(task: Task, card: DatasetCard) -> None:
+    for demo in (False, True):
+        for recipe in task.recipes(card, "finetune", demo):
+            assert bool(recipe.epochs) != bool(recipe.iterations)
+            assert min(recipe.batch, recipe.lr, recipe.layer_decay, recipe.warm_up) > 0
+            assert recipe.schedule
+            assert recipe.augment
+            assert recipe.source.startswith(tuple(f"{kind}: " for kind in recipes.KINDS))
+            if demo:
+                assert (recipe.drop_path, recipe.iterations, recipe.lr) == (0, 0, 1e-3)
+                assert recipe.warm_up < 1
+                assert recipe.epochs <= 12
+                assert recipe.batch <= 8
+
+
+def test_how_near_the_recipes_are_to_the_authors() -> None:
+    kinds: dict[str, set[str]] = {kind: set() for kind in recipes.KINDS}
+    for name, (task, card) in zip(NAMES, PAIRS, strict=True):
+        (kind,) = {recipes.kind(r) for r in task.recipes(card, "finetune", False)}
+        kinds[kind].add(name)
+    assert kinds["official"] == {*OFFICIAL}
+    assert kinds["seen substitute"] == SUBSTITUTE
+    ours = {*NAMES} - {*OFFICIAL} - SUBSTITUTE
+    assert ours == kinds["ours"] == {n for n in NAMES if n.endswith(("folder", "ben_s2", "ben_mm"))}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_the_official_numbers(name: str) -> None:
+    task, card = PAIRS[NAMES.index(name)]
+    (recipe,) = task.recipes(card, "finetune", False)
+    assert {field: getattr(recipe, field) for field in OFFICIAL[name]} == OFFICIAL[name]
+    assert recipe.size or card.tile == 896
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "samples"),  # an epoch in MTP's logs; DIOR-R: 12 epochs of trainval
+    [
+        ("change_detection/levir_cd", 223, 7120), ("change_detection/oscd", 26, 827),
+        ("scene_classification/resisc45", 99, 6300), ("oriented_detection/dior_r", 2932, 11725),
+    ],
+)  # fmt: skip
+def test_batches_are_those_of_the_logs(name: str, steps: int, samples: int) -> None:
+    task, card = PAIRS[NAMES.index(name)]
+    *_, recipe = task.recipes(card, "finetune", False)
+    assert card.splits[recipe.train] == samples
+    assert -(-samples // recipe.batch) == steps
+
+
+@pytest.mark.parametrize(
+    ("task", "card"),
+    [pair for pair in PAIRS if not pair[1].yours],
+    ids=[n for n, pair in zip(NAMES, PAIRS, strict=True) if not pair[1].yours],
+)
+def test_the_augmentation_fits_the_dataset(task: Task, card: DatasetCard) -> None:
+    (recipe, *_) = task.recipes(card, "finetune", True)
+    real = task.recipes(card, "finetune", False)
+    assert {r.augment for r in real} == {recipe.augment}
+    plugin = cast(DatasetPlugin, registry.load("datasets", card.name))
+    options = dict(option.split("=", 1) for option in recipe.options)
+    opened = plugin.open(demo_root(card.name), recipe.train, recipe.tile, **options)
+    sample = opened.read(0)
+    for draw in range(2):
+        made = augment.augment(sample, recipe.augment, opened.card, (0, draw, 0))
+        assert {n: x.dtype for n, x in made.images.items()} == {
+            n: x.dtype for n, x in sample.images.items()
+        }
+
+
+def test_a_dataset_that_no_recipe_knows_gets_the_one_for_any_folder() -> None:
+    for task, card in PAIRS:
+        if card.yours:
+            other = dataclasses.replace(card, name="another")
+            protocol: ProtocolName = "finetune"
+            (recipe,), (known,) = (task.recipes(c, protocol, False) for c in (other, card))
+            assert (recipe.source, recipe.lr, recipe.augment) == (
+                known.source, known.lr, known.augment,
+            )  # fmt: skip
