@@ -14,8 +14,8 @@ from skybench.model import Model
 from skybench.nets.deformable import DeformableAttention
 
 from ._resnet import Normalise, ResNet, stages, stem
-from ._resnet_arch import UNIT, EightBits
 from ._resnet_arch import Arch as ResNetArch
+from ._resnet_arch import stretched
 from ._vit import ViT
 from ._vit_arch import Arch as ViTArch
 
@@ -42,22 +42,15 @@ STATISTICS = {
 CIRRUS = 10  # channel of B10
 
 
-def stretch(sensor: str, *without: int) -> EightBits:
-    """From mean less to mean plus two deviations to bytes, then 0..1; `without` some channels."""
-    mean, std = STATISTICS[sensor]
-    pairs = [p for i, p in enumerate(zip(mean, std, strict=True)) if i not in without]
-    return EightBits(tuple(m - 2 * s for m, s in pairs), tuple(m + 2 * s for m, s in pairs), UNIT)
-
-
 def without_cirrus(x: Tensor) -> Tensor:
     """[B, 12, H, W] -> [B, 13, H, W], with 0 for B10, as in the authors' BigEarthNet."""
-    x = stretch("s2", CIRRUS)(x)
+    x = stretched(*(s[:CIRRUS] + s[CIRRUS + 1 :] for s in STATISTICS["s2"]))(x)
     return torch.cat((x[:, :CIRRUS], torch.zeros_like(x[:, :1]), x[:, CIRRUS:]), 1)
 
 
 NORMALISE: Mapping[str, Mapping[str, Normalise]] = {
-    "s2": {"s2": stretch("s2"), "s2_l2a": without_cirrus},
-    "s1": {"s1": stretch("s1")},
+    "s2": {"s2": stretched(*STATISTICS["s2"]), "s2_l2a": without_cirrus},
+    "s1": {"s1": stretched(*STATISTICS["s1"])},
 }
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skybench.core import Batch, CannotRun, Features, ModelCard
 
-from ._ssl4eo import stretched
+from ._resnet_arch import stretched
 from ._vit import ViT, dino
 from ._vit_arch import Arch
 

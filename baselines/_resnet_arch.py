@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,13 @@ class EightBits:
 
 IMAGENET = Standardised((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # of 0..255
 UNIT = Standardised((0.0,), (255.0,))  # 0..255 -> 0..1
+
+
+def stretched(mean: Sequence[float], std: Sequence[float]) -> EightBits:
+    """Mean less to mean plus two deviations of each channel to bytes, then 0..1."""
+    pairs = tuple(zip(mean, std, strict=True))
+    return EightBits(tuple(m - 2 * s for m, s in pairs), tuple(m + 2 * s for m, s in pairs), UNIT)
+
 
 PARTS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 # Where they are in a Sequential of torchvision's modules; 2 and 3 are ReLU and pooling.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skybench.core import Batch, Features, ModelCard
 
-from ._resnet_arch import UNIT, EightBits, Standardised
+from ._resnet_arch import Standardised, stretched
 from ._vit import Normalise, ViT
 from ._vit_arch import Arch
 
@@ -34,12 +34,9 @@ STD_S2 = (
     650.2842772, 712.12507725, 965.23119807, 948.9819932, 1108.06650639,
     1258.36394548, 1233.1492281, 1364.38688993, 1310.36996126, 1087.6020813,
 )  # fmt: skip
-PAIRS_S2 = tuple(zip(MEAN_S2, STD_S2, strict=True))
 NORMALISE: Mapping[str, Normalise] = {
     "hr": Standardised(tuple(255 * m for m in MEAN_RGB), tuple(255 * s for s in STD_RGB)),
-    "s2": EightBits(
-        tuple(m - 2 * s for m, s in PAIRS_S2), tuple(m + 2 * s for m, s in PAIRS_S2), UNIT
-    ),
+    "s2": stretched(MEAN_S2, STD_S2),
 }
 
 FIRST_YEAR = 2002  # of fMoW

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from skybench.core import ModelCard
 from skybench.model import Model
 
 from ._resnet import ResNet
-from ._resnet_arch import UNIT, EightBits
+from ._resnet_arch import UNIT, EightBits, stretched
 from ._resnet_arch import Arch as ResNetArch
 from ._vit import Normalise, ViT, bicubic, dino
 from ._vit_arch import Arch as ViTArch
@@ -25,12 +25,6 @@ def without_cirrus(x: Tensor) -> Tensor:
     """[B, 12, H, W], bands of level 2A -> [B, 13, H, W], the tenth of them zeros."""
     bands = reflectance(x)
     return torch.cat((bands[:, :CIRRUS], torch.zeros_like(bands[:, :1]), bands[:, CIRRUS:]), 1)
-
-
-def stretched(mean: Sequence[float], std: Sequence[float]) -> EightBits:
-    """Mean -+ 2 deviations of each channel to bytes, as the authors' `normalize`; then to 0..1."""
-    pairs = tuple(zip(mean, std, strict=True))
-    return EightBits(tuple(m - 2 * s for m, s in pairs), tuple(m + 2 * s for m, s in pairs), UNIT)
 
 
 NORMALISE: Mapping[str, Normalise] = {

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from skybench import __version__, cli_results, cli_weights
+from skybench import __version__, cli_bench, cli_results, cli_weights
 from skybench.core import SkybenchError, UsageError
 
 app = typer.Typer(
@@ -250,26 +250,9 @@ weights_app.command("verify")(cli_weights.verify)
 weights_app.command("import")(cli_weights.import_)
 
 
-@bench_app.command("data")
-def bench_data(
-    names: Annotated[list[str], typer.Argument(help="Ids; default: all.")] = [],  # noqa: B006
-    data: Data = "demo",
-    seconds: Annotated[float, typer.Option(help="For each dataset.")] = 2.0,
-    as_json: Json = False,
-) -> None:
-    """Reads datasets as fast as it goes, beside torchgeo's class where there is one."""
-    from skybench import console
-
-    console.bench_data(names, data, seconds, as_json)
-
-
-@bench_app.command("boxes")
-def bench_boxes(as_json: Json = False) -> None:
-    """Times the box metrics beside pycocotools, faster-coco-eval, hotcoco and shapely, if
-    installed, and a training step of Faster R-CNN beside torchvision's."""
-    from skybench import bench_boxes, console
-
-    console.show_rows([race._asdict() for race in bench_boxes.boxes()], as_json)
+bench_app.command("data")(cli_bench.data)
+bench_app.command("boxes")(cli_bench.boxes)
+bench_app.command("finetune")(cli_bench.finetune)
 
 
 @app.command()

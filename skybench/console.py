@@ -78,6 +78,7 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
     if as_json:
         print(json.dumps(cells, indent=1))
         return
+    reasons = [*dict.fromkeys(c["reason"] for c in cells if c["reason"])]
     shown = [
         {
             "model": f"{c['model']} ({c['variant']}, {c['weights'][:8]})",
@@ -86,21 +87,27 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
             "protocol": c["protocol"],
             "status": c["status"],
             "images": sum(c["samples"].values()) or "",
-            "features": f"{c['feature_bytes'] / 1e6:.1f} MB" if c["feature_bytes"] else "",
-            **(forecast.columns(c.get("forecast")) if rests_on else {}),
-            "reason": c["reason"],
+            **(forecast.columns(c.get("forecast")) if rests_on else _disk(c)),
+            "reason": f"({reasons.index(c['reason']) + 1})" if c["reason"] else "",
         }
         for c in cells
     ]
     show_rows(shown, as_json=False)
+    for number, reason in enumerate(reasons, 1):
+        print(f"({number}) {reason}")
     states = [c["status"] for c in cells]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     total = sum(c["feature_bytes"] for c in cells if c["status"] == "planned")
-    print(f"{len(cells)} cells: {counts}. Features to compute: at most {total / 1e9:.2f} GB.")
-    if rests_on:
-        print(rests_on)
+    # A backbone that learns leaves no features to keep.
+    disk = f"Features to compute: at most {total / 1e9:.2f} GB."
+    print(f"{len(cells)} cells: {counts}. {rests_on or disk}")
     if request.demo:
         print("Demo data are simulated; their scores are no results.")
+
+
+def _disk(cell: Mapping[str, Any]) -> dict[str, str]:
+    kept = cell["feature_bytes"]
+    return {"features": f"{kept / 1e6:.1f} MB" if kept else ""}
 
 
 def run(request: Request, fail_fast: bool, as_json: bool) -> int:
@@ -142,20 +149,6 @@ def _records(results: Path | None) -> list[records.Record]:
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
     return found
-
-
-def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
-    """Kept predictions scored again; the exit code, 1 where none were kept."""
-    from skybench import again
-
-    if task:
-        task = registry.resolve("tasks", task)
-    chosen = [r for r in _records(results) if r.main and task in ("", r.task)]
-    rows, missing = again.rescored(chosen, results or places.results(), metric)
-    for reason in missing:
-        say(reason)
-    show_rows(rows, as_json)
-    return 0 if rows else 1
 
 
 def merge(folders: Sequence[Path], results: Path | None, as_json: bool) -> int:

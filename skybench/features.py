@@ -7,10 +7,7 @@ are not kept but computed again whenever a head asks: the numbers are the same.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench import places, targets
+from skybench import keeping, places, targets
 from skybench.core import Batch, Boxes, Features, Found, Report, Time, UsageError
+from skybench.keeping import halved
 from skybench.loading import batches, collate, resize, side
 from skybench.model import Model, encode
 from skybench.records import fingerprint
@@ -136,7 +134,7 @@ class Streamed:
     def levels(self, batch: Batch) -> tuple[Tensor, ...]:
         """The pyramid of a collated batch."""
         features = joined(self.extractor(batch))
-        return tuple(_halved(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
+        return tuple(halved(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
 
     def opened(self, indices: Sequence[int]) -> Opened:
         """Samples as they are read, of the sensors that the model sees, to look at in parts."""
@@ -206,11 +204,6 @@ def joined(dates: Sequence[Features]) -> Features:
     )
 
 
-def _halved(x: Tensor) -> Tensor:
-    """As float16, the largest values cut off: stored and streamed features alike."""
-    return x.clamp(-65504, 65504).half()
-
-
 def budget() -> float:
     """Bytes that dense features of one split may take on disk."""
     return float(os.environ.get("SKYBENCH_BUDGET_GB", BUDGET / 1e9)) * 1e9
@@ -244,69 +237,6 @@ def source(
         return Stored(folder), True
     if level == "pyramid" and dense_bytes(extractor, samples) > budget():
         return Streamed(extractor, samples), False
-    _fill(folder, full, extract(extractor, samples, report), len(samples), level)
+    stream = ((joined(f), truth) for f, truth in extract(extractor, samples, report))
+    keeping.fill(folder, full, stream, len(samples), level)
     return Stored(folder), False
-
-
-def _reserve(path: Path) -> None:
-    """Takes the disk space of a sparse file now: a full disk is an OSError here, later a crash."""
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
-class _Entry:
-    """An entry of the cache while it is written, in a folder of a temporary name."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count, self.done = folder, count, 0
-        self.arrays: dict[str, np.memmap[Any, Any]] = {}
-        self.boxes: list[Boxes] = []
-
-    def add(self, features: Features, truth: Sequence[Any], level: str) -> None:
-        self._put("pooled", features.pooled.numpy())
-        for i, dense in enumerate(features.pyramid if level == "pyramid" else ()):
-            self._put(f"level{i}", _halved(dense).numpy())
-        if isinstance(truth[0], Boxes):
-            self.boxes += truth
-        else:
-            self._put("targets", np.stack([np.asarray(t) for t in truth]))
-        self.done += len(truth)
-
-    def _put(self, name: str, values: np.ndarray) -> None:
-        if name not in self.arrays:
-            path, shape = self.folder / f"{name}.npy", (self.count, *values.shape[1:])
-            self.arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
-            _reserve(path)
-        self.arrays[name][self.done : self.done + len(values)] = values
-
-    def close(self, identity: Mapping[str, Any]) -> None:
-        if self.boxes:
-            targets.save(self.folder / "boxes.npz", self.boxes)
-        for array in self.arrays.values():
-            array.flush()
-        (self.folder / "meta.json").write_text(json.dumps(identity, indent=1))
-
-
-def _fill(
-    folder: Path,
-    identity: Mapping[str, Any],
-    stream: Iterator[tuple[list[Features], list[Any]]],
-    count: int,
-    level: str,
-) -> None:
-    """Writes an entry under a temporary name and renames it: it is whole or it is not there."""
-    temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
-    temporary.mkdir(parents=True)
-    try:
-        entry = _Entry(temporary, count)
-        for features, truth in stream:
-            entry.add(joined(features), truth, level)
-        entry.close(identity)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / "meta.json").exists():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

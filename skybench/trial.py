@@ -66,10 +66,10 @@ def one_seed(cell: Cell, setting: Setting, draw: Drawings | None) -> Outcome:
     metric = cell.task.metric(cell.splits["test"].card)
     keys = cell.splits["test"].keys
     guards.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
-    head = cell.task.head(cell.recipe, _seen_card(cell, model), cell.splits["train"].card)
+    card = _seen_card(cell, model, whole)
     if isinstance(whole, live.Live):
-        model.to(setting.device)
         setting = setting._replace(backbone=model, begin=whole.begin, ahead=train.ahead)
+    head = cell.task.head(cell.recipe, card, cell.splits["train"].card)
     judge = functools.partial(_judge, metric.fresh(), samples.keys, workers)
     if cell.recipe.views:
         views.require(cell.recipe.views, test)
@@ -166,12 +166,16 @@ def _noted(cell: Cell, samples: Samples, train: features.Chosen) -> dict[str, An
     return noted
 
 
-def _seen_card(cell: Cell, model: Model) -> ModelCard:
-    """The model's card with the pyramid that the cell's sensors and dates give."""
+def _seen_card(cell: Cell, model: Model, whole: features.Stored | features.Streamed) -> ModelCard:
+    """The model's card with the widths and the pyramid that the cell's sensors and dates give."""
     images = cell.splits["train"].read(0).images
     kept = cell.task.time == "keep"
     dates = {name: 1 if kept else len(images[f.sensor]) for name, f in cell.found.items()}
-    return replace(model.card, levels=model.levels_of(dates))
+    dim = model.card.dim
+    if cell.task.level == "pooled" and isinstance(whole, live.Live):  # parts may differ in width
+        with torch.no_grad():
+            dim = whole.vectors([0]).shape[1]
+    return replace(model.card, dim=dim, levels=model.levels_of(dates))
 
 
 def _weights_seed(cell: Cell, seed: int) -> int:

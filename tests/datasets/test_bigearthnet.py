@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from _pairs import S1, S2, facts, write_pairs
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
@@ -25,6 +24,8 @@ from skybench import registry
 from skybench.core import DataError, UsageError
 from skybench.samples import Samples
 from skybench.splits import MissingFilesError
+
+from ._pairs import S1, S2, facts, write_pairs
 
 reader = importlib.import_module("skybench.datasets._bigearthnet_read")
 FIRST = "S2A_MSIL2A_20170613T101031_20_48"  # of the demo

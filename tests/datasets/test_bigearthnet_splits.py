@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _pairs import S2, facts, write_pairs
 
 from skybench import demo, registry, splits
 from skybench.core import DataError
 from skybench.samples import fingerprint_keys
 from skybench.splits import MissingFilesError, SplitList
+
+from ._pairs import S2, facts, write_pairs
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from _dynamic import (
+
+from skybench import demo, registry
+from skybench.core import DataError, UsageError
+
+from ._dynamic import (
     CUBE,
     IDS,
     L2A,
@@ -24,9 +28,6 @@ from _dynamic import (
     write_sentinel,
     write_tif,
 )
-
-from skybench import demo, registry
-from skybench.core import DataError, UsageError
 
 
 @pytest.fixture

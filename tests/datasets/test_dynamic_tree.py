@@ -6,7 +6,11 @@ import importlib
 from pathlib import Path
 
 import pytest
-from _dynamic import (
+
+from skybench.core import DataError
+from skybench.splits import MissingFilesError
+
+from ._dynamic import (
     CUBE,
     L2A,
     LATER,
@@ -21,9 +25,6 @@ from _dynamic import (
     write_planet,
     write_sentinel,
 )
-
-from skybench.core import DataError
-from skybench.splits import MissingFilesError
 
 _tree = importlib.import_module("skybench.datasets._dynamic_tree")
 _earth = importlib.import_module("skybench.datasets._dynamic_earth")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from _toys import FOUND, RGB, Noise, Toy, gathered, looking
 from torch.nn import functional as F
 
 from skybench import core, features, loading
@@ -11,6 +10,8 @@ from skybench.core import Boxes, Features, ModelCard, Sample
 from skybench.features import Chosen, Extractor, Stored, Streamed, source
 from skybench.live import Live
 from skybench.loading import collate
+
+from ._toys import FOUND, RGB, Noise, Toy, gathered, looking
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from _toys import Noise, Toy, entries, gathered, looking
 
 from skybench import core, features, places
 from skybench import samples as opened
 from skybench.core import Features
 from skybench.features import Extractor, Stored, source
 from skybench.samples import Samples
+
+from ._toys import Noise, Toy, entries, gathered, looking
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

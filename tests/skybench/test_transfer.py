@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _misbehaving import CHANGED, DATA, Site, handler, names_in, remote_of, sha256
 
 from skybench import transfer
 from skybench.core import DataError
 from skybench.transfer import Remote, fetch
+
+from ._misbehaving import CHANGED, DATA, Site, handler, names_in, remote_of, sha256
 
 
 @pytest.fixture

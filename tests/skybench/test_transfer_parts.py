@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from _misbehaving import CHANGED, DATA, Site, handler, names_in, remote_of
 
 from skybench import transfer
 from skybench.core import DataError
 from skybench.transfer import fetch
+
+from ._misbehaving import CHANGED, DATA, Site, handler, names_in, remote_of
 
 
 @pytest.fixture

@@ -106,3 +106,8 @@ def test_views_where_nothing_heeds_them_are_refused(tmp_path: Path) -> None:
 def test_several_devices_are_for_fine_tuning(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="which is --protocol finetune"):
         run_cells(replace(BASE, protocol="linear", devices=2, device="cpu", results=tmp_path))
+
+
+def test_a_network_whose_branches_differ_in_width_learns_too(tmp_path: Path) -> None:
+    record = run(tmp_path, models=("skysense",), datasets=("ben_s2",), limit=4)
+    assert record.used["sensors"] == ["s2"]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from _published import Ended, plugin, put, source, state
 
 from skybench import places
 from skybench.core import (
@@ -18,6 +17,8 @@ from skybench.core import (
     WeightsError,
 )  # fmt: skip
 from skybench.weights import load_model
+
+from ._published import Ended, plugin, put, source, state
 
 Models = Callable[..., None]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from _published import Ended, plugin, source, state
 
 from skybench import places
 from skybench.core import (
@@ -20,6 +19,8 @@ from skybench.core import (
     WeightsError,
 )  # fmt: skip
 from skybench.weights import load_model
+
+from ._published import Ended, plugin, source, state
 
 Models = Callable[..., None]
 

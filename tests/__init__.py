@@ -1,0 +1,1 @@
+"""The tests mirror the tree: without this file tests/skybench would be taken for skybench."""

@@ -1,0 +1,1 @@
+"""Adapters and metrics against the authors' own code."""
