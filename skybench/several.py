@@ -19,7 +19,8 @@ class Workers(Protocol):
     rank: int  # 0: the one that writes
     size: int
 
-    def wrap(self, module: nn.Module) -> nn.Module: ...  # gradients become the processes' mean
+    # Gradients become the processes' mean; batch normalisation of GPUs counts over them all.
+    def wrap(self, module: nn.Module) -> nn.Module: ...
     def backward(self, loss: Tensor) -> None: ...
     def hold(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]: ...  # no joining
     def gather(self, one: Any) -> list[Any]: ...  # what each has, in the order of ranks
@@ -63,6 +64,9 @@ class Together:
         self.rank, self.size = self.fabric.global_rank, self.fabric.world_size
 
     def wrap(self, module: nn.Module) -> nn.Module:
+        if self.fabric.device.type == "cuda":  # torch has none for CPUs
+            convert = nn.SyncBatchNorm.convert_sync_batchnorm
+            module = convert(module)  # type: ignore[no-untyped-call]
         return self.fabric.setup_module(module, move_to_device=False)
 
     def backward(self, loss: Tensor) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,3 +60,17 @@ def test_a_process_knows_whether_it_helps_another(monkeypatch: pytest.MonkeyPatc
     assert not several.is_another()
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert several.is_another()
+
+
+def test_heads_keep_their_modules_and_numbers_when_normalisation_is_shared() -> None:
+    """What `Together.wrap` does on GPUs: parts are replaced, the head's own objects stay."""
+    from skybench.heads.dense import UPerNet
+
+    head = torch.nn.Sequential(UPerNet([(8, 4), (8, 8)], 3, 8))
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    convert: Any = torch.nn.SyncBatchNorm.convert_sync_batchnorm
+    assert convert(head) is head
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+    kinds = {type(m) for m in head.modules()}
+    assert torch.nn.SyncBatchNorm in kinds
+    assert not kinds & {torch.nn.BatchNorm2d}
