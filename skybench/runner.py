@@ -126,7 +126,7 @@ def _run(cell: Cell, base: Setting, request: Request) -> records.Record:
     draw = Drawings(pictures, folder, cell.splits["test"]) if cell.splits and writes else None
     keep = path.with_suffix(".npz") if request.predictions and writes else None
     trainings = [folder / f"seed{n}" for n in range(cell.recipe.seeds)]
-    if cell.status == "done":  # again: it was asked for by force
+    if request.force:  # from the start
         for training in trainings:
             resume.clear(training)
     stepwise = learns or cell.task.level == "pyramid"

@@ -95,6 +95,7 @@ class Detector:
         parameters = sum(p.numel() for p in self.network.parameters())
         return {**trained.facts(), "parameters": parameters}
 
+    @torch.no_grad()
     def predict(self, test: Source) -> Iterator[Any]:
         for start in range(0, len(test), CHUNK):
             indices = range(start, min(start + CHUNK, len(test)))

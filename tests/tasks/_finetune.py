@@ -37,7 +37,7 @@ RANGES = {UINT8: (0, 255), S2_DISPLAY: (0, 255), REFLECTANCE: (200, 4000), DB: (
 FEW, SHOWN = 5, 3  # classes in all images, and in one
 BLOCK, ACROSS = 4, 4  # pixels of a block, and blocks of an image
 SIDE = 96  # pixels of an image with objects
-# Of two images (cx, cy, w, h), then their classes. The last angle is that of each image's last.
+# Of two images: each object's (cx, cy, w, h), then their classes.
 OBJECTS = (
     (((20, 20, 32, 24), (40, 72, 24, 32), (68, 32, 44, 24)), (0, 2, 1)),
     (((68, 72, 32, 28), (24, 60, 24, 40), (60, 24, 48, 28)), (0, 1, 2)),
@@ -103,7 +103,7 @@ class Blocks(Made):
 
 
 class Objects(Made):
-    """Two images with three objects each, which are red, green or blue, as their class is."""
+    """Two images with three objects each, red, green or blue by class; one may be turned."""
 
     def __init__(self, card: DatasetCard, task: str) -> None:
         super().__init__(card, task, len(OBJECTS))

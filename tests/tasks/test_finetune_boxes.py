@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench import features, live
-from skybench.core import UINT8, Batch, Boxes, Features, ModelCard, ProtocolName, Sensor, match
+from skybench.core import UINT8, Batch, Boxes, Features, ModelCard, Sensor, match
 from skybench.heads import _detector
 from skybench.heads._two_stage import TwoStage
 from skybench.model import Model
@@ -66,10 +66,9 @@ def shown(
 
     patch.setattr(TwoStage, "forward", noted)
     patch.setattr(_detector, "train_detector", started)
-    task, protocol = task_of(name), "finetune"
-    samples = Objects(card_of(dataset), name)
+    task, samples = task_of(name), Objects(card_of(dataset), name)
     (recipe,) = task.recipes(samples.card, "finetune", True)
-    recipe = replace(recipe, protocol=protocol, size=0, epochs=8, augment=augment, width=4)
+    recipe = replace(recipe, size=0, epochs=8, augment=augment, width=4)
     learn(task, recipe, Mosaic(), samples)
     assert len(seen) == 8 * len(samples)
     return seen

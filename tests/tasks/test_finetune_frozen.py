@@ -26,7 +26,7 @@ CARD = ModelCard("normed", "Normed", "extra", (RGB,), 4, ((4, 1),), "ours", "our
 
 
 class Normed(Model):
-    """A network whose batch norm learns its statistics in training, unlike all of baselines/."""
+    """A network whose batch norm learns its statistics in training, unlike those of baselines/."""
 
     def __init__(self) -> None:
         super().__init__(CARD)
@@ -170,8 +170,9 @@ def test_parameters_that_need_no_gradient_stay(decay: float) -> None:
     stem: Any = model.layers()[0]
     for parameter in stem.parameters():
         parameter.requires_grad_(False)
-    task, samples = task_of("scene_classification"), Blocks(
-        card_of("eurosat"), "scene_classification", 4, 1
+    task, samples = (
+        task_of("scene_classification"),
+        Blocks(card_of("eurosat"), "scene_classification", 4, 1),
     )
     (recipe, *_) = task.recipes(samples.card, "finetune", True)
     recipe = replace(recipe, epochs=2, batch=2, size=32, layer_decay=decay, weight_decay=0.5)

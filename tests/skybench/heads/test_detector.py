@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from skybench.core import DataError, Recipe, Setting, SkybenchError
 from skybench.heads import _detector
@@ -128,6 +129,21 @@ def test_images_without_objects_are_learned_from_and_predicted_for(
     empty = Memory([boxes([], [])], levels)
     _, chosen = fitted(build, empty, levels)
     assert np.isfinite(chosen["loss"]).all()
+
+
+@BOTH
+def test_nothing_of_prediction_is_kept_for_gradients(build: Build) -> None:
+    source = Memory(scenes(True))
+    head, _ = fitted(build, source, recipe=dataclasses.replace(RECIPE, epochs=1))
+    asked, real = [], source.pyramid
+
+    def pyramid(indices: Sequence[int]) -> tuple[Tensor, ...]:
+        asked.append(torch.is_grad_enabled())
+        return real(indices)
+
+    source.pyramid = pyramid  # type: ignore[method-assign]
+    assert [*head.predict(source)]
+    assert set(asked) == {False}
 
 
 @BOTH
