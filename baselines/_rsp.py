@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from skybench.core import Batch, Features, ModelCard
 from skybench.model import Model
-from skybench.nets.swin import Form, Swin
+from skybench.nets.swin import Form
 from skybench.nets.vitae_v2 import ViTAEv2
 
 from ._resnet import ResNet, StillNorms
 from ._resnet_arch import IMAGENET, Arch
-from ._swin import SwinRGB
-from ._vitae_v2 import SwinArch, ViTAEv2Arch
+from ._swin import swin
+from ._swin_arch import Arch as SwinArch
+from ._vitae_v2 import ViTAEv2Arch
 
 
 class ViTAEv2RGB(StillNorms):
@@ -36,12 +37,6 @@ class ViTAEv2RGB(StillNorms):
 
     def layers(self) -> Sequence[nn.Module]:
         return self.net.parts()
-
-
-def swin(card: ModelCard, arch: SwinArch, form: Form) -> SwinRGB:
-    """Swin with fresh weights."""
-    windows = [arch.window] * len(arch.depths)
-    return SwinRGB(card, Swin(arch.embed_dim, arch.depths, arch.num_heads, windows, form))
 
 
 def network(card: ModelCard, arch: ViTAEv2Arch | SwinArch | Arch) -> Model:

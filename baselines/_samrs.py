@@ -9,9 +9,11 @@ from skybench.nets.swin import Form
 
 from ._resnet import ResNet
 from ._resnet_arch import IMAGENET, Arch
-from ._rsp import ViTAEv2RGB, swin
+from ._rsp import ViTAEv2RGB
 from ._rvsa import RVSARGB
-from ._vitae_v2 import SwinArch, ViTAEv2Arch
+from ._swin import swin
+from ._swin_arch import Arch as SwinArch
+from ._vitae_v2 import ViTAEv2Arch
 
 
 def network(card: ModelCard, arch: ViTAEv2Arch | Settings | SwinArch | Arch) -> Model:

@@ -1,4 +1,4 @@
-"""Swin Transformers (V1) on RGB: the adapter of CMID, GFM and RingMo."""
+"""Swin Transformers (V1) on RGB: the adapter of CMID, GFM, RingMo, RSP and SAMRS."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skybench.core import Batch, Features, ModelCard
-from skybench.nets.swin import PATCH, Swin
+from skybench.nets.swin import PATCH, Form, Swin
 
 from ._resnet import StillNorms
 from ._resnet_arch import IMAGENET
+from ._swin_arch import Arch, Scaled
 
 
 class SwinRGB(StillNorms):
@@ -46,6 +47,10 @@ class SwinRGB(StillNorms):
         return self.net.parts()
 
 
-def native(image: int, window: int, stages: int) -> tuple[int, ...]:
-    """Each stage's windows at the pre-training's side: no larger than the map."""
-    return tuple(min(window, image // PATCH >> i) for i in range(stages))
+def swin(card: ModelCard, arch: Arch | Scaled, form: Form, largest: int = 0) -> SwinRGB:
+    """The network with fresh weights; largest: see `SwinRGB`, of `Scaled` settings."""
+    image, stages = arch.image if isinstance(arch, Scaled) else 0, range(len(arch.depths))
+    # At the pre-training's side windows are no larger than the map.
+    windows = [min(arch.window, image // PATCH >> i) if image else arch.window for i in stages]
+    net = Swin(arch.embed_dim, arch.depths, arch.num_heads, windows, form)
+    return SwinRGB(card, net, image, largest)

@@ -12,6 +12,7 @@ from skybench.core import ModelCard
 
 from ._resnet_arch import own_keys as resnet_keys
 from ._rvsa_keys import own_keys as rvsa_keys
+from ._swin_arch import Arch as SwinArch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,31 +32,15 @@ class ViTAEv2Arch:
     window: int = 7  # of the first two stages
 
     @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of the stages."""
-        return self.token_dims
-
-
-@dataclass(frozen=True)
-class SwinArch:
-    """Settings of a Swin Transformer; those of Swin-T if none is given."""
-
-    embed_dim: int = 96
-    depths: tuple[int, ...] = (2, 2, 6, 2)
-    num_heads: tuple[int, ...] = (3, 6, 12, 24)
-    window: int = 7
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of the stages."""
-        return tuple(self.embed_dim << i for i in range(len(self.depths)))
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """(channels, stride) of the stages."""
+        return tuple((width, 4 << i) for i, width in enumerate(self.token_dims))
 
 
 TINY_VITAE = ViTAEv2Arch(
     embed_dims=(8, 8, 16, 16), token_dims=(16, 32, 64, 128), depths=(1, 1, 1, 1),
     rc_groups=(1, 4, 8, 16), nc_groups=(1, 8, 16, 32), window=4,
 )  # fmt: skip
-TINY_SWIN = SwinArch(embed_dim=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), window=4)
 
 
 def fitted(card: ModelCard, arch: ViTAEv2Arch | SwinArch) -> ModelCard:
@@ -64,9 +49,8 @@ def fitted(card: ModelCard, arch: ViTAEv2Arch | SwinArch) -> ModelCard:
     Images have 224 pixels at least, with which the networks were trained and all maps are whole
     windows of 7: those of much smaller images would be mostly padding.
     """
-    levels = tuple((width, 4 << i) for i, width in enumerate(arch.widths))
-    dim, stride = levels[-1]
-    return dataclasses.replace(card, dim=dim, levels=levels, min_pixels=arch.window * stride)
+    dim, stride = arch.levels[-1]
+    return dataclasses.replace(card, dim=dim, levels=arch.levels, min_pixels=arch.window * stride)
 
 
 REBUILT = ("relative_position_index", "relative_coords_table", "attn_mask")

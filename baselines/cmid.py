@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
+from . import _swin_arch
 from ._resnet_arch import RESNET50, TINY, fitted, network_of, own_keys
 from ._resnet_arch import Arch as ResNetArch
 from ._variants import choose
@@ -94,16 +95,12 @@ RESNET_CARD = fitted(
 
 
 @dataclass(frozen=True)
-class Arch:
-    """Settings of the Swin Transformer; see `skybench.nets.swin`.
+class Arch(_swin_arch.Arch):
+    """Settings of the Swin Transformer.
 
     The authors' class of pre-training: norms=(3,); mmsegmentation's: shift_small=True.
     """
 
-    embed_dim: int = 128
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    num_heads: tuple[int, ...] = (4, 8, 16, 32)
-    window: int = 7
     norms: tuple[int, ...] = (0, 1, 2, 3)
     shift_small: bool = False
 
@@ -125,8 +122,7 @@ def card(variant: str, **arch: Any) -> ModelCard:
 def _card(arch: Arch | ResNetArch) -> ModelCard:
     if isinstance(arch, ResNetArch):
         return fitted(RESNET_CARD, arch)
-    levels = tuple((arch.embed_dim << i, 4 << i) for i in range(len(arch.depths)))
-    return dataclasses.replace(CARD, dim=levels[-1][0], levels=levels)
+    return _swin_arch.fitted(CARD, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:

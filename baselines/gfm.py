@@ -7,13 +7,12 @@ The tables of relative positions are interpolated for them as the authors do.
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
+from ._swin_arch import Scaled, fitted
 from ._variants import choose
 
 if TYPE_CHECKING:
@@ -61,33 +60,23 @@ CARD = ModelCard(
     multiple=32,
 )
 
-
-@dataclass(frozen=True)
-class Arch:
-    """Settings of the network; see `skybench.nets.swin`."""
-
-    embed_dim: int = 128
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    num_heads: tuple[int, ...] = (4, 8, 16, 32)
-    image: int = 192  # side for which the file's tables of relative positions are
-    window: int = 6  # at that side
-
-
 VARIANTS = {
-    "full": Arch(),
-    "tiny": Arch(
+    "full": Scaled(),
+    "tiny": Scaled(
         embed_dim=32, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), image=96, window=3,
     ),
 }  # fmt: skip
+LARGEST = 8  # of the windows that the authors use, at 256 pixels (configs/UCM.yaml)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._gfm import network
+    """The network with fresh weights; `arch` overrides its settings."""
+    from skybench.nets.swin import Form
+
+    from ._swin import swin
 
     chosen = choose(VARIANTS, variant, arch)
-    levels = tuple((chosen.embed_dim << i, 4 << i) for i in range(len(chosen.depths)))
-    return network(dataclasses.replace(CARD, dim=levels[-1][0], levels=levels), chosen)
+    return swin(fitted(CARD, chosen), chosen, Form(norms=(3,)), LARGEST)
 
 
 DROPPED = ("relative_position_index", "attn_mask", "mask_token")

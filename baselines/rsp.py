@@ -15,8 +15,10 @@ from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
 from . import _resnet_arch
 from ._resnet_arch import RESNET50, Arch
+from ._swin_arch import SWIN_T, TINY_SWIN_T
+from ._swin_arch import Arch as SwinArch
 from ._variants import choose
-from ._vitae_v2 import TINY_SWIN, TINY_VITAE, SwinArch, ViTAEv2Arch, fitted, network_of, own_keys
+from ._vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
 
 VARIANTS: dict[str, ViTAEv2Arch | SwinArch | Arch] = {
     "vitaev2_s": ViTAEv2Arch(),
-    "swin_t": SwinArch(),
+    "swin_t": SWIN_T,
     "resnet50": RESNET50,
     "tiny": TINY_VITAE,
-    "tiny_swin_t": TINY_SWIN,
+    "tiny_swin_t": TINY_SWIN_T,
     "tiny_resnet50": _resnet_arch.TINY,
 }
 # All read the same sensor; ViTAEv2-S has the authors' best results on AID (2:8) and RESISC45.

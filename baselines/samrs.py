@@ -16,16 +16,10 @@ from skybench.nets.rvsa_settings import Settings
 
 from . import _resnet_arch, _rvsa_keys
 from ._resnet_arch import RESNET50, Arch
+from ._swin_arch import SWIN_T, TINY_SWIN_T
+from ._swin_arch import Arch as SwinArch
 from ._variants import choose
-from ._vitae_v2 import (
-    TINY_SWIN,
-    TINY_VITAE,
-    SwinArch,
-    ViTAEv2Arch,
-    fitted,
-    network_of,
-    own_keys,
-)
+from ._vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,13 +32,13 @@ VIT_B_RVSA = Settings(positions=False, relative=False)
 VARIANTS: dict[str, ViTAEv2Arch | Settings | SwinArch | Arch] = {
     "vitaev2_s": ViTAEv2Arch(),
     "vit_b_rvsa": VIT_B_RVSA,
-    "swin_t": SwinArch(),
+    "swin_t": SWIN_T,
     "resnet50": RESNET50,
     "tiny": TINY_VITAE,
     "tiny_vit_b_rvsa": dataclasses.replace(
         VIT_B_RVSA, dim=32, depth=4, heads=4, grid=8, interval=2, taken=(0, 1, 2, 3)
     ),
-    "tiny_swin_t": TINY_SWIN,
+    "tiny_swin_t": TINY_SWIN_T,
     "tiny_resnet50": _resnet_arch.TINY,
 }
 PICK = {"full": ("vitaev2_s",), "tiny": ("tiny",)}  # all read the same sensor

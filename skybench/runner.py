@@ -140,7 +140,7 @@ def _run(cell: Cell, base: Setting, request: Request) -> records.Record:
             resume.clear(training)
     if logs and learns:
         demo = f", {DEMO}" if cell.demo else ""
-        title = f"{cell.model.name} on {cell.dataset_id}{demo}"
+        title = f"{cell.model.name} on {cell.dataset_id} {cell.recipe.label}".strip() + demo
         plot_curve.curve(logs, folder / "curve.png", title)
     return record
 

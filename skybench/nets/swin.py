@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skybench.nets.windows import attention, within
+
 PATCH = 4
-APART = -100.0  # score between regions that only the roll brought together
 
 
 @dataclass(frozen=True)
@@ -95,37 +96,6 @@ def relative_index(window: int, device: torch.device) -> Tensor:
         return offset[..., 0] * (2 * window - 1) + offset[..., 1]
 
 
-@functools.lru_cache(maxsize=64)
-def shift_mask(height: int, width: int, window: int, device: torch.device) -> Tensor:
-    """Scores that keep the regions of a rolled map apart: [windows, window², window²], 0 or -100.
-
-    height, width: of the padded map. Padding itself is not masked, as in all official codes.
-    """
-    with torch.inference_mode(False):
-
-        def region(size: int) -> Tensor:
-            at = torch.arange(size, device=device)
-            return (at >= size - window).long() + (at >= size - window // 2)
-
-        regions = 3 * region(height)[:, None] + region(width)
-        ids = windows(regions[None, ..., None], window)[0, ..., 0]
-        return APART * (ids[:, :, None] != ids[:, None]).float()
-
-
-def windows(x: Tensor, window: int) -> Tensor:
-    """[B, H, W, C] -> [B, windows, window², C]; H and W are multiples of the window."""
-    batch, height, width, channels = x.shape
-    x = x.view(batch, height // window, window, width // window, window, channels)
-    return x.transpose(2, 3).reshape(batch, -1, window * window, channels)
-
-
-def unwindows(x: Tensor, height: int, width: int, window: int) -> Tensor:
-    """The inverse of `windows`."""
-    batch, _, _, channels = x.shape
-    x = x.view(batch, height // window, width // window, window, window, channels)
-    return x.transpose(2, 3).reshape(batch, height, width, channels)
-
-
 class WindowAttention(nn.Module):
     """Attention within windows, with a learned bias for each offset."""
 
@@ -148,18 +118,9 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, window: int, mask: Tensor | None) -> Tensor:
         """x: [B, windows, window², C]; mask: [windows, window², window²]; returns x's shape."""
-        batch, count, size, _ = x.shape
-        qkv = self.qkv(x).view(batch, count, size, 3, self.heads, -1)
+        qkv = self.qkv(x).view(*x.shape[:3], 3, self.heads, -1)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # 3 x [B, windows, heads, window², C / heads]
-        scores = self.bias(window)
-        if mask is not None:
-            scores = (scores + mask[:, None]).flatten(0, 1)
-        # Fused attention takes four axes: windows join the batch, or the heads if scores differ.
-        joined = 0 if mask is None else 1
-        q, k, v = (t.flatten(joined, joined + 1) for t in (q, k, v))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=scores[None].to(v.dtype))
-        out = out.reshape(batch, count, self.heads, size, -1).transpose(2, 3)
-        projected: Tensor = self.proj(out.reshape(x.shape))
+        projected: Tensor = self.proj(attention((q, k, v), self.bias(window), mask))
         return projected
 
 
@@ -182,15 +143,9 @@ class Block(nn.Module):
         self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def attend(self, x: Tensor, window: int) -> Tensor:
-        """[B, H, W, C] -> [B, H, W, C]: pads to whole windows at the right and bottom, rolls."""
-        height, width = x.shape[1:3]
-        shifted = self.shifted and (self.shift_small or min(height, width) > window)
-        shift = window // 2 if shifted else 0
-        x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
-        down, across = x.shape[1:3]
-        mask = shift_mask(down, across, window, x.device) if shift else None
-        x = self.attn(windows(x.roll((-shift, -shift), (1, 2)), window), window, mask)
-        return unwindows(x, down, across, window).roll((shift, shift), (1, 2))[:, :height, :width]
+        """[B, H, W, C] -> [B, H, W, C]."""
+        shifted = self.shifted and (self.shift_small or min(x.shape[1:3]) > window)
+        return within(x, window, shifted, lambda x, mask: self.attn(x, window, mask))
 
     def forward(self, x: Tensor, window: int) -> Tensor:
         x = x + self.drop_path1(self.attend(self.norm1(x), window))

@@ -6,7 +6,6 @@ Source: github:Bili-Sakura/SkySense@107d4e0 models/swin_transformer_v2.py, which
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skybench.nets.windows import attention, within
+
 WINDOW = 8
-SHIFT = WINDOW // 2
 PATCH = 4
 EXTRA_NORM = 6  # a further norm on the stream after every sixth block of a stage
 HIDDEN = 512  # of the network that gives the position bias
-APART = -100.0  # score between regions that only the roll brought together
 
 
 def relative_coords() -> Tensor:
@@ -35,38 +34,6 @@ def relative_index() -> Tensor:
     at = torch.cartesian_prod(side, side)  # [64, 2]
     offset = at[:, None] - at[None] + WINDOW - 1
     return offset[..., 0] * (2 * WINDOW - 1) + offset[..., 1]
-
-
-@functools.lru_cache(maxsize=16)
-def shift_mask(height: int, width: int, device: torch.device) -> Tensor:
-    """Scores that keep the regions of a rolled map apart: [windows, 64, 64], 0 or -100.
-
-    height, width: of the padded map. Padding itself is not masked, as in the official code.
-    """
-    # Made outside inference mode: the cached tensor is used in training as well.
-    with torch.inference_mode(False):
-
-        def region(size: int) -> Tensor:
-            at = torch.arange(size, device=device)
-            return (at >= size - WINDOW).long() + (at >= size - SHIFT)
-
-        regions = 3 * region(height)[:, None] + region(width)
-        ids = windows(regions[None, ..., None])[0, ..., 0]  # [windows, 64]
-        return APART * (ids[:, :, None] != ids[:, None]).float()
-
-
-def windows(x: Tensor) -> Tensor:
-    """[B, H, W, C] -> [B, windows, 64, C]; H and W are multiples of the window."""
-    batch, height, width, channels = x.shape
-    x = x.view(batch, height // WINDOW, WINDOW, width // WINDOW, WINDOW, channels)
-    return x.transpose(2, 3).reshape(batch, -1, WINDOW * WINDOW, channels)
-
-
-def unwindows(x: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of `windows`."""
-    batch, _, _, channels = x.shape
-    x = x.view(batch, height // WINDOW, width // WINDOW, WINDOW, WINDOW, channels)
-    return x.transpose(2, 3).reshape(batch, height, width, channels)
 
 
 class WindowAttention(nn.Module):
@@ -96,21 +63,12 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """x: [B, windows, 64, C]; mask: [windows, 64, 64] or None; returns x's shape."""
-        batch, count, size, _ = x.shape
         bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
-        qkv = F.linear(x, self.qkv.weight, bias).view(batch, count, size, 3, self.heads, -1)
+        qkv = F.linear(x, self.qkv.weight, bias).view(*x.shape[:3], 3, self.heads, -1)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # 3 x [B, windows, heads, 64, C / heads]
         q = F.normalize(q, dim=-1) * self.logit_scale.clamp(max=math.log(100.0)).exp()
-        scores = self.bias()
-        if mask is not None:
-            scores = (scores + mask[:, None]).flatten(0, 1)  # [windows * heads, 64, 64]
-        # Fused attention takes four axes: windows join the batch, or the heads if scores differ.
-        # The scores need four as well, or a slow path is taken.
-        joined = 0 if mask is None else 1
-        q, k, v = (t.flatten(joined, joined + 1) for t in (q, F.normalize(k, dim=-1), v))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=scores[None].to(v.dtype), scale=1.0)
-        out = out.reshape(batch, count, self.heads, size, -1).transpose(2, 3)
-        projected: Tensor = self.proj(out.reshape(x.shape))
+        out = attention((q, F.normalize(k, dim=-1), v), self.bias(), mask, scale=1.0)
+        projected: Tensor = self.proj(out)
         return projected
 
 
@@ -128,18 +86,9 @@ class Block(nn.Module):
         self.drop_path1, self.drop_path2 = nn.Identity(), nn.Identity()
 
     def attend(self, x: Tensor, pad_small_map: bool) -> Tensor:
-        """[B, H, W, C] -> [B, H, W, C]: pads to whole windows first, then rolls."""
-        height, width = x.shape[1:3]
-        shifted = self.shifted and (pad_small_map or min(height, width) > WINDOW)
-        x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
-        padded = x.shape[1:3]
-        if shifted:
-            x = x.roll((-SHIFT, -SHIFT), (1, 2))
-        mask = shift_mask(*padded, x.device) if shifted else None
-        x = unwindows(self.attn(windows(x), mask), *padded)
-        if shifted:
-            x = x.roll((SHIFT, SHIFT), (1, 2))
-        return x[:, :height, :width]
+        """[B, H, W, C] -> [B, H, W, C]."""
+        shifted = self.shifted and (pad_small_map or min(x.shape[1:3]) > WINDOW)
+        return within(x, WINDOW, shifted, self.attn)
 
     def forward(self, x: Tensor, pad_small_map: bool) -> Tensor:
         x = x + self.drop_path1(self.norm1(self.attend(x, pad_small_map)))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,33 +14,12 @@ from torch import Tensor
 from skybench.augment import augment
 from skybench.augment_geometry import Window, mirrored, moved, moved_boxes, turned
 from skybench.boxes.geometry import flip, to_rotated
-from skybench.core import (
-    DB,
-    REFLECTANCE,
-    UINT8,
-    Boxes,
-    DataError,
-    DatasetCard,
-    Sample,
-    Sensor,
-    UsageError,
-)
+from skybench.core import REFLECTANCE, Boxes, DataError, Sample, UsageError
 
-RGB = Sensor("hr", ("red", "green", "blue"), 1.0, UINT8)
-S1 = Sensor("s1", ("vv", "vh"), 4.0, DB)
+from ._augment import RGB, S1, card, noise
+
 MOVES = ("flip", "vflip", "rotflip=20", "rotate", "resize_crop=0.5,2,0.9", "crop=13", "crop=40")
 GEOMETRY = (*MOVES, "resized_crop=0.2,1")
-
-
-def card(*sensors: Sensor, task: str = "semantic_segmentation") -> DatasetCard:
-    return DatasetCard("x", "X", (task,), sensors, ("a", "b"), {}, "", "", "", "")
-
-
-def noise(shape: Sequence[int], dtype: torch.dtype = torch.uint8, seed: int = 0) -> Tensor:
-    drawn = np.random.default_rng(seed).integers(0, 200, tuple(shape))
-    return torch.from_numpy(drawn).to(dtype)
-
-
 ORIENTED = card(RGB, task="oriented_detection")
 
 

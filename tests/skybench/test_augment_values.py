@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from skybench.augment import applied, augment
 from skybench.augment_rand import OPERATIONS, Colour
 from skybench.augment_values import photometric, saturated
-from skybench.core import (
-    DB,
-    REFLECTANCE,
-    S2_DISPLAY,
-    UINT8,
-    DatasetCard,
-    Sample,
-    Sensor,
-)
+from skybench.core import S2_DISPLAY, UINT8, Sample, Sensor
 
-RGB = Sensor("hr", ("red", "green", "blue"), 1.0, UINT8)
+from ._augment import RGB, S1, S2, card, noise, same
+
 RGBN = Sensor("hr", ("nir", "blue", "green", "red"), 1.0, UINT8)
-S2 = Sensor("s2", ("blue", "nir"), 4.0, REFLECTANCE)
-S1 = Sensor("s1", ("vv", "vh"), 4.0, DB)
-
-
-def card(*sensors: Sensor, task: str = "semantic_segmentation") -> DatasetCard:
-    return DatasetCard("x", "X", (task,), sensors, ("a", "b"), {}, "", "", "", "")
-
-
-def noise(shape: Sequence[int], dtype: torch.dtype = torch.uint8, seed: int = 0) -> Tensor:
-    drawn = np.random.default_rng(seed).integers(0, 200, tuple(shape))
-    return torch.from_numpy(drawn).to(dtype)
-
-
-def same(a: Any, b: Any) -> bool:
-    return str(a) == str(b) and all(torch.equal(a.images[n], b.images[n]) for n in a.images)
 
 
 @pytest.mark.parametrize("name", ["photometric", "randaugment=15,9,0.5"])

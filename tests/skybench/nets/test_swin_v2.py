@@ -13,35 +13,13 @@ from skybench.nets.swin_v2 import (
     WindowAttention,
     relative_coords,
     relative_index,
-    shift_mask,
-    unwindows,
-    windows,
 )
-
-CPU = torch.device("cpu")
+from skybench.nets.windows import shift_mask
 
 
 def tiny(pad_small_map: bool = False) -> SwinV2:
     torch.manual_seed(0)
     return SwinV2(8, (2, 2), (2, 4), 3, pad_small_map).eval()
-
-
-def test_windows_are_squares_and_can_be_undone() -> None:
-    x = torch.arange(2 * 16 * 24 * 3).view(2, 16, 24, 3)
-    split = windows(x)
-    assert split.shape == (2, 6, 64, 3)
-    assert torch.equal(split[1, 4].view(8, 8, 3), x[1, 8:16, 8:16])
-    assert torch.equal(unwindows(split, 16, 24), x)
-
-
-def test_the_mask_keeps_apart_what_was_not_adjacent_before_the_roll() -> None:
-    height, width = 16, 24
-    mask = shift_mask(height, width, CPU)
-    at = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"), -1)
-    where = windows(at.roll((-4, -4), (0, 1))[None])[0]  # [windows, 64, 2], before the roll
-    for window, a, b in itertools.product(range(6), range(0, 64, 7), range(0, 64, 5)):
-        far = (where[window, a] - where[window, b]).abs().max() >= 8
-        assert mask[window, a, b] == (-100 if far else 0)
 
 
 def test_a_mask_made_in_inference_mode_serves_in_training() -> None:
