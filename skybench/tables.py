@@ -101,7 +101,8 @@ def changed(record: Record) -> str:
     """What tells this record's recipe from the usual one, for a reader."""
     recipe = record.recipe
     options = dict(option.split("=", 1) for option in recipe.get("options", ()))
-    parts = [f"{n}={options.get(n, recipe.get(n))}" for n in record.used.get("overridden", ())]
+    asked = {n: options.get(n, recipe.get(n)) for n in record.used.get("overridden", ())}
+    parts = [f"{n}={'+'.join(v) if isinstance(v, list) else v}" for n, v in asked.items()]
     parts += [f"fraction={recipe['fraction']}"] if recipe.get("fraction", 1.0) != 1.0 else []
     parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
     parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []

@@ -80,6 +80,13 @@ def test_other_settings_get_a_row_of_their_own() -> None:
     assert sorted(row[4] for row in grid.rows) == ["", "limit=50 seeds=3"]
 
 
+def test_changed_lists_read_as_words() -> None:
+    recipe = {**make().recipe, "augment": ["flip", "resize_crop=0.5,2"], "epochs": 8}
+    used = {**make().used, "overridden": ["augment", "epochs"]}
+    said = tables.changed(make(recipe=recipe, used=used))
+    assert said == "augment=flip+resize_crop=0.5,2 epochs=8"
+
+
 def test_a_cell_without_a_score_says_why() -> None:
     none: dict[str, Any] = {"scores": {}, "spread": {}, "intervals": {}}
     cannot = make("image_stats", status="cannot run", note="no feature maps", **none)
