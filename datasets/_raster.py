@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 IGNORE = 255  # in every mask that is handed out
 UNKNOWN = 254  # while a mask is decoded, so there are at most 254 classes
 TIFF = frozenset({".tif", ".tiff"})
+QUIET = threading.Lock()
 
 
 class Window(NamedTuple):
@@ -59,9 +61,12 @@ def reading(path: Path) -> Iterator[None]:
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A raster opened by rasterio; aerial tiles without coordinates are no cause for a warning."""
-    with reading(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as raster:
+    with reading(path):
+        # Filters of warnings are the whole process's, and several threads read at once.
+        with QUIET, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            raster = rasterio.open(path)
+        with raster:
             yield raster
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,11 @@ def test_a_coloured_mask_without_a_table_is_refused(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "m.png")
     with pytest.raises(DataError, match="3 bands and no colour table"):
         _raster.mask(tmp_path / "m.png", Legend(3))
+
+
+def test_threads_that_read_at_once_are_as_quiet_as_one(tmp_path: Path) -> None:
+    """What warnings are shown is one setting of a whole process."""
+    path = tmp_path / "plain.tif"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
+    with ThreadPoolExecutor(8) as threads:
+        assert {*threads.map(lambda _: _raster.size(path), range(800))} == {(4, 4)}
