@@ -184,7 +184,7 @@ Report = Callable[[str, int, int], None]  # what is being done, how many are don
 
 
 class Setting(NamedTuple):
-    """Under what a head is fitted, beyond the recipe: nothing here should change the number."""
+    """Under what a head is fitted beyond the recipe: all but the seed is about the machine."""
 
     seed: int
     device: str = "cpu"
