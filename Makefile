@@ -39,6 +39,6 @@ clean:
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skybench needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	@echo "installing torch and the rest into .venv: some minutes, about 6 GB"
+	@echo "installing torch and the rest into .venv: some minutes, about 6 GB (10 GB of free disk while it installs)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@

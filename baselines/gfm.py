@@ -50,8 +50,7 @@ CARD = ModelCard(
     params=86_725_176,
     equals="timm swin_base_patch4_window7_224(img_size=192, window_size=6) at 192 pixels",
     leads=(
-        "The file also holds a configuration as an object; if it is refused for that, save its "
-        "state dict with safetensors.",
+        "The file also holds a configuration as an object, which is left out.",
         "Maps of the first three stages are raw: the authors publish no code for dense tasks.",
         "RESISC45's images were seen in pre-training, without labels.",
         "For 12 bands the authors spread the kernel over channels 3, 2, 1; here RGB is read.",

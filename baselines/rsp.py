@@ -69,8 +69,7 @@ CARD = ModelCard(
     params=18_842_688,
     leads=(
         "whether MillionAID shares scenes with AID or RESISC45 is unverified",
-        "the published file also holds the training's options as an object, which skybench does "
-        "not open: it says how to save the tensors alone",
+        "the published file also holds the training's options as an object, which is left out",
         "AID and RESISC45 in the README are fine-tuned: resized to 256, centre crop of 224",
         "the file's tables of relative positions belong to no computation and are left out",
     ),

@@ -95,8 +95,7 @@ CARD = ModelCard(
         "images of iSAID's train and val, of DIOR's and FAIR1M's train and val were in the "
         "pre-training, with masks made from their boxes",
         "the name of the file is the training script's; what the download is called is unverified",
-        "the training script saves the loss as a numpy array beside the tensors; where skybench "
-        "refuses such a file, it says how to save the tensors alone",
+        "the training script saves the loss as a numpy array beside the tensors; it is left out",
         "the file's norms of the stages and tables of relative positions belong to no computation "
         "and are left out",
     ),

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import UINT8, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.core import UINT8, ModelCard, Sensor, UsageError, WeightsError, WeightsSource
 
 from . import _vit_arch as vits
 from ._variants import choose
@@ -104,5 +104,15 @@ def build(variant: str, **arch: Any) -> Model:
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the pre-training file, or torchgeo's flat one; decoder and stored positions are left."""
-    return {k: t for k, t in vits.own_keys(state).items() if k != "net.pos_embed"}
+    """From the pre-training file, or torchgeo's flat one; decoder and stored positions are left.
+
+    Raises WeightsError where positions are not as wide as tokens: SatMAE's temporal network.
+    """
+    own = vits.own_keys(state)
+    positions, token = own.pop("net.pos_embed", None), own.get("net.cls_token")
+    if positions is not None and token is not None and positions.shape[-1] != token.shape[-1]:
+        raise WeightsError(
+            "These weights are not Scale-MAE's: the stored positions are "
+            f"{positions.shape[-1]} wide, its tokens {token.shape[-1]}. Give the published file"
+        )
+    return own

@@ -26,7 +26,7 @@ def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource
         obtain=(
             f"Download torchgeo's copy of the encoder from https://huggingface.co/{repository}. "
             f"The authors' own file, seco_{network}_1m.ckpt of https://zenodo.org/records/4728033 "
-            f"(md5 {md5}), holds objects beside tensors and must be saved anew first."
+            f"(md5 {md5}), works too (--weights PATH)."
         ),
         licence="CC-BY-4.0 (torchgeo's card)",
         url=f"https://hf.co/{repository}/resolve/{revision}/{filename}",

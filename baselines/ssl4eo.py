@@ -197,7 +197,9 @@ def build(variant: str, **arch: Any) -> Model:
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """From full checkpoints (momentum encoders, heads, queue, decoder) or encoders (bare keys)."""
     prefixes = "encoder_q.", "base_encoder.", "backbone."
-    return vit.own_keys(state, *prefixes) | resnet.own_keys(state, *prefixes)
+    # DeCUR's files have such a backbone too: their attention must not pass unseen.
+    others = {k: tensor for k, tensor in state.items() if k.startswith(("da1_", "da2_"))}
+    return vit.own_keys(state, *prefixes) | resnet.own_keys(state, *prefixes) | others
 
 
 def variant_of(state: dict[str, Tensor]) -> str:

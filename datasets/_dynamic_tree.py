@@ -58,7 +58,7 @@ def scan(tree: Path, sensors: Sequence[str]) -> dict[str, Stamped]:
         kind, cube = _kind(folder.relative_to(tree).parts)
         for name in sorted(names) if kind in found else ():
             own, stamp = cube or _cube(name), _stamp(kind, name)
-            if not (own and stamp and name.endswith(".tif")):
+            if not (own and stamp and name.endswith(".tif")) or name.startswith("."):
                 continue
             files = found[kind].setdefault(own, {})
             if stamp in files:

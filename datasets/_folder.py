@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from skybench.core import CONVERT, UINT8, DataError, Sensor, UsageError
 from skybench.splits import stratified
 
-from . import _dates, _layout
+from . import _dates, _layout, _raster
 
 PARTS = ("train", "val", "test")
 SEED = 0
+STEP = 32  # pixels, of the sides of small tiles: the coarsest stride of most networks
 RGB = Sensor("hr", ("red", "green", "blue"), 0.0, UINT8)
 Colour = tuple[int, int, int]
 
@@ -202,6 +203,20 @@ def members(
     if split not in parts:
         raise UsageError(f"{about.root} has no split {split!r}. Known: {', '.join(parts)}.")
     return [item for item in items if item.key in parts[split]], source, list(parts)
+
+
+def side_for(about: Description, items: Sequence[Item], names: Iterable[str], most: int) -> int:
+    """The side of tiles, the same for all splits: `most`, or less where all images are smaller.
+
+    Then the largest side of an image, rounded up to a multiple of 32. Reads headers, and no more
+    of them once an image is as large as `most`.
+    """
+    side = STEP
+    for item in (item for name in names for item in members(about, items, name)[0]):
+        side = max(side, *_raster.size(_dates.files_of(item.image)[0]))
+        if side >= most:
+            return most
+    return -(-side // STEP) * STEP
 
 
 def _as_described(about: Description, items: Sequence[Item]) -> dict[str, set[str]]:

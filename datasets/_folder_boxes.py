@@ -54,11 +54,10 @@ def _coco(about: _folder.Description, content: Mapping[str, Any]) -> Annotated:
     classes = about.classes or tuple(categories[i] for i in sorted(categories))
     items, paths = [], {}
     for image in content["images"]:
-        path = about.root / str(image["file_name"])
-        if not path.is_file():
-            raise DataError(f"{path}, which {about.boxes} lists, is not there")
-        key = Path(str(image["file_name"])).with_suffix("").as_posix().replace("/", "-")
-        items.append(_folder.Item(key, str(image.get("split", "")), path, None))
+        split = str(image.get("split", ""))
+        path = _located(about, str(image["file_name"]), split)
+        key = path.relative_to(about.root).with_suffix("").as_posix().replace("/", "-")
+        items.append(_folder.Item(key, split, path, None))
         paths[image["id"]] = path
     if len(paths) < len(items) or len({i.key for i in items}) < len(items):
         raise DataError(f"{about.root / about.boxes} lists an image twice")
@@ -69,6 +68,28 @@ def _coco(about: _folder.Description, content: Mapping[str, Any]) -> Annotated:
         name, hard = categories[box["category_id"]], bool(box.get("iscrowd"))
         objects[paths[box["image_id"]]].append(Object(name, np.array(corners, np.float32), hard))
     return Annotated(tuple(items), classes, {p: tuple(o) for p, o in objects.items()}, False)
+
+
+def _located(about: _folder.Description, name: str, split: str) -> Path:
+    """The image that a list names, relative to the folder or to where images usually lie.
+
+    Raises DataError where it is missing, may be one of several, or lies outside the folder.
+    """
+    root, listed = about.root, f"{name}, which {about.boxes} lists,"
+    below = ["images", *((split, f"images/{split}", f"{split}/images") if split else ())]
+    places = [root] if (root / name).is_file() else [root / place for place in below]
+    found = {p.resolve(): p for place in places if (p := place / name).is_file()}
+    inside = all(real.is_relative_to(root.resolve()) for real in found)
+    if Path(name).is_absolute() or ".." in Path(name).parts or not inside:
+        raise DataError(f"{listed} leads out of {root}; put a copy into the folder")
+    if not found:
+        raise DataError(
+            f"{listed} is not there; looked in {root} and, below it, in {', '.join(below)}"
+        )
+    if len(found) > 1:
+        several = " or ".join(p.relative_to(root).as_posix() for p in found.values())
+        raise DataError(f"{listed} may be {several}; list it relative to {root}")
+    return next(iter(found.values()))
 
 
 def _texts(about: _folder.Description, folder: Path) -> Annotated:

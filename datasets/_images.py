@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,9 @@ def scan(card: DatasetCard, root: Path, names: Sequence[str]) -> Labelled:
 
 
 def listed(found: Labelled, names: Sequence[str], split: str, source: str) -> Images:
-    """The split that a list of file names stands for. Raises MissingFilesError."""
+    """The split that a list of file names stands for. Raises DataError, MissingFilesError."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"the list of split {split!r} ({source}) names {twice[0]} twice")
     missing = [name for name in names if name not in found.files]
     if missing:
         raise splits.MissingFilesError(f"{found.card.title} in {found.tree}", missing)

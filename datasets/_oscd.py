@@ -40,7 +40,7 @@ QUANTILES = {"blue": (885.0, 2620.0), "green": (667.0, 2969.0), "red": (426.0, 3
 # By how many pixels imgs_2 may differ in size from imgs_1: the README of the release says that
 # they do, not by how much.
 SLACK = 32
-BAND_FILE = re.compile(r"(?:^|_)(B\d\d|B8A)\.tif$")
+BAND_FILE = re.compile(r"(?!\.)(?:.*_)?(B\d\d|B8A)\.tif")
 
 
 def pairs(
@@ -74,7 +74,7 @@ def _bands(folder: Path, names: Sequence[str], missing: list[str]) -> _pairs.Pat
     """The files of these bands; what is not there is added to `missing`."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if match := BAND_FILE.search(path.name):
+        if match := BAND_FILE.fullmatch(path.name):
             if match[1] in files:
                 raise DataError(
                     f"{folder} holds {match[1]} twice: {files[match[1]].name} and {path.name}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,18 +75,25 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
         data = lists[name].read_bytes()
         genuine = hashlib.md5(data, usedforsecurity=False).hexdigest() == MD5[name]
         source = "official list: torchgeo" if genuine else f"{lists[name].name} of the folder"
-        return _images.listed(found, data.decode().split(), name, source)
+        try:
+            names = data.decode().split()
+        except UnicodeDecodeError as error:
+            raise _not_text(lists[name], error) from error
+        return _images.listed(found, names, name, source)
     return _images.by_thirds(found, name)
 
 
 def _from_csv(path: Path, found: _images.Labelled, split: str) -> list[str]:
     """The file names of a split. Raises DataError for a table that contradicts the folders."""
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        lacking = {"path", "class", "split"} - set(table.fieldnames or ())
-        if lacking:
-            raise DataError(f"{path} has no column {', '.join(sorted(lacking))}")
-        rows = list(table)
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets leave a mark at the beginning
+    except UnicodeDecodeError as error:
+        raise _not_text(path, error) from error
+    table = csv.DictReader(io.StringIO(text, newline=""))
+    lacking = {"path", "class", "split"} - set(table.fieldnames or ())
+    if lacking:
+        raise DataError(f"{path} has no column {', '.join(sorted(lacking))}")
+    rows = list(table)
     for row in rows:
         if Path(row["path"]).parent.name != row["class"]:
             raise DataError(f"{path} calls {row['path']} a {row['class']}; its folder says else")
@@ -95,6 +103,10 @@ def _from_csv(path: Path, found: _images.Labelled, split: str) -> list[str]:
             raise DataError(f"{path} names {row['path']} twice")
         seen.add(row["path"])
     return [Path(row["path"]).name for row in rows if row["split"] == split]
+
+
+def _not_text(path: Path, error: UnicodeDecodeError) -> DataError:
+    return DataError(f"{path} cannot be read ({error}); expected UTF-8. Save it so, or remove it.")
 
 
 def write_demo(root: Path, seed: int = 0) -> None:

@@ -70,9 +70,11 @@ CARD = DatasetCard(
         "  test/images/0.tif              without labels\n"
     ),
     tile=1024,
+    unlabelled=("test",),
     leads=(
         "papers train on train and validation and have the server score the test images, of "
-        "which nobody has the labels: `test` gives no boxes, so learn on train and score on val",
+        "which nobody has the labels; here train to val unless told otherwise: `--set "
+        "train=trainval --set test=test` predicts them, and `skybench export` writes the files",
         "ids follow the release's groups as in torchgeo; those of MTP are alphabetical",
         "an object belongs to a tile with 70 % of its area; tiles overlap, so one may be in two",
         "torchgeo has one checksum for two archives (labels of validation, test2): one is wrong",
@@ -153,13 +155,15 @@ class Detection(NamedTuple):
 def write_results(folder: Path, detections: Mapping[str, Iterable[Detection]]) -> list[Path]:
     """Writes what the server takes: <folder>/<image>.xml for each image; the paths.
 
-    detections: by the name of the image without its ending ("17"); images without detections are
-    to be there too. Raises UsageError for a class, score or box that is none.
+    detections: by the name of the image without its ending ("17", or "test-17" as keys have it);
+    images without detections are to be there too. Raises UsageError for a class, score or box
+    that is none.
     Source: github:ViTAE-Transformer/MTP scripts/dota_submit_txt_to_fair1m_xml.py (the elements).
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for image, found in detections.items():
+    for key, found in detections.items():
+        image = key.removeprefix("test-")
         root = ElementTree.Element("annotation")
         _add(root, "source", {"filename": f"{image}.tif", "origin": "GF2/GF3"})
         about = {"version": "1.0", "provider": "skybench", "author": "skybench"}

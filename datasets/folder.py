@@ -47,7 +47,8 @@ CARD = DatasetCard(
         "  [splits]                              else train/val/test folders, else 60/20/20 %\n"
         '  train = ["tile1", "tile2/images/*"]   groups, keys, paths or patterns\n'
         "  change = true                         masks of what changed between two dates\n"
-        '  boxes = "annotations.json"            COCO, upright; "split" of images is used, or\n'
+        '  boxes = "annotations.json"            COCO, upright; "split" of images is used;\n'
+        "                                        they lie in the folder, images/ or <split>/; or\n"
         '  boxes = "labels"                      a folder with texts as of DOTA, one an image\n'
         "  [sensor]                              for images other than 8-bit RGB\n"
         '  bands = ["red", "green", "blue", "nir"]\n'
@@ -63,8 +64,9 @@ CARD = DatasetCard(
 def open(root: Path, split: str, tile: int = 0) -> Samples:
     """Images [T, C, H, W] in the stored type with a class id, or tiles with masks.
 
-    root: the folder, or a .toml that names it. Tiles are 512 pixels, or `tile`, without overlap
-    (with boxes they overlap by a fifth); smaller images are padded with 0, masks with 255.
+    root: the folder, or a .toml that names it. Tiles are 512 pixels, or less where no image of
+    any split is as large, or `tile`; without overlap (with boxes they overlap by a fifth).
+    Smaller images are padded with 0, masks with 255.
     """
     from . import _folder, _layout
 
@@ -124,9 +126,9 @@ def _with_masks(
     pairs = [_tiles.Pair(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
     if about.change:
         _folder.require_two_dates(about, chosen)
-    side = tile or CARD.tile
+    side = tile or _folder.side_for(about, items, names, CARD.tile)
     split_of = Split(split, source, "", demo.marked(about.root))
-    return _tiles.Tiles(card, split_of, pairs, (side, side), legend)
+    return _tiles.Tiles(replace(card, tile=side), split_of, pairs, (side, side), legend)
 
 
 def _with_boxes(about: _folder.Description, split: str, tile: int) -> Samples:
@@ -140,10 +142,9 @@ def _with_boxes(about: _folder.Description, split: str, tile: int) -> Samples:
     card = _card(about, (DETECTION[found.oriented],), found.classes, names)
     split_of = Split(split, source, "", demo.marked(about.root))
     items = [_boxes.Item(item.key, item.image, item.image) for item in chosen]
-    side = tile or CARD.tile
-    return _box_tiles.BoxTiles(
-        card, split_of, items, _box_tiles.Cut(side, side // 5, (1.0,)), found
-    )
+    side = tile or _folder.side_for(about, found.items, names, CARD.tile)
+    cut = _box_tiles.Cut(side, side // 5, (1.0,))
+    return _box_tiles.BoxTiles(replace(card, tile=side), split_of, items, cut, found)
 
 
 def _card(

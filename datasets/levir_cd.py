@@ -111,7 +111,11 @@ def _files(tree: Path, split: str) -> list[tuple[Path, ...]]:
     place = _folder(tree, split) or tree
     start = f"{split}_" if place == tree else ""
     found = [
-        {p.name for p in _layout.images_in(place / name) if fnmatch(p.name, f"{start}*.png")}
+        {
+            p.name
+            for p in _layout.images_in(place / name)
+            if fnmatch(p.name.lower(), f"{start}*.png")
+        }
         for name in FOLDERS
     ]
     every = sorted(set.union(*found))

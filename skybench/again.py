@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from skybench import paper, registry, tables
+from skybench import paper, recipes, registry, tables
 from skybench.core import DataError, DatasetCard, Recipe, Task, UsageError
 from skybench.records import Record
 
 Row = dict[str, Any]
+WHOSE = {"ours": "our recipe", "seen substitute": "the recipe that stands in"}
 
 
 def rescored(
@@ -23,36 +24,36 @@ def rescored(
     missing: list[str] = []
     for record in records:
         try:
-            rows += _scores(record, results, metric)
-        except DataError as error:
+            rows += _scores(record, results)
+        except (DataError, UsageError) as error:  # UsageError: a plugin that is not installed
             missing.append(str(error))
-    if metric and not any(row["metric"] == metric for row in rows):
-        raise UsageError(f"No kept predictions have a score {metric!r}.")
-    return rows, missing
+    names = sorted({row["metric"] for row in rows})
+    if metric and metric not in names:
+        raise UsageError(registry.unknown("score of kept predictions", metric, names or ["none"]))
+    return [row for row in rows if metric in ("", row["metric"])], missing
 
 
-def _scores(record: Record, results: Path, metric: str) -> Iterator[Row]:
+def _scores(record: Record, results: Path) -> Iterator[Row]:
     from skybench import predictions, stats
 
     kept = predictions.load(record, results)
     every = [m.scores() for m in kept.metrics]
     bands = stats.intervals(kept.metrics, len(kept.keys))
     for name in every[0]:
-        if metric in ("", name):
-            band = bands.get(name)
-            yield {
-                "task": record.task, "dataset": record.dataset,
-                "label": record.recipe.get("label", ""), "data": record.data,
-                "model": record.model, "variant": record.used.get("variant", ""),
-                "weights": tables.weights_of(record), "sensors": record.sensors,
-                "protocol": record.recipe["protocol"], "settings": tables.settings(record),
-                "metric": name,
-                "score": round(sum(s[name] for s in every) / len(every), 4),
-                "low": round(band.low, 4) if band else None,
-                "high": round(band.high, 4) if band else None,
-                "recorded": record.scores.get(name), "images": len(kept.keys),
-                "flags": list(record.flags), "fingerprint": record.fingerprint[:8],
-            }  # fmt: skip
+        band = bands.get(name)
+        yield {
+            "task": record.task, "dataset": record.dataset,
+            "label": record.recipe.get("label", ""), "data": record.data,
+            "model": record.model, "variant": record.used.get("variant", ""),
+            "weights": tables.weights_of(record), "sensors": record.sensors,
+            "protocol": record.recipe["protocol"], "settings": tables.settings(record),
+            "metric": name,
+            "score": round(sum(s[name] for s in every) / len(every), 4),
+            "low": round(band.low, 4) if band else None,
+            "high": round(band.high, 4) if band else None,
+            "recorded": record.scores.get(name), "images": len(kept.keys),
+            "flags": list(record.flags), "fingerprint": record.fingerprint[:8],
+        }  # fmt: skip
 
 
 def export(record: Record, results: Path, out: Path) -> list[Path]:
@@ -71,7 +72,7 @@ def export(record: Record, results: Path, out: Path) -> list[Path]:
     metric: Any = kept.metrics[0]
     if not hasattr(metric, "found"):
         raise UsageError(f"{record.task} gives no boxes; detections alone can be exported.")
-    found = {Path(image).stem: said for image, said in metric.found(kept.keys).items()}
+    found: dict[str, Any] = metric.found(kept.keys)  # by names without ending
     classes, name = list(record.used["classes"]), _exported(record)
     if not hasattr(plugin, "write_results"):
         path = out / f"{name}.zip"
@@ -150,12 +151,13 @@ def differences(record: Record) -> dict[str, str]:
     asked = task.recipes(card, "finetune", False)
     label = record.recipe.get("label", "")
     wanted = next((r for r in asked if r.label == label), asked[0])
+    whose = WHOSE.get(recipes.kind(wanted), "the paper's recipe")
     given = dict(record.recipe)
     plain = {
         n: list(v) if isinstance(v, tuple) else v for n, v in dataclasses.asdict(wanted).items()
     }
     return {
-        n: f"{given[n]}, the paper's recipe: {v}"
+        n: f"{given[n]}, {whose}: {v}"
         for n, v in plain.items()
         if n not in ("source", "label", "seeds") and n in given and given[n] != v
     }
@@ -178,7 +180,8 @@ def command(record: Record) -> str:
     fields = {f.name for f in dataclasses.fields(Recipe)}
     for name in used.get("overridden", ()):
         if name in fields:
-            words += ["--set", f"{name}={recipe[name]}"]
+            value = recipe[name]
+            words += ["--set", f"{name}={' '.join(value) if isinstance(value, list) else value}"]
     for name, value in used.get("arch", {}).items():
         shown = ",".join(map(str, value)) if isinstance(value, list) else value
         words += ["--arch", f"{name}={shown}"]

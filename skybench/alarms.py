@@ -15,6 +15,7 @@ from skybench.records import Record
 # Points between a measured and the published score under one protocol. Ours: three papers print
 # 71.05, 70.67 and 68.06 for one model and set (github:MiliLab/SelectiveMAE/issues/7).
 TOLERANCE = 3.0
+UNLABELLED = "nobody has the labels: `skybench export` writes what the server takes, to be scored"
 
 
 def judged(record: Record, cell: Cell, results: Path) -> Record:
@@ -33,11 +34,12 @@ def judged(record: Record, cell: Cell, results: Path) -> Record:
 
 
 def _flagged(record: Record, marks: Mapping[str, bool], alarms: Mapping[str, str]) -> Record:
+    told = [UNLABELLED] if record.status == "predicted" else []
     return replace(
         record,
         flags=[name for name in guards.FLAGS if marks.get(name) or name in alarms],
         used={**record.used, "alarms": alarms},
-        note="; ".join(f"{name}: {detail}" for name, detail in alarms.items()),
+        note="; ".join([*told, *(f"{name}: {detail}" for name, detail in alarms.items())]),
     )
 
 
@@ -59,9 +61,10 @@ def _conditions(cell: Cell) -> dict[str, bool]:
 def _measured(record: Record) -> dict[str, bool]:
     """What the score and the checkpoint say."""
     score = record.main[1] if record.main else 0.0
-    coverage = record.used["coverage"]
+    used, coverage = record.used, record.used["coverage"]
+    low = guards.is_chance(score, used["error"], used["chance"])
     return {
-        "chance": guards.is_chance(score, record.used["error"], record.used["chance"]),
+        "chance": low and record.status == "measured",
         "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["drawn"]),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -40,7 +41,7 @@ def of(cell: Cell) -> dict[str, Any]:
         "stamps": [s.stamp() for s in (train, test)],
     })  # fmt: skip
     path = places.cache() / "audit" / f"{key[:24]}.json"
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError, ValueError):  # none, or cut short by a crash
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept
     facts = look(train, test, needed)

@@ -86,6 +86,7 @@ class DatasetCard:
     metric: str = ""  # how papers score it, and what is scored here
     leads: tuple[str, ...] = ()  # known traps
     options: Mapping[str, Option] = field(default_factory=dict)  # of `open`
+    unlabelled: tuple[str, ...] = ()  # splits that only a server can score
     multilabel: bool = False  # several classes an image
     yours: bool = False  # a user's data: runs only where it is named, with its path
     version: int = 1  # raised when reading changes: old records and features become stale

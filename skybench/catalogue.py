@@ -162,6 +162,7 @@ def health() -> Row:
     found = [places.place(n) for n in names]
     existing = [p.path for p in found if p.path.exists()] or [Path.cwd()]
     cuda = torch.cuda.is_available()
+    found_weights = (r["name"] for r in weights_rows() if r["state"] == "found")  # one a variant
     return {
         "skybench": __version__,
         "python": platform.python_version(),
@@ -171,5 +172,5 @@ def health() -> Row:
         **{p.variable: f"{p.path} ({p.why}{'' if p.path.exists() else ', absent'})" for p in found},
         "free disk": f"{shutil.disk_usage(existing[0]).free / 1e9:.0f} GB at {existing[0]}",
         "datasets found": [r["name"] for r in data_rows() if r["found"]] or "none",
-        "weights found": [r["name"] for r in weights_rows() if r["state"] == "found"] or "none",
+        "weights found": [*dict.fromkeys(found_weights)] or "none",
     }

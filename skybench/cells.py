@@ -49,6 +49,11 @@ class Cell:
         """The dataset's name without a path."""
         return self.dataset.partition(":")[0]
 
+    @property
+    def scored(self) -> bool:
+        """Whether the labels of the test split are there."""
+        return self.recipe.test not in self.splits["test"].card.unlabelled
+
     def describe(self) -> dict[str, Any]:
         """Plain JSON for `--dry-run`."""
         return {
@@ -69,13 +74,21 @@ class Cell:
         }
 
 
+def affects(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe that affect a number: of a `Recipe`, or as a record has them."""
+    return {
+        k: v for k, v in recipe.items()
+        if k not in ("source", "label") and not (k in LATER and v in _usual(k))
+    }  # fmt: skip
+
+
+def _usual(name: str) -> tuple[Any, ...]:
+    value = getattr(Recipe, name)
+    return (value, list(value)) if isinstance(value, tuple) else (value,)
+
+
 def affecting(cell: Cell) -> dict[str, Any]:
     """Everything that affects a cell's number, as plain JSON; workers, device and paths do not."""
-    recipe = dataclasses.asdict(cell.recipe)
-    recipe = {
-        k: v for k, v in recipe.items()
-        if k not in ("source", "label") and not (k in LATER and v == getattr(Recipe, k))
-    }  # fmt: skip
     splits = {
         n: {"sha256": s.split.sha256, "count": len(s), "classes": list(s.card.classes)}
         for n, s in cell.splits.items()
@@ -86,7 +99,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
         "task": [cell.task.name, cell.task.version],
         "dataset": [cell.dataset_id, registry.load("datasets", cell.dataset_id).CARD.version],
         "data": "demo" if cell.demo else "real",
-        "recipe": recipe,
+        "recipe": affects(dataclasses.asdict(cell.recipe)),
         "sensors": {name: [f.sensor, *map(list, f[1:])] for name, f in cell.found.items()},
         "splits": splits,
     }

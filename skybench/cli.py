@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from skybench import __version__, cli_bench, cli_results, cli_weights
+from skybench.cli_bench import Data
+from skybench.cli_results import Json, Results
 from skybench.core import SkybenchError, UsageError
 
 app = typer.Typer(
@@ -24,18 +26,13 @@ weights_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Checkpoints: what is here, how to get them."
 )
 app.add_typer(data_app, name="data")
-bench_app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Speed, beside peers in the same run."
-)
+bench_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Speed, beside peers.")
 app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")
 
-Json = cli_results.Json
-Data = Annotated[str, typer.Option(help="Folder with one folder a dataset, or 'demo'.")]
 Options = Annotated[
     list[str], typer.Option(help="NAME=VALUE of a dataset; see `skybench show` (may be repeated).")
 ]
-Results = cli_results.Results
 
 
 def _split(text: str) -> list[str]:
@@ -142,7 +139,7 @@ def run(
     from skybench import console
     from skybench.request import Request
 
-    overrides = _pairs(set_, "--set") | ({"size": str(size)} if size >= 0 else {})
+    overrides = _pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
     request = Request(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
         data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
@@ -283,18 +280,21 @@ def main() -> None:
     # OpenMP threads that spin while they wait take the cores from the thread they wait for: on a
     # shared 2-core machine a Swin forward pass took 4 times as long (docs/log.md, 2026-11-22).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="replace")  # letters it lacks
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
     try:
         app()
-    except SkybenchError as error:
+    except BrokenPipeError:  # the reader of our output has gone, as in `skybench list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (SkybenchError, OSError) as error:  # a full disk, a folder that may not be written to
         if debug:
             raise
         print(f"skybench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:  # typer makes the second of the first
+        if isinstance(end, SystemExit) and end.code != 130:
+            raise
         print("skybench: stopped; the same command goes on where it stopped.", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, as in `skybench list | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)

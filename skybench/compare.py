@@ -101,12 +101,13 @@ class Comparison:
         ground = self.duels[0].ground  # all are of one kind
         kind = " of DEMO DATA" if ground.data == "demo" else ""
         kind += "" if ground.whole else " on a part of the data"
+        tested = sum(d.corrected is not None for d in self.duels)
         return [
             f"{one} is {abs(t.gain):.2f} points {'above' if t.gain >= 0 else 'below'} {other} on "
             f"the mean of {t.cells} common cell(s){kind} ({t.protocol}): significantly better on "
             f"{t.wins}, worse on {t.losses}, not told apart on {t.ties}"
             + (f", not tested on {t.untested}" if t.untested else "")
-            + f" (paired tests, Holm over {len(self.duels)}, 5 %)."
+            + f" (paired tests, Holm over {tested}, 5 %)."
             for t in self.totals()
         ]
 

@@ -75,6 +75,8 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
         from skybench import forecast, gpus
 
         rests_on = forecast.fill(cells, made, planner, gpus.pick_gpu(gpu))
+    elif gpu:
+        raise UsageError("--gpu is for --dry-run --protocol finetune, which alone learns on it.")
     if as_json:
         print(json.dumps(cells, indent=1))
         return

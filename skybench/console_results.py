@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from skybench import draws, places, records, registry, tables
 from skybench.console import say, show_rows
-from skybench.core import UsageError
+from skybench.core import ProtocolName, UsageError
 
 if TYPE_CHECKING:
     from skybench.compare import Duel
@@ -35,6 +35,12 @@ def _read(results: Path | None) -> list[records.Record]:
 
 def _task(name: str) -> str:
     return registry.resolve("tasks", name) if name else ""
+
+
+def _protocol(name: str) -> str:
+    if name not in ("", *get_args(ProtocolName)):
+        raise UsageError(registry.unknown("protocol", name, get_args(ProtocolName)))
+    return name
 
 
 def _p(value: float | None) -> str:
@@ -64,7 +70,7 @@ def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
     task = _task(task)
     chosen = [r for r in _read(results) if r.main and task in ("", r.task)]
     rows, missing = again.rescored(chosen, _folder(results), metric)
-    for reason in missing:
+    for reason in missing or ["No such scores were measured."] * (not chosen):
         say(reason)
     show_rows(rows if as_json else [_score(row) for row in rows], as_json)
     if not as_json:
@@ -108,7 +114,8 @@ def compare(
     """Two models on the cells that both have."""
     from skybench import compare as module
 
-    made = module.compare(_read(results), _folder(results), models, _task(task), protocol)
+    found, protocol = _read(results), _protocol(protocol)
+    made = module.compare(found, _folder(results), models, _task(task), protocol)
     if as_json:
         print(json.dumps(made.plain(), indent=1))
         return
@@ -116,7 +123,7 @@ def compare(
     for test in dict.fromkeys(d.gap.test for d in made.duels if d.gap):
         print(f"{TESTS[test]}.")
     flags = [f for d in made.duels for r in (d.one, d.other) for f in r.flags]
-    notes = [f"Not tested: {d.note}." for d in made.duels if d.note]
+    notes = dict.fromkeys(f"Not tested: {d.note}." for d in made.duels if d.note)
     apart = [f"Not compared: {cell}: {why}." for cell, why in made.apart.items()]
     print("\n".join([*tables.footnotes(flags), *notes, *apart, "", *made.summary()]))
 
@@ -144,7 +151,7 @@ def ranking(
     from skybench import ranks
 
     found = _read(results)
-    return ranks.rank(found, _folder(results), models, _task(task), protocol, impute)
+    return ranks.rank(found, _folder(results), models, _task(task), _protocol(protocol), impute)
 
 
 def show_ranking(ranking: Ranking, plot: Path | None, as_json: bool) -> None:

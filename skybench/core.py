@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ProtocolName = Literal["knn", "linear", "frozen", "finetune"]
 Time = Literal["fuse", "keep"]
-Status = Literal["measured", "cannot run", "failed"]
+Status = Literal["measured", "predicted", "cannot run", "failed"]  # predicted: no labels
 
 
 @dataclass(frozen=True)

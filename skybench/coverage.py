@@ -128,6 +128,18 @@ def require(card: ModelCard, coverage: Coverage, hint: str = "") -> None:
     )
 
 
+def require_finite(card: ModelCard, state: Mapping[str, Tensor]) -> None:
+    """Raises WeightsError where numbers are NaN or infinite: every feature would be."""
+    numbers = {k: x for k, x in state.items() if x.is_floating_point() and not x.is_meta}
+    bad = [k for k, x in numbers.items() if not x.isfinite().all()]
+    if bad:
+        raise WeightsError(
+            f"These weights of {card.name} hold NaN or infinity in {len(bad)} of "
+            f"{len(numbers)} tensors ({', '.join(bad[:4])}): training diverged, or the file is "
+            "damaged. Get it again, or give another one"
+        )
+
+
 def variant_of(plugin: Any, state: Mapping[str, Tensor]) -> str:
     """The variant that a plugin says a published state dict is of; "" where it does not."""
     told = ""

@@ -101,7 +101,8 @@ def _resampled(record: Record, results: Path, name: str) -> Draws:
     drawn = [np.mean([m.scores(w[:, place])[score] for m in kept.metrics], axis=0) for w in blocks]
     values = [None if math.isnan(v) else round(v, 6) for v in np.concatenate(drawn).tolist()]
     value = float(np.mean([m.scores()[score] for m in kept.metrics]))
-    made = Draws(name, score, value, len(kept.keys), keys, values, len(kept.metrics), None)
+    images = stats.independent(kept.metrics[0], len(kept.keys))
+    made = Draws(name, score, value, images, keys, values, len(kept.metrics), None)
     singles = [m for m in kept.metrics if isinstance(m, Accuracy)]
     if not singles or score != "oa":
         return made

@@ -7,7 +7,10 @@ are not kept but computed again whenever a head asks: the numbers are the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +30,8 @@ from skybench.samples import Samples, Subset
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
 VERSION = 1  # raised when extraction itself changes
+# What reading an entry raises of which the machine's crash cut a file off.
+DAMAGED = (FileNotFoundError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 Opened = tuple[Batch, Callable[[Batch], tuple[Tensor, ...]]]  # samples; the pyramid of a batch
 
 
@@ -234,7 +239,9 @@ def source(
     }  # fmt: skip
     folder = places.cache() / "features" / fingerprint(full)[:24]
     if (folder / "meta.json").exists():
-        return Stored(folder), True
+        with contextlib.suppress(*DAMAGED):
+            return Stored(folder), True
+        shutil.rmtree(folder, ignore_errors=True)
     if level == "pyramid" and dense_bytes(extractor, samples) > budget():
         return Streamed(extractor, samples), False
     stream = ((joined(f), truth) for f, truth in extract(extractor, samples, report))

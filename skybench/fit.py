@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +65,26 @@ def scorer(
     if not recipe.validate or val is None or judge is None:
         return None
     return functools.partial(judge, head, val)
+
+
+def predicted(count: int, most: int, answers: Callable[[int, int], Sequence[Any]]) -> Iterator[Any]:
+    """What `answers` gives for samples from a first one on, at most so many; for all in turn.
+
+    Where memory is short half as many are asked for from then on. Raises torch.OutOfMemoryError
+    where one is too much.
+    """
+    start = 0
+    while start < count:
+        try:
+            found = answers(start, most)
+        except torch.OutOfMemoryError:
+            if most == 1:
+                raise
+            torch.cuda.empty_cache()
+            most //= 2
+        else:
+            yield from found
+            start += len(found)
 
 
 def train_dense(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import NamedTuple
 
 import torch
@@ -53,7 +54,8 @@ def pick_gpu(name: str = "") -> Gpu:
     there = torch.cuda.get_device_properties(0)
     plain = there.name.lower().replace(" ", "")
     memory = there.total_memory / GB
-    alike = [g for g in GPUS if g.name.partition("-")[0] in plain]
+    # An A1000 is no A100.
+    alike = [g for g in GPUS if re.search(rf"{g.name.partition('-')[0]}(?!\d)", plain)]
     closest = min(alike, key=lambda g: abs(g.memory - memory), default=None)
     peaks = closest[2:] if closest else (math.nan, math.nan)
     return Gpu(there.name, memory, *peaks)

@@ -20,7 +20,8 @@ def parameter_groups(
     """For AdamW; `factor` is on the learning rate, 1 for the head.
 
     Only matrices and kernels have weight decay. Vectors (biases, norms) have none, and no tables:
-    positions, tokens, relative positions, scales of logits; that is, what is not named "weight".
+    positions, tokens, relative positions, scales of logits; that is, embeddings and what is not
+    named "weight".
     """
     parts, matrices = [([*head.parameters()], 1.0)], _matrices(head)
     if backbone is not None:
@@ -56,4 +57,6 @@ def backbone_parts(model: Model, layer_decay: float) -> list[tuple[list[nn.Param
 
 def _matrices(module: nn.Module) -> set[int]:
     """Which parameters have weight decay, by id."""
-    return {id(p) for n, p in module.named_parameters() if p.ndim > 1 and n.endswith("weight")}
+    tables = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+    named = module.named_parameters()
+    return {id(p) for n, p in named if p.ndim > 1 and n.endswith("weight")} - tables

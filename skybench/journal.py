@@ -7,8 +7,9 @@ import json
 import math
 import os
 import time
+import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -79,17 +80,21 @@ class _Step(NamedTuple):
 class Journal:
     """Writes `folder`/log.jsonl, and with `tensorboard` its event files beside; None: nothing.
 
-    Each line is handed to the system at once. The journal of an earlier training in the folder is
-    replaced, unless the first call is `resume`. "seconds" are those since the start, validation
-    and earlier tries included; "images_per_s" is the pace of the last 64 steps, without validation.
+    Each line is handed to the system at once; `lost` says why some are missing: a full disk costs
+    those that it has no room for, and all of them where the file cannot be begun. The journal of an
+    earlier training in the folder is replaced, unless the first call is `resume`. "seconds" are
+    those since the start, validation and earlier tries included; "images_per_s" is the pace of the
+    last 64 steps, without validation.
     """
 
     def __init__(self, folder: Path | None, tensorboard: bool = False) -> None:
         """Raises UsageError where TensorBoard is wanted and not installed."""
         self.folder = folder
         self.writer = require_tensorboard() if tensorboard else None
-        self.file: IO[str] | None = None
+        self.file: IO[bytes] | None = None
         self.board: Any = None
+        self.lost = ""  # why lines are missing
+        self.gap = b""  # ends what is there of a line that was lost
         self.at: dict[str, Any] = {"step": 0}  # of the last step
         self.start = self.heard = time.perf_counter()
         self.waiting: list[float] = []  # losses of the steps that are to share a line
@@ -170,43 +175,62 @@ class Journal:
         return sum(s.samples for s in self.recent) / seconds
 
     def _write(self, row: dict[str, Any]) -> None:
-        if self.folder is None:
+        if self.file is None and self.folder is not None and not self.lost:
+            self._open(self.folder, [], 0)
+        if self.file is None:
             return
-        file = self.file or self._open(self.folder, [], 0)
         row["seconds"] = self.heard - self.start
-        file.write(_line(row))
-        if self.board is not None:
-            for name in sorted({"loss", "rate", "images_per_s", "val"} & row.keys()):
-                self.board.add_scalar(name, row[name], row["step"])
+        with self._spared():
+            line, self.gap = self.gap + _line(row), b"\n"
+            while line:  # of which the last room of a disk takes a part
+                line = line[self.file.write(line) :]
+            self.gap = b""
+        with self._spared():
+            if self.board is not None:
+                for name in sorted({"loss", "rate", "images_per_s", "val"} & row.keys()):
+                    self.board.add_scalar(name, row[name], row["step"])
 
-    def _open(self, folder: Path, kept: Sequence[dict[str, Any]], purge: int) -> IO[str]:
+    def _open(self, folder: Path, kept: Sequence[dict[str, Any]], purge: int) -> None:
         """Begins the file with lines to keep; a reader, or a crash, sees the old one or the new.
 
+        Where it cannot be begun nothing is written from here on: lines to keep would be lost.
         purge: TensorBoard hides what it was told of this step and later ones.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / LOG
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(_line(row) for row in kept)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        self.file = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
-        if self.writer is not None:
-            self.board = self.writer(str(folder), purge_step=purge)
-        return self.file
+        temporary = path.with_name(f"{LOG}.tmp-{uuid.uuid4().hex}")
+        with self._spared():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with temporary.open("wb") as file:
+                    file.writelines(_line(row) for row in kept)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self.file = path.open("ab", buffering=0)
+            if self.writer is not None:
+                self.board = self.writer(str(folder), purge_step=purge)
 
     def _close(self) -> None:
         for output in (self.file, self.board):
-            if output is not None:
-                output.close()
+            with self._spared():
+                if output is not None:
+                    output.close()
         self.file = self.board = None
 
+    @contextlib.contextmanager
+    def _spared(self) -> Iterator[None]:
+        """A disk that is full costs lines, not the training; the first reason is kept."""
+        try:
+            yield
+        except OSError as error:
+            self.lost = self.lost or f"{self.folder} cannot be written: {error}"
 
-def _line(row: dict[str, Any]) -> str:
+
+def _line(row: dict[str, Any]) -> bytes:
     """Numbers to six digits; one that is not finite has no place in JSON and is left out."""
     numbers = {n: v for n, v in row.items() if isinstance(v, float)}
     plain = {n: float(f"{v:.6g}") for n, v in numbers.items() if math.isfinite(v)}
     others = {n: v for n, v in row.items() if n not in numbers}
-    return json.dumps({**others, **plain}, default=str) + "\n"
+    return json.dumps({**others, **plain}, default=str).encode() + b"\n"

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from skybench import targets
-from skybench.core import Boxes, Features
+from skybench.core import Boxes, DataError, Features
 
 
 def halved(x: Tensor) -> Tensor:
@@ -69,9 +69,18 @@ def fill(
     count: int,
     level: str,
 ) -> None:
-    """Writes an entry under a temporary name and renames it: it is whole or it is not there."""
+    """Writes an entry under a temporary name and renames it: it is whole or it is not there.
+
+    Raises DataError where the folder cannot be made.
+    """
     temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
-    temporary.mkdir(parents=True)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f"Features cannot be written to {folder.parent} ({error.strerror}); name a folder that "
+            "can by SKYBENCH_CACHE"
+        ) from error
     try:
         entry = _Entry(temporary, count)
         for features, truth in stream:

@@ -76,14 +76,28 @@ def batches(
     """Collated batches and their targets, decoded ahead in worker processes where that pays."""
     if workers is None:
         workers = 0 if len(samples) < 512 else min(4, _cores())
-    join = functools.partial(_join, size)
-    yield from DataLoader(cast(Any, samples), batch, num_workers=workers, collate_fn=join)
+    load = functools.partial(_load, samples, size)
+    indices = cast(Any, range(len(samples)))
+    for loaded in DataLoader(indices, batch, num_workers=workers, collate_fn=load):
+        if isinstance(loaded, DataError):
+            raise loaded
+        yield loaded
 
 
 def _cores() -> int:
     """The cores that this process may use, which can be fewer than there are."""
     there = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(there(0)) if there else os.cpu_count() or 1
+
+
+def _load(
+    samples: Samples, size: int, indices: Sequence[int]
+) -> tuple[Batch, list[Any]] | DataError:
+    """A batch, or why it cannot be read: what a worker raises comes with a page of traceback."""
+    try:
+        return _join(size, [samples[i] for i in indices])
+    except DataError as error:
+        return DataError(str(error)).with_traceback(error.__traceback__)
 
 
 def _join(size: int, samples: list[Sample]) -> tuple[Batch, list[Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Recipe, Setting, SkybenchError
+from skybench.core import Recipe, Setting, SkybenchError, UsageError
 from skybench.journal import Journal
 from skybench.resume import Keeper, draws, numbers, put, put_draws
 from skybench.stepping import Job, Stepper
@@ -59,6 +59,11 @@ class Loop:
         self, head: nn.Module, count: int, recipe: Recipe, setting: Setting, job: Job
     ) -> None:
         self.recipe, self.setting, self.job, self.count = recipe, setting, job, count
+        if recipe.patience and not recipe.validate:
+            raise UsageError(
+                f"A patience of {recipe.patience} was given, but no scores on validation to count; "
+                "give --set validate=N, the epochs between them, too"
+            )
         self.stepper = Stepper(head, recipe, setting, job)
         self.workers = self.stepper.workers
         self.modules = {"head": head, "backbone": setting.backbone}
@@ -77,6 +82,7 @@ class Loop:
         self.keeper = Keeper(setting.folder, identity, writes=rank == 0)
         self.journal = Journal(None if rank else setting.folder, setting.tensorboard)
         self.pending: list[tuple[Tensor, int]] = []  # a step's loss, and its samples
+        self.lost = ""  # why what was trained could not be kept
 
     def run(self) -> Trained:
         """Trains; the modules are in evaluation mode afterwards, with the numbers that count."""
@@ -85,14 +91,15 @@ class Loop:
                 torch.manual_seed(hash((self.setting.seed, self.workers.rank)) % 2**32)
             self._resume()
             self._mode(True)
-            while self.at.step < self.steps and not self._is_stalled():
+            # A last checkpoint may lie between the last step and what ends its epoch.
+            while (self.at.step < self.steps or self.at.position) and not self._is_stalled():
                 self._epoch()
             if any(self.workers.gather(self.keeper.is_due())):
                 self._checkpoint()
             if self.at.scores and self.at.best[0] != self.at.epoch:
                 put(self.modules, self.keeper.best())
             if self.setting.keep:
-                self.keeper.keep(numbers(self.modules))
+                self.lost = self.keeper.keep(numbers(self.modules))
         self._mode(False)
         return Trained(self.at.step, tuple(self.at.losses), self._facts())
 
@@ -100,6 +107,17 @@ class Loop:
         for module in self.modules.values():
             if module is not None:
                 module.train(training)
+                if not training:
+                    self._agree(module)
+
+    @torch.no_grad()
+    def _agree(self, module: nn.Module) -> None:
+        """What processes counted for themselves becomes the first one's: all are one network."""
+        if self.workers.size > 1:
+            own = dict(module.named_buffers())
+            first = self.workers.gather({name: buffer.cpu() for name, buffer in own.items()})[0]
+            for name, buffer in own.items():
+                buffer.copy_(first[name])
 
     def _epoch(self) -> None:
         at = self.at
@@ -149,6 +167,11 @@ class Loop:
 
     def _validate(self, value: float) -> None:
         """Notes a score; the best one's numbers are kept."""
+        if not math.isfinite(value):
+            raise SkybenchError(
+                f"The score on validation is {value}: nothing in it counts; leave --set validate "
+                "and patience out, or give more samples"
+            )
         at = self.at
         at.scores.append([at.epoch, round(value, 4)])
         self.journal.score(at.epoch, value)
@@ -205,5 +228,7 @@ class Loop:
             "processes": self.workers.size if self.workers.size > 1 else 0,
             "micro_batch": stepper.micro if stepper.micro < self.recipe.batch else 0,
             "recomputed": stepper.recomputing,
+            "weights_not_kept": self.lost,
+            "log_not_kept": self.journal.lost,
         }
         return {name: value for name, value in facts.items() if value}

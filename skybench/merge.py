@@ -46,7 +46,7 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
         skipped += bad
         for record in found:
             there = records.find(target, record.path)
-            if there is not None and (there.main or not record.main):
+            if there is not None and (there.came_out or not record.came_out):
                 if there.scores == record.scores and there.status == record.status:
                     same += 1
                 else:

@@ -15,7 +15,7 @@ from skybench.claims import PAPER
 from skybench.guards import FAULTS
 from skybench.records import Record
 from skybench.reported import Place, Reported
-from skybench.tables import WRITERS, Grid, csv_of
+from skybench.tables import WRITERS, Grid, csv_of, footnotes, marks
 
 TITLES = {
     "Table 2": "Table 2: semantic segmentation",
@@ -29,11 +29,11 @@ BARRED = frozenset(
     ("random weights", "tiny variant", "limited", "override", "own split", *FAULTS)
 ) - {"far from the paper", "chance", "seen in pre-training"}
 METRICS = {
-    "OA": "oa", "mIoU": "miou", "mF1": "mf1", "F1": "f1", "SCS": "scs", "mAP50": "ap50",
+    "OA": "oa", "mIoU": "miou", "mF1": "mf1", "F1": "f1", "SCS": "SCS", "mAP50": "ap50",
     "top-1": "oa", "top-5": "top5",
 }  # fmt: skip
 AVERAGE = {"oriented_detection": "ap50_voc07"}  # what "mAP" is there; else micro mAP of labels
-SENSORS = {"Planet": "hr", "S2": "s2", "S1": "s1"}
+SENSORS = {"RGB": "hr", "Planet": "hr", "S2": "s2", "S1": "s1"}
 UNSETTLED = "which of a pair is val and which is test is not settled, so nothing measured is beside"
 SERVER = "scored on a server that withholds the labels, so nothing measured here is beside"
 SUBSTITUTE = "its 0.3 m images are not public; PASTIS-HD, measured here, is another dataset"
@@ -60,7 +60,7 @@ def score(record: Record, place: Place) -> float | None:
     label = place.split.removeprefix("TR=").replace("%", " %") if "TR=" in place.split else ""
     if record.recipe.get("label", "") != label:
         return None
-    if place.task.startswith("multimodal"):
+    if place.modalities:  # OSCD has RGB and all bands of Sentinel-2, others have several sensors
         wanted = {SENSORS.get(m) for m in place.modalities.split("+")}
         if wanted != set(record.used.get("sensors", ())):
             return None
@@ -103,7 +103,8 @@ def _measured(
 
 def grids(records: Sequence[Record]) -> list[Grid]:
     """The paper's tables."""
-    every = list(cells(records))
+    flags = {r.fingerprint: r.flags for r in records}
+    every = [{**c, "flags": flags.get(c["fingerprint"], ())} for c in cells(records)]
     return [_grid(title, [c for c in every if c["table"] == t]) for t, title in TITLES.items()]
 
 
@@ -161,10 +162,10 @@ def _text(
 ) -> str:
     if cell is None:
         return ""
-    marks = "?" if cell["evidence"] == "unverified" else ""
+    doubts = "?" if cell["evidence"] == "unverified" else ""
     if cell["kind"] == "reported" and (cell["model"], _place(cell)) in disputed:
-        marks += "!"
-    return f"{cell['value']:.2f}" + (f" ({marks})" if marks else "")
+        doubts += "!"
+    return f"{cell['value']:.2f}" + (f" ({doubts})" if doubts else "") + marks(cell["flags"])
 
 
 def _notes(
@@ -180,6 +181,7 @@ def _notes(
         if c["kind"] == "reported" and values:
             shown = " and ".join(f"{v:.2f}" for v in values)
             notes.append(f"(!) {_title(c['model'])}, {_column(_place(c))}: sources say {shown}.")
+    notes += footnotes(f for c in found for f in c["flags"])
     for reason in dict.fromkeys(filter(None, map(why_apart, places))):
         named = ", ".join(_column(p) for p in places if why_apart(p) == reason)
         notes.append(f"{named}: {reason}.")

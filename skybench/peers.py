@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skybench import draws, registry
+from skybench.cells import affects
 from skybench.core import SkybenchError, UsageError
 from skybench.records import Record, canonical
 
@@ -41,7 +42,7 @@ class Ground(NamedTuple):
 
 def ground_of(record: Record) -> Ground:
     """The ground of a record that was measured."""
-    recipe = {k: v for k, v in record.recipe.items() if k not in ("source", "label", "protocol")}
+    recipe = {k: v for k, v in affects(record.recipe).items() if k != "protocol"}
     return Ground(
         record.data, record.task, record.dataset, record.recipe.get("label", ""),
         record.recipe["protocol"], record.sensors, (record.main or ("", 0.0))[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,8 @@ class Planner:
             for task in tasks:
                 for dataset in pick_datasets(self.request.datasets, task):
                     made += self.of(name, asked, task, dataset)
+        if not self.request.models or not tasks:
+            raise UsageError("Expected --model and --task to name something, but got nothing.")
         if not made:
             wanted = ", ".join(self.request.datasets)
             raise UsageError(f"None of the tasks asked for has a dataset {wanted!r}.")
@@ -132,7 +135,13 @@ class Planner:
     def _complete(self, cell: Cell, asked: str) -> Cell:
         recipe, task = cell.recipe, cell.task
         _require_sense(cell)
+        known = cast(DatasetCard, registry.load("datasets", cell.dataset_id).CARD)
+        if not known.yours:
+            _require_splits(cell, known)
         card = self.open(cell.dataset, recipe.train, recipe).card
+        if known.yours and not recipe.tile and card.tile < known.tile:  # as small as the images
+            recipe = replace(recipe, tile=card.tile)
+        _require_splits(cell, card)
         if task.name not in card.tasks:  # a user's folder is for one task only
             raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
         if recipe.val not in card.splits:  # or has no validation split
@@ -172,7 +181,7 @@ class Planner:
             not self.request.force
             and known is not None
             and known.fingerprint == cell.fingerprint
-            and known.status in ("measured", "cannot run")
+            and (known.came_out or known.status == "cannot run")
         )
 
 
@@ -198,11 +207,23 @@ def demo_root(name: str) -> Path:
     plugin = cast(DatasetPlugin, registry.load("datasets", name))
     folder = places.cache() / "demo" / f"v{demo.VERSION}.{plugin.CARD.version}" / name
     if not folder.exists():
-        temporary = folder.with_name(f".{name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        plugin.write_demo(temporary)
-        temporary.rename(folder)
+        temporary = folder.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.mkdir(parents=True)
+        except OSError as error:
+            raise DataError(
+                f"Demo data cannot be written to {folder.parent} ({error.strerror}); name a folder "
+                "that can by SKYBENCH_CACHE"
+            ) from error
+        try:
+            plugin.write_demo(temporary)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if not folder.exists():  # else another process was faster
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -244,6 +265,17 @@ def require_available(cells: Sequence[Cell], request: Request) -> None:
     if blocking:
         reasons = list(dict.fromkeys(c.reason for c in blocking))
         raise SkybenchError("\n".join(reasons))
+
+
+def _require_splits(cell: Cell, card: DatasetCard) -> None:
+    """Raises CannotRun for splits that were asked for and are not there, or have no labels."""
+    for role in sorted({"train", "val", "test"} & {*cell.overridden}):
+        name = getattr(cell.recipe, role)
+        if name not in card.splits and (role, name) != ("val", ""):
+            known = ", ".join(card.splits)
+            raise CannotRun(f"{card.title} has no split {name!r} for {role}; it has {known}")
+        if name in card.unlabelled and role != "test":
+            raise CannotRun(f"nobody has the labels of {card.title}'s {name}, so not for {role}")
 
 
 def _require_sense(cell: Cell) -> None:

@@ -8,6 +8,7 @@ compared image by image with another model's, without model or data.
 from __future__ import annotations
 
 import io
+import uuid
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,19 +31,19 @@ class Kept(NamedTuple):
     metrics: list[Metric]
 
 
-def save(path: Path, keys: Sequence[str], metrics: Sequence[Metric]) -> int:
+def save(path: Path, keys: Sequence[str], metrics: Sequence[Metric], budget: float = BUDGET) -> int:
     """Writes the file, whole or not at all; returns its bytes, 0 where it is over the budget."""
     arrays = {"keys": np.array(keys, dtype=np.str_)}
     for seed, metric in enumerate(metrics):
         arrays |= {f"{seed}.{name}": array for name, array in metric.state().items()}
-    if sum(array.nbytes for array in arrays.values()) > 20 * BUDGET:
+    if sum(array.nbytes for array in arrays.values()) > 20 * budget:
         return 0  # not even worth compressing
     out = io.BytesIO()
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
-    if out.tell() > BUDGET:
+    if out.tell() > budget:
         return 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_bytes(out.getvalue())
     temporary.replace(path)
     return out.tell()

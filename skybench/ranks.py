@@ -173,7 +173,8 @@ def _board(
 
 def _floors(board: Board, records: Sequence[Record]) -> tuple[Floats, str]:
     """Each cell's score of the floor, of one kind for all cells, and its name; "" for none."""
-    simple = {peers.ground_of(r): r.main[1] for r in records if r.model == FLOOR and r.main}
+    own = sorted((r for r in records if r.model == FLOOR), key=lambda r: r.made)
+    simple = {peers.ground_of(r): r.main[1] for r in own if r.main}  # the newest
     if all(g in simple for g in board.cells):
         return np.array([simple[g] for g in board.cells]), FLOOR
     known = {g: r.used["chance"] for own in board.held.values() for g, r in own.items()

@@ -86,3 +86,10 @@ def hint(state: Mapping[str, Tensor]) -> str:
     """What to say of weights that do not fit the model that they were given for."""
     found = [m.title for m in recognise(state)]
     return f"They are those of {' or '.join(found)}. " if found else ""
+
+
+def variant_hint(name: str, state: Mapping[str, Tensor]) -> str:
+    """What to say of weights that fit a variant of the model that they were given for."""
+    found = dict.fromkeys(v for m in matches(name, state) for v in m.variants)
+    which = " or ".join(f"--variant {variant}" for variant in found)
+    return f"They fit {which}, as published. " if found else ""

@@ -10,19 +10,21 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from skybench.core import Status
 
 SCHEMA = 1
 INDEX = "index.sqlite"
 # Schema -> how a record of it becomes one of the next. There was none before 1.
+KINDS = {"Mapping": dict, "Sequence": list, "int": int}  # of a field; all others are text
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
@@ -51,6 +53,11 @@ class Record:
     traceback: str = ""
     made: str = ""  # UTC, ISO 8601
     schema: int = SCHEMA
+
+    @property
+    def came_out(self) -> bool:
+        """Whether the cell was run to its end."""
+        return self.status in ("measured", "predicted")
 
     @property
     def main(self) -> tuple[str, float] | None:
@@ -113,7 +120,9 @@ def parse(text: str) -> Record:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not complete JSON ({error})") from error
-    if not isinstance(raw, dict) or "schema" not in raw:
+    except RecursionError as error:
+        raise ValueError("not a record of skybench (nested without end)") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
         raise ValueError("not a record of skybench (no 'schema')")
     raw = _migrated(raw)
     known = {f.name: f for f in dataclasses.fields(Record)}
@@ -126,7 +135,31 @@ def parse(text: str) -> Record:
         raise ValueError(f"fields missing: {missing or 'none'}, unknown: {unknown or 'none'}")
     if not isinstance(raw["recipe"], dict) or "protocol" not in raw["recipe"]:
         raise ValueError("no protocol in 'recipe'")
-    return Record(**raw)
+    record = Record(**raw)
+    _check(record)
+    return record
+
+
+def _check(record: Record) -> None:
+    """Raises ValueError where a field holds what no run writes: someone else's file, or edited."""
+    for field_ in dataclasses.fields(Record):
+        kind = KINDS.get(str(field_.type).partition("[")[0], str)
+        if not isinstance(getattr(record, field_.name), kind):
+            raise ValueError(f"{field_.name!r} is not a {kind.__name__}")
+    if record.data not in ("real", "demo") or record.status not in get_args(Status):
+        raise ValueError(f"data {record.data!r}, status {record.status!r}")
+    bands = record.intervals.values()
+    pairs = all(isinstance(band, list) and len(band) == 2 for band in bands)
+    numbers = [*record.scores.values(), *record.spread.values()]
+    numbers += [end for band in bands for end in band] if pairs else ()
+    if not pairs or not all(_is_finite(n) for n in numbers):
+        raise ValueError("scores, spread or intervals are no finite numbers")
+    if not all(isinstance(flag, str) for flag in record.flags):
+        raise ValueError("'flags' are no words")
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _migrated(raw: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +178,7 @@ def _files(results: Path) -> Iterator[Path]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30)
+    connection = sqlite3.connect(path, timeout=3)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS record "
@@ -157,11 +190,14 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _row(path: Path, relative: str, stamp: str) -> tuple[Any, ...]:
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return (relative, stamp, *[None] * 10, f"cannot be read ({error.strerror})")
     try:
         r = parse(text)
     except ValueError as error:
-        return (relative, stamp, *[None] * 10, str(error))
+        return (relative, stamp, *[None] * 9, text, str(error))
     metric, score = r.main or (None, None)
     protocol = r.recipe["protocol"]
     names = (r.model, r.task, r.dataset, protocol, r.status, r.data, r.fingerprint, metric, score)
@@ -170,7 +206,9 @@ def _row(path: Path, relative: str, stamp: str) -> tuple[Any, ...]:
 
 def _sync(connection: sqlite3.Connection, results: Path) -> None:
     """Brings the index up to date with the files: new, changed and removed ones."""
-    indexed = dict(connection.execute("SELECT path, stamp FROM record"))
+    # What could not be read is tried again.
+    known = "SELECT path, CASE WHEN json IS NULL THEN '' ELSE stamp END FROM record"
+    indexed = dict(connection.execute(known))
     present = {}
     for path in _files(results):
         with contextlib.suppress(FileNotFoundError):  # removed since it was listed
@@ -202,9 +240,23 @@ def read_all(results: Path) -> tuple[list[Record], list[Skipped]]:
                 found = _read_plainly(results)  # locked for long, or the folder is read-only
                 break
             for name in (INDEX, f"{INDEX}-wal", f"{INDEX}-shm"):
-                (results / name).unlink(missing_ok=True)
-    good = [parse(text) for _, text, problem in found if problem is None]
-    bad = [Skipped(results / path, problem) for path, _, problem in found if problem is not None]
+                with contextlib.suppress(OSError):  # of a folder that is read-only
+                    (results / name).unlink(missing_ok=True)
+    return _parsed(found, results)
+
+
+def _parsed(
+    found: Iterable[tuple[str, str | None, str | None]], results: Path
+) -> tuple[list[Record], list[Skipped]]:
+    """Judged by what stands in the files: another version may have written the index."""
+    good, bad = [], []
+    for path, text, problem in found:
+        try:
+            if text is None:
+                raise ValueError(problem)
+            good.append(parse(text))
+        except ValueError as error:
+            bad.append(Skipped(results / path, str(error)))
     return good, bad
 
 

@@ -65,11 +65,11 @@ def parse(text: str, name: str) -> list[Reported]:
         header = next(reader, [])
         if tuple(header) != COLUMNS:
             raise DataError(f"{name}, line 1: expected the columns {','.join(COLUMNS)}")
-        rows = [_row(cells, name, reader.line_num) for cells in reader if cells]
+        rows = [(reader.line_num, _row(c, name, reader.line_num)) for c in reader if c]
     except csv.Error as error:
         raise DataError(f"{name}, line {reader.line_num}: not CSV: {error}") from error
     seen: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         key = (row.model, *row.place, row.source, row.table, row.note)
         if key in seen:
             raise DataError(
@@ -77,7 +77,7 @@ def parse(text: str, name: str) -> list[Reported]:
                 f"line {seen[key]} already; if both were published, say in `note` how they differ"
             )
         seen[key] = number
-    return rows
+    return [row for _, row in rows]
 
 
 def _row(cells: list[str], name: str, line: int) -> Reported:

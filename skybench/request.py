@@ -15,9 +15,6 @@ from skybench.core import CannotRun, DatasetCard, ProtocolName, Recipe, Sensor, 
 WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
 NOT_SET = (
     "protocol",
-    "train",
-    "val",
-    "test",
     "label",
     "source",
     "options",
@@ -118,7 +115,7 @@ def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]
     values: dict[str, Any] = {}
     for name, text in request.overrides.items():
         if name not in kinds:
-            raise UsageError(f"No recipe field {name!r} to set. Known: {', '.join(sorted(kinds))}.")
+            raise UsageError(registry.unknown("recipe field", name, sorted(kinds)))
         values[name] = _value(name, str(kinds[name]), text)
     if recipe.iterations and "epochs" in values:  # which would count otherwise
         values.setdefault("iterations", 0)
@@ -132,16 +129,9 @@ def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]
 
 def _value(name: str, kind: str, text: str) -> Any:
     if name in ("augment", "views"):
-        names = tuple(text.split())
-        if name == "views":
-            views.check(names)
-        elif names:
-            from skybench import augment  # imports torch
-
-            augment.check(names)
-        return names
-    if name in WORDS:
-        if text not in WORDS[name]:
+        return _steps(name, text)
+    if kind == "str":
+        if text not in WORDS.get(name, (text,)):  # others are splits; `plan` knows which there are
             known = ", ".join(filter(None, WORDS[name]))
             raise UsageError(f"No {name} {text!r} of a recipe. Known: {known}.")
         return text
@@ -152,6 +142,18 @@ def _value(name: str, kind: str, text: str) -> Any:
     if not value >= 0 or value == math.inf:
         raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
     return value
+
+
+def _steps(name: str, text: str) -> tuple[str, ...]:
+    """The steps of an augmentation or the views of a test."""
+    names = tuple(text.split())
+    if name == "views":
+        views.check(names)
+    elif names:
+        from skybench import augment  # imports torch
+
+        augment.check(names)
+    return names
 
 
 def with_options(
@@ -199,14 +201,14 @@ def check(request: Request) -> None:
         raise UsageError(
             "Expected --devices and --nodes of at least 1 and --micro-batch of at least 0."
         )
-    if request.seeds < 1 or request.limit < 0:
-        raise UsageError("Expected --seeds of at least 1 and --limit of at least 0.")
+    if request.seeds < 1 or request.limit < 0 or request.draw < -1:
+        raise UsageError("Expected --seeds of at least 1, --limit and --draw of at least 0.")
 
 
 def _require(what: str, asked: Iterable[str], known: Collection[str]) -> None:
     for name in asked:
         if name not in known:
-            raise UsageError(registry.unknown(what, name, sorted(known)))
+            raise UsageError(registry.unknown(what, name, sorted(known) or ["none"]))
 
 
 def _settings(model: str) -> set[str]:

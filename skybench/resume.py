@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
+import platform
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from skybench.core import SkybenchError
+from skybench.several import Workers
 
 EVERY = 300.0  # seconds between checkpoints; a killed training loses at most these
 SPARE = 1e9  # bytes of the disk that a checkpoint leaves free
@@ -51,49 +57,105 @@ class Keeper:
             return None, f"{path} cannot be read ({type(error).__name__}); training starts anew"
         if state.pop("identity", None) != self.identity:
             return None, f"{path} is of another training; training starts anew"
+        if state.get("progress", {}).get("scores") and not path.with_name(BEST).is_file():
+            return None, f"the best state beside {path} is gone; training starts anew"
         return state, ""
 
     def save_best(self, state: Mapping[str, Tensor]) -> None:
         """Keeps the numbers of the best state so far."""
         copy = {name: value.detach().cpu().clone() for name, value in state.items()}
-        if not self.writes or self._write(BEST, copy):
-            self.kept = copy
+        self.kept = copy if not self.writes or self._write(BEST, copy) else None
+        if self.kept and self.writes and self.folder:
+            with contextlib.suppress(OSError):  # an older one must not be taken for it
+                (self.folder / BEST).unlink(missing_ok=True)
 
     def best(self) -> dict[str, Tensor]:
-        """What `save_best` got last."""
+        """What `save_best` got last. Raises SkybenchError where its file was removed."""
         path = self.folder and self.folder / BEST
-        if self.kept is not None or not path or not path.is_file():
+        if self.kept is not None or not path:
             return self.kept or {}
+        if not path.is_file():
+            raise SkybenchError(f"{path} was removed while training ran; give the command again")
         loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded
 
-    def keep(self, state: Mapping[str, Tensor]) -> None:
-        """Writes what was trained, to stay."""
-        self._write(KEPT, state)
+    def keep(self, state: Mapping[str, Tensor]) -> str:
+        """Writes what was trained, to stay; "" or why not."""
+        return self._write(KEPT, state) if self.writes else ""
 
     def _write(self, name: str, state: Mapping[str, Any]) -> str:
         """Whole or not at all; "" or why not."""
         if self.folder is None or not self.writes:
             return "no folder"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        needed, free = _bytes(state), shutil.disk_usage(self.folder).free
-        if needed + SPARE > free:
-            return f"a checkpoint needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB"
         temporary = self.folder / f"{name}.tmp-{uuid.uuid4().hex}"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            needed, free = _bytes(state), shutil.disk_usage(self.folder).free
+            if needed + SPARE > free:
+                return f"a checkpoint needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB"
             with temporary.open("wb") as file:
                 torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.folder / name)
+        except (OSError, RuntimeError) as error:  # a quota, say; torch has its own kind for it
+            return f"{self.folder / name} cannot be written: {error}".splitlines()[0]
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return ""
+
+
+@contextlib.contextmanager
+def alone(folder: Path, workers: Workers) -> Iterator[str]:
+    """Gives "" and keeps other runs from training in a folder meanwhile; else says which one does.
+
+    Of several processes the first locks for all. A killed one's lock ends with it.
+    """
+    with contextlib.ExitStack() as held:
+        busy = "" if workers.rank else _lock(folder, held)
+        yield workers.gather(busy)[0]
+
+
+def _lock(folder: Path, held: contextlib.ExitStack) -> str:
+    """Locks a file beside a folder until `held` ends; "" or who has locked it.
+
+    Nothing is locked where there are no locks: on Windows, and on some network disks.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    try:
+        import fcntl
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = held.enter_context(path.open("ab+", buffering=0))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        who = file.read().decode(errors="replace") or "just begun"
+        return (
+            f"another run trains this cell in {folder} ({who}); wait for it, or give --results "
+            "another folder"
+        )
+    except (ImportError, OSError):
+        return ""
+    if not os.fstat(file.fileno()).st_nlink:  # the one before has removed it since it was opened
+        return _lock(folder, held)
+    with contextlib.suppress(OSError):  # a full disk
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, since {now}".encode())
+    held.callback(_remove, path)
+    return ""
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def clear(folder: Path) -> None:
     """Removes a training's checkpoints, of broken writes too; its log stays."""
-    for path in [folder / LAST, folder / BEST, *folder.glob("*.pt.tmp-*")]:
+    for path in [folder / LAST, folder / BEST, *folder.glob("*.tmp-*")]:
         path.unlink(missing_ok=True)
 
 

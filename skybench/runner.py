@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import functools
+import math
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +75,8 @@ def run_planned(
     settle = guards.strict if request.strict else lambda record: record
     # Decided before any process writes: all must go the same way.
     known = {c.fingerprint: _settled(c, results, request.force) for c in cells}
+    if any(known[c.fingerprint] is None and c.status != "unavailable" for c in cells):
+        _require_writable(results)
     base = _base(request, device, cells)
     made = []
     for cell in cells:
@@ -87,6 +91,19 @@ def run_planned(
         if fail_fast and record.status == "failed":
             break
     return made
+
+
+def _require_writable(results: Path) -> None:
+    """Raises UsageError where no record could be written: not only after hours of training."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"Records cannot be written to {results} ({error.strerror}); name another folder by "
+            "--results or SKYBENCH_RESULTS"
+        ) from error
 
 
 def _settled(cell: Cell, results: Path, force: bool) -> records.Record | None:
@@ -116,6 +133,22 @@ def _base(request: Request, device: str, cells: Sequence[Cell]) -> Setting:
 
 
 def _run(cell: Cell, base: Setting, request: Request) -> records.Record:
+    """Runs a cell; one that another run trains now is left to it, and no record is written."""
+    stepwise = cell.recipe.protocol == "finetune" or cell.task.level == "pyramid"
+    if not stepwise or cell.status in ("cannot run", "unavailable"):
+        return _run_alone(cell, base, request)
+    results, path = request.results or places.results(), to_record(cell).path
+    folder = (results / path).with_suffix("")
+    with resume.alone(folder, base.workers or several.ALONE) as busy:
+        if busy:
+            return replace(to_record(cell), note=busy, made=_now())
+        found = None if request.force else records.find(results, path)
+        if found is not None and found.fingerprint == cell.fingerprint and found.came_out:
+            return found  # by another run, since the plan was made
+        return _run_alone(cell, base._replace(folder=folder), request)
+
+
+def _run_alone(cell: Cell, base: Setting, request: Request) -> records.Record:
     """Runs a cell and writes its record, with pictures and what was kept beside it."""
     results = request.results or places.results()
     path = results / to_record(cell).path
@@ -129,13 +162,12 @@ def _run(cell: Cell, base: Setting, request: Request) -> records.Record:
     if request.force:  # from the start
         for training in trainings:
             resume.clear(training)
-    stepwise = learns or cell.task.level == "pyramid"
-    record = run_cell(cell, base._replace(folder=folder if stepwise else None), results, draw, keep)
+    record = run_cell(cell, base, results, draw, keep)
     if cell.status == "unavailable" or not writes:
         return record
     records.write(record, results)
     logs = [t / LOG for t in trainings if (t / LOG).is_file()]
-    if record.status == "measured":
+    if record.came_out:
         for training in trainings:
             resume.clear(training)
     if logs and learns:
@@ -182,33 +214,37 @@ def measure(
         one_seed(cell, _of_seed(base, seed), None if seed else draw)
         for seed in range(cell.recipe.seeds)
     ]
-    every = [o.metric.scores() for o in outcomes]
+    every = [o.metric.scores() if cell.scored else {} for o in outcomes]
     first = outcomes[0]
     scores = {n: float(np.mean([s[n] for s in every])) for n in every[0]}
-    bands = stats.intervals([o.metric for o in outcomes], first.samples["test"])
+    images = first.samples["test"]
+    bands = stats.intervals([o.metric for o in outcomes], images) if cell.scored else {}
     seeds = [
         {"seed": o.seed, "scores": _rounded(s), "chosen": o.chosen}
         for o, s in zip(outcomes, every, strict=True)
     ]
-    main = next(iter(scores))
+    main = next(iter(scores), "")
     keys = cell.splits["test"].keys
-    kept = predictions.save(keep, keys, [o.metric for o in outcomes]) if keep else 0
+    budget = predictions.BUDGET if cell.scored else math.inf
+    kept = predictions.save(keep, keys, [o.metric for o in outcomes], budget) if keep else 0
     spent = time.perf_counter() - start
     return replace(
         to_record(cell),
-        status="measured",
+        status="measured" if cell.scored else "predicted",
         note="",
         scores=_rounded(scores),
         spread=_rounded({n: stats.spread([s[n] for s in every]) for n in scores}),
         intervals={n: [round(b.low, 4), round(b.high, 4)] for n, b in bands.items()},
-        per_class={c: _rounded(v) for c, v in first.metric.per_class().items()},
+        per_class=(
+            {c: _rounded(v) for c, v in first.metric.per_class().items()} if cell.scored else {}
+        ),
         seeds=seeds,
         samples=first.samples,
         used={
             **to_record(cell).used,
             **provenance.used(cell, first.model, base.device),
             "chance": first.metric.chance(),
-            "error": bands[main].error,  # standard error of the main score
+            "error": bands[main].error if main in bands else 0.0,  # standard, of the main score
             "features": first.looked,
             "prediction_bytes": kept,  # 0: not kept
         },

@@ -25,15 +25,23 @@ def rate(step: int, steps: int) -> float:
     return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
 
 
-SHAPES: dict[str, Callable[[float], float]] = {  # of the share of the steps after the warm-up
-    "poly": lambda t: 1 - t,
-    "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
-}
+def poly(step: int, steps: int, warm: int) -> float:
+    """Falls from the first step on, during the warm-up too, as mmcv 1.x has it (not mmengine)."""
+    return 1 - step / steps
 
 
-def drops(step: int, steps: int) -> float:
+def cosine(step: int, steps: int, warm: int) -> float:
+    """Falls after the warm-up."""
+    share = max(0, step - warm) / max(1, steps - warm)
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def drops(step: int, steps: int, warm: int) -> float:
     """A tenth after each of two thirds and eleven twelfths of the steps."""
     return 0.1 ** sum(step >= drop * steps for drop in DROPS)
+
+
+SHAPES = {"poly": poly, "cosine": cosine, "step": drops}  # step, steps, those of the warm-up
 
 
 def scheduled(recipe: Recipe, usual: Schedule) -> Schedule:
@@ -41,16 +49,14 @@ def scheduled(recipe: Recipe, usual: Schedule) -> Schedule:
     name = recipe.schedule
     if not name:
         return usual
-    if name != "step" and name not in SHAPES:
-        known = ", ".join([*SHAPES, "step"])
+    if name not in SHAPES:
+        known = ", ".join(SHAPES)
         raise UsageError(f"No schedule {name!r} of a recipe. Known: {known}.")
 
     def factor(step: int, steps: int) -> float:
         warm = recipe.warm_up if recipe.warm_up >= 1 else math.ceil(recipe.warm_up * steps)
         warm = min(int(warm), steps // 2)
         rising = (step + 1) / warm if step < warm else 1.0
-        if name == "step":
-            return rising * drops(step, steps)
-        return rising if step < warm else SHAPES[name]((step - warm) / max(1, steps - warm))
+        return rising * SHAPES[name](step, steps, warm)
 
     return usual._replace(rate=factor)

@@ -74,25 +74,51 @@ class Stepper:
     def _step(self, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         mine = indices[self.workers.rank :: self.workers.size]
-        # Without a sample of its own a process goes along with one that does not count.
-        used = mine or indices[:1]
-        parts = [used[i : i + self.micro] for i in range(0, len(used), self.micro)]
+        # As many parts in each process: shared batch normalisation waits for all in each of them.
+        count = -(-len(indices) // (self.workers.size * self.micro))
         total = torch.zeros((), device=self.device)
-        for number, part in enumerate(parts, 1):
-            share = len(part) / len(indices) if mine else 0.0
-            with self.workers.hold(self.loss, number < len(parts)):
+        for number, part in enumerate(np.array_split(mine, count), 1):
+            share = len(part) / len(indices)
+            with self.workers.hold(self.loss, number < count):
                 with torch.autocast(self.device, self.dtype, self.dtype != torch.float32):
-                    loss = self.loss(part, rng)
+                    # Without samples a process goes along with one that does not count.
+                    loss = self.loss(part.tolist() or indices[:1], rng)
                 # Processes take the mean of their gradients; the batch's is their sum.
                 self.workers.backward(self.scaler.scale(loss * (share * self.workers.size)))
             total += loss.detach() * share
+        self._make_moments()
+        try:
+            self._update()
+        except torch.OutOfMemoryError as error:
+            raise SkybenchError(
+                "Memory ran out within an update of the weights, which cannot be repeated; give a "
+                f"smaller --micro-batch than {self.micro}, --recompute, or another device"
+            ) from error
+        return total
+
+    def _make_moments(self) -> None:
+        """AdamW's first state of what has gradients, as AdamW makes it, but each whole or not.
+
+        Memory that is too short for it costs another try. AdamW itself would have updated other
+        groups before, or left half of a state, on which its next step breaks.
+        """
+        state = self.optimizer.state
+        for parameter in (p for group in self.groups for p in group["params"]):
+            if parameter.grad is not None and not state.get(parameter):
+                state[parameter] = {
+                    "step": torch.tensor(0.0),
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
+
+    def _update(self) -> None:
+        """AdamW's step. Not to be tried again where it breaks off: weights would change twice."""
         if self.clip:
             self.scaler.unscale_(self.optimizer)
             every = [p for group in self.groups for p in group["params"]]
             nn.utils.clip_grad_norm_(every, self.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return total
 
     def _save_memory(self, error: Exception) -> None:
         """Halves what is computed at once, then computes activations again. Raises if neither."""

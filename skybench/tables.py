@@ -125,7 +125,7 @@ def footnotes(flags: Iterable[str]) -> list[str]:
 def _cell(record: Record) -> str:
     """The score with its interval, the spread over seeds, the sensors if a few, and marks."""
     if record.main is None:
-        return "failed" if record.status == "failed" else "-"
+        return record.status if record.status in ("failed", "predicted") else "-"
     metric, score = record.main
     text = f"{score:.2f}"
     if len(record.seeds) > 1:
@@ -146,7 +146,7 @@ def _column(record: Record) -> str:
 def _notes(chosen: Sequence[Record], hidden: int, leads: Sequence[peers.Lead]) -> tuple[str, ...]:
     notes = footnotes(f for r in chosen for f in r.flags)
     reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
-    notes += [f"- {reason}." for reason in sorted(reasons)]
+    notes += [f"- {reason.rstrip('.')}." for reason in sorted(reasons)]
     if any(r.intervals for r in chosen):
         notes.append("In percent; [low, high] is a 95 % bootstrap interval over test images.")
     ties = [TESTED] * any(lead.tested for lead in leads)
@@ -241,8 +241,9 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """A booktabs table environment."""
+    """A table environment, not wider than the text; it says which packages it needs."""
     special = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": "\\textasciitilde{}", "±": "$\\pm$"}
+    special |= {c: f"${c}$" for c in "<>|"}
     special |= {"\\": "\\textbackslash{}", "^": "\\textasciicircum{}"}
 
     def safe(text: str) -> str:
@@ -253,12 +254,14 @@ def to_latex(grid: Grid) -> str:
 
     escaped = replace(grid, rows=tuple(tuple(map(safe, r)) for r in grid.rows))
     rows = escaped.shown(r"\textbf{{}}", r"\underline{{}}")
-
+    heads = [rf"\shortstack[l]{{{safe(c)}}}".replace(" ", r"\\") for c in grid.header]
     lines = [
+        r"% \usepackage{booktabs,graphicx}",
         r"\begin{table}", r"\centering", rf"\caption{{{safe(grid.title)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\toprule",
-        row([safe(c) for c in grid.header]), r"\midrule",
-        *map(row, rows), r"\bottomrule", r"\end{tabular}",
+        row(heads), r"\midrule",
+        *map(row, rows), r"\bottomrule", r"\end{tabular}}",
         *(rf"\par\footnotesize {safe(note)}" for note in grid.notes), r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -65,7 +65,8 @@ def one_seed(cell: Cell, setting: Setting, draw: Drawings | None) -> Outcome:
     test = sources["test"]
     metric = cell.task.metric(cell.splits["test"].card)
     keys = cell.splits["test"].keys
-    guards.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
+    if cell.scored:
+        guards.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
     card = _seen_card(cell, model, whole)
     if isinstance(whole, live.Live):
         setting = setting._replace(backbone=model, begin=whole.begin, ahead=train.ahead)
@@ -197,6 +198,7 @@ def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
         **({"arch": plain_arch(cell)} if cell.arch else {}),
         "dataset": [cell.dataset_id, samples.card.version, cell.recipe.tile, cell.demo],
+        **({"options": list(cell.recipe.options)} if cell.recipe.options else {}),
         "classes": list(samples.card.classes),
         "stamp": samples.stamp(),
     }

@@ -238,12 +238,14 @@ def _filled(
     own = coverages.own_keys(model, plugin, state)
     coverage = compare(model, own)
     if not coverage.enough:
-        coverages.require(model.card, coverage, recognise.hint(state))
+        hint = recognise.variant_hint(model.card.name, state) or recognise.hint(state)
+        coverages.require(model.card, coverage, hint)
     state.clear()
     if not filling.is_filled_by(model, own):
         model = build()
     filling.fill(model, own, getattr(torch, dtype))
     left = model.state_dict()
+    coverages.require_finite(model.card, left)
     drawn = tuple(k for k in coverage.missing if _varies(left[k]))
     return model, replace(coverage, drawn=drawn)
 

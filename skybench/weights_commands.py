@@ -110,12 +110,14 @@ def _checked(variant: str, card: ModelCard, path: Path) -> Row:
 
 
 def _checksums(path: Path) -> str:
-    """What is wrong with a file whose hash is not known, by its own checksums; "" if nothing."""
-    if path.is_dir() or not zipfile.is_zipfile(path):
-        return ""
-    with zipfile.ZipFile(path) as archive:
-        broken = archive.testzip()
-    return f"{path} is damaged: its record {broken} has another checksum" if broken else ""
+    """What is wrong with files whose hash is not known, by their own checksums; "" if nothing."""
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if not zipfile.is_zipfile(file):
+            continue
+        with zipfile.ZipFile(file) as archive:
+            if broken := archive.testzip():
+                return f"{file} is damaged: its record {broken} has another checksum"
+    return ""
 
 
 def sort_in(file: Path, model: str = "", variant: str = "", force: bool = False) -> Row:
@@ -125,6 +127,8 @@ def sort_in(file: Path, model: str = "", variant: str = "", force: bool = False)
     there and `force` is not given.
     """
     found = open_checkpoint(file)
+    if note := _checksums(file):
+        raise WeightsError(note)
     if model:
         model = registry.resolve("baselines", model)
         if variant:
@@ -159,11 +163,14 @@ def _one(file: Path, fits: Sequence[Match], state: Any, model: str) -> Match:
     possible = [m for m, is_it in zip(fits, same, strict=True) if is_it is surest]
     if not possible:
         titles = " or ".join(m.title for m in fits)
+        uses = dict.fromkeys(f"--weights {m.card.name}={file}" for m in fits)
         raise WeightsError(
             f"{file} has the keys of {titles}, but not the published hash, so it would not be "
-            f"loaded from there. Use it by --weights {fits[0].card.name}={file}"
+            f"loaded from there. Use it by {' or '.join(uses)}"
+            f"{', with --variant for which one it is' if fits[1:] else ''}"
         )
-    named = [m for m in possible if m.filename == file.name] or possible
+    # Without a hash that says so, it may as well be another edition of a file whose hash is known.
+    named = [m for m in possible if m.filename == file.name] or (possible if surest else fits)
     if len(named) > 1:
         raise WeightsError(
             f"{file} has the keys of several published files: {'; '.join(m.title for m in named)}. "

@@ -45,6 +45,11 @@ class MergedTiles:
         self.count = 0
         self.whole: CocoBoxes | None = None
 
+    @property
+    def drawn(self) -> int:
+        """The number of whole images."""
+        return len(self.first)
+
     def fresh(self) -> MergedTiles:
         return MergedTiles(self.metric.fresh(), self.nms)
 

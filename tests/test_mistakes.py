@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -121,8 +122,17 @@ def checkpoint_that_is_a_web_page(tmp: Path) -> tuple[list[str], str]:
     return weights(tmp / "page.pth", tmp), "page.pth"
 
 
+def negative_size(tmp: Path) -> tuple[list[str], str]:
+    return [*run("eurosat"), "--data", "demo", "--size", "-5"], "size not to be negative"
+
+
+def no_model(tmp: Path) -> tuple[list[str], str]:
+    return [*run("eurosat", model=""), "--data", "demo"], "--model and --task to name something"
+
+
 CASES = [
-    unknown_model, missing_data, wrong_layout, unreadable_image, class_out_of_range, empty_split,
+    negative_size, no_model, unknown_model, missing_data, wrong_layout, unreadable_image,
+    class_out_of_range, empty_split,
     missing_weights_file, checkpoint_of_another_model, checkpoint_that_holds_code,
     checkpoint_that_is_a_web_page,
 ]  # fmt: skip
@@ -148,3 +158,65 @@ def test_a_mistake_gets_one_clear_message_and_loses_nothing(
     assert not (tmp_path / "sprung").exists()
     if end.value.code == 1:
         assert "failed" in out
+
+
+def ends(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int | str | None, str]:
+    """How a command ends: its code and what it says on stderr."""
+    monkeypatch.setattr(sys, "argv", ["skybench", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code, capsys.readouterr().err
+
+
+def test_a_results_folder_that_cannot_be_written_to_ends_a_run_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = [*run("eurosat"), "--data", "demo", "--results", str(tmp_path / "file")]
+    code, err = ends(words, monkeypatch, capsys)
+    assert code == 2
+    assert "Records cannot be written to" in err
+    assert "[1/1]" not in err
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["data", "demo", "eurosat", "--out", str(tmp_path / "file")]
+    code, err = ends(words, monkeypatch, capsys)
+    assert code == 2
+    assert err.startswith("skybench: ")
+    assert str(tmp_path / "file") in err
+
+
+@pytest.mark.parametrize("words", [["compare", "rcf", "imagenet"], ["rank"]])
+def test_a_misspelt_protocol_is_named(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = [*words, "--protocol", "linaer", "--results", str(tmp_path)]
+    assert "Did you mean 'linear'" in ends(words, monkeypatch, capsys)[1]
+
+
+def test_ctrl_c_is_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skybench.console.show_rows", pressed)
+    code, err = ends(["list", "models"], monkeypatch, capsys)
+    assert code == 130
+    assert "the same command goes on where it stopped" in err
+
+
+def test_letters_that_stdout_lacks_stop_nothing(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "SKYBENCH_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "skybench", "weights", "list"],
+        env=environment, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")

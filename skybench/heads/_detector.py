@@ -29,7 +29,7 @@ WARM_UP = (1000, 0.1)  # steps of mmdetection's schedule for DIOR, but this shar
 def rate(step: int, steps: int) -> float:
     """The factor on the learning rate: linear warm-up, then two drops."""
     warm = max(1, min(WARM_UP[0], math.ceil(WARM_UP[1] * steps)))
-    return min(1.0, (step + 1) / warm) * drops(step, steps)
+    return min(1.0, (step + 1) / warm) * drops(step, steps, warm)
 
 
 def mirrored(

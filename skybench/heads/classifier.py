@@ -26,6 +26,18 @@ class Vectors(Protocol):
     def target(self, index: int) -> Any: ...
 
 
+class Norm(nn.BatchNorm1d):
+    """Batch normalisation by the running mean and deviation where a sample comes alone.
+
+    Beside itself it would be 0, whatever it shows.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) > 1:
+            return super().forward(x)
+        return F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
+
+
 class Finetuned:
     """Batch normalisation without parameters, then a linear layer; the last state counts.
 
@@ -43,7 +55,7 @@ class Finetuned:
             layer = nn.Linear(self.dim, self.classes)
             nn.init.trunc_normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
-            norm = nn.BatchNorm1d(self.dim, affine=False)
+            norm = Norm(self.dim, affine=False)
             self.head = nn.Sequential(norm, layer).to(self.device)
             job = Job(
                 self._loss(cast(Vectors, train)),
@@ -56,8 +68,6 @@ class Finetuned:
 
     def _loss(self, source: Vectors) -> Any:
         def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
-            if len(indices) == 1:  # batch normalisation needs two: a rest of one is seen twice
-                indices = indices * 2
             logits = self.head(source.vectors(indices).to(self.device))
             truth = np.stack([np.asarray(source.target(i)) for i in indices])
             target = torch.from_numpy(truth).to(self.device)
@@ -70,7 +80,9 @@ class Finetuned:
 
     @torch.inference_mode()
     def predict(self, test: Source) -> Iterator[Any]:
-        for start in range(0, len(test), CHUNK):
-            indices = range(start, min(start + CHUNK, len(test)))
+        def answers(start: int, most: int) -> Any:
+            indices = range(start, min(start + most, len(test)))
             vectors = cast(Vectors, test).vectors(indices)
-            yield from self.head(vectors.to(self.device)).cpu().numpy()
+            return self.head(vectors.to(self.device)).cpu().numpy()
+
+        yield from fit.predicted(len(test), CHUNK, answers)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from skybench import views
 from skybench.core import Recipe, Setting, Source
-from skybench.fit import divisor, scorer, train_dense
+from skybench.fit import divisor, predicted, scorer, train_dense
 
 Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
 POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
@@ -236,20 +236,24 @@ class Dense:
 
     @torch.inference_mode()
     def predict(self, test: Source) -> Iterator[Any]:
-        chunk = 1 if self.recipe.views else CHUNK  # of one sample CHUNK windows at a time
-        for start in range(0, len(test), chunk):
-            indices = range(start, min(start + chunk, len(test)))
-            answers = (
-                self._viewed(test, start)
-                if self.recipe.views
-                else self._logits(test.pyramid(indices))
-            )
-            for index, dates in zip(indices, answers.tensor_split(len(indices)), strict=True):
-                shape = test.target(index).shape
-                large = F.interpolate(dates, shape[-2:], mode="bilinear")
-                yield large.argmax(1).reshape(shape).cpu().numpy()
+        yield from predicted(len(test), CHUNK, functools.partial(self._maps, test))
 
-    def _viewed(self, test: Source, index: int) -> Tensor:
+    def _maps(self, test: Source, start: int, most: int) -> list[Any]:
+        """The predictions of some samples; with views of one, so many windows at a time."""
+        indices = range(start, min(start + (1 if self.recipe.views else most), len(test)))
+        answers = (
+            self._viewed(test, start, most)
+            if self.recipe.views
+            else self._logits(test.pyramid(indices))
+        )
+        found = []
+        for index, dates in zip(indices, answers.tensor_split(len(indices)), strict=True):
+            shape = test.target(index).shape
+            large = F.interpolate(dates, shape[-2:], mode="bilinear")
+            found.append(large.argmax(1).reshape(shape).cpu().numpy())
+        return found
+
+    def _viewed(self, test: Source, index: int, most: int) -> Tensor:
         """Mean probabilities [T, K, H, W] of a sample, at its target's size."""
         batch, levels = cast(views.Source, test).opened([index])
         shape = test.target(index).shape
@@ -257,7 +261,7 @@ class Dense:
             views.read(self.recipe.views),
             batch,
             lambda part: self._logits(levels(part)),
-            CHUNK,
+            most,
             (shape[-2], shape[-1]),
         )
 

@@ -1,9 +1,11 @@
 """Oriented R-CNN: proposals by midpoint offsets, then a rotated box for each.
 
 Source: Xie et al. 2021 (arXiv 2108.05699); all numbers as in
-open-mmlab/mmrotate@18515d4 configs/oriented_rcnn/oriented_rcnn_r50_fpn_1x_dota_le90.py, with one
-difference: mmrotate leaves out anchors that cross the edge of the image, of which small images
-have hardly any others; here, as in mmdetection, all count.
+open-mmlab/mmrotate@18515d4 configs/oriented_rcnn/oriented_rcnn_r50_fpn_1x_dota_le90.py, with two
+differences: mmrotate leaves out anchors that cross the edge of the image, of which small images
+have hardly any others; here, as in mmdetection, all count. And mmrotate's midpoint offsets of a
+thin box that is nearly upright lead to a box without area: it looks for two corners within 0.1
+pixels at the top and at the right each by itself, here a box is upright as a whole or not.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ NMS = 0.1
 CANDIDATES = 5000  # boxes of an image that enter suppression, for the sake of memory
 DEVIATIONS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.5), (0.1, 0.1, 0.2, 0.2, 0.1)  # of offsets
 LARGEST = math.log(1000 / 16)  # of the factor by which a side grows or shrinks
-TIE = 0.1  # pixels; corners that are equally high up to this are both the top
+TIE = 0.1  # pixels; a box whose sides lean by no more is upright
 
 
 def encode_midpoints(anchors: Tensor, boxes: Tensor) -> Tensor:
@@ -44,15 +46,16 @@ def encode_midpoints(anchors: Tensor, boxes: Tensor) -> Tensor:
 
     The first four lead to the horizontal box around the rotated one; da is how far right of its
     middle the top corner lies, db how far below its middle the right one, as parts of its width
-    and height: -0.5..0.5. Of two corners at the top the right one, of two at the right the lower
-    one counts.
+    and height: -0.5..0.5. Of an upright box the upper and the lower right corner count.
     """
     points = to_corners(boxes)
     x, y = points.unbind(-1)
     around = to_horizontal(points)
     middle, side = (around[:, :2] + around[:, 2:]) / 2, around[:, 2:] - around[:, :2]
-    top = x.masked_fill(y - around[:, 1:2] > TIE, -math.inf).amax(1)
-    right = y.masked_fill(around[:, 2:3] - x > TIE, -math.inf).amax(1)
+    lean = (points[:, 1:3] - points[:, :2]).abs().amin(-1).amax(1, keepdim=True)  # of both sides
+    tie = TIE * (lean <= TIE)
+    first = x.masked_fill(y - around[:, 1:2] > tie, -math.inf).argmax(1, keepdim=True)
+    top, right = x.gather(1, first)[:, 0], y.gather(1, (first + 1) % 4)[:, 0]
     own, size = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
     bend = (torch.stack([top, right], 1) - middle) / side
     offsets = torch.cat([(middle - own) / size, torch.log(side / size), bend], 1)

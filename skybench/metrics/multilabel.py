@@ -25,7 +25,8 @@ def rank(scores: NDArray[Any], true: NDArray[Any], images: NDArray[Any]) -> Rank
     order = np.argsort(-scores, kind="stable")
     descending = scores[order]
     hits = np.flatnonzero(true[order])
-    steps = np.append(np.flatnonzero(np.diff(descending)), len(order) - 1)  # thresholds end here
+    lower = descending[1:] != descending[:-1]  # no difference: that of infinities is NaN
+    steps = np.append(np.flatnonzero(lower), len(order) - 1)  # thresholds end here
     ends = steps[np.searchsorted(steps, hits)]
     return Ranking(images[order], hits, ends, np.searchsorted(hits, ends, "right") - 1)
 

@@ -46,6 +46,13 @@ def test_every_layout_loads(layout: str) -> None:
     )
 
 
+def test_positions_of_another_network_are_refused() -> None:
+    """SatMAE's temporal network has the same keys, but narrower positions."""
+    state = published("", ()) | {"pos_embed": torch.ones(1, 17, 40)}
+    with pytest.raises(WeightsError, match="positions are 40 wide, its tokens 64"):
+        load_model("scale_mae", state, "tiny")
+
+
 def test_a_wider_network_is_refused() -> None:
     with pytest.raises(WeightsError, match="do not fit scale_mae"):
         load_model("scale_mae", published("", ()), "tiny", dim=128)

@@ -195,6 +195,14 @@ def test_names_of_files_are_unambiguous(name: str) -> None:
     assert all(isinstance(n, str) and isinstance(p, str) for n, p in files.items())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_card_says_that_objects_beside_tensors_keep_a_file_from_being_read(name: str) -> None:
+    for variant in PLUGINS[name].VARIANTS:
+        card = variants.card(PLUGINS[name], variant)
+        told = " ".join((card.weights.obtain if card.weights else "", *card.leads))
+        assert not re.search(r"saved anew|does not open|skybench refuses|it is refused", told)
+
+
 def images(model: Model) -> Batch:
     """One image of the card's first input."""
     card, sensor = model.card, model.card.inputs[0]

@@ -67,6 +67,17 @@ def test_a_month_without_a_composite_gets_its_neighbours(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("short")
+def test_what_macos_leaves_beside_files_is_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "sentinel2" / OTHER
+    folder.mkdir(parents=True)
+    for month in ("2018-01", "2018-02", "2018-03"):
+        composite = write_sentinel(tmp_path, month, numbered(12)).rename(folder / f"{month}.tif")
+        for path in (composite, write_label(tmp_path, month, cube=OTHER)):
+            path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    assert len(opened("dyna_s2", tmp_path, L2A, "val")) == 3
+
+
+@pytest.mark.usefixtures("short")
 def test_more_gaps_than_are_known_are_a_broken_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

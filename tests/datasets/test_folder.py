@@ -96,7 +96,7 @@ def test_pairs_with_stored_ids_are_cut_into_tiles(folder: ModuleType, tmp_path: 
     assert tiles[0].target[0, :4].tolist() == [0, 1, 255, 255]
     assert (tiles[0].target[10:] == 255).all()
     assert tiles.card.tasks == ("semantic_segmentation",)
-    assert folder.open(tmp_path, "train")[0].target.shape == (512, 512)
+    assert folder.open(tmp_path, "train")[0].target.shape == (32, 32)
 
 
 def test_groups_paths_and_patterns_make_the_splits(folder: ModuleType, tmp_path: Path) -> None:

@@ -205,6 +205,33 @@ def test_a_table_that_contradicts_the_folder_is_refused(
         eurosat.open(tmp_path, "val")
 
 
+def test_a_table_or_list_in_another_encoding_is_named_and_excels_mark_passed_over(
+    tmp_path: Path,
+) -> None:
+    eurosat = registry.load("datasets", "eurosat")
+    _tree(tmp_path, eurosat, 1)
+    rows = "path,class,split\nRiver/river_1.png,River,val\n"
+    (tmp_path / "labels.csv").write_text(rows, encoding="utf-8-sig")
+    assert eurosat.open(tmp_path, "val").keys == ("river_1.png",)
+    (tmp_path / "labels.csv").write_text(f"{rows}é", encoding="latin-1")
+    with pytest.raises(DataError, match=r"labels\.csv cannot be read .* expected UTF-8"):
+        eurosat.open(tmp_path, "val")
+    (tmp_path / "labels.csv").unlink()
+    for split in eurosat.CARD.splits:
+        (tmp_path / f"eurosat-{split}.txt").write_text("river_1.png\né", encoding="latin-1")
+    with pytest.raises(DataError, match=r"eurosat-val\.txt cannot be read .* expected UTF-8"):
+        eurosat.open(tmp_path, "val")
+
+
+def test_a_list_that_names_an_image_twice_is_refused(tmp_path: Path) -> None:
+    eurosat = registry.load("datasets", "eurosat")
+    _tree(tmp_path, eurosat, 1)
+    for split in eurosat.CARD.splits:
+        (tmp_path / f"eurosat-{split}.txt").write_text("river_1.png\nforest_1.png\nriver_1.png\n")
+    with pytest.raises(DataError, match=r"names river_1\.png twice"):
+        eurosat.open(tmp_path, "val")
+
+
 def test_the_real_chips_have_the_counts_of_their_table(shared: Path) -> None:
     eurosat = registry.load("datasets", "eurosat")
     root = shared / "realdata" / "eurosat_rgb"

@@ -61,6 +61,12 @@ def test_both_layouts_are_read(levir: ModuleType, tmp_path: Path, nested: bool) 
     assert math.isnan(sample.lonlat[0])
 
 
+def test_endings_in_capitals_are_read_too(levir: ModuleType, tmp_path: Path) -> None:
+    _pair(tmp_path, "val_1.png")
+    _pair(tmp_path, "val_2.PNG")
+    assert levir.open(tmp_path, "val", 64).keys == ("val_1_0_0", "val_2_0_0")
+
+
 def test_tiles_lie_side_by_side_and_cover_every_pixel_once(
     levir: ModuleType, tmp_path: Path
 ) -> None:

@@ -206,6 +206,16 @@ def test_a_band_that_is_there_twice_is_an_error(oscd: ModuleType, copy: Path) ->
         oscd.open(copy, "train")
 
 
+def test_what_macos_leaves_beside_files_is_passed_over(oscd: ModuleType, copy: Path) -> None:
+    expected = oscd.open(copy, "train")[0].images["hr"]
+    for path in [*_city(copy, oscd).rglob("*.tif")]:
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    for name, bands in (("hr", "rgb"), ("s2", "13")):
+        images = oscd.open(copy, "train", bands=bands)[0].images
+        assert list(images) == [name]
+    assert torch.equal(oscd.open(copy, "train")[0].images["hr"], expected)
+
+
 def test_bands_of_another_size_type_or_truncated_are_named(oscd: ModuleType, copy: Path) -> None:
     path = _city(copy, oscd) / "imgs_1_rect" / "B05.tif"
     whole = path.read_bytes()

@@ -89,6 +89,19 @@ def test_it_is_done_once_for_the_same_files_and_again_for_others(
     assert [p.suffix for p in (tmp_path / "audit").iterdir()] == [".json"] * 3
 
 
+@pytest.mark.parametrize("kept", [0, 100])
+def test_what_a_crash_cut_off_is_looked_at_again(
+    kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = cell()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    first = audit.of(mine)
+    (path,) = (tmp_path / "audit").iterdir()
+    path.write_bytes(path.read_bytes()[:kept])
+    assert audit.of(mine) == first
+    assert audit.of(mine) == first
+
+
 def test_a_model_that_needs_one_sensor_makes_no_other_be_read() -> None:
     request = Request(models=["imagenet"], tasks=["multimodal_classification"], data="demo",
                       datasets=["ben_mm"])  # fmt: skip

@@ -98,6 +98,16 @@ def test_without_predictions_the_difference_stands_untested(made: Made, tmp_path
     assert "not tested on 1" in found.summary()[0]
 
 
+def test_the_sentence_says_over_how_many_tests_p_was_corrected(
+    cells: list[Record], made: Made, tmp_path: Path
+) -> None:
+    untested = [made(m, r, dataset="eurosat", keep=False) for m, r in LEVELS.items()]
+    found = of([*cells, *untested], tmp_path)
+    (sentence,) = found.summary()
+    assert "the mean of 4 common" in sentence
+    assert "not tested on 1 (paired tests, Holm over 3, 5 %)" in sentence
+
+
 def test_other_test_images_are_refused(made: Made, tmp_path: Path) -> None:
     records = [made("imagenet", GOOD), made("rcf", FAIR[:100])]
     (duel,) = of(records, tmp_path).duels

@@ -58,6 +58,24 @@ def test_worker_processes_do_not_change_the_order() -> None:
         np.testing.assert_array_equal(masks, same)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_cannot_be_read_is_one_clear_message_from_a_worker_too(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, read = Noise(11, masks=True), Noise.read
+
+    def damaged(self: Noise, index: int) -> core.Sample:
+        if index == 7:
+            raise core.DataError("n7.png cannot be read. Get this file again.")
+        return read(self, index)
+
+    monkeypatch.setattr(Noise, "read", damaged)
+    with pytest.raises(core.DataError) as caught:
+        list(loading.batches(samples, 6, 3, workers=workers))
+    assert str(caught.value) == "n7.png cannot be read. Get this file again."
+
+
 @pytest.mark.parametrize("most", [1, 2, 15, 16])
 def test_the_batch_is_halved_when_memory_is_short(most: int) -> None:
     model, samples = Toy(most=most), Noise(19)

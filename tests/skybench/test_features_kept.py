@@ -16,6 +16,8 @@ from skybench import core, features, places
 from skybench import samples as opened
 from skybench.core import Features
 from skybench.features import Extractor, Stored, source
+from skybench.request import Request
+from skybench.runner import run_cells
 from skybench.samples import Samples
 
 from ._toys import Noise, Toy, entries, gathered, looking
@@ -95,6 +97,22 @@ def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None
     assert len(entries()) == 1
 
 
+@pytest.mark.parametrize("name", ["pooled.npy", "targets.npy"])
+@pytest.mark.parametrize("kept", [None, 0, 100])
+def test_an_entry_that_a_crash_cut_off_is_made_again(name: str, kept: int | None) -> None:
+    first = source(looking(Toy()), Noise(5), {}, "pooled")[0].pooled()
+    path = places.cache() / "features" / entries()[0] / name
+    whole = path.read_bytes()
+    path.unlink()
+    if kept is not None:
+        path.write_bytes(whole[:kept])
+    again, cached = source(looking(Toy()), Noise(5), {}, "pooled")
+    assert not cached
+    assert torch.equal(again.pooled(), first)
+    assert path.read_bytes() == whole
+    assert len(entries()) == 1
+
+
 def test_two_fills_of_one_entry_at_the_same_time_are_both_fine() -> None:
     results: list[Any] = []
 
@@ -145,3 +163,16 @@ def test_a_full_disk_fails_the_entry_and_leaves_nothing(monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="No space left"):
         source(looking(Toy()), Noise(5), {}, "pyramid")
     assert entries() == []
+
+
+def test_an_option_that_changes_images_makes_another_entry(tmp_path: Path) -> None:
+    asked = Request(
+        models=("rcf",), tasks=("semantic_segmentation",), datasets=("dyna_s2",), data="demo",
+        protocol="linear", limit=2, results=tmp_path, overrides={"epochs": "1"},
+    )  # fmt: skip
+    runs = [
+        run_cells(replace(asked, options={"s2_bands": order}))[0]
+        for order in ("l2a", "by_resolution")
+    ]
+    one, other = (record.used["features"]["sha256"] for record in runs)
+    assert one != other

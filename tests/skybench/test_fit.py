@@ -141,6 +141,23 @@ def test_training_lowers_the_loss_and_ends_in_evaluation_mode() -> None:
     assert all(words[0].startswith("training, loss ") for words in reports)
 
 
+def test_predictions_are_made_of_fewer_samples_at_once_where_memory_is_short() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def answers(start: int, most: int) -> list[int]:
+        asked.append((start, most))
+        if most > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [*range(start, min(start + most, 7))]
+
+    fits = 3
+    assert [*fit.predicted(7, 8, answers)] == [*range(7)]
+    assert asked == [(0, 8), (0, 4), (0, 2), (2, 2), (4, 2), (6, 2)]
+    fits = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        next(fit.predicted(7, 8, answers))
+
+
 def test_the_loss_is_the_mean_over_the_pixels_that_count() -> None:
     logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     masks = torch.randint(0, 3, (2, 4, 4), generator=torch.Generator().manual_seed(1))
@@ -181,13 +198,21 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
         fit.train_dense(Pixel(), source, RECIPE, Setting(0))
 
 
-@pytest.mark.parametrize(("schedule", "middle"), [("poly", 0.5), ("cosine", 0.5)])
-def test_a_schedule_warms_up_and_ends_near_zero(schedule: str, middle: float) -> None:
-    recipe = Recipe("finetune", schedule=schedule, warm_up=0.2)
+def test_poly_falls_during_the_warm_up_too() -> None:
+    """mmcv 1.x: the regular rate of every iteration, times the warm-up; PolyLrUpdaterHook."""
+    recipe = Recipe("finetune", schedule="poly", warm_up=20)
+    rate = schedules.scheduled(recipe, schedules.Schedule(schedules.rate)).rate
+    regular = [1 - i / 100 for i in range(100)]
+    warm = [min(1, (i + 1) / 20) for i in range(100)]
+    assert [rate(i, 100) for i in range(100)] == pytest.approx(np.multiply(regular, warm))
+
+
+def test_a_schedule_warms_up_and_ends_near_zero() -> None:
+    recipe = Recipe("finetune", schedule="cosine", warm_up=0.2)
     rate = schedules.scheduled(recipe, schedules.Schedule(schedules.rate)).rate
     factors = [rate(step, 100) for step in range(100)]
     assert factors[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
-    assert factors[60] == pytest.approx(middle)
+    assert factors[60] == pytest.approx(0.5)
     assert 0 < factors[-1] < 0.02
     steps = schedules.scheduled(
         replace(recipe, warm_up=10), schedules.Schedule(schedules.rate)

@@ -115,7 +115,11 @@ def test_gpus_are_found_by_name_and_by_what_is_there(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpus.pick_gpu().name == "a100-80"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for name, memory, half in (("NVIDIA A100-SXM4-40GB", 39.4, 312.0), ("NVIDIA T4", 15.0, None)):
+    for name, memory, half in (
+        ("NVIDIA A100-SXM4-40GB", 39.4, 312.0),
+        ("NVIDIA T4", 15.0, None),
+        ("NVIDIA RTX A1000 Laptop GPU", 4.0, None),
+    ):
         there = type("There", (), {"name": name, "total_memory": int(memory * gpus.GB)})
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, there=there: there)
         gpu = gpus.pick_gpu()
@@ -200,11 +204,13 @@ def test_without_the_data_a_side_must_be_known() -> None:
     assert all("give --size" in t["unknown"] for t in told)
 
 
-def shown(capsys: pytest.CaptureFixture[str], as_json: bool, **wanted: Any) -> str:
+def shown(
+    capsys: pytest.CaptureFixture[str], as_json: bool, gpu: str = "h100-80", **wanted: Any
+) -> str:
     request = Request(
         models=["caco"], tasks=["scene_classification"], datasets=["aid"], data="demo", **wanted
     )
-    console.show_plan(request, as_json, "h100-80")
+    console.show_plan(request, as_json, gpu)
     return capsys.readouterr().out
 
 
@@ -221,5 +227,7 @@ def test_other_plans_forecast_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecast, "fill", None)
-    assert "micro-batch" not in shown(capsys, as_json=False, protocol="knn")
-    assert "forecast" not in shown(capsys, as_json=True, protocol="knn")
+    assert "micro-batch" not in shown(capsys, as_json=False, gpu="", protocol="knn")
+    assert "forecast" not in shown(capsys, as_json=True, gpu="", protocol="knn")
+    with pytest.raises(UsageError, match="--gpu is for --dry-run --protocol finetune"):
+        shown(capsys, as_json=True, protocol="knn")

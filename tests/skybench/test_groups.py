@@ -98,6 +98,8 @@ def placed(name: str, variant: str) -> dict[str, tuple[int, bool]]:
         ("satmae", "rgb", "net.blocks.23.mlp.fc2.weight", 1, True),
         ("satmae", "rgb", "net.norm.weight", 0, False),
         ("ssl4eo", "dino_vit_small_s2", "net.pos_embed", 13, False),
+        # Tables of embeddings.
+        ("presto", "full", "net.channel_embed.weight", 3, False),
         # 2, 2, 18 and 2 blocks; merging goes with the block after it.
         ("satlas", "aerial_swinb_si", "net.features.0.0.weight", 25, True),
         ("satlas", "aerial_swinb_si", "net.features.1.0.attn.qkv.weight", 24, True),

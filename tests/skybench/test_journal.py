@@ -183,13 +183,32 @@ def test_a_crash_while_resuming_leaves_the_log_as_it_was(
         take(told, 1, 8)
     before = (tmp_path / LOG).read_bytes()
 
-    def full(_: int) -> None:
-        raise OSError("no space left")
+    def crash(_: int) -> None:
+        raise MemoryError
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(MemoryError):
         Journal(tmp_path).resume(5)
     assert (tmp_path / LOG).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [LOG]
+
+
+def test_two_logs_begun_at_once_are_both_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def between(number: int) -> None:
+        monkeypatch.undo()
+        fsync(number)
+        with Journal(tmp_path) as other:
+            take(other, 1, 2)
+
+    monkeypatch.setattr(os, "fsync", between)
+    with Journal(tmp_path) as told:
+        take(told, 1, 4)
+    assert told.lost == ""
+    assert of(tmp_path, "step") == [1, 2, 3, 4]
 
 
 @given(st.binary(max_size=300) | st.lists(JSON | ROWS, max_size=6).map(
@@ -249,6 +268,25 @@ def test_tensorboard_is_told_the_same(tmp_path: Path, monkeypatch: pytest.Monkey
     with Journal(tmp_path, tensorboard=True) as told:
         told.resume(1)
     assert said == [(str(tmp_path), 2), ("closed",)]
+
+
+@pytest.mark.filterwarnings("ignore")  # of TensorBoard's own imports
+def test_tensorboard_itself_reads_what_it_was_told(tmp_path: Path) -> None:
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    reader = pytest.importorskip(name, reason="TensorBoard is not installed")
+    with Journal(tmp_path, tensorboard=True) as told:
+        told.step(1, 1, 0.5, 1e-3, samples=4)
+        told.step(2, 1, 0.25, 1e-3, samples=4)
+        told.score(1, 70.0)
+    with Journal(tmp_path, tensorboard=True) as told:  # killed and resumed after step 1
+        told.resume(1)
+        told.step(2, 1, 0.125, 1e-3, samples=4)
+    events = reader.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert {"loss", "rate", "images_per_s"} <= {*events.Tags()["scalars"]}
+    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(1, 0.5), (2, 0.125)]
+    lines = [r for r in journal.read(tmp_path / "log.jsonl") if "loss" in r]
+    assert [(r["step"], r["loss"]) for r in lines] == [(1, 0.5), (2, 0.125)]
 
 
 def test_tensorboard_that_is_not_installed_is_named(

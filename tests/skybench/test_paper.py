@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from skybench import paper, tables
+from skybench.metrics.semantic_change import SemanticChange
 from skybench.records import Record
 from skybench.reported import Place
 
@@ -27,6 +29,15 @@ def test_a_fine_tuned_score_on_the_real_data_stands_beside_the_reported_one() ->
     assert rows["GFM", "measured"][2] == "91.50"
     kinds = [row[1] for row in grid.rows if row[0] == "GFM"]
     assert kinds == ["reported", "measured"]
+
+
+def test_what_is_suspicious_of_a_measured_score_is_marked_and_explained() -> None:
+    record = replace(RECORD, flags=["seen in pre-training", "nominal units"])
+    (grid,) = [g for g in paper.grids([record]) if g.title.startswith("Table 5")]
+    rows = {row[:2]: row for row in grid.rows}
+    assert rows["GFM", "measured"][2] == "91.50 (pu)"
+    assert rows["GFM", "reported"][2] == "95.47"
+    assert {*tables.footnotes(record.flags)} < {*grid.notes}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +68,25 @@ def test_the_sensors_tell_the_cells_of_several_sensors_apart() -> None:
     assert paper.score(record, place._replace(modalities="Planet+S2+S1")) is None
     prototypes = place._replace(modalities="Planet+S2 + geo-context prototypes")
     assert paper.score(record, prototypes) is None
+
+
+def test_a_score_of_all_bands_does_not_stand_in_a_column_of_rgb() -> None:
+    place = Place("oscd", "change_detection", "test", "RGB", "F1")
+    recipe = {"protocol": "finetune", "label": ""}
+    record = replace(RECORD, task=place.task, dataset="oscd", recipe=recipe, scores={"f1": 50.0})
+    assert paper.score(record, place) == 50.0
+    assert paper.score(replace(record, used={"sensors": ["s2"]}), place) is None
+
+
+def test_the_semantic_change_score_is_found_by_its_name() -> None:
+    metric = SemanticChange(tuple("abcdef"))
+    series = np.arange(8).reshape(2, 2, 2) % 6
+    metric.update(series, series, "cube_0_0")
+    place = Place("dyna_s2", "change_detection", "test", "S2", "SCS")
+    recipe = {"protocol": "finetune", "label": ""}
+    record = replace(RECORD, task=place.task, dataset="dyna_s2", recipe=recipe,
+                     scores=metric.scores(), used={"sensors": ["s2"]})  # fmt: skip
+    assert paper.score(record, place) == 100
 
 
 def test_the_best_reported_and_the_best_measured_are_marked_apart() -> None:

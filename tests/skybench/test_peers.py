@@ -149,3 +149,10 @@ def test_a_mean_is_over_one_kind_of_cells(made: Made) -> None:
     assert peers.of_one_kind([demo, tenth, limited]) == [tenth, limited]
     assert peers.of_one_kind([demo]) == [demo]
     assert peers.of_one_kind([]) == []
+
+
+def test_a_record_from_before_a_field_stands_beside_one_with_its_usual_value(made: Made) -> None:
+    old = peers.ground_of(made("a", GOOD))
+    usual = {"iterations": 0, "augment": [], "views": [], "precision": ""}
+    assert peers.ground_of(made("b", GOOD, recipe=usual)) == old
+    assert peers.ground_of(made("b", GOOD, recipe={**usual, "iterations": 5})) != old

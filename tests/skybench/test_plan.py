@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skybench import registry
-from skybench.core import SkybenchError, UsageError
+from skybench.core import DataError, SkybenchError, UsageError
 from skybench.plan import Planner
 from skybench.request import Request, pick_datasets, pick_models, pick_tasks
 
@@ -72,7 +72,14 @@ def test_an_unknown_sensor_cannot_run() -> None:
         ({"variant": "huge"}, "No variant 'huge'"),
         ({"fraction": 0.0}, r"--fraction in \(0, 1\]"),
         ({"seeds": 0}, "--seeds of at least 1"),
-        ({"overrides": {"epoch": "3"}}, "No recipe field 'epoch'"),
+        ({"overrides": {"epoch": "3"}}, "No recipe field 'epoch'. Did you mean 'epochs'"),
+        ({"models": []}, "--model and --task to name something"),
+        ({"tasks": []}, "--model and --task to name something"),
+        (
+            {"models": ["image_stats"], "arch": {"gsd": "1"}},
+            "No setting of these models 'gsd'. Known: none",
+        ),
+        ({"draw": -3}, "--draw of at least 0"),
         ({"overrides": {"epochs": "three"}}, "Expected epochs to be a int, but got 'three'"),
         ({"overrides": {"seeds": "3"}}, "No recipe field 'seeds'"),
         ({"overrides": {"epochs": "-1"}}, "Expected epochs not to be negative, but got '-1'"),
@@ -144,3 +151,35 @@ def test_a_folder_is_named_in_the_table_only_where_one_was_given(tmp_path: Path)
     assert plain.recipe.label == ""
     (given,) = Planner(replace(request, data="", datasets=[f"folder:{tmp_path}"])).cells()
     assert given.recipe.label == tmp_path.name
+
+
+def test_demo_data_that_another_process_wrote_meanwhile_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skybench.plan import demo_root
+
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    plugin = registry.load("datasets", "eurosat")
+    inner: list[Path] = []
+
+    def write(folder: Path) -> None:
+        (folder / "half").touch()
+        if not inner:  # a second run starts while the first one writes
+            inner.append(folder)
+            inner.append(demo_root("eurosat"))
+        assert (folder / "half").exists()
+
+    monkeypatch.setattr(plugin, "write_demo", write)
+    assert demo_root("eurosat") == inner[1]
+    assert [p.name for p in inner[1].parent.iterdir()] == ["eurosat"]
+
+
+def test_a_cache_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skybench.plan import demo_root
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="SKYBENCH_CACHE"):
+        demo_root("eurosat")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -85,13 +87,10 @@ def test_every_score_comes_back_from_the_file_alone(
             np.testing.assert_array_equal(drawn[name], expected[name])
 
 
-def test_a_file_over_the_budget_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_over_the_budget_is_not_kept(tmp_path: Path) -> None:
     record, metric, keys = filled("scene_classification", "aid", 1)
-    monkeypatch.setattr(predictions, "BUDGET", 100)
     path = tmp_path / record.path.with_suffix(".npz")
-    assert predictions.save(path, keys, [metric]) == 0
+    assert predictions.save(path, keys, [metric], budget=100) == 0
     assert not list(tmp_path.rglob("*.npz"))
     with pytest.raises(DataError, match="No predictions of m1 on aid"):
         predictions.load(record, tmp_path)
@@ -143,6 +142,26 @@ def test_the_command_names_all_that_affects_the_number() -> None:
     )
 
 
+def test_the_command_gives_lists_as_the_command_line_takes_them() -> None:
+    augment = ["resized_crop=0.3,1", "flip"]
+    recipe = {"protocol": "finetune", "augment": augment, "options": []}
+    used = {"variant": "tiny", "weights": "random", "overridden": ["augment"]}
+    record = Record("imagenet", "scene_classification", "aid", recipe, "measured", "demo", "f",
+                    used=used)  # fmt: skip
+    words = shlex.split(again.command(record))
+    assert words[words.index("--set") + 1] == "augment=resized_crop=0.3,1 flip"
+
+
+def test_a_dataset_that_is_not_installed_does_not_stop_rescoring(tmp_path: Path) -> None:
+    record, metric, keys = filled("semantic_segmentation", "isaid", 1)
+    gone = replace(record, dataset="gone")
+    for one in (record, gone):
+        predictions.save(tmp_path / one.path.with_suffix(".npz"), keys, [metric])
+    rows, missing = again.rescored([gone, record], tmp_path)
+    assert {row["dataset"] for row in rows} == {"isaid"}
+    assert "gone" in missing[0]
+
+
 def test_a_cell_is_picked_by_the_beginning_of_its_fingerprint() -> None:
     record, _, _ = filled("scene_classification", "aid", 1)
     other = replace(record, fingerprint="2" * 8)
@@ -161,7 +180,13 @@ def test_the_papers_value_stands_beside_ours() -> None:
         ("TR=20%", 95.47), ("TR=50%", 97.09)
     }  # fmt: skip
     assert not any(p["comparable"] for p in found["paper"])
-    assert found["differs"]["protocol"] == "linear, the paper's recipe: finetune"
+    assert found["differs"]["protocol"] == "linear, the recipe that stands in: finetune"
+
+
+def test_no_paper_is_said_to_have_a_recipe_that_is_ours() -> None:
+    record, _, _ = filled("scene_classification", "aid", 1)
+    yours = replace(record, dataset="folder", recipe={"protocol": "linear"})
+    assert again.differences(yours) == {"protocol": "linear, our recipe: finetune"}
 
 
 def test_detections_go_out_as_their_server_takes_them(tmp_path: Path) -> None:
@@ -175,6 +200,19 @@ def test_detections_go_out_as_their_server_takes_them(tmp_path: Path) -> None:
     predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
     with pytest.raises(UsageError, match="gives no boxes"):
         again.export(record, tmp_path, tmp_path)
+
+
+def test_exported_images_keep_their_names_with_dots(tmp_path: Path) -> None:
+    record, filled_metric, _ = filled("oriented_detection", "dior_r", 1)
+    metric: Any = filled_metric
+    keys = tuple(f"P1.000{i}" for i in range(6))
+    predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+    (path,) = again.export(record, tmp_path, tmp_path / "out")
+    with zipfile.ZipFile(path) as archive:
+        lines = [line for n in archive.namelist() for line in archive.read(n).splitlines()]
+    said = metric.found(keys)
+    assert len(lines) == sum(len(one.labels) for one in said.values())
+    assert {line.split()[0].decode() for line in lines} == {k for k in keys if len(said[k].labels)}
 
 
 @pytest.mark.parametrize("dataset", ["dior_r", "fair1m"])

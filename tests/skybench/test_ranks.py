@@ -137,6 +137,15 @@ def test_the_floor_is_image_stats_where_it_is_everywhere_else_chance(
         ranks.rank(bare, tmp_path, ["imagenet", "rcf"], impute="floor")
 
 
+def test_the_floor_is_the_newest_record_of_it(
+    made: Made, matrix: list[Record], tmp_path: Path
+) -> None:
+    old = [made("image_stats", rights("rcf", d), dataset=d, used={"revision": "old"},
+                made="2025-01-01T00:00:00+00:00") for d in DATASETS]  # fmt: skip
+    for records in ([*old, *matrix], [*matrix, *old]):
+        assert by_model(ranks.rank(records, tmp_path))["image_stats"].iqm == 0
+
+
 def test_too_few_models_or_cells_are_refused(matrix: list[Record], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there are 1 models and 3 such cells"):
         ranks.rank(matrix, tmp_path, ["imagenet"])

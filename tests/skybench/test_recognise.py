@@ -33,6 +33,8 @@ def titles(state: dict[str, Tensor], among: str = "") -> list[str]:
         ("galileo_nano", "galileo (full; encoder.pt)"),
         ("satmae_group_large", "satmae (multispectral; pretrain-vit-large-e199.pth)"),
         ("cmid_swinb", "cmid (swin_b; "),
+        ("decur_rn50_rda_s2", "decur (resnet50_rda_s2; "),
+        ("satmae_temporal_large", "satmae (temporal; "),
         ("skysense_s2_large", "skysense (full; skysense_model_backbone_s2.pth)"),
     ],
 )
@@ -86,3 +88,9 @@ def test_what_weights_are_is_said_where_they_do_not_fit() -> None:
 def test_every_card_can_be_asked() -> None:
     for name in registry.names("baselines"):
         assert recognise.matches(name, {"a": torch.ones(3)}) == []
+
+
+def test_a_file_given_for_a_reduced_network_names_its_variant() -> None:
+    state = {k: torch.zeros(v.shape) for k, v in published("galileo_nano").items()}
+    with pytest.raises(Exception, match=r"loaded\. They fit --variant full, as published\. Give"):
+        load_model("galileo", state, "tiny")

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -82,6 +83,51 @@ def test_a_file_that_is_no_record_is_named_and_left_alone(
     assert reason in skipped[0].reason
     assert bad.read_text() == text
     assert records.find(tmp_path, bad.relative_to(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": []}, {"scores": None}, {"scores": {"oa": "71"}},
+        {"scores": {"oa": float("nan")}},
+        {"intervals": {"oa": [1.0]}}, {"intervals": {"oa": 1.0}}, {"used": []}, {"made": None},
+        {"flags": "limited"}, {"flags": [1]}, {"seeds": None}, {"model": 5}, {"data": "what"},
+        {"status": "fine"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_whose_fields_are_of_another_kind_is_named(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    bad = records.write(make(), tmp_path).with_name("foreign.json")
+    bad.write_text(json.dumps(dataclasses.asdict(make()) | change))
+    for _ in range(2):  # from the file, from the index
+        found, skipped = records.read_all(tmp_path)
+        assert found == [make()]
+        assert [s.path for s in skipped] == [bad]
+
+
+def test_what_cannot_be_read_or_is_nested_without_end_is_named(tmp_path: Path) -> None:
+    folder = records.write(make(), tmp_path).parent
+    (folder / "a.json").mkdir()
+    (folder / "b.json").write_text("[" * 100_000)
+    found, skipped = records.read_all(tmp_path)
+    assert found == [make()]
+    assert [s.path.name for s in skipped] == ["a.json", "b.json"]
+
+
+def test_the_index_of_another_version_is_not_believed(tmp_path: Path) -> None:
+    records.write(make("a"), tmp_path)
+    newer = records.write(make("b"), tmp_path)
+    records.read_all(tmp_path)
+    future = json.dumps(dataclasses.asdict(make("b")) | {"surprise": 1})
+    with sqlite3.connect(tmp_path / records.INDEX) as index:
+        index.execute("UPDATE record SET json = ? WHERE model = 'b'", (future,))
+        index.execute("UPDATE record SET json = NULL, problem = 'schema 1' WHERE model = 'a'")
+    index.close()
+    found, skipped = records.read_all(tmp_path)
+    assert found == [make("a")]
+    assert [s.path for s in skipped] == [newer]
 
 
 def test_unknown_fields_are_refused() -> None:

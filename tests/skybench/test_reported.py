@@ -56,6 +56,9 @@ def test_a_line_with_too_few_columns_and_a_foreign_header_are_refused() -> None:
 def test_the_same_score_twice_is_refused_but_a_conflict_is_kept() -> None:
     with pytest.raises(DataError, match="line 3: m on d from paper stands in line 2 already"):
         reported.parse(text(GOOD, GOOD | {"value": "90"}), "x.csv")
+    apart = text(GOOD | {"note": "a\nb"}) + "\n" + text(GOOD | {"note": "a\nb"}).partition("\n")[2]
+    with pytest.raises(DataError, match="line 6: m on d from paper stands in line 3 already"):
+        reported.parse(apart, "x.csv")  # of more than one line each, and an empty one between
     both = reported.parse(text(GOOD, GOOD | {"value": "90", "source": "other"}), "x.csv")
     ((model, place, rows),) = reported.conflicts(both)
     assert (model, place.dataset, [r.value for r in rows]) == ("m", "d", [97.5, 90.0])

@@ -111,6 +111,10 @@ def test_images_give_wider_intervals_than_pixels_when_errors_are_correlated() ->
     assert by_image.high - by_image.low > 2 * (by_pixel.high - by_pixel.low)
 
 
+def test_a_single_image_has_no_interval() -> None:
+    assert stats.intervals([filled(maps(1))], 1) == {}
+
+
 def test_a_resample_without_any_labelled_pixel_is_left_out() -> None:
     nothing = np.full((2, 2), 255)
     truth = np.array([[0, 1], [1, 1]])

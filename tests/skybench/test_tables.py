@@ -97,6 +97,11 @@ def test_a_cell_without_a_score_says_why() -> None:
     assert "aid 20 % OA" in text
 
 
+def test_a_reason_that_is_a_sentence_gets_no_second_full_stop() -> None:
+    text = tables.render([make(status="failed", scores={}, note="It broke. Mend it.")], "text")
+    assert "Mend it.\n" in text + "\n"
+
+
 def test_several_seeds_show_their_spread() -> None:
     several = make(seeds=[{"seed": 0}, {"seed": 1}])
     assert "71.23 ± 0.50 [69.0, 73.0]" in tables.render([several], "text")

@@ -251,6 +251,16 @@ def test_a_model_that_learns_nothing_takes_no_weights() -> None:
         load_model("rcf", {"model": {"bias": torch.ones(3)}})
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(bad: float) -> None:
+    state = load_model("galileo", "random", "tiny").state_dict()
+    state = {key.removeprefix("net."): tensor.clone() for key, tensor in state.items()}
+    key = next(k for k in state if k.endswith("weight"))
+    state[key].view(-1)[3] = bad
+    with pytest.raises(WeightsError, match=rf"galileo hold NaN or infinity in 1 of \d+ .*{key}"):
+        load_model("galileo", state, "tiny")
+
+
 def test_unknown_names_get_a_hint() -> None:
     with pytest.raises(UsageError, match="Did you mean 'skysense'"):
         load_model("skysens")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import guards, registry
+from skybench import guards, registry, stats
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_corners
 from skybench.core import Boxes, CannotRun, Recipe, Task
@@ -121,6 +121,16 @@ def test_the_truth_through_tiles_of_several_scales_scores_100(
     assert len(true.labels) == len(found.labels) == len(whole.labels) < count
     assert metric.scores() == pytest.approx(dict.fromkeys(metric.scores(), 100.0))
     assert shifted.scores()["ap50"] < 20
+
+
+def test_what_is_drawn_are_images_and_not_their_tiles() -> None:
+    metric, one = merged(), boxes([(50, 40, 20, 10, 0.3)], [0])
+    for x in (0, 60, 120):
+        metric.update(says(one, [0.9]), one, f"a_1.0_0_{x}")
+    assert stats.intervals([metric], 3) == {}
+    metric.update(says(one, [0.9]), one, "b_1.0_0_0")
+    assert stats.independent(metric, 4) == 2
+    assert stats.intervals([metric], 4)["ap50_voc07"].low == 100
 
 
 def test_tiles_of_any_scale_are_put_where_they_lie() -> None:

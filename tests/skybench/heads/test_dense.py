@@ -263,6 +263,24 @@ def test_predictions_have_the_shape_of_each_target_and_come_in_order() -> None:
     assert not torch.is_inference_mode_enabled()
 
 
+def test_predictions_do_with_the_memory_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = noise(FOUR, 9)
+    head = Dense(Linear, FOUR, 5, replace(RECIPE, epochs=1))
+    head.fit(source, None, Setting(0))
+    whole = list(head.predict(source))
+    plain = Memory.pyramid
+
+    def short(self: Memory, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        if len(indices) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(self, indices)
+
+    monkeypatch.setattr(Memory, "pyramid", short)
+    found = list(head.predict(source))
+    assert len(found) == len(whole) == 9
+    assert all((a == b).all() for a, b in zip(found, whole, strict=True))
+
+
 def series(levels: Levels, masks: np.ndarray, dates: int) -> Memory:
     """Every date's maps show that date's mask, with noise and an offset of the sample's own."""
     made = torch.Generator().manual_seed(1)

@@ -44,11 +44,22 @@ def test_midpoint_offsets_lead_back_to_the_box(
     anchor = row((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
     offsets = encode_midpoints(anchor, true)
     found = decode_midpoints(anchor, offsets)
-    # Corners within 0.1 of the top count as the top, so a box that is nearly upright is cut.
+    # A box that leans by less than 0.1 counts as upright.
     assert paired_iou(found, true).item() > 1 - 0.25 / min(box[2:4])
     assert (offsets[:, 4:].abs() <= 1 + 1e-9).all()  # 0.5 in deviations of 0.5
     regular = le90(found)
     torch.testing.assert_close(regular, found)
+
+
+@pytest.mark.parametrize("lean", [0.05, 0.09, 0.11, 0.3, 1, 2, 5])
+@pytest.mark.parametrize(("w", "h"), [(100, 4), (100, 10), (300, 20), (60, 60)])
+def test_thin_boxes_that_are_nearly_upright_come_back_too(w: int, h: int, lean: float) -> None:
+    anchor = row((60, 60, 140, 140))
+    for turn in (0, math.pi / 2):
+        for sign in (1, -1):
+            box = row((100, 100, w, h, turn + sign * math.asin(lean / w)))
+            found = decode_midpoints(anchor, encode_midpoints(anchor, box))
+            assert paired_iou(found, box).item() > 1 - 0.25 / h
 
 
 @settings(deadline=None, max_examples=60)

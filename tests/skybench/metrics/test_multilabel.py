@@ -53,6 +53,12 @@ def loop(scores: np.ndarray, true: np.ndarray) -> float:
     return 100 * total
 
 
+def test_infinite_scores_rank_first_and_last_and_are_equal_among_themselves() -> None:
+    true = [[1], [0], [1], [0], [1]]
+    found = mean_average_precision([[np.inf], [np.inf], [0.0], [-np.inf], [-np.inf]], true)
+    assert found == pytest.approx(mean_average_precision([[2], [2], [1], [0], [0]], true))
+
+
 @CASES
 @given(cases())
 def test_it_equals_scikit_learn_and_a_plain_loop(case: Case) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,16 @@ def trained(
     dropout: float = 0.3,
     report: Any = lambda *_: None,
     score: Any = None,
+    norm: bool = False,
     **setting: Any,
 ) -> tuple[Trained, dict[str, Tensor]]:
     """The training, and all numbers after it."""
     x, y = data()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        backbone, head = Net(dropout), nn.Linear(5, 2)
+        backbone, head = Net(dropout), nn.Sequential(nn.Linear(5, 2))
+        if norm:
+            head.insert(0, nn.BatchNorm1d(5))
 
         def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
             seen = x[indices]
@@ -84,14 +88,13 @@ def trained(
 
 def together(workers: Workers, out: Path) -> None:
     """What one of several processes does: trains and predicts with the others."""
-    import dataclasses
-
     from skybench.trial import predictions
 
-    recipe = dataclasses.replace(RECIPE, layer_decay=0.5)
+    recipe = replace(RECIPE, layer_decay=0.5)
     made, numbers = trained(recipe, dropout=0.0, workers=workers)
     said = list(predictions(Echo(), Numbers(range(101)), workers))  # type: ignore[arg-type]
-    torch.save({"loss": made.losses, "numbers": numbers, "said": said}, out)
+    _, normed = trained(replace(recipe, batch=6), dropout=0.0, norm=True, workers=workers)
+    torch.save({"loss": made.losses, "numbers": numbers, "said": said, "normed": normed}, out)
 
 
 class Numbers:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skybench import journal, resume
+from skybench.core import SkybenchError, UsageError
 
 from . import _training
 from ._training import RECIPE, trained
@@ -91,6 +94,29 @@ def test_the_best_state_survives_an_interruption(
     assert not same(numbers, trained()[1])  # which is the last state
 
 
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_training_stopped_while_it_is_scored_is_scored_again(
+    epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "EVERY", 0.0)
+    recipe, values = replace(RECIPE, validate=1), [50.0, 90.0, 70.0]
+    scored = iter(values)
+    whole, numbers = trained(recipe, score=lambda: next(scored))
+    early = iter(values[: epoch - 1])
+
+    def stopped() -> float:
+        if (value := next(early, None)) is None:
+            raise Killed
+        return value
+
+    with pytest.raises(Killed):
+        trained(recipe, score=stopped, folder=tmp_path)
+    late = iter(values[epoch - 1 :])
+    again, resumed = trained(recipe, score=lambda: next(late), folder=tmp_path)
+    assert again.facts() == {**whole.facts(), "resumed": 1}
+    assert same(numbers, resumed)
+
+
 def test_patience_ends_a_training_that_gets_no_better() -> None:
     values = iter([10.0, 30.0, 20.0, 30.0, 90.0])
     recipe = replace(RECIPE, epochs=5, validate=1, patience=2)
@@ -138,12 +164,99 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(
     assert numbers
 
 
+def test_a_write_that_fails_costs_the_checkpoint_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(resume, "EVERY", 0.0)
+    monkeypatch.setattr(torch, "save", full)
+    recipe = replace(RECIPE, validate=1)
+    made, numbers = trained(recipe, score=lambda: 1.0, folder=tmp_path, keep=True)
+    assert not list(tmp_path.glob("*.pt*"))
+    assert "Disk quota exceeded" in made.facts()["weights_not_kept"]
+    rows = journal.read(tmp_path / journal.LOG)
+    assert any("Disk quota exceeded" in row.get("why", "") for row in rows)
+    monkeypatch.undo()
+    assert same(trained(recipe, score=lambda: 1.0)[1], numbers)
+
+
+def test_a_full_disk_costs_the_log_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    made, numbers = trained(folder=tmp_path)
+    assert "No space left on device" in made.facts()["log_not_kept"]
+    assert not [*tmp_path.iterdir()]
+    monkeypatch.undo()
+    expected, same_numbers = trained(folder=tmp_path)
+    assert "log_not_kept" not in expected.facts()
+    assert made.losses == expected.losses
+    assert same(same_numbers, numbers)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_without_its_best_state_a_training_starts_anew(
+    gone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which was removed, or could not be written where the last state could."""
+    monkeypatch.setattr(resume, "EVERY", 0.0)
+    recipe, values = replace(RECIPE, validate=1), [50.0, 90.0, 70.0]
+    scored = iter(values)
+    _, numbers = trained(recipe, score=lambda: next(scored))
+    write = resume.Keeper._write
+
+    def picky(self: Any, name: str, state: Any) -> str:
+        full = name == resume.BEST and (tmp_path / resume.BEST).is_file() and not gone
+        return "the disk is full" if full else write(self, name, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resume.Keeper, "_write", picky)
+        early = iter(values)
+        interrupted(tmp_path, 8, recipe=recipe, score=lambda: next(early))
+    if gone:
+        (tmp_path / resume.BEST).unlink()
+    late = iter(values)
+    again, resumed = trained(recipe, score=lambda: next(late), folder=tmp_path)
+    assert again.facts()["best_epoch"] == 2
+    assert "resumed" not in again.facts()
+    assert same(numbers, resumed)
+
+
+def test_a_best_state_that_another_run_removed_is_said(tmp_path: Path) -> None:
+    values = iter([90.0, 50.0, 40.0])
+
+    def score() -> float:
+        value = next(values)
+        if value < 50:
+            (tmp_path / resume.BEST).unlink()
+        return value
+
+    with pytest.raises(SkybenchError, match=r"best\.pt was removed"):
+        trained(replace(RECIPE, validate=1), score=score, folder=tmp_path)
+
+
+def test_a_score_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(SkybenchError, match="score on validation is nan"):
+        trained(replace(RECIPE, validate=1), score=lambda: float("nan"))
+
+
+def test_patience_without_scores_is_refused() -> None:
+    with pytest.raises(UsageError, match="--set validate=N"):
+        trained(replace(RECIPE, patience=2))
+
+
 def test_nothing_but_the_log_and_what_was_asked_for_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resume, "EVERY", 0.0)
     _, numbers = trained(folder=tmp_path, keep=True)
-    (tmp_path / "last.pt.tmp-1").write_bytes(b"of a broken write")
+    for name in ("last.pt.tmp-1", "log.jsonl.tmp-1"):
+        (tmp_path / name).write_bytes(b"of a broken write")
     resume.clear(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {journal.LOG, resume.KEPT}
     assert same(torch.load(tmp_path / resume.KEPT, weights_only=True), numbers)

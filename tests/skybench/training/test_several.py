@@ -40,6 +40,13 @@ def test_two_processes_make_the_steps_of_one(folder: Path) -> None:
         torch.testing.assert_close(first["numbers"][name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_after_training_all_processes_have_one_network(folder: Path) -> None:
+    """On CPUs each counts what it saw in batch normalisation for itself."""
+    first, second = (torch.load(folder / f"{r}of2.pt", weights_only=True) for r in range(2))
+    for name, value in first["normed"].items():
+        assert torch.equal(second["normed"][name], value), name
+
+
 def test_predictions_are_gathered_once_each_and_in_order(folder: Path) -> None:
     for name in ("0of1", "0of2", "1of2"):  # 101 samples: no multiple of two
         assert torch.load(folder / f"{name}.pt", weights_only=True)["said"] == list(range(101))
