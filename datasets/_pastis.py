@@ -156,6 +156,8 @@ def _array(path: Path, axes: int) -> _raster.Array:
             raise OSError("it is empty") from error
         if stored.ndim != axes:
             raise ValueError(f"it has {stored.ndim} axes, expected {axes}")
+        if stored.dtype.kind not in "iuf":
+            raise ValueError(f"it holds {stored.dtype}, expected numbers")
         return np.asarray(stored)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skybench import catalogue, recipes, registry
-from skybench.core import DatasetCard, ModelCard, Recipe
+from skybench.core import DatasetCard, ModelCard, Recipe, Sensor
 
 HERE = Path(__file__).parent
 HEAD = """# The datasets
@@ -22,9 +22,10 @@ MODELS = """# The models
 Generated from the cards in `baselines/` by `make docs`; do not edit. `skybench show NAME` prints
 the same facts; [adding-a-model.md](adding-a-model.md) says how yours gets in. Rows: `paper`, one
 that several sources confirm in SkySense's tables; `inferred`, one of the four that are not settled;
-`floor`; `extra`. Parameters are counted from the network that is built. `--variant full` takes the
-variant that suits the dataset's sensors best; `--variant NAME` or `--variant MODEL=NAME` takes
-another. A file is looked for at `SKYBENCH_WEIGHTS/<model>/<file>`.
+`floor`; `extra`. Units and metres a pixel are those of the pre-training images. Parameters are
+counted from the network that is built. `--variant full` takes the variant that suits the dataset's
+sensors best; `--variant NAME` or `--variant MODEL=NAME` takes another. A file
+is looked for at `SKYBENCH_WEIGHTS/<model>/<file>`.
 """
 
 RECIPES = """# The fine-tuning recipes
@@ -172,7 +173,7 @@ def _model(cards: dict[str, ModelCard]) -> list[str]:
         return [*lines, f"**Cannot run**: {card.unavailable}.", "", *_traps(cards)]
     nets: list[tuple[object, ...]] = [
         (
-            f"`{v}`", "; ".join(f"`{s.name}` {' '.join(s.bands)}" for s in c.inputs),
+            f"`{v}`", "; ".join(map(_input, c.inputs)),
             f"{c.params:,}" if c.params else "none", c.dim,
             " ".join(f"{n}@{s}" for n, s in c.levels), "yes" if c.temporal else "no",
         )
@@ -191,6 +192,11 @@ def _model(cards: dict[str, ModelCard]) -> list[str]:
     if card.weights is not None:
         lines += ["**Weights.**", *(_obtain(v, c) for v, c in cards.items()), ""]
     return [*lines, *_traps(cards)]
+
+
+def _input(sensor: Sensor) -> str:
+    ground = f", {sensor.gsd:g} m" if sensor.gsd else ""
+    return f"`{sensor.name}` {' '.join(sensor.bands)} ({sensor.unit}{ground})"
 
 
 def _settings(name: str, variant: str) -> str:

@@ -55,6 +55,13 @@ def test_another_number_of_dates_than_images_is_an_error(tree: Path) -> None:
         opened(tree.parent)[0]
 
 
+def test_an_array_of_words_is_an_error(tree: Path) -> None:
+    path = tree / "DATA_S2" / "S2_9999.npy"
+    np.save(path, np.load(path).astype("U6"))
+    with pytest.raises(DataError, match=r"S2_9999\.npy.*holds <U6, expected numbers"):
+        opened(tree.parent)[0]
+
+
 def test_metadata_that_cannot_be_right_are_errors(tree: Path) -> None:
     metadata(tree, {9_999: 6})
     with pytest.raises(DataError, match="fold 6"):
