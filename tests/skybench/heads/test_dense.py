@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,79 +13,15 @@ from skybench.core import Recipe, Setting
 from skybench.heads.dense import (
     CHUNK,
     Dense,
-    Difference,
-    EachDate,
     Levels,
     Linear,
     Scale,
-    UNet,
     UPerNet,
     conv,
-)  # fmt: skip
+)
 from skybench.metrics.segmentation import Segmentation
 
-FOUR = ((4, 4), (6, 8), (8, 16), (10, 32))  # (channels, stride)
-ONE = ((5, 16),)
-RECIPE = Recipe("frozen", epochs=2, batch=2, lr=1e-3, weight_decay=0.01, width=8)
-
-
-def pyramid(levels: Levels, count: int, side: int, seed: int = 0) -> list[Tensor]:
-    made = torch.Generator().manual_seed(seed)
-    return [torch.randn(count, c, side // s, side // s, generator=made) for c, s in levels]
-
-
-class Memory:
-    """Pyramids and masks; see core.Source."""
-
-    def __init__(self, levels: Sequence[Tensor], masks: np.ndarray) -> None:
-        self.levels, self.masks = levels, masks
-        self.asked: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    def pooled(self) -> Tensor:
-        return self.levels[-1].mean((2, 3))
-
-    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        self.asked.append(len(indices))
-        return tuple(x[list(indices)] for x in self.levels)
-
-    def target(self, index: int) -> Any:
-        return self.masks[index]
-
-    def labels(self) -> Tensor:
-        return torch.zeros(len(self), dtype=torch.long)
-
-
-def noise(levels: Levels, count: int, seed: int = 0) -> Memory:
-    masks = np.random.default_rng(seed).integers(0, 3, (count, 64, 64)).astype(np.uint8)
-    return Memory(pyramid(levels, count, 64, seed), masks)
-
-
-def halves(levels: Levels) -> Memory:
-    """4 samples: each quarter of an image has a class, and features with a trace of it."""
-    quarters = np.random.default_rng(0).integers(0, 3, (4, 2, 2)).astype(np.uint8)
-    masks = quarters.repeat(32, 1).repeat(32, 2)
-    maps = pyramid(levels, 4, 64)
-    for x in maps:
-        small = F.interpolate(torch.from_numpy(quarters)[:, None].float(), x.shape[-2:])
-        x[:, :1] += 3 * small
-    return Memory(maps, masks)
-
-
-def predictions(
-    build: Callable[..., nn.Module],
-    train: Memory,
-    test: Memory,
-    recipe: Recipe = RECIPE,
-    seed: int = 0,
-) -> list[np.ndarray]:
-    levels = [(x.shape[1], 64 // x.shape[2]) for x in train.levels]
-    head = Dense(build, levels, 3, recipe)
-    chosen = head.fit(train, None, Setting(seed))
-    assert np.isfinite(chosen["loss"]).all()
-    return list(head.predict(test))
+from ._dense import FOUR, ONE, RECIPE, Memory, halves, noise, predictions, pyramid
 
 
 def test_linear_equals_one_convolution_on_the_stacked_levels() -> None:
@@ -279,57 +214,3 @@ def test_predictions_do_with_the_memory_that_is_there(monkeypatch: pytest.Monkey
     found = list(head.predict(source))
     assert len(found) == len(whole) == 9
     assert all((a == b).all() for a, b in zip(found, whole, strict=True))
-
-
-def series(levels: Levels, masks: np.ndarray, dates: int) -> Memory:
-    """Every date's maps show that date's mask, with noise and an offset of the sample's own."""
-    made = torch.Generator().manual_seed(1)
-    stacked = torch.from_numpy(masks).float().reshape(len(masks), dates, 1, 64, 64)
-    offset = 0.3 * torch.randn(len(masks), 1, 1, 1, 1, generator=made)
-    maps = []
-    for channels, stride in levels:
-        seen = F.avg_pool2d(stacked.flatten(0, 1), stride)
-        seen = seen.reshape(len(masks), dates, 1, *seen.shape[-2:])
-        noise = torch.randn(len(masks), dates, channels, *seen.shape[-2:], generator=made)
-        maps.append(2 * seen + offset + 0.1 * noise)
-    return Memory(maps, masks)
-
-
-@pytest.mark.parametrize("levels", [FOUR, ONE])
-@pytest.mark.parametrize("kind", [Linear, UPerNet, UNet])
-def test_a_change_is_found_from_the_difference_of_two_dates(levels: Levels, kind: Any) -> None:
-    rng = np.random.default_rng(0)
-    before, after = rng.integers(0, 2, (2, 6, 4, 4)).astype(np.uint8).repeat(16, 2).repeat(16, 3)
-    pair = series(levels, np.stack([before, after], 1), 2)
-    changes = Memory(pair.levels, before ^ after)
-    head = Dense(
-        lambda *a: Difference(kind(*a)), levels, 2, replace(RECIPE, epochs=40, batch=3, lr=1e-2)
-    )
-    head.fit(changes, None, Setting(0))
-    found = np.stack(list(head.predict(changes)))
-    assert found.shape == (6, 64, 64)
-    assert (found == changes.masks).mean() > 0.78  # one map of 4 x 4 cells blurs the edges
-
-
-def test_each_date_gets_a_map_of_its_own() -> None:
-    rng = np.random.default_rng(0)
-    masks = rng.integers(0, 2, (4, 3, 4, 4)).astype(np.uint8).repeat(16, 2).repeat(16, 3)
-    source = series(FOUR, masks.copy(), 3)
-    masks[0, 1, :32] = 255
-    source.masks = masks
-    head = Dense(
-        lambda *a: EachDate(UPerNet(*a)), FOUR, 2, replace(RECIPE, epochs=30, batch=2, lr=1e-2)
-    )
-    chosen = head.fit(source, None, Setting(0))
-    assert chosen["loss"][-1] < chosen["loss"][0]
-    found = np.stack(list(head.predict(source)))
-    assert found.shape == masks.shape
-    assert (found == masks)[masks != 255].mean() > 0.9
-
-
-def test_the_scale_of_a_series_is_that_of_all_its_dates() -> None:
-    levels = [torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))]
-    masks = np.zeros((3, 2, 32, 32), np.uint8)
-    scaled = Scale(Memory(levels, masks))(levels)[0]
-    torch.testing.assert_close(scaled.mean((0, 1, 3, 4)), torch.zeros(4), atol=1e-5, rtol=0)
-    assert scaled.shape == levels[0].shape
