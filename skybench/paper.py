@@ -18,11 +18,11 @@ from skybench.reported import Place, Reported
 from skybench.tables import WRITERS, Grid, csv_of, footnotes, marks
 
 TITLES = {
-    "Table 2": "Table 2: semantic segmentation",
-    "Table 3": "Table 3: horizontal and oriented detection",
-    "Table 4": "Table 4: change detection",
-    "Table 5": "Table 5: scene classification",
-    "Table 6/7": "Tables 6 and 7: several sensors and dates (SkySense only)",
+    "Table 2": "SkySense, Table 2: semantic segmentation",
+    "Table 3": "SkySense, Table 3: horizontal and oriented detection",
+    "Table 4": "SkySense, Table 4: change detection",
+    "Table 5": "SkySense, Table 5: scene classification",
+    "Table 6/7": "SkySense, Tables 6 and 7: several sensors and dates",
 }
 # Flags of a record that forbid to set it beside a published score.
 BARRED = frozenset(
