@@ -212,7 +212,11 @@ class Head(Protocol):
 
 
 class Metric(Protocol):
-    """Counts per image, so that any score can be resampled over images."""
+    """Counts per image, so that any score can be resampled over images.
+
+    It may have `perfect(target)`, the prediction that must score 100 where that is not the target
+    itself, and `drawn`, the number of whole images where it puts samples (tiles) together.
+    """
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None: ...
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]: ...

@@ -139,9 +139,10 @@ class Planner:
         if not known.yours:
             _require_splits(cell, known)
         card = self.open(cell.dataset, recipe.train, recipe).card
-        if known.yours and not recipe.tile and card.tile < known.tile:  # as small as the images
-            recipe = replace(recipe, tile=card.tile)
-        _require_splits(cell, card)
+        if known.yours:
+            _require_splits(cell, card)  # the folder itself says which there are
+            if not recipe.tile and card.tile < known.tile:  # as small as the images
+                recipe = replace(recipe, tile=card.tile)
         if task.name not in card.tasks:  # a user's folder is for one task only
             raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
         if recipe.val not in card.splits:  # or has no validation split

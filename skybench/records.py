@@ -23,8 +23,8 @@ from skybench.core import Status
 
 SCHEMA = 1
 INDEX = "index.sqlite"
-# Schema -> how a record of it becomes one of the next. There was none before 1.
 KINDS = {"Mapping": dict, "Sequence": list, "int": int}  # of a field; all others are text
+# Schema -> how a record of it becomes one of the next. There was none before 1.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
