@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CODE = "github:gastruc/AnySat@e03e72e"
 
@@ -89,7 +89,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch(64, 1, 2)}
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._anysat import AnySatModel
+    from ._adapters.anysat import AnySatModel
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.dim % 64:

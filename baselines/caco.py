@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, WeightsSource
 
-from . import _seco
-from ._resnet_arch import RESNET50, network_of, own_keys
-from ._seco import PICK as PICK
-from ._seco import VARIANTS as VARIANTS
+from ._adapters import seco
+from ._adapters.seco import PICK as PICK
+from ._adapters.seco import VARIANTS as VARIANTS
+from ._families.resnet import RESNET50, network_of, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CHECKPOINTS = "https://research.cs.cornell.edu/caco/checkpoints"
 
@@ -36,7 +36,7 @@ def weights(network: str) -> WeightsSource:
         url=f"{CHECKPOINTS}/{filename}",
         container="none; the .ckpt of the same name: state_dict",
         prefix="none; the .ckpt of the same name: encoder_q.",
-        variants=_seco.fits(network),
+        variants=seco.fits(network),
     )
 
 
@@ -44,7 +44,7 @@ CARD = ModelCard(
     name="caco",
     title="CACo (ResNet-50)",
     row="paper",
-    inputs=(_seco.INPUTS["s2"],),
+    inputs=(seco.INPUTS["s2"],),
     dim=2048,
     levels=RESNET50.levels,
     paper="Mall et al., CACo, CVPR 2023, doi:10.1109/CVPR52729.2023.00509",
@@ -58,7 +58,7 @@ CARD = ModelCard(
         "Change-aware contrastive learning on a million Sentinel-2 images of places around cities, "
         "several seasons of two years each (the authors' own set, geo_1m)."
     ),
-    normalisation=_seco.NORMALISATION,
+    normalisation=seco.NORMALISATION,
     pooling="global average of the last map: the output of the authors' encoder",
     params=23_508_032,
     equals="torchvision resnet50",
@@ -73,17 +73,17 @@ CARD = ModelCard(
     min_pixels=32,
     multiple=32,
 )
-CARDS = (CARD, _seco.resnet18(CARD, "CACo (ResNet-18)", weights("resnet18")))
+CARDS = (CARD, seco.resnet18(CARD, "CACo (ResNet-18)", weights("resnet18")))
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
     """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _seco.card(CARDS, variant, arch)
+    return seco.card(CARDS, variant, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    return _seco.build(CARDS, variant, arch)
+    return seco.build(CARDS, variant, arch)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:

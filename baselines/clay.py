@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 INPUTS = {
     "s2": Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
@@ -120,7 +120,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._clay import ClayModel
+    from ._adapters.clay import ClayModel
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.dim % 4 or chosen.dim % chosen.heads:

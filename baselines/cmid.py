@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from . import _swin_arch
-from ._resnet_arch import RESNET50, TINY, fitted, network_of, own_keys
-from ._resnet_arch import Arch as ResNetArch
-from ._variants import choose
+from ._families import swin
+from ._families.resnet import RESNET50, TINY, fitted, network_of, own_keys
+from ._families.resnet import Arch as ResNetArch
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 WEIGHTS = WeightsSource(
     filename="cmid_swin_b_millionaid_200ep_backbone.pth",
@@ -95,7 +95,7 @@ RESNET_CARD = fitted(
 
 
 @dataclass(frozen=True)
-class Arch(_swin_arch.Arch):
+class Arch(swin.Arch):
     """Settings of the Swin Transformer.
 
     The authors' class of pre-training: norms=(3,); mmsegmentation's: shift_small=True.
@@ -122,12 +122,12 @@ def card(variant: str, **arch: Any) -> ModelCard:
 def _card(arch: Arch | ResNetArch) -> ModelCard:
     if isinstance(arch, ResNetArch):
         return fitted(RESNET_CARD, arch)
-    return _swin_arch.fitted(CARD, arch)
+    return swin.fitted(CARD, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of its settings."""
-    from ._cmid import network
+    from ._adapters.cmid import network
 
     chosen = choose(VARIANTS, variant, arch)
     return network(_card(chosen), chosen)

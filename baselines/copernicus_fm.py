@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
-from skybench.sensors import L1C as L1C
-from skybench.sensors import L2A
+from skybench.core.sensors import L1C as L1C
+from skybench.core.sensors import L2A
 
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 COARSE = ("coastal", "nir09", "cirrus")  # the bands with pixels of 60 m
 RGB = ("red", "green", "blue")
@@ -139,7 +139,7 @@ def _card(arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._copernicus_fm import CopernicusFM
+    from ._adapters.copernicus_fm import CopernicusFM
 
     chosen = choose(VARIANTS, variant, arch)
     return CopernicusFM(_card(chosen), chosen.vit())

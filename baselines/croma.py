@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import L2A
+from skybench.core.sensors import L2A
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 OBTAIN = (
     "Download the file from its URL (torchgeo's copy), or the authors' {} from "
@@ -99,7 +99,7 @@ LARGE = dataclasses.replace(
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings of the networks; see `skybench.nets.croma`."""
+    """Settings of the networks; see `skybench.baselines._networks.croma`."""
 
     dim: int = 768
     depth: int = 12  # of the optical encoder; the radar and the joint one have half
@@ -122,7 +122,7 @@ def _card(variant: str, arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The networks with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._croma import CromaModel
+    from ._adapters.croma import CromaModel
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.dim % 16:

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
-from skybench.sensors import L1C, L2A
+from skybench.core.sensors import L1C, L2A
 
-from . import _resnet_arch as resnets
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import resnet as resnets
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 INPUTS = {
     "s2": (
@@ -180,7 +180,7 @@ CARD = card("resnet50_s2")
 
 def build(variant: str, **arch: Any) -> Model:
     """The networks with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._decur import DeCUR
+    from ._adapters.decur import DeCUR
 
     chosen = choose(VARIANTS, variant, arch)
     return DeCUR(_card(chosen), chosen)

@@ -10,15 +10,15 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
-from skybench.sensors import L2A
+from skybench.core.sensors import L2A
 
-from ._variants import choose
-from ._vit_arch import VIT_S, Arch, fitted, own_keys
+from ._families.settings import choose
+from ._families.vit import VIT_S, Arch, fitted, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 CARD = ModelCard(
@@ -75,7 +75,7 @@ VARIANTS = {
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._dino_mm import DinoMM
+    from ._adapters.dino_mm import DinoMM
 
     chosen = choose(VARIANTS, variant, arch)
     return DinoMM(dataclasses.replace(fitted(CARD, chosen), min_pixels=chosen.image // 2), chosen)

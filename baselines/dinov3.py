@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="dinov3",
@@ -80,7 +80,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch(image=32, dim=32, depth=2, heads=2)}
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._dinov3 import DINOv3
+    from ._adapters.dinov3 import DINOv3
 
     chosen = choose(VARIANTS, variant, arch)
     levels = ((chosen.dim, 16),)

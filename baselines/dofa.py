@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, WeightsSource
 
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 RGB = ("red", "green", "blue")
 S2_BANDS = (*RGB, "rededge071", "rededge075", "rededge078", "nir", "swir16", "swir22")
@@ -35,7 +35,9 @@ class Arch:
     """Settings of the network."""
 
     sensor: str = "s2"  # of INPUTS
-    swapped: bool = False  # as the first weights need it; see `skybench.nets.dynamic`
+    swapped: bool = (
+        False  # as the first weights need it; see `skybench.baselines._networks.dynamic`
+    )
     image: int = 224  # side in pixels that the stored positions are for
     patch: int = 16
     dim: int = 768
@@ -175,7 +177,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._dofa import DOFA
+    from ._adapters.dofa import DOFA
 
     chosen = choose(VARIANTS, variant, arch)
     return DOFA(_card(variant, chosen), chosen.vit(), chosen.swapped)

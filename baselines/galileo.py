@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 CARD = ModelCard(
@@ -75,7 +75,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch(dim=32, depth=2, heads=4)}
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._galileo import Adapter
+    from ._adapters.galileo import Adapter
 
     chosen = choose(VARIANTS, variant, arch)
     patch = chosen.patch_size

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._resnet_arch import IMAGENET, RESNET50, TINY, fitted, own_keys
-from ._variants import choose
+from ._families.resnet import IMAGENET, RESNET50, TINY, fitted, own_keys
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="gassl",
@@ -68,7 +68,7 @@ VARIANTS = {"full": RESNET50, "tiny": TINY}
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._resnet import ResNet
+    from ._adapters.resnet import ResNet
 
     chosen = choose(VARIANTS, variant, arch)
     return ResNet(fitted(CARD, chosen), chosen, {"hr": IMAGENET})

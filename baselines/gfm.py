@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._swin_arch import Scaled, fitted
-from ._variants import choose
+from ._families.settings import choose
+from ._families.swin import Scaled, fitted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="gfm",
@@ -70,9 +70,8 @@ LARGEST = 8  # of the windows that the authors use, at 256 pixels (configs/UCM.y
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides its settings."""
-    from skybench.nets.swin import Form
-
-    from ._swin import swin
+    from ._adapters.swin import swin
+    from ._networks.swin import Form
 
     chosen = choose(VARIANTS, variant, arch)
     return swin(fitted(CARD, chosen), chosen, Form(norms=(3,)), LARGEST)

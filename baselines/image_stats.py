@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard
 
-from ._floors import INPUTS
-from ._variants import choose
+from ._families.floors import INPUTS
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -44,7 +44,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch()}
 
 def build(variant: str, **arch: Any) -> Model:
     """The statistics; they have no weights."""
-    from ._image_stats import ImageStats
+    from ._adapters.image_stats import ImageStats
 
     choose(VARIANTS, variant, arch)
     return ImageStats(CARD, QUANTILES)

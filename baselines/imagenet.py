@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="imagenet",
@@ -56,7 +56,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch()}
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights."""
-    from ._imagenet import ImageNet
+    from ._adapters.imagenet import ImageNet
 
     choose(VARIANTS, variant, arch)
     return ImageNet(CARD)
@@ -67,7 +67,7 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     So keys are paired by position, if every shape agrees; the classifier is left out.
     """
-    from ._imagenet import shapes
+    from ._adapters.imagenet import shapes
 
     wanted = shapes()
     if [tuple(t.shape) for t in state.values()] != list(wanted.values()):

@@ -15,7 +15,7 @@ from skybench.core import UINT8, CannotRun, ModelCard, Sensor
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="matter",

@@ -11,15 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
-from skybench.nets.rvsa_settings import Settings
 
-from ._rvsa_keys import fitted, grid_of, own_keys
-from ._variants import choose
+from ._families.rvsa import fitted, grid_of, own_keys
+from ._families.rvsa_settings import Settings
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 VIT_B = Settings()
 VIT_L = Settings(dim=1024, depth=24, heads=16, interval=6, taken=(7, 11, 15, 23))
@@ -108,7 +108,7 @@ def _card(variant: str, settings: Settings) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides settings."""
-    from ._rvsa import RVSARGB
+    from ._adapters.rvsa import RVSARGB
 
     settings = choose(VARIANTS, variant, arch)
     return RVSARGB(_card(variant, settings), settings, normed=False)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 # In the model's order: B2, B3, B4, B8; B5, B6, B7, B8A, B11, B12; B1, B9.
 S2_BANDS = (
@@ -131,7 +131,7 @@ CARD = card("v1_base")
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._olmoearth import OlmoEarthModel
+    from ._adapters.olmoearth import OlmoEarthModel
 
     chosen = choose(VARIANTS, variant, arch)
     if not 1 <= chosen.patch_size <= 8:

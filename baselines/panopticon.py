@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import L1C as L1C
-from skybench.sensors import L2A
+from skybench.core.sensors import L1C as L1C
+from skybench.core.sensors import L2A
 
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 COARSE = ("coastal", "nir09", "cirrus")  # the bands with pixels of 60 m
 RGB = ("red", "green", "blue")
@@ -128,7 +128,7 @@ def _card(variant: str, arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._panopticon import Panopticon
+    from ._adapters.panopticon import Panopticon
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.inner % 2 or chosen.inner % chosen.inner_heads:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 PATCH = 4
 
@@ -113,7 +113,7 @@ def _card(arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._presto import PrestoModel
+    from ._adapters.presto import PrestoModel
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.dim % 8:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from skybench.core import REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 S2_BANDS = ("blue", "green", "red", "nir08", "swir16", "swir22")  # B2, B3, B4, B8A, B11, B12
 
@@ -165,7 +165,7 @@ def _card(variant: str, arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._prithvi import PrithviModel
+    from ._adapters.prithvi import PrithviModel
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.dim % 16:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard
 
-from ._floors import INPUTS
-from ._variants import choose
+from ._families.floors import INPUTS
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="rcf",
@@ -49,7 +49,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch(kernels=32)}
 
 def build(variant: str, **arch: Any) -> Model:
     """The features; their kernels are the same in every run, whatever the seed."""
-    from ._rcf import RandomConvolution
+    from ._adapters.rcf import RandomConvolution
 
     dim = 2 * choose(VARIANTS, variant, arch).kernels
     return RandomConvolution(dataclasses.replace(CARD, dim=dim, levels=((dim, 4),)))

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from . import _resnet_arch
-from ._resnet_arch import RESNET50, Arch
-from ._swin_arch import SWIN_T, TINY_SWIN_T
-from ._swin_arch import Arch as SwinArch
-from ._variants import choose
-from ._vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
+from ._families import resnet
+from ._families.resnet import RESNET50, Arch
+from ._families.settings import choose
+from ._families.swin import SWIN_T, TINY_SWIN_T
+from ._families.swin import Arch as SwinArch
+from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 VARIANTS: dict[str, ViTAEv2Arch | SwinArch | Arch] = {
     "vitaev2_s": ViTAEv2Arch(),
@@ -31,7 +31,7 @@ VARIANTS: dict[str, ViTAEv2Arch | SwinArch | Arch] = {
     "resnet50": RESNET50,
     "tiny": TINY_VITAE,
     "tiny_swin_t": TINY_SWIN_T,
-    "tiny_resnet50": _resnet_arch.TINY,
+    "tiny_resnet50": resnet.TINY,
 }
 # All read the same sensor; ViTAEv2-S has the authors' best results on AID (2:8) and RESISC45.
 PICK = {"full": ("vitaev2_s",), "tiny": ("tiny",)}
@@ -103,13 +103,13 @@ def card(variant: str, **arch: Any) -> ModelCard:
     """The card of a variant; `arch` overrides its settings."""
     settings = choose(VARIANTS, variant, arch)
     if isinstance(settings, Arch):
-        return _resnet_arch.fitted(RESNET, settings)
+        return resnet.fitted(RESNET, settings)
     return fitted(SWIN if isinstance(settings, SwinArch) else CARD, settings)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides its settings."""
-    from ._rsp import network
+    from ._adapters.rsp import network
 
     return network(card(variant, **arch), choose(VARIANTS, variant, arch))
 

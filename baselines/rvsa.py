@@ -13,17 +13,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
-from skybench.nets.rvsa_settings import Settings
 
-from ._rvsa_keys import fitted, grid_of, own_keys
-from ._variants import choose
-from ._vit_arch import TINY, VIT_B, Arch
-from ._vit_arch import fitted as fitted_vit
+from ._families.rvsa import fitted, grid_of, own_keys
+from ._families.rvsa_settings import Settings
+from ._families.settings import choose
+from ._families.vit import TINY, VIT_B, Arch
+from ._families.vit import fitted as fitted_vit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 VITAE = Settings(
     interval=1, relative=False, class_token=True, taken=(), bias="query and value", parallel=True
@@ -169,7 +169,7 @@ def _card(variant: str, settings: Settings | Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides settings."""
-    from ._rvsa import network
+    from ._adapters.rvsa import network
 
     settings = choose(VARIANTS, variant, arch)
     return network(_card(variant, settings), settings)

@@ -12,19 +12,19 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
-from skybench.nets.rvsa_settings import Settings
 
-from . import _resnet_arch, _rvsa_keys
-from ._resnet_arch import RESNET50, Arch
-from ._swin_arch import SWIN_T, TINY_SWIN_T
-from ._swin_arch import Arch as SwinArch
-from ._variants import choose
-from ._vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
+from ._families import resnet, rvsa
+from ._families.resnet import RESNET50, Arch
+from ._families.rvsa_settings import Settings
+from ._families.settings import choose
+from ._families.swin import SWIN_T, TINY_SWIN_T
+from ._families.swin import Arch as SwinArch
+from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 # Without positions but those within windows.
@@ -39,7 +39,7 @@ VARIANTS: dict[str, ViTAEv2Arch | Settings | SwinArch | Arch] = {
         VIT_B_RVSA, dim=32, depth=4, heads=4, grid=8, interval=2, taken=(0, 1, 2, 3)
     ),
     "tiny_swin_t": TINY_SWIN_T,
-    "tiny_resnet50": _resnet_arch.TINY,
+    "tiny_resnet50": resnet.TINY,
 }
 PICK = {"full": ("vitaev2_s",), "tiny": ("tiny",)}  # all read the same sensor
 
@@ -159,15 +159,15 @@ def card(variant: str, **arch: Any) -> ModelCard:
     """The card of a variant; `arch` overrides its settings."""
     settings = choose(VARIANTS, variant, arch)
     if isinstance(settings, Settings):
-        return _rvsa_keys.fitted(RVSA, settings)
+        return rvsa.fitted(RVSA, settings)
     if isinstance(settings, Arch):
-        return _resnet_arch.fitted(RESNET, settings)
+        return resnet.fitted(RESNET, settings)
     return fitted(SWIN if isinstance(settings, SwinArch) else CARD, settings)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides its settings."""
-    from ._samrs import network
+    from ._adapters.samrs import network
 
     return network(card(variant, **arch), choose(VARIANTS, variant, arch))
 

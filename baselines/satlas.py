@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
 
-from ._resnet_arch import PARTS
-from ._variants import choose
+from ._families.resnet import PARTS
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 RGB = ("red", "green", "blue")
 SENSORS = {
@@ -242,7 +242,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._satlas import SatLas
+    from ._adapters.satlas import SatLas
 
     chosen = choose(VARIANTS, variant, arch)
     return SatLas(_card(variant, chosen), chosen)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
 
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _card(variant: str, arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._satmae import MultiSpectral, Temporal, satmae
+    from ._adapters.satmae import MultiSpectral, Temporal, satmae
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.codes >= chosen.dim:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 
-from . import _vit_arch as vit
-from ._resnet_arch import Standardised
-from ._variants import choose
+from ._families import vit as vit
+from ._families.resnet import Standardised
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CHANNELS = 15  # of the published networks
 # Mean and deviation of each channel of the pre-training data, reflectance x 1e4 and dB. Of the
@@ -168,7 +168,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._satvit import SatViT
+    from ._adapters.satvit import SatViT
 
     chosen = choose(VARIANTS, variant, arch)
     made = _card(variant, chosen)  # refuses channels that are not in STATISTICS

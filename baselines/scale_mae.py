@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, UsageError, WeightsError, WeightsSource
 
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="scale_mae",
@@ -95,7 +95,7 @@ VARIANTS = {"full": Arch(), "tiny": Arch(image=64, dim=64, depth=4, heads=4)}
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._scale_mae import ScaleMAE
+    from ._adapters.scale_mae import ScaleMAE
 
     chosen = choose(VARIANTS, variant, arch)
     if not 0 < chosen.gsd < math.inf:

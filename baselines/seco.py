@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, WeightsSource
 
-from . import _seco
-from ._resnet_arch import RESNET50, network_of, own_keys
-from ._seco import PICK as PICK
-from ._seco import VARIANTS as VARIANTS
+from ._adapters import seco
+from ._adapters.seco import PICK as PICK
+from ._adapters.seco import VARIANTS as VARIANTS
+from ._families.resnet import RESNET50, network_of, own_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource:
@@ -33,7 +33,7 @@ def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource
         sha256=sha256,
         container="none; the authors' file: state_dict",
         prefix="none; the authors' file: encoder_q.",
-        variants=_seco.fits(network),
+        variants=seco.fits(network),
     )
 
 
@@ -41,7 +41,7 @@ CARD = ModelCard(
     name="seco",
     title="SeCo (ResNet-50)",
     row="paper",
-    inputs=(_seco.INPUTS["s2"],),
+    inputs=(seco.INPUTS["s2"],),
     dim=2048,
     levels=RESNET50.levels,
     paper="Mañas et al., SeCo, ICCV 2021, arXiv:2103.16607",
@@ -58,7 +58,7 @@ CARD = ModelCard(
         "MoCo-v2 with three embedding spaces on a million images (L2A) of 200,000 places around "
         "cities, five dates each (the authors' own set)."
     ),
-    normalisation=_seco.NORMALISATION,
+    normalisation=seco.NORMALISATION,
     pooling="global average of the last map: the output of the authors' encoder",
     params=23_508_032,
     equals="torchvision resnet50",
@@ -74,7 +74,7 @@ CARD = ModelCard(
 )
 CARDS = (
     CARD,
-    _seco.resnet18(
+    seco.resnet18(
         CARD,
         "SeCo (ResNet-18)",
         weights(
@@ -87,12 +87,12 @@ CARDS = (
 
 def card(variant: str, **arch: Any) -> ModelCard:
     """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _seco.card(CARDS, variant, arch)
+    return seco.card(CARDS, variant, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    return _seco.build(CARDS, variant, arch)
+    return seco.build(CARDS, variant, arch)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:

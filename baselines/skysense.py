@@ -8,7 +8,7 @@ publish no code for, and what follows from that:
   lib/models/segmentors/skysense_pp_pipeline.py, steps 1 to 3) without its annotations and VAE. As
   there, only Sentinel-2's tokens get the calendar embedding.
 - No geo-context prototypes, neither code nor tensors: absent unless `prototypes` says how many a
-  region has; then they are untrained, after the paper's description (`skybench.nets.prototypes`).
+  region has; then they are untrained, after the paper's description (`_networks.prototypes`).
   The paper counts 2.06 billion parameters with them and with parts for training only.
 - No classification head: `pooled` is the spatial mean of the last map, which is the choice of this
   adapter. It has 2816 channels for images of high resolution alone, else 1024.
@@ -25,14 +25,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 CARD = ModelCard(
@@ -109,7 +109,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings of the networks; see `skybench.nets.swin_v2`, `.vit_mm` and `.fusion`."""
+    """Settings of the networks; see `_networks.swin_v2`, `.vit_mm` and `.fusion`."""
 
     embed_dims: int = 352  # of the high-resolution branch, as the four below
     depths: tuple[int, ...] = (2, 2, 18, 2)
@@ -167,7 +167,7 @@ def _card(arch: Arch) -> ModelCard:
 
 def build(variant: str, **arch: Any) -> Model:
     """The networks with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._skysense import SkySense
+    from ._adapters.skysense import SkySense
 
     chosen = choose(VARIANTS, variant, arch)
     unknown = sorted(set(chosen.parts) - set(PARTS))

@@ -11,16 +11,16 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
-from skybench.sensors import L1C, L2A
+from skybench.core.sensors import L1C, L2A
 
-from . import _resnet_arch as resnets
-from . import _vit_arch as vits
-from ._variants import choose
+from ._families import resnet as resnets
+from ._families import vit as vits
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 INPUTS = {
     "s2": (Sensor("s2", L1C, 10.0, REFLECTANCE), Sensor("s2_l2a", L2A, 10.0, REFLECTANCE)),
@@ -161,7 +161,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides its settings."""
-    from ._softcon import adapter
+    from ._adapters.softcon import adapter
 
     chosen = choose(VARIANTS, variant, arch)
     return adapter(_card(variant, chosen), chosen)

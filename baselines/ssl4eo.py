@@ -13,17 +13,17 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
-from skybench.sensors import L1C, L2A
+from skybench.core.sensors import L1C, L2A
 
-from . import _resnet_arch as resnet
-from . import _vit_arch as vit
-from ._ssl4eo_files import PUBLISHED
-from ._variants import choose
+from ._families import resnet as resnet
+from ._families import vit as vit
+from ._families.settings import choose
+from ._families.ssl4eo import PUBLISHED
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 INPUTS = {
     "s2": (Sensor("s2", L1C, 10.0, REFLECTANCE), Sensor("s2_l2a", L2A, 10.0, REFLECTANCE)),
@@ -188,7 +188,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides its settings."""
-    from ._ssl4eo import adapter
+    from ._adapters.ssl4eo import adapter
 
     chosen = choose(VARIANTS, variant, arch)
     return adapter(_card(variant, chosen), chosen, _parts(variant)[0])

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.sensors import L2A
+from skybench.core.sensors import L2A
 
-from ._variants import choose
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ CARD = card(PICK["full"][0])
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._terramind import TerraMindModel
+    from ._adapters.terramind import TerraMindModel
 
     chosen = choose(VARIANTS, variant, arch)
     if chosen.dim % 4 or chosen.dim % chosen.heads:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._resnet_arch import RESNET50, TINY, Standardised, fitted, own_keys
-from ._variants import choose
+from ._families.resnet import RESNET50, TINY, Standardised, fitted, own_keys
+from ._families.settings import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skybench.model import Model
+    from skybench.core.model import Model
 
 CARD = ModelCard(
     name="tov",
@@ -60,7 +60,7 @@ SYMMETRIC = Standardised((127.5,), (127.5,))
 
 def build(variant: str, **arch: Any) -> Model:
     """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._resnet import ResNet
+    from ._adapters.resnet import ResNet
 
     chosen = choose(VARIANTS, variant, arch)
     return ResNet(fitted(CARD, chosen), chosen, {"hr": SYMMETRIC})

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import UINT8, DatasetCard, Sensor
-from skybench.splits import SplitList
+from skybench.data.split_lists import SplitList
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 CLASSES = (
     *("Airport", "BareLand", "BaseballField", "Beach", "Bridge", "Center", "Church", "Commercial"),
@@ -93,18 +93,18 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
 
     split: train20, test20, train50, test50; train and test mean 20 %.
     """
-    from . import _images, _layout
+    from ._readers import images, layout
 
-    _layout.whole_only(CARD, tile)
-    name = _layout.choose(CARD, split, ALIASES)
-    return _images.by_ratio(_images.scan(CARD, root, ("AID", "AID/AID")), root, name, LISTS)
+    layout.whole_only(CARD, tile)
+    name = layout.choose(CARD, split, ALIASES)
+    return images.by_ratio(images.scan(CARD, root, ("AID", "AID/AID")), root, name, LISTS)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Eight of the classes, 30 simulated images of 96 x 96 pixels each."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _scenes
+    from ._demo import scenes as _scenes
 
     scenes = {
         "BareLand": _scenes.bare,
@@ -116,5 +116,5 @@ def write_demo(root: Path, seed: int = 0) -> None:
         "River": _scenes.river,
         "StorageTanks": _scenes.tanks,
     }
-    demo.write_scenes(root / "AID", scenes, 30, 96, lambda c, n: f"{c.lower()}_{n}.jpg", seed)
-    demo.mark(root, CARD.name, seed)
+    simulation.write_scenes(root / "AID", scenes, 30, 96, lambda c, n: f"{c.lower()}_{n}.jpg", seed)
+    simulation.mark(root, CARD.name, seed)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DatasetCard
 
-from . import _bigearthnet as facts
+from ._readers import bigearthnet as facts
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 CARD = DatasetCard(
     name="ben_mm",
@@ -62,25 +62,25 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     split: train, val, test, train10, and with SeCo's lists seco_train, seco_train10, seco_val;
     `tile` must be 0.
     """
-    from . import _bigearthnet_read, _layout
+    from ._readers import bigearthnet_read, layout
 
-    _layout.whole_only(CARD, tile)
-    return _bigearthnet_read.open_split(CARD, root, split, options)
+    layout.whole_only(CARD, tile)
+    return bigearthnet_read.open_split(CARD, root, split, options)
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
     """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
-    from . import _bigearthnet_read
+    from ._readers import bigearthnet_read
 
-    ours = _bigearthnet_read.open_split(CARD, root, "train", {})
-    return ours, _bigearthnet_read.torchgeo(ours, scratch, "all")
+    ours = bigearthnet_read.open_split(CARD, root, "train", {})
+    return ours, bigearthnet_read.torchgeo(ours, scratch, "all")
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """99 simulated pairs of 48 x 48 pixels with one to three of six classes each."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _bigearthnet_demo
+    from ._demo import bigearthnet
 
-    _bigearthnet_demo.write(root, CARD.sensors, seed)
-    demo.mark(root, CARD.name, seed)
+    bigearthnet.write(root, CARD.sensors, seed)
+    simulation.mark(root, CARD.name, seed)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from skybench.core import UINT8, DatasetCard, Sensor
 
-from . import _dior
+from ._readers import dior
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 ANNOTATIONS = "Horizontal Bounding Boxes"
 
@@ -27,24 +27,24 @@ CARD = DatasetCard(
     ),
     tasks=("horizontal_detection",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
-    classes=_dior.CLASSES,
+    classes=dior.CLASSES,
     metric=(
         "AP at IoU 0.5 as COCO defines it (101 points, at most 100 detections an image), which "
         "SkySense and MTP print as mAP50; the paper of DIOR has the 11-point AP of VOC 2007."
     ),
-    splits=_dior.COUNTS,
+    splits=dior.COUNTS,
     source=(
         "Li et al. 2020, arXiv:1909.00133; class order and coordinates as in "
         "github:ViTAE-Transformer/MTP scripts/dior_h_2_coco.py"
     ),
-    licence=_dior.LICENCE,
+    licence=dior.LICENCE,
     obtain=(
         "follow the links on gcheng-nwpu.github.io (about 7 GB, unverified) and unpack all "
         "archives into dior/."
     ),
-    layout=_dior.layout("dior", ANNOTATIONS),
+    layout=dior.layout("dior", ANNOTATIONS),
     leads=(
-        *_dior.LEADS,
+        *dior.LEADS,
         "corners are taken as they are stored; whether the release counts pixels from 0 or 1 is "
         "not stated, and mmdet's own VOC converter would take 1 off",
     ),
@@ -56,13 +56,13 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
     split: train, val, trainval, test. Raises MissingFilesError.
     """
-    from . import _boxes, _layout
+    from ._readers import boxes, layout
 
-    _layout.whole_only(CARD, tile)
-    _layout.settle(CARD, options)
-    return _dior.open_split(CARD, root, split, ANNOTATIONS, _boxes.horizontal)
+    layout.whole_only(CARD, tile)
+    layout.settle(CARD, options)
+    return dior.open_split(CARD, root, split, ANNOTATIONS, boxes.horizontal)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """48 images of 160 x 160 pixels with five of the classes."""
-    _dior.write_demo(CARD, root, seed, ANNOTATIONS)
+    dior.write_demo(CARD, root, seed, ANNOTATIONS)

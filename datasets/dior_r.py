@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from skybench.core import UINT8, DatasetCard, Sensor
 
-from . import _dior
+from ._readers import dior
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 ANNOTATIONS = "Oriented Bounding Boxes"
 
@@ -23,21 +23,21 @@ CARD = DatasetCard(
     about="The images of DIOR with 192,518 oriented boxes of 20 kinds of object.",
     tasks=("oriented_detection",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
-    classes=_dior.CLASSES,
+    classes=dior.CLASSES,
     metric=(
         "Mean AP of VOC 2007 (11 points) at a rotated IoU of 0.5, as mmrotate's DOTAMetric; no "
         "box is passed over as difficult."
     ),
-    splits=_dior.COUNTS,
+    splits=dior.COUNTS,
     source="Cheng et al. 2022, arXiv:2110.01931; class order and corners as in mmrotate (dior.py)",
-    licence=_dior.LICENCE,
+    licence=dior.LICENCE,
     obtain=(
         "follow the links on gcheng-nwpu.github.io and unpack the images of DIOR and the oriented "
         "boxes into dior_r/; dior_r may be a link to dior where both kinds of box are."
     ),
-    layout=_dior.layout("dior_r", ANNOTATIONS),
+    layout=dior.layout("dior_r", ANNOTATIONS),
     leads=(
-        *_dior.LEADS,
+        *dior.LEADS,
         "three papers print 71.05, 70.67 and 68.06 for RVSA: look at the protocol before comparing",
     ),
 )
@@ -48,13 +48,13 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
     split: train, val, trainval, test. Raises MissingFilesError.
     """
-    from . import _boxes, _layout
+    from ._readers import boxes, layout
 
-    _layout.whole_only(CARD, tile)
-    _layout.settle(CARD, options)
-    return _dior.open_split(CARD, root, split, ANNOTATIONS, _boxes.oriented)
+    layout.whole_only(CARD, tile)
+    layout.settle(CARD, options)
+    return dior.open_split(CARD, root, split, ANNOTATIONS, boxes.oriented)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """48 images of 160 x 160 pixels with five of the classes; the scenes of DIOR's demo."""
-    _dior.write_demo(CARD, root, seed, ANNOTATIONS)
+    dior.write_demo(CARD, root, seed, ANNOTATIONS)

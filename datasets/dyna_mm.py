@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from skybench.core import DatasetCard
 
-from . import _dynamic_facts as facts
+from ._readers import dynamic_facts as facts
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 CARD = DatasetCard(
     name="dyna_mm",
@@ -51,13 +51,13 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     split: train, val, test; tile: another side of the label's pixels, a multiple of 4, cut
     without overlap. See `_dynamic_earth.Cubes`.
     """
-    from . import _dynamic_earth
+    from ._readers import dynamic_earth
 
-    return _dynamic_earth.opened(CARD, root, split, tile, options)
+    return dynamic_earth.opened(CARD, root, split, tile, options)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Six months of three training cubes, one of validation and two of test, 128 pixels wide."""
-    from . import _dynamic_demo
+    from ._demo import dynamic_earth
 
-    _dynamic_demo.write(CARD, root, seed)
+    dynamic_earth.write(CARD, root, seed)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from skybench.core import S2_DISPLAY, DataError, DatasetCard, Sensor
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
-    from . import _images
+    from ._readers import images
 
 CARD = DatasetCard(
     name="eurosat",
@@ -61,15 +61,15 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
 
     split: train, val, test; from labels.csv, else torchgeo's lists, else stratified 60/20/20.
     """
-    from . import _images, _layout
+    from ._readers import images, layout
 
-    _layout.whole_only(CARD, tile)
-    name = _layout.choose(CARD, split)
-    found = _images.scan(CARD, root, ("EuroSAT/2750", "EuroSAT_RGB", "2750"))
+    layout.whole_only(CARD, tile)
+    name = layout.choose(CARD, split)
+    found = images.scan(CARD, root, ("EuroSAT/2750", "EuroSAT_RGB", "2750"))
     for folder in (root, found.tree):
         if (folder / "labels.csv").is_file():
             keys = _from_csv(folder / "labels.csv", found, name)
-            return _images.listed(found, keys, name, "labels.csv of the folder")
+            return images.listed(found, keys, name, "labels.csv of the folder")
     lists = {part: root / f"eurosat-{part}.txt" for part in MD5}
     if all(path.is_file() for path in lists.values()):
         data = lists[name].read_bytes()
@@ -79,11 +79,11 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
             names = data.decode().split()
         except UnicodeDecodeError as error:
             raise _not_text(lists[name], error) from error
-        return _images.listed(found, names, name, source)
-    return _images.by_thirds(found, name)
+        return images.listed(found, names, name, source)
+    return images.by_thirds(found, name)
 
 
-def _from_csv(path: Path, found: _images.Labelled, split: str) -> list[str]:
+def _from_csv(path: Path, found: images.Labelled, split: str) -> list[str]:
     """The file names of a split. Raises DataError for a table that contradicts the folders."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets leave a mark at the beginning
@@ -111,9 +111,9 @@ def _not_text(path: Path, error: UnicodeDecodeError) -> DataError:
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Seven of the classes, 30 simulated chips of 64 x 64 pixels each."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _scenes
+    from ._demo import scenes as _scenes
 
     scenes = {
         "AnnualCrop": _scenes.fields,
@@ -125,5 +125,5 @@ def write_demo(root: Path, seed: int = 0) -> None:
         "SeaLake": _scenes.open_water,
     }
     folder = root / "EuroSAT" / "2750"
-    demo.write_scenes(folder, scenes, 30, 64, lambda c, n: f"{c}_{n}.jpg", seed + 2)
-    demo.mark(root, CARD.name, seed)
+    simulation.write_scenes(folder, scenes, 30, 64, lambda c, n: f"{c}_{n}.jpg", seed + 2)
+    simulation.mark(root, CARD.name, seed)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
 from skybench.core import UINT8, DatasetCard, Option, Sensor, UsageError
-from skybench.splits import MissingFilesError
+from skybench.data.split_lists import MissingFilesError
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
-    from . import _boxes
+    from ._readers import boxes
 
 CLASSES = (
     *("Passenger Ship", "Motorboat", "Fishing Boat", "Tugboat", "other-ship", "Engineering Ship"),
@@ -99,35 +99,35 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     """
     from dataclasses import replace
 
-    from skybench import demo
-    from skybench.samples import Split
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _box_tiles, _boxes, _layout
+    from ._readers import box_tiles, boxes, layout
 
-    name = _layout.choose(CARD, split)
-    scales = _layout.settle(CARD, options)["scales"]
-    tree = _layout.locate(
+    name = layout.choose(CARD, split)
+    scales = layout.settle(CARD, options)["scales"]
+    tree = layout.locate(
         CARD, root, ("FAIR1M", "fair1m"), lambda p: (p / PARTS[name][0] / "images").is_dir()
     )
     items = [item for part in PARTS[name] for item in _items(tree, part, name != "test")]
-    simulated = demo.marked(root, tree, tree.parent)
+    simulated = simulation.marked(root, tree, tree.parent)
     rates, overlap = CUTS[scales]
     side = tile or CARD.tile
-    cut = _box_tiles.Cut(side, side * overlap // CARD.tile, rates)
+    cut = box_tiles.Cut(side, side * overlap // CARD.tile, rates)
     split_of = Split(name, f"rule: the folders {', '.join(PARTS[name])}", "", simulated)
     card = replace(CARD, classes=DEMO) if simulated else CARD
-    return _box_tiles.BoxTiles(card, split_of, items, cut, _boxes.fine)
+    return box_tiles.BoxTiles(card, split_of, items, cut, boxes.fine)
 
 
-def _items(tree: Path, part: str, labelled: bool) -> list[_boxes.Item]:
-    from . import _boxes, _layout
+def _items(tree: Path, part: str, labelled: bool) -> list[boxes.Item]:
+    from ._readers import boxes, layout
 
     images, labels = tree / part / "images", tree / part / "labelXml"
     for folder in (images, labels) if labelled else (images,):
         if not folder.is_dir():
-            raise _layout.wrong(CARD, tree, f"there is no folder {folder}")
+            raise layout.wrong(CARD, tree, f"there is no folder {folder}")
     names = {p.stem for p in labels.glob("[!.]*.xml")} if labelled else set()
-    paths = [p for p in _layout.images_in(images) if p.suffix == ".tif"]
+    paths = [p for p in layout.images_in(images) if p.suffix == ".tif"]
     lone = {path.stem for path in paths} ^ names if labelled else set()
     if lone:
         raise MissingFilesError(
@@ -139,7 +139,7 @@ def _items(tree: Path, part: str, labelled: bool) -> list[_boxes.Item]:
         )
     short = part.rsplit("/", 1)[-1]
     return [
-        _boxes.Item(f"{short}-{p.stem}", p, labels / f"{p.stem}.xml" if labelled else None)
+        boxes.Item(f"{short}-{p.stem}", p, labels / f"{p.stem}.xml" if labelled else None)
         for p in paths
     ]
 
@@ -215,17 +215,17 @@ def write_demo(root: Path, seed: int = 0) -> None:
     """16 training, six validation and two test images of 256 x 256 pixels, six classes."""
     from PIL import Image
 
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _sites
+    from ._demo import sites
 
     kinds = {
-        "Dry Cargo Ship": _sites.Kind("ship", (44, 12)),
-        "Small Car": _sites.Kind("block", (16, 8)),
-        "Cargo Truck": _sites.Kind("block", (32, 9)),
-        "Boeing737": _sites.Kind("plane", (28, 26)),
-        "Boeing747": _sites.Kind("plane", (46, 44)),
-        "Tennis Court": _sites.Kind("court", (42, 21)),
+        "Dry Cargo Ship": sites.Kind("ship", (44, 12)),
+        "Small Car": sites.Kind("block", (16, 8)),
+        "Cargo Truck": sites.Kind("block", (32, 9)),
+        "Boeing737": sites.Kind("plane", (28, 26)),
+        "Boeing747": sites.Kind("plane", (46, 44)),
+        "Tennis Court": sites.Kind("court", (42, 21)),
     }
     parts = {"train/part1": 8, "train/part2": 8, "validation": 6, "test": 2}
     for part, count in parts.items():
@@ -233,11 +233,11 @@ def write_demo(root: Path, seed: int = 0) -> None:
         for folder in (images, labels)[: 1 if part == "test" else 2]:
             folder.mkdir(parents=True, exist_ok=True)
         for number in range(count):
-            rng = demo.seed_of(seed, "fair1m", part, number)
-            canvas, placed = _sites.scene(rng, (256, 256), kinds)
+            rng = simulation.seed_of(seed, "fair1m", part, number)
+            canvas, placed = sites.scene(rng, (256, 256), kinds)
             picture = Image.fromarray(canvas.display())
             picture.save(images / f"{number}.tif", compression="tiff_adobe_deflate")
             if part != "test":
                 found = [Detection(n, 1.0, c.tolist()) for n, c in placed]
                 write_results(labels, {str(number): found})
-    demo.mark(root, CARD.name, seed)
+    simulation.mark(root, CARD.name, seed)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import REFLECTANCE, DatasetCard, Option, Sensor
-from skybench.sensors import L1C
+from skybench.core.sensors import L1C
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 # The 63 categories of fMoW but for false_detection. Source: SatMAE@b182634 util/datasets.py.
 CLASSES = (
@@ -87,19 +87,19 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
     split: train, val, test (test_gt.csv); uint16 is given as int32; `tile` must be 0.
     """
-    from . import _fmow, _layout
+    from ._readers import fmow, layout
 
-    _layout.whole_only(CARD, tile)
-    name = _layout.choose(CARD, split, {"test_gt": "test"})
-    dropped = _layout.settle(CARD, options)["dropped"]
-    return _fmow.open_split(CARD, root, name, DROPPED if dropped == "satmae" else ())
+    layout.whole_only(CARD, tile)
+    name = layout.choose(CARD, split, {"test_gt": "test"})
+    dropped = layout.settle(CARD, options)["dropped"]
+    return fmow.open_split(CARD, root, name, DROPPED if dropped == "satmae" else ())
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Eight of the classes: 48 training, 32 validation and 24 test images of 28 to 44 pixels."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _fmow_demo
+    from ._demo import fmow
 
-    _fmow_demo.write(root, L1C, seed)
-    demo.mark(root, CARD.name, seed)
+    fmow.write(root, L1C, seed)
+    simulation.mark(root, CARD.name, seed)

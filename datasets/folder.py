@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from skybench.core import UINT8, DataError, DatasetCard, Sensor
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
-    from . import _folder
+    from ._readers import folder
 
 DETECTION = ("horizontal_detection", "oriented_detection")
 
@@ -68,26 +68,26 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     any split is as large, or `tile`; without overlap (with boxes they overlap by a fifth).
     Smaller images are padded with 0, masks with 255.
     """
-    from . import _folder, _layout
+    from ._readers import folder, layout
 
-    _layout.present(CARD, root)
-    about = _folder.describe(root)
-    _layout.present(CARD, about.root)
+    layout.present(CARD, root)
+    about = folder.describe(root)
+    layout.present(CARD, about.root)
     if about.boxes:
         return _with_boxes(about, split, tile)
-    items = _folder.items_of(about)
+    items = folder.items_of(about)
     if not items:
-        raise _layout.wrong(CARD, about.root, f"it holds {_layout.listing(about.root)}")
+        raise layout.wrong(CARD, about.root, f"it holds {layout.listing(about.root)}")
     if items[0].mask is None:
-        _layout.whole_only(CARD, tile)
+        layout.whole_only(CARD, tile)
         return _with_classes(about, items, split)
     return _with_masks(about, items, split, tile)
 
 
-def _with_classes(about: _folder.Description, items: list[_folder.Item], split: str) -> Samples:
-    from skybench import demo
+def _with_classes(about: folder.Description, items: list[folder.Item], split: str) -> Samples:
+    from skybench.data import simulation
 
-    from . import _folder, _images
+    from ._readers import folder, images
 
     found = sorted({item.image.parent.name for item in items})
     classes = about.classes or tuple(found)
@@ -96,59 +96,59 @@ def _with_classes(about: _folder.Description, items: list[_folder.Item], split: 
             f"{about.root} has a folder {min(strange)!r}; its skybench.toml knows the classes "
             f"{', '.join(classes)}"
         )
-    chosen, source, names = _folder.members(about, items, split)
+    chosen, source, names = folder.members(about, items, split)
     card = _card(about, ("scene_classification",), classes, names)
     files = {item.key: item.image.relative_to(about.root) for item in items}
     labels = {item.key: classes.index(item.image.parent.name) for item in items}
-    labelled = _images.Labelled(about.root, card, files, labels, demo.marked(about.root))
-    return _images.Images(labelled, [item.key for item in chosen], split, source)
+    labelled = images.Labelled(about.root, card, files, labels, simulation.marked(about.root))
+    return images.Images(labelled, [item.key for item in chosen], split, source)
 
 
 def _with_masks(
-    about: _folder.Description, items: list[_folder.Item], split: str, tile: int
+    about: folder.Description, items: list[folder.Item], split: str, tile: int
 ) -> Samples:
-    from skybench import demo
-    from skybench.samples import Split
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _folder, _raster, _tiles
+    from ._readers import folder, raster, tiles
 
     if not about.classes:
         raise DataError(
             f"{about.root} has masks, but nothing names their classes; write a skybench.toml:\n"
             f"{CARD.layout}"
         )
-    chosen, source, names = _folder.members(about, items, split)
+    chosen, source, names = folder.members(about, items, split)
     task = "change_detection" if about.change else "semantic_segmentation"
     card = _card(about, (task,), about.classes, names)
     colours = [(c, i) for i, c in enumerate(about.colours)]
-    colours += [(c, _raster.IGNORE) for c in about.ignored_colours]
-    legend = _raster.Legend(len(about.classes), tuple(colours), about.ignored_ids)
-    pairs = [_tiles.Pair(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
+    colours += [(c, raster.IGNORE) for c in about.ignored_colours]
+    legend = raster.Legend(len(about.classes), tuple(colours), about.ignored_ids)
+    pairs = [tiles.Pair(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
     if about.change:
-        _folder.require_two_dates(about, chosen)
-    side = tile or _folder.side_for(about, items, names, CARD.tile)
-    split_of = Split(split, source, "", demo.marked(about.root))
-    return _tiles.Tiles(replace(card, tile=side), split_of, pairs, (side, side), legend)
+        folder.require_two_dates(about, chosen)
+    side = tile or folder.side_for(about, items, names, CARD.tile)
+    split_of = Split(split, source, "", simulation.marked(about.root))
+    return tiles.Tiles(replace(card, tile=side), split_of, pairs, (side, side), legend)
 
 
-def _with_boxes(about: _folder.Description, split: str, tile: int) -> Samples:
-    from skybench import demo
-    from skybench.samples import Split
+def _with_boxes(about: folder.Description, split: str, tile: int) -> Samples:
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _box_tiles, _boxes, _folder, _folder_boxes
+    from ._readers import box_tiles, boxes, folder, folder_boxes
 
-    found = _folder_boxes.annotated(about)
-    chosen, source, names = _folder.members(about, found.items, split)
+    found = folder_boxes.annotated(about)
+    chosen, source, names = folder.members(about, found.items, split)
     card = _card(about, (DETECTION[found.oriented],), found.classes, names)
-    split_of = Split(split, source, "", demo.marked(about.root))
-    items = [_boxes.Item(item.key, item.image, item.image) for item in chosen]
-    side = tile or _folder.side_for(about, found.items, names, CARD.tile)
-    cut = _box_tiles.Cut(side, side // 5, (1.0,))
-    return _box_tiles.BoxTiles(replace(card, tile=side), split_of, items, cut, found)
+    split_of = Split(split, source, "", simulation.marked(about.root))
+    items = [boxes.Item(item.key, item.image, item.image) for item in chosen]
+    side = tile or folder.side_for(about, found.items, names, CARD.tile)
+    cut = box_tiles.Cut(side, side // 5, (1.0,))
+    return box_tiles.BoxTiles(replace(card, tile=side), split_of, items, cut, found)
 
 
 def _card(
-    about: _folder.Description, tasks: tuple[str, ...], classes: tuple[str, ...], names: list[str]
+    about: folder.Description, tasks: tuple[str, ...], classes: tuple[str, ...], names: list[str]
 ) -> DatasetCard:
     title = f"folder {about.root.resolve().name}"
     return replace(
@@ -164,9 +164,9 @@ def _card(
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Four classes of 20 simulated images, 64 x 64 pixels each."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _scenes
+    from ._demo import scenes as _scenes
 
     scenes = {
         "bare": _scenes.bare,
@@ -174,5 +174,5 @@ def write_demo(root: Path, seed: int = 0) -> None:
         "forest": _scenes.forest,
         "town": _scenes.town,
     }
-    demo.write_scenes(root, scenes, 20, 64, lambda c, n: f"{c}_{n}.jpg", seed + 3)
-    demo.mark(root, CARD.name, seed)
+    simulation.write_scenes(root, scenes, 20, 64, lambda c, n: f"{c}_{n}.jpg", seed + 3)
+    simulation.mark(root, CARD.name, seed)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from skybench.core import UINT8, DataError, DatasetCard, Sensor
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
-    from . import _tiles
+    from ._readers import tiles
 
 # Colour of each class in *_instance_color_RGB.png; the id is the position.
 # Source: captain-whu.github.io/iSAID, development kit.
@@ -78,33 +78,33 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
 
     split: train, val; tile: another side, with an overlap of 3/7 of it as 384 is of 896.
     """
-    from skybench import demo
-    from skybench.samples import Split
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _layout, _raster, _tiles
+    from ._readers import layout, raster, tiles
 
-    name = _layout.choose(CARD, split)
-    tree = _layout.locate(CARD, root, ("iSAID", "isaid"), lambda p: (p / name / "images").is_dir())
+    name = layout.choose(CARD, split)
+    tree = layout.locate(CARD, root, ("iSAID", "isaid"), lambda p: (p / name / "images").is_dir())
     side = tile or CARD.tile
-    legend = _raster.Legend(len(COLOURS), tuple((c, i) for i, c in enumerate(COLOURS.values())))
-    simulated = demo.marked(root, tree, tree.parent)
+    legend = raster.Legend(len(COLOURS), tuple((c, i) for i, c in enumerate(COLOURS.values())))
+    simulated = simulation.marked(root, tree, tree.parent)
     split_of = Split(name, "rule: the folders train and val of the release", "", simulated)
     cut = (side, side - side * 3 // 7)
-    return _tiles.Tiles(CARD, split_of, _pairs(tree / name), cut, legend)
+    return tiles.Tiles(CARD, split_of, _pairs(tree / name), cut, legend)
 
 
-def _pairs(part: Path) -> list[_tiles.Pair]:
-    from . import _layout, _tiles
+def _pairs(part: Path) -> list[tiles.Pair]:
+    from ._readers import layout, tiles
 
     masks = (part / "Semantic_masks" / "images", part / "Semantic_masks", part / "images")
     pairs = []
-    for image in _layout.images_in(part / "images"):
+    for image in layout.images_in(part / "images"):
         if not image.stem.endswith("_RGB"):  # masks, where they lie beside the images
             found = [place / f"{image.stem}{SUFFIX}" for place in masks]
             mask = next((path for path in found if path.is_file()), None)
             if mask is None:
                 raise DataError(f"{image} has no mask; expected {found[0]} (or beside the image)")
-            pairs.append(_tiles.Pair(image.stem, image, mask))
+            pairs.append(tiles.Pair(image.stem, image, mask))
     return pairs
 
 
@@ -113,9 +113,9 @@ def write_demo(root: Path, seed: int = 0) -> None:
     import numpy as np
     from PIL import Image
 
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _aerial
+    from ._demo import aerial
 
     table = np.asarray(list(COLOURS.values()), np.uint8)
     for part, numbers in {"train": (0, 1, 2), "val": (3, 4)}.items():
@@ -124,7 +124,7 @@ def write_demo(root: Path, seed: int = 0) -> None:
         (root / part / "images").mkdir(exist_ok=True)
         for number in numbers:
             name = f"P{number:04d}"
-            canvas = _aerial.district(demo.seed_of(seed, name), (450, 500), tuple(COLOURS))
+            canvas = aerial.district(simulation.seed_of(seed, name), (450, 500), tuple(COLOURS))
             Image.fromarray(canvas.display()).save(root / part / "images" / f"{name}.png")
             Image.fromarray(table[canvas.labels]).save(masks / f"{name}{SUFFIX}")
-    demo.mark(root, CARD.name, seed)
+    simulation.mark(root, CARD.name, seed)

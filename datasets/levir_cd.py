@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, DatasetCard, Sensor
-from skybench.download import Remote
-from skybench.splits import MissingFilesError
+from skybench.data.download import Remote
+from skybench.data.split_lists import MissingFilesError
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
-    from . import _georeference
+    from ._readers import georeference
 
 FOLDERS = ("A", "B", "label")
 
@@ -74,19 +74,20 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     split: train, val, test; tile: another side, also without overlap; there are no options.
     Opening reads the headers of all images. Raises MissingFilesError.
     """
-    from skybench import demo
-    from skybench.samples import Split
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _georeference, _layout, _pairs
+    from ._readers import georeference, layout
+    from ._readers import pairs as _pairs
 
-    _layout.settle(CARD, options)
-    name = _layout.choose(CARD, split)
+    layout.settle(CARD, options)
+    name = layout.choose(CARD, split)
     names = ("LEVIR-CD", "LEVIR CD", "levir_cd")
-    tree = _layout.locate(CARD, root, names, lambda p: _folder(p, name) is not None)
-    simulated = demo.marked(root, tree, tree.parent)
+    tree = layout.locate(CARD, root, names, lambda p: _folder(p, name) is not None)
+    simulated = simulation.marked(root, tree, tree.parent)
     places = _places((tree, root), simulated)
     pairs = [
-        _pairs.Pair(a.stem, ((a,), (b,)), mask, None, places.get(a.name, _georeference.NOWHERE))
+        _pairs.Pair(a.stem, ((a,), (b,)), mask, None, places.get(a.name, georeference.NOWHERE))
         for a, b, mask in _files(tree, name)
     ]
     split_of = Split(name, "official: the folders or file names of the release", "", simulated)
@@ -106,16 +107,12 @@ def _files(tree: Path, split: str) -> list[tuple[Path, ...]]:
     """The two images and the mask of every pair. Raises MissingFilesError for lone files."""
     from fnmatch import fnmatch
 
-    from . import _layout
+    from ._readers import layout
 
     place = _folder(tree, split) or tree
     start = f"{split}_" if place == tree else ""
     found = [
-        {
-            p.name
-            for p in _layout.images_in(place / name)
-            if fnmatch(p.name.lower(), f"{start}*.png")
-        }
+        {p.name for p in layout.images_in(place / name) if fnmatch(p.name.lower(), f"{start}*.png")}
         for name in FOLDERS
     ]
     every = sorted(set.union(*found))
@@ -130,18 +127,20 @@ def _files(tree: Path, split: str) -> list[tuple[Path, ...]]:
     return [tuple(place / name / file for name in FOLDERS) for file in every]
 
 
-def _places(folders: tuple[Path, ...], simulated: bool) -> dict[str, _georeference.Extent]:
+def _places(folders: tuple[Path, ...], simulated: bool) -> dict[str, georeference.Extent]:
     """Where each pair lies, by file name; {} without the list. Raises DataError for another one."""
     import hashlib
     import json
 
-    from skybench import splits
     from skybench.core import DataError
+    from skybench.data import split_lists
 
-    from . import _georeference
+    from ._readers import georeference
 
     beside = [folder / p for folder in folders for p in (".", "splits")]
-    candidates = (place / COORDINATES.filename for place in (*beside, splits.folder(CARD.name)))
+    candidates = (
+        place / COORDINATES.filename for place in (*beside, split_lists.folder(CARD.name))
+    )
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         return {}
@@ -153,7 +152,7 @@ def _places(folders: tuple[Path, ...], simulated: bool) -> dict[str, _georeferen
         )
     boxes = json.loads(data).items()
     return {
-        name: _georeference.Extent(west, south, east, north)
+        name: georeference.Extent(west, south, east, north)
         for name, (west, north, east, south) in boxes
     }
 
@@ -172,9 +171,9 @@ def write_demo(root: Path, seed: int = 0) -> None:
 
     from PIL import Image
 
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _growth
+    from ._demo import growth
 
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -182,11 +181,11 @@ def write_demo(root: Path, seed: int = 0) -> None:
     for part, count in {"train": 14, "val": 4, "test": 8}.items():
         for number in range(1, count + 1):
             name = f"{part}_{number}.png"
-            town = _growth.grow(demo.seed_of(seed, "levir_cd", name), (128, 128), (14, 22))
+            town = growth.grow(simulation.seed_of(seed, "levir_cd", name), (128, 128), (14, 22))
             Image.fromarray(town.before.display()).save(root / "A" / name)
             Image.fromarray(town.after.display()).save(root / "B" / name)
             Image.fromarray(town.changed * 255).save(root / "label" / name)
             west, north = -98 + 0.001 * len(places), 30.2
             places[name] = [west, north, west + 0.0007, north - 0.0006]
     (root / COORDINATES.filename).write_text(json.dumps(places), encoding="utf-8")
-    demo.mark(root, CARD.name, seed)
+    simulation.mark(root, CARD.name, seed)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import REFLECTANCE, UINT8, DatasetCard, Option, Sensor
-from skybench.download import Remote
-from skybench.sensors import L1C
+from skybench.core.sensors import L1C
+from skybench.data.download import Remote
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 # 14 cities to train, 10 to test: train.txt and test.txt of the release.
 CITIES = {
@@ -119,22 +119,23 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     """
     from dataclasses import replace
 
-    from skybench import demo
-    from skybench.samples import Split
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _layout, _oscd, _pairs
+    from ._readers import layout, oscd
+    from ._readers import pairs as _pairs
 
-    name = _layout.choose(CARD, split)
-    tree = _layout.locate(CARD, root, ("OSCD", "oscd"), lambda p: (p / IMAGES).is_dir())
-    simulated = demo.marked(root, tree, tree.parent)
-    rgb = _layout.settle(CARD, options)["bands"] == "rgb"
+    name = layout.choose(CARD, split)
+    tree = layout.locate(CARD, root, ("OSCD", "oscd"), lambda p: (p / IMAGES).is_dir())
+    simulated = simulation.marked(root, tree, tree.parent)
+    rgb = layout.settle(CARD, options)["bands"] == "rgb"
     labels = tree / f"{FOLDER}{name.capitalize()} Labels"
     cities = (DEMO if simulated else CITIES)[name]
-    pairs = _oscd.pairs(CARD.title, (tree / IMAGES, labels), cities, rgb)
+    pairs = oscd.pairs(CARD.title, (tree / IMAGES, labels), cities, rgb)
     split_of = Split(name, "official: 14 training and 10 test cities", "", simulated)
     card = replace(CARD, sensors=(RGB if rgb else S2,))
-    decode = _oscd.stretched if rgb else _oscd.reflectance
-    cut = (tile or CARD.tile, _oscd.SLACK if rgb else 0)
+    decode = oscd.stretched if rgb else oscd.reflectance
+    cut = (tile or CARD.tile, oscd.SLACK if rgb else 0)
     return _pairs.PairTiles(card, split_of, pairs, decode, cut)
 
 
@@ -149,16 +150,16 @@ def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Three training and two test cities of 120 to 150 pixels a side, all 13 bands."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _oscd
+    from ._readers import oscd
 
     for part, cities in DEMO.items():
         for number, city in enumerate(cities):
             labels = root / f"{FOLDER}{part.capitalize()} Labels" / city / "cm"
-            rng = demo.seed_of(seed, "oscd", city)
+            rng = simulation.seed_of(seed, "oscd", city)
             folder = root / IMAGES / city
-            _oscd.write_city(folder, labels, (144 - 12 * number, 150), rng)
+            oscd.write_city(folder, labels, (144 - 12 * number, 150), rng)
             if number or part == "test":
-                _oscd.write_place(folder, 10.0 * number, 45.0)
-    demo.mark(root, CARD.name, seed)
+                oscd.write_place(folder, 10.0 * number, 45.0)
+    simulation.mark(root, CARD.name, seed)

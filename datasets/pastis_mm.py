@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, DatasetCard, Option, Sensor
-from skybench.download import Remote
-from skybench.sensors import S2_FINE
+from skybench.core.sensors import S2_FINE
+from skybench.data.download import Remote
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 RADAR = ("vv", "vh", "vv_vh")  # the third is their difference in dB, as the NORM files show
 
@@ -123,9 +123,9 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     split: train, val, test, or those with 2 to 5 after them for the other rotations of the folds;
     tile: another side, cut without overlap.
     """
-    from . import _pastis
+    from ._readers import pastis
 
-    return _pastis.opened(CARD, ROTATIONS, root, split, tile, options)
+    return pastis.opened(CARD, ROTATIONS, root, split, tile, options)
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
@@ -137,6 +137,6 @@ def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Three patches of 32 x 32 pixels in each fold, with six classes."""
-    from . import _pastis_demo
+    from ._demo import pastis
 
-    _pastis_demo.write(CARD, root, seed)
+    pastis.write(CARD, root, seed)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import UINT8, DatasetCard, Sensor
-from skybench.splits import MissingFilesError
+from skybench.data.split_lists import MissingFilesError
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
-    from . import _tiles
+    from ._readers import tiles as _tiles
 
 # Source: ISPRS, 2D semantic labelling contest; 255 (clutter, boundary) is not scored.
 COLOURS = {
@@ -82,14 +82,15 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
 
     split: train, test; tile: another side, also without overlap. Raises MissingFilesError.
     """
-    from skybench import demo
-    from skybench.samples import Split
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
 
-    from . import _layout, _raster, _tiles
+    from ._readers import layout, raster
+    from ._readers import tiles as _tiles
 
-    name = _layout.choose(CARD, split)
-    tree = _layout.locate(CARD, root, ("Potsdam", "potsdam"), lambda p: bool(_pairs(p)))
-    simulated = demo.marked(root, tree, tree.parent)
+    name = layout.choose(CARD, split)
+    tree = layout.locate(CARD, root, ("Potsdam", "potsdam"), lambda p: bool(_pairs(p)))
+    simulated = simulation.marked(root, tree, tree.parent)
     tiles = TRAIN if name == "train" else TEST
     pairs = _pairs(tree)
     missing = [t for t in tiles if t not in pairs]
@@ -98,7 +99,7 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
             f"{CARD.title} in {tree}",
             [f"top_potsdam_{t}_RGB.tif or its label_noBoundary.tif" for t in missing],
         )
-    legend = _raster.Legend(len(CARD.classes), tuple(COLOURS.values()), tolerance=TOLERANCE)
+    legend = raster.Legend(len(CARD.classes), tuple(COLOURS.values()), tolerance=TOLERANCE)
     side = tile or CARD.tile
     split_of = Split(name, "rule: the contest's 24 training and 14 test tiles", "", simulated)
     chosen = [pairs[t] for t in tiles if t in pairs]
@@ -107,7 +108,7 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
 
 def _pairs(tree: Path) -> dict[str, _tiles.Pair]:
     """Image and label of each tile that has both, by its number."""
-    from . import _tiles
+    from ._readers import tiles as _tiles
 
     images = (tree / "2_Ortho_RGB", tree / "2_Ortho_RGB" / "2_Ortho_RGB", tree)
     labels = (tree / "5_Labels_all_noBoundary", tree)
@@ -126,20 +127,20 @@ def write_demo(root: Path, seed: int = 0) -> None:
     import numpy as np
     from PIL import Image
 
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _aerial
+    from ._demo import aerial
 
     table = np.asarray([colour for colour, _ in COLOURS.values()], np.uint8)
     images, labels = root / "2_Ortho_RGB", root / "5_Labels_all_noBoundary"
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
     for number in (*TRAIN[:3], *TEST[:2]):
-        canvas = _aerial.quarter(demo.seed_of(seed, number), (512, 512), tuple(COLOURS))
+        canvas = aerial.quarter(simulation.seed_of(seed, number), (512, 512), tuple(COLOURS))
         name = f"top_potsdam_{number}"
         packed = {"compression": "tiff_lzw"}
         Image.fromarray(canvas.display()).save(images / f"{name}_RGB.tif", **packed)
         Image.fromarray(table[canvas.labels]).save(
             labels / f"{name}_label_noBoundary.tif", **packed
         )
-    demo.mark(root, CARD.name, seed)
+    simulation.mark(root, CARD.name, seed)

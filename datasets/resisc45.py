@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, DatasetCard, Sensor
-from skybench.splits import SplitList
+from skybench.data.split_lists import SplitList
 
 if TYPE_CHECKING:
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
 
 CLASSES = (
     *("airplane", "airport", "baseball_diamond", "basketball_court", "beach", "bridge"),
@@ -94,12 +94,12 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
 
     split: train10, test10, train20, test20; train and test mean 10 %.
     """
-    from . import _images, _layout
+    from ._readers import images, layout
 
-    _layout.whole_only(CARD, tile)
-    name = _layout.choose(CARD, split, ALIASES)
-    found = _images.scan(CARD, root, ("NWPU-RESISC45", "NWPU-RESISC45/NWPU-RESISC45"))
-    return _images.by_ratio(found, root, name, LISTS)
+    layout.whole_only(CARD, tile)
+    name = layout.choose(CARD, split, ALIASES)
+    found = images.scan(CARD, root, ("NWPU-RESISC45", "NWPU-RESISC45/NWPU-RESISC45"))
+    return images.by_ratio(found, root, name, LISTS)
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
@@ -114,9 +114,9 @@ def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """Eight of the classes, 40 simulated images of 96 x 96 pixels each (4 train at 10 %)."""
-    from skybench import demo
+    from skybench.data import simulation
 
-    from . import _scenes
+    from ._demo import scenes as _scenes
 
     scenes = {
         "airplane": _scenes.planes,
@@ -129,5 +129,5 @@ def write_demo(root: Path, seed: int = 0) -> None:
         "storage_tank": _scenes.tanks,
     }
     folder = root / "NWPU-RESISC45"
-    demo.write_scenes(folder, scenes, 40, 96, lambda c, n: f"{c}_{n:03d}.jpg", seed + 1)
-    demo.mark(root, CARD.name, seed)
+    simulation.write_scenes(folder, scenes, 40, 96, lambda c, n: f"{c}_{n:03d}.jpg", seed + 1)
+    simulation.mark(root, CARD.name, seed)

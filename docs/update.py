@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from skybench import catalogue, recipes, registry
-from skybench.core import DatasetCard, ModelCard, Recipe, Sensor
+from skybench.cli import catalogue
+from skybench.core import DatasetCard, ModelCard, Recipe, Sensor, registry
+from skybench.plan import recipe_text
 
 HERE = Path(__file__).parent
 HEAD = """# The datasets
@@ -247,12 +248,12 @@ def _traps(cards: dict[str, ModelCard]) -> list[str]:
 
 def recipe_page() -> str:
     """The page of the fine-tuning recipes."""
-    kinds: list[tuple[object, ...]] = [(f"`{k}`", text) for k, text in recipes.KINDS.items()]
+    kinds: list[tuple[object, ...]] = [(f"`{k}`", text) for k, text in recipe_text.KINDS.items()]
     lines = [RECIPES, *table(("source", "meaning"), kinds)]
     for task in catalogue.tasks():
         found = [
             (card, task.recipes(card, "finetune", False))
-            for other, card in recipes.pairs() if other.name == task.name
+            for other, card in recipe_text.pairs() if other.name == task.name
         ]  # fmt: skip
         lines += [f"## {task.title}", "", f"Head: {task.protocols['finetune']}.", ""]
         head = ("dataset", "source", "length", "batch", "rate", "weight decay", "schedule",
@@ -269,7 +270,7 @@ def _recipe(card: DatasetCard, recipe: Recipe) -> tuple[object, ...]:
     rise = f"{warm:,.0f} steps" if warm >= 1 else f"{100 * warm:.3g} %"
     tile = recipe.tile or card.tile
     return (
-        f"`{card.name}`", recipes.kind(recipe), recipes.length(recipe), recipe.batch,
+        f"`{card.name}`", recipe_text.kind(recipe), recipe_text.length(recipe), recipe.batch,
         f"{recipe.lr:g}", recipe.weight_decay, f"{recipe.schedule}, {rise} warm-up",
         recipe.layer_decay, recipe.drop_path,
         recipe.size or (f"tiles of {tile}" if tile else "as read"),

@@ -9,7 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from skybench import paper, records, tables
+from skybench.records import store
+from skybench.report import paper_tables, tables
 
 HERE = Path(__file__).resolve().parent
 PAGES = (HERE / "README.md", HERE.parent / "README.md")
@@ -18,13 +19,13 @@ PLACE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DO
 
 def page(text: str) -> str:
     """The page with every marked place filled: a dataset, a label of one, all, or paper."""
-    found, skipped = records.read_all(HERE / "measured")
+    found, skipped = store.read_all(HERE / "measured")
     if skipped:
         raise SystemExit(f"not a record: {skipped[0]}")
 
     def fill(place: re.Match[str]) -> str:
         if place[2] == "paper":
-            return f"{place[1]}\n{paper.render(found, 'md')}\n\n{place[3]}"
+            return f"{place[1]}\n{paper_tables.render(found, 'md')}\n\n{place[3]}"
         chosen = [r for r in found if place[2] in (r.dataset, r.recipe.get("label"), "all")]
         return f"{place[1]}\n{tables.render(chosen, 'md', HERE / 'measured')}\n\n{place[3]}"
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skybench.core import DatasetPlugin
-    from skybench.model import Model
-    from skybench.records import Record
-    from skybench.samples import Samples
+    from skybench.core.dataset import Samples
+    from skybench.core.model import Model
+    from skybench.records.store import Record
 
 __version__ = "0.1.0"
 __all__ = ["load_dataset", "load_model", "metrics", "run", "table"]
@@ -42,7 +42,7 @@ def load_model(
     layout. dtype: "bfloat16" takes half of the memory. Raises UsageError for an unknown name,
     WeightsError where weights are missing or do not fit.
     """
-    from skybench import weights as loader
+    from skybench.weights import load as loader
 
     return loader.load_model(name, weights, variant, dtype=dtype, **arch)
 
@@ -53,8 +53,7 @@ def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Sam
     options: as `skybench show NAME` lists them.
     Raises DataError where data are missing or laid out otherwise, UsageError for unknown names.
     """
-    from skybench import registry
-    from skybench.core import UsageError
+    from skybench.core import UsageError, registry
 
     plugin = cast("DatasetPlugin", registry.load("datasets", name))
     for option in options.keys() - plugin.CARD.options.keys():
@@ -67,14 +66,14 @@ def run(
 ) -> list[Record]:
     """Runs cells as `skybench run` does; returns the records of all cells asked for.
 
-    options: the fields of skybench.request.Request by name (datasets, protocol, data, weights,
+    options: the fields of skybench.plan.request.Request by name (datasets, protocol, data, weights,
     variant, sensors, options, arch, fraction, seeds, limit, overrides, results, device, force,
     draw).
     `dataset` and `weights` may be plain strings. Raises SkybenchError where something is missing;
     a cell that breaks becomes a record with status "failed".
     """
-    from skybench.request import Request
-    from skybench.runner import run_cells
+    from skybench.plan.request import Request
+    from skybench.runner.run_cells import run_cells
 
     def several(value: str | Sequence[str]) -> list[str]:
         return value.split(",") if isinstance(value, str) else list(value)
@@ -91,8 +90,9 @@ def run(
 
 def table(results: str | Path | None = None, task: str = "") -> pd.DataFrame:
     """The records below a folder, one row each; scores in percent."""
-    from skybench import places, records
-    from skybench.tables import frame
+    from skybench.core import folders
+    from skybench.records import store
+    from skybench.report.tables import frame
 
-    found, _ = records.read_all(places.results() if results is None else Path(results))
+    found, _ = store.read_all(folders.results() if results is None else Path(results))
     return frame([r for r in found if task in ("", r.task)])

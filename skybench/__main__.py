@@ -1,5 +1,5 @@
 """`python -P -m skybench`; -P keeps the working folder's own `datasets` out of the way."""
 
-from skybench.cli import main
+from skybench.cli.app import main
 
 main()

@@ -21,7 +21,7 @@ from skybench.core import (
     Task,
 )
 
-from . import _change_detection
+from ._recipes import change_detection
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +47,7 @@ def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
 
     if not model.levels:
         raise CannotRun(f"{model.name} gives no feature maps, only one vector for each image")
-    semantic = dataset.name in _change_detection.SEMANTIC
+    semantic = dataset.name in change_detection.SEMANTIC
     wrap: Callable[[nn.Module], nn.Module] = dense.EachDate if semantic else dense.Difference
     body = dense.UPerNet if semantic else dense.UNet
     kind: Callable[[Levels, int, int], nn.Module] = (
@@ -67,14 +67,14 @@ def metric(dataset: DatasetCard) -> Metric:
     from skybench.metrics.semantic_change import SemanticChange
 
     return (
-        SemanticChange(dataset.classes) if dataset.name in _change_detection.SEMANTIC else Change()
+        SemanticChange(dataset.classes) if dataset.name in change_detection.SEMANTIC else Change()
     )
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset and test split; on demo data small tiles, a narrow head, few steps."""
     recipe = replace(
-        _change_detection.recipe(dataset, protocol),
+        change_detection.recipe(dataset, protocol),
         size=0 if demo else PIXELS.get(dataset.name, 0),
         options=OPTIONS.get(dataset.name, ()),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skybench.core import DatasetCard, Head, Metric, ModelCard, ProtocolName, Recipe, Task
 
-from . import _detection
+from ._recipes import detection
 
 NMS = 0.5  # between tiles, as Faster R-CNN within one
 
@@ -13,7 +13,7 @@ def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
     """Faster R-CNN with a feature pyramid."""
     from skybench.heads.faster_rcnn import faster_rcnn
 
-    _detection.require_maps(model)
+    detection.require_maps(model)
     return faster_rcnn(model.levels, len(dataset.classes), recipe)
 
 
@@ -22,18 +22,18 @@ def metric(dataset: DatasetCard) -> Metric:
 
     Detections on tiles are brought together on whole images.
     """
-    from skybench.metrics.boxes import CocoBoxes
+    from skybench.metrics.horizontal_boxes import CocoBoxes
 
-    from ._merged_tiles import MergedTiles
+    from ._recipes.merged_tiles import MergedTiles
 
     boxes = CocoBoxes(dataset.classes, count_difficult=True)
-    return MergedTiles(boxes, NMS) if dataset.name in _detection.TILED else boxes
+    return MergedTiles(boxes, NMS) if dataset.name in detection.TILED else boxes
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """Training on trainval, scores on test; on demo data a narrow head and few steps."""
-    recipe = _detection.base(protocol, dataset)
-    return (_detection.demo(recipe) if demo else recipe,)
+    recipe = detection.base(protocol, dataset)
+    return (detection.demo(recipe) if demo else recipe,)
 
 
 TASK = Task(
@@ -41,7 +41,7 @@ TASK = Task(
     title="Horizontal detection",
     time="fuse",
     level="pyramid",
-    protocols=_detection.protocols("Faster R-CNN with FPN"),
+    protocols=detection.protocols("Faster R-CNN with FPN"),
     head=head,
     metric=metric,
     recipes=recipes,

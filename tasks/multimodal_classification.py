@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from skybench.core import DatasetCard, ProtocolName, Recipe, Task
 
-from . import _classification
+from ._recipes import classification
 
 PIXELS = 128  # SkySense's input for BEN-MM (arXiv 2312.10115, supplement, unverified)
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset."""
-    base = _classification.recipe(dataset, protocol, demo)
+    base = classification.recipe(dataset, protocol, demo)
     return (replace(base, size=0 if demo else PIXELS),)
 
 
@@ -25,8 +25,8 @@ TASK = Task(
     title="Multi-modal classification",
     time="fuse",
     level="pooled",
-    protocols=_classification.PROTOCOLS,
-    head=_classification.head,
-    metric=_classification.metric,
+    protocols=classification.PROTOCOLS,
+    head=classification.head,
+    metric=classification.metric,
     recipes=recipes,
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from skybench.core import DatasetCard, ProtocolName, Recipe, Task
 
-from . import _segmentation
+from ._recipes import segmentation
 
 # All acquisitions of a year differ in number between sensors, and models without time cannot
 # pair them; so twelve dates, the same for every sensor and every model. Ours.
@@ -21,11 +21,11 @@ DEMO_TILE = {"dyna_mm": 128, "pastis_mm": 32}
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
     """One recipe a dataset; on demo data small tiles, a narrow head, few steps."""
-    recipe = _segmentation.recipe(dataset, protocol)
+    recipe = segmentation.recipe(dataset, protocol)
     recipe = replace(recipe, options=OPTIONS.get(dataset.name, ()))
     if demo:
         tile = DEMO_TILE.get(dataset.name, 64)
-        recipe = _segmentation.demo(recipe, tile)
+        recipe = segmentation.demo(recipe, tile)
     return (recipe,)
 
 
@@ -34,9 +34,9 @@ TASK = Task(
     title="Multi-modal segmentation",
     time="fuse",
     level="pyramid",
-    protocols=_segmentation.PROTOCOLS,
-    head=_segmentation.head,
-    metric=_segmentation.metric,
+    protocols=segmentation.PROTOCOLS,
+    head=segmentation.head,
+    metric=segmentation.metric,
     recipes=recipes,
     views=True,
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from skybench.core import DatasetCard, Head, Metric, ModelCard, ProtocolName, Recipe, Task
 
-from . import _detection
+from ._recipes import detection
 
 NMS = 0.1  # between tiles; open-mmlab/mmrotate@0724acc: DOTADataset.merge_det
 
@@ -15,7 +15,7 @@ def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
     """Oriented R-CNN."""
     from skybench.heads.oriented_rcnn import oriented_rcnn
 
-    _detection.require_maps(model)
+    detection.require_maps(model)
     return oriented_rcnn(model.levels, len(dataset.classes), recipe)
 
 
@@ -26,10 +26,10 @@ def metric(dataset: DatasetCard) -> Metric:
     """
     from skybench.metrics.rotated_boxes import RotatedBoxes
 
-    from ._merged_tiles import MergedTiles
+    from ._recipes.merged_tiles import MergedTiles
 
     boxes = RotatedBoxes(dataset.classes, count_difficult=True)
-    return MergedTiles(boxes, NMS) if dataset.name in _detection.TILED else boxes
+    return MergedTiles(boxes, NMS) if dataset.name in detection.TILED else boxes
 
 
 def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[Recipe, ...]:
@@ -37,8 +37,8 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
 
     The published numbers of FAIR1M are for the test images, scored by the server.
     """
-    recipe = _detection.base(protocol, dataset)
-    recipe = _detection.demo(recipe) if demo else recipe
+    recipe = detection.base(protocol, dataset)
+    recipe = detection.demo(recipe) if demo else recipe
     if dataset.name != "fair1m":
         return (recipe,)
     recipe = replace(recipe, train="train", test="val", size=0, tile=dataset.tile)
@@ -50,7 +50,7 @@ TASK = Task(
     title="Oriented detection",
     time="fuse",
     level="pyramid",
-    protocols=_detection.protocols("Oriented R-CNN"),
+    protocols=detection.protocols("Oriented R-CNN"),
     head=head,
     metric=metric,
     recipes=recipes,

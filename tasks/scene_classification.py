@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from skybench.core import DatasetCard, ProtocolName, Recipe, Task
 
-from . import _classification
+from ._recipes import classification
 
 # Papers report both ratios. 320 px (AID, RESISC45), 128 px (BEN-S2) and 96 px (fMoW-S2) are the
 # input sizes of SkySense's scene classification (arXiv 2312.10115, supplement, unverified).
@@ -19,7 +19,7 @@ def recipes(dataset: DatasetCard, protocol: ProtocolName, demo: bool) -> tuple[R
     size = PIXELS.get(dataset.name, 0)
     if demo:
         size = 32 if dataset.name == "fmow_s2" else 0
-    base = replace(_classification.recipe(dataset, protocol, demo), size=size)
+    base = replace(classification.recipe(dataset, protocol, demo), size=size)
 
     def of(train: str, val: str, test: str, label: str = "") -> Recipe:
         selects = "" if protocol == "finetune" else val
@@ -40,9 +40,9 @@ TASK = Task(
     title="Scene classification",
     time="fuse",
     level="pooled",
-    protocols=_classification.PROTOCOLS,
-    head=_classification.head,
-    metric=_classification.metric,
+    protocols=classification.PROTOCOLS,
+    head=classification.head,
+    metric=classification.metric,
     recipes=recipes,
     version=2,
 )

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skybench import predictions, records, registry, stats
+from skybench.analysis import bootstrap
+from skybench.core import registry
 from skybench.metrics.accuracy import Accuracy
-from skybench.records import Record
+from skybench.records import predictions, store
+from skybench.records.store import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 Made = Callable[..., Record]
@@ -131,7 +133,7 @@ def made(tmp_path: Path) -> Made:
             for one in row:
                 metric.update(int(not one), 0)
         every = [m.scores() for m in metrics]
-        bands = stats.intervals(metrics, rights.shape[1])
+        bands = bootstrap.intervals(metrics, rights.shape[1])
         record = Record(
             model, "scene_classification", "aid", recipe, "measured", "real", "",
             {n: float(np.mean([s[n] for s in every])) for n in every[0]},
@@ -141,8 +143,8 @@ def made(tmp_path: Path) -> Made:
         )  # fmt: skip
         record = replace(record, **changes)
         parts = [record.model, record.task, record.dataset, dict(recipe), used, record.data]
-        record = replace(record, fingerprint=records.fingerprint({"cell": parts}))
-        path = records.write(record, tmp_path)
+        record = replace(record, fingerprint=store.fingerprint({"cell": parts}))
+        path = store.write(record, tmp_path)
         if keep:
             keys = tuple(f"image{i}" for i in range(rights.shape[1]))
             predictions.save(path.with_suffix(".npz"), keys, metrics)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from skybench import cli
+from skybench.cli import app
 
 STORED = Path(__file__).parent / "tables" / "demo.csv"
 QUICK = ["--task", "scene_classification", "--dataset", "eurosat", "--data", "demo"]
@@ -43,7 +43,7 @@ def skybench(
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["skybench", *words])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            app.main()
         out, err = capsys.readouterr()
         return Ended(int(end.value.code or 0), out, err)
 
@@ -274,7 +274,7 @@ def test_all_tasks_of_the_paper_are_planned(skybench: Any) -> None:
 
 def test_augmentations_keep_their_commas_on_the_command_line() -> None:
     given = ["epochs=5,batch=4", "augment=flip resize_crop=0.5,2", "views=window=64,32"]
-    assert cli._pairs(given, "--set") == {
+    assert app._pairs(given, "--set") == {
         "epochs": "5",
         "batch": "4",
         "augment": "flip resize_crop=0.5,2",

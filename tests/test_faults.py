@@ -16,12 +16,16 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import cli, guards, loading, registry, runner, trial, weights
-from skybench.core import Features, Sample
-from skybench.plan import Planner, demo_root
-from skybench.records import Record
-from skybench.request import Request
-from skybench.samples import Samples, Split, Subset
+from skybench.checks import guards
+from skybench.cli import app
+from skybench.core import Features, Sample, registry
+from skybench.core.dataset import Samples, Split, Subset
+from skybench.data import batching
+from skybench.plan.planner import Planner, demo_root
+from skybench.plan.request import Request
+from skybench.records.store import Record
+from skybench.runner import run_cells, seed_run
+from skybench.weights import load
 
 Change = Callable[[Sample], Sample]
 
@@ -62,7 +66,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Record
                 results=tmp_path / "runs",
                 **{"protocol": "knn", "variant": "tiny", "limit": 40, **fields},
             )  # fmt: skip
-            record = runner.run_cells(request)[-1]
+            record = run_cells.run_cells(request)[-1]
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         assert record.status == "measured", record.note
         return record
@@ -123,7 +127,7 @@ def test_blue_and_red_exchanged_in_display_images_cannot_be_told_from_them(run: 
 
 
 def test_constant_features(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    cls = type(weights.load_model("image_stats"))
+    cls = type(load.load_model("image_stats"))
     forward = cls.forward
 
     def constant(self: Any, batch: Any) -> Features:
@@ -140,19 +144,19 @@ def test_a_size_that_is_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert faults(run()) == []
     assert faults(run(overrides={"size": "64"})) == []  # the side as it is read
     assert faults(run(overrides={"size": "32"})) == []  # also of these the network sees 128
-    join = loading._join
-    monkeypatch.setattr(loading, "_join", lambda _, samples: join(0, samples))
+    join = batching._join
+    monkeypatch.setattr(batching, "_join", lambda _, samples: join(0, samples))
     record = run(overrides={"size": "48"})
     assert faults(record) == ["same features"]
 
 
 def test_weights_that_are_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults(run("imagenet")) == []
-    original = weights.load_model
-    trial._load.cache_clear()
-    monkeypatch.setattr(weights, "load_model", lambda name, *_: original(name, None, "tiny"))
+    original = load.load_model
+    seed_run._load.cache_clear()
+    monkeypatch.setattr(load, "load_model", lambda name, *_: original(name, None, "tiny"))
     record = run("imagenet", weights={"": "random"})
-    trial._load.cache_clear()
+    seed_run._load.cache_clear()
     assert "same features" in record.flags
     assert "those of imagenet (tiny, 57934424" in record.note
 
@@ -160,7 +164,7 @@ def test_weights_that_are_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_half_a_checkpoint_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = weights.load_model("galileo", "random", "full").state_dict()
+    state = load.load_model("galileo", "random", "full").state_dict()
     half = dict(list(state.items())[: len(state) // 2])
     torch.save({k.removeprefix("net."): v for k, v in half.items()}, tmp_path / "half.pth")
     words = ["run", "--model", "galileo", "--task", "scene_classification", "--dataset", "eurosat",
@@ -168,7 +172,7 @@ def test_half_a_checkpoint_is_refused(
              f"{tmp_path / 'half.pth'}", "--results", str(tmp_path / "runs")]  # fmt: skip
     monkeypatch.setattr("sys.argv", ["skybench", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     assert end.value.code == 1
     assert "do not fit galileo: they match" in capsys.readouterr().out
 
@@ -244,7 +248,7 @@ def test_strict_makes_a_fault_a_failure_and_leaves_conditions_alone(
                                          "--protocol", "knn", "--results", str(tmp_path / "runs"),
                                          *words])  # fmt: skip
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            app.main()
         return int(str(end.value.code or 0)), capsys.readouterr().out
 
     wrong = [

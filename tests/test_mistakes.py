@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import cli
+from skybench.cli import app
 
 Case = Callable[[Path], tuple[list[str], str]]
 
@@ -149,7 +149,7 @@ def test_a_mistake_gets_one_clear_message_and_loses_nothing(
     words, part = case(tmp_path)
     monkeypatch.setattr(sys, "argv", ["skybench", *words, "--results", str(results)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     out, err = capsys.readouterr()
     assert end.value.code in (1, 2)
     assert part in err
@@ -166,7 +166,7 @@ def ends(
     """How a command ends: its code and what it says on stderr."""
     monkeypatch.setattr(sys, "argv", ["skybench", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     return end.value.code, capsys.readouterr().err
 
 
@@ -207,7 +207,7 @@ def test_ctrl_c_is_answered(
     def pressed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skybench.console.show_rows", pressed)
+    monkeypatch.setattr("skybench.cli.output.show_rows", pressed)
     code, err = ends(["list", "models"], monkeypatch, capsys)
     assert code == 130
     assert "the same command goes on where it stopped" in err

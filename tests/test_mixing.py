@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from skybench import guards, paper, tables
-from skybench.records import Record
+from skybench.checks import guards
+from skybench.records.store import Record
+from skybench.report import paper_tables, tables
 
 FORMS = ("text", "md", "latex")
 
@@ -85,12 +86,12 @@ def test_the_papers_tables_take_none_of_it(kind: str) -> None:
     changes = APART[kind] if kind in APART else KINDS[kind][0]
     place = next(
         r.place
-        for r in paper.rows()
+        for r in paper_tables.rows()
         if (r.model, r.dataset, r.split) == ("satmae", "aid", "TR=20%")
     )
-    assert paper.score(make(), place) == 71.25
+    assert paper_tables.score(make(), place) == 71.25
     if kind != "other sensors":  # of a task with a single sensor there are none
-        assert paper.score(make(**changes), place) is None
+        assert paper_tables.score(make(**changes), place) is None
 
 
 def test_a_table_without_a_floor_says_so() -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from skybench import again, claims, cli, compare, curve, peers, ranks, tables
+from skybench.analysis import comparable, compare, label_fraction, ranks
+from skybench.cli import app
 from skybench.core import UsageError
-from skybench.records import Record
+from skybench.records.store import Record
+from skybench.report import claims, rescore, tables
 
 Made = Callable[..., Record]
 Run = Callable[..., str]
@@ -45,7 +47,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["skybench", *words, "--results", str(tmp_path)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            app.main()
         assert not end.value.code
         return capsys.readouterr().out
 
@@ -61,7 +63,7 @@ def test_rescored_rows_tell_it(kind: str, made: Made, tmp_path: Path, run: Run) 
     changes, mark = KINDS[kind]
     other = made("imagenet", FAIR, **changes)
     ((plain,), _), ((row,), _) = (
-        again.rescored([r], tmp_path, "oa") for r in (made("imagenet", GOOD), other)
+        rescore.rescored([r], tmp_path, "oa") for r in (made("imagenet", GOOD), other)
     )
     assert mark in told(row)
     assert mark not in told(plain)
@@ -91,7 +93,7 @@ def test_plain_rows_tell_it(kind: str, made: Made) -> None:
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"protocol"}))
 def test_a_record_that_is_set_out_for_a_repeat_tells_it(kind: str, made: Made) -> None:
     changes, mark = KINDS[kind]
-    plain, row = (again.reproduction(made("gfm", GOOD, **c)) for c in ({}, changes))
+    plain, row = (rescore.reproduction(made("gfm", GOOD, **c)) for c in ({}, changes))
     assert mark in told({n: v for n, v in row.items() if n != "command"})
     assert mark not in told(plain)
 
@@ -100,9 +102,9 @@ def test_a_network_of_other_settings_is_meant_only_where_they_are_named(made: Ma
     plain, deep = made("imagenet", GOOD), made("imagenet", FAIR, **DEEP)
     deep = replace(deep, made="2026-02-01T00:00:00+00:00")
     for asked, record in (("imagenet", plain), ("imagenet/depth=3/stages=1+2", deep)):
-        assert list(peers.entries([plain, deep], asked).values()) == [record]
+        assert list(comparable.entries([plain, deep], asked).values()) == [record]
     with pytest.raises(UsageError, match=r"There are imagenet/full/\w+/depth=3/stages=1\+2"):
-        peers.entries([deep], "imagenet")
+        comparable.entries([deep], "imagenet")
 
 
 def test_two_models_are_compared_under_their_names_and_on_what_part(
@@ -132,7 +134,7 @@ def test_curves_show_flags_and_are_of_one_network(made: Made, run: Run) -> None:
     flagged = [made("gfm", GOOD, flags=["partial checkpoint"], recipe={"fraction": f})
                for f in (0.1, 1.0)]  # fmt: skip
     lone = made("imagenet", GOOD), made("imagenet", GOOD, recipe={"fraction": 0.1}, **DEEP)
-    rows = curve.points([*flagged, *lone])
+    rows = label_fraction.points([*flagged, *lone])
     assert [(r["model"], r["flags"]) for r in rows] == [("gfm", ["partial checkpoint"])] * 2
     out = run("curve")
     assert out.count("75.00 (k)") == 2

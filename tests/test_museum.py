@@ -16,9 +16,9 @@ from torch import Tensor
 
 from skybench import metrics
 from skybench.core import Setting
+from skybench.data.subsampling import stratified
 from skybench.heads import knn
 from skybench.metrics.segmentation import Segmentation
-from skybench.sampling import stratified
 
 
 class Memory:

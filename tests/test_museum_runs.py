@@ -19,22 +19,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skybench import (
-    cells,
-    cli,
-    console,
-    fit,
-    places,
-    predictions,
-    records,
-    runner,
-    schedules,
-)
-from skybench.core import Batch, Features, Recipe, Setting
-from skybench.plan import Planner, demo_root
-from skybench.request import Request
-from skybench.stepping import Job, Stepper
-from skybench.weights import load_model
+from skybench.cli import app, output
+from skybench.core import Batch, Features, Recipe, Setting, folders
+from skybench.plan import cell as cells
+from skybench.plan.planner import Planner, demo_root
+from skybench.plan.request import Request
+from skybench.records import predictions, store
+from skybench.runner import run_cells
+from skybench.training import fit, lr_schedules
+from skybench.training.step import Job, Stepper
+from skybench.weights.load import load_model
 
 QUICK = Request(
     models=["rcf"], tasks=["scene_classification"], datasets=["eurosat"], data="demo",
@@ -46,7 +40,7 @@ QUICK = Request(
 def test_b4_every_protocol_learns_from_a_part(protocol: str, tmp_path: Path) -> None:
     """PANGAEA: UnboundLocalError for linear classification and kNN on a part of the labels."""
     part = replace(QUICK, protocol=protocol, fraction=0.5, results=tmp_path)
-    (record,) = runner.run_cells(part)
+    (record,) = run_cells.run_cells(part)
     assert record.status == "measured"
     assert record.samples["train"] == 63  # of 126
     assert "limited" in record.flags
@@ -55,7 +49,7 @@ def test_b4_every_protocol_learns_from_a_part(protocol: str, tmp_path: Path) -> 
 def test_b5_every_option_arrives_under_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """PANGAEA: `use_wandb` was passed in the place of `inference_mode`."""
     spy = Mock(return_value=0)
-    monkeypatch.setattr(console, "run", spy)
+    monkeypatch.setattr(output, "run", spy)
     words = {
         "model": "rcf", "task": "change_detection", "dataset": "oscd", "protocol": "linear",
         "data": "/d", "weights": "rcf=/w", "variant": "tiny", "sensors": "s2", "fraction": "0.25",
@@ -68,7 +62,7 @@ def test_b5_every_option_arrives_under_its_own_name(monkeypatch: pytest.MonkeyPa
         "sys.argv", ["skybench", "run", *given, *flags, "--option", "dates=x", "--set", "lr=0.5"]
     )
     with pytest.raises(SystemExit):
-        cli.main()
+        app.main()
     expected = Request(
         models=["rcf"], tasks=["change_detection"], datasets=["oscd"], protocol="linear",
         data="/d", weights={"rcf": "/w"}, variant="tiny", sensors=["s2"], options={"dates": "x"},
@@ -88,12 +82,12 @@ def test_b5_a_flag_sets_what_it_is_called_and_nothing_else(
     flag: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spy = Mock(return_value=0)
-    monkeypatch.setattr(console, "run", spy)
+    monkeypatch.setattr(output, "run", spy)
     monkeypatch.setattr(
         "sys.argv", ["skybench", "run", "--model", "rcf", f"--{flag.replace('_', '-')}"]
     )
     with pytest.raises(SystemExit):
-        cli.main()
+        app.main()
     request, *others = spy.call_args.args
     assert {name: getattr(request, name) for name in FLAGS} == {n: n == flag for n in FLAGS}
     assert others == [flag == name for name in OTHERS]
@@ -116,7 +110,7 @@ def test_b7_the_scale_of_the_loss_is_a_number(monkeypatch: pytest.MonkeyPatch) -
     names = inspect.signature(torch.amp.GradScaler)
     spy = Mock()
     monkeypatch.setattr(torch.amp, "GradScaler", spy)
-    job = Job(Mock(), schedules.Schedule(schedules.rate))
+    job = Job(Mock(), lr_schedules.Schedule(lr_schedules.rate))
     for precision, scaled in (("fp16", True), ("bf16", False), ("", False)):
         recipe = Recipe("linear", batch=4, lr=0.01, precision=precision)
         Stepper(nn.Linear(3, 1), recipe, Setting(0, "cuda"), job)
@@ -127,7 +121,7 @@ def test_b7_the_scale_of_the_loss_is_a_number(monkeypatch: pytest.MonkeyPatch) -
 def test_b8_every_test_image_is_in_the_score(tmp_path: Path) -> None:
     """PANGAEA: each process of several scored its own shard, and one of them was printed."""
     cell = Planner(replace(QUICK, results=tmp_path)).cells()[0]
-    (record,) = runner.run_cells(replace(QUICK, results=tmp_path))
+    (record,) = run_cells.run_cells(replace(QUICK, results=tmp_path))
     kept = predictions.load(record, tmp_path)
     assert record.samples["test"] == len(cell.splits["test"]) == len(kept.keys) == 42
     assert kept.keys == cell.splits["test"].keys
@@ -139,12 +133,12 @@ def test_b9_a_run_that_goes_on_never_replaces_what_was_measured(
 ) -> None:
     """PANGAEA: the best score is not restored; a resumed run may overwrite the best weights."""
     mine = replace(QUICK, results=tmp_path)
-    first = runner.run_cells(mine)
+    first = run_cells.run_cells(mine)
     (path,) = tmp_path.rglob("*.json")
     before = path.read_bytes()
     cls = type(load_model("rcf", variant="tiny"))
     monkeypatch.setattr(cls, "forward", lambda self, batch: Features(torch.zeros(1, 1), ()))
-    assert runner.run_cells(mine) == first
+    assert run_cells.run_cells(mine) == first
     assert path.read_bytes() == before
     with pytest.raises(dataclasses.FrozenInstanceError):
         first[0].scores = {}  # type: ignore[misc]
@@ -156,14 +150,14 @@ def test_b10_the_users_folders_are_the_ones_in_use(
 ) -> None:
     """GEO-Bench: its downloader ignores GEO_BENCH_DIR."""
     monkeypatch.setenv(f"SKYBENCH_{name}", str(tmp_path / "mine"))
-    assert getattr(places, name.lower())() == tmp_path / "mine"
+    assert getattr(folders, name.lower())() == tmp_path / "mine"
     monkeypatch.chdir(tmp_path)
     if name == "DATA":
         assert Planner(replace(QUICK, data="")).root("aid") == tmp_path / "mine" / "aid"
     elif name == "CACHE":
         assert demo_root("eurosat").is_relative_to(tmp_path / "mine")
     elif name == "RESULTS":
-        runner.run_cells(QUICK)
+        run_cells.run_cells(QUICK)
         assert list((tmp_path / "mine").rglob("rcf.knn.*.json"))
         assert not (tmp_path / "runs").exists()
 
@@ -190,7 +184,7 @@ def test_b11_one_optimizer_goes_through_all_epochs(
 
     scores = itertools.count(1.0)  # the last is the best
     score = functools.partial(next, scores) if validate else None
-    job = Job(loss_of, schedules.Schedule(schedules.rate), score)
+    job = Job(loss_of, lr_schedules.Schedule(lr_schedules.rate), score)
     trained = fit.train(layer, 8, recipe, Setting(0), job)
     (optimizer,) = made
     steps = {int(state["step"]) for state in optimizer.state.values()}
@@ -206,7 +200,7 @@ def test_b13_whatever_changes_a_recipe_makes_another_cell(name: str) -> None:
     kinds: dict[type, Any] = {str: "x", tuple: ("x",)}
     more = kinds.get(type(value), 1)
     changed = replace(cell, recipe=replace(cell.recipe, **{name: value + more}))
-    same = records.fingerprint(cells.affecting(changed)) == cell.fingerprint
+    same = store.fingerprint(cells.affecting(changed)) == cell.fingerprint
     assert same == (name in ("label", "source"))  # words for a reader
 
 
@@ -215,17 +209,17 @@ def test_b15_a_crash_loses_only_the_cell_that_was_running(
 ) -> None:
     """timm's bulk runner: its table is written after the last model only."""
     both = replace(QUICK, models=["image_stats", "rcf"], results=tmp_path)
-    run_cell = runner.run_cell
+    run_cell = run_cells.run_cell
 
-    def crashing(cell: cells.Cell, *given: Any) -> records.Record:
+    def crashing(cell: cells.Cell, *given: Any) -> store.Record:
         if cell.model.name == "rcf":
             raise KeyboardInterrupt
         return run_cell(cell, *given)
 
-    monkeypatch.setattr(runner, "run_cell", crashing)
+    monkeypatch.setattr(run_cells, "run_cell", crashing)
     with pytest.raises(KeyboardInterrupt):
-        runner.run_cells(both)
-    found, skipped = records.read_all(tmp_path)
+        run_cells.run_cells(both)
+    found, skipped = store.read_all(tmp_path)
     assert [r.model for r in found] == ["image_stats"]
     assert found[0].scores
     assert skipped == []

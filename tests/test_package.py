@@ -40,7 +40,7 @@ def test_a_plugin_folder_refuses_its_bare_name(name: str) -> None:
 def test_light_commands_do_not_import_heavy_packages(words: list[str], tmp_path: Path) -> None:
     heavy = ["torch", "timm", "torchgeo", "rasterio", "pandas", "matplotlib", "sklearn", "numpy"]
     code = (
-        "import sys; from skybench import cli; sys.argv = ['skybench', *sys.argv[1:]]\n"
+        "import sys; from skybench.cli import app as cli; sys.argv = ['skybench', *sys.argv[1:]]\n"
         "try: cli.main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         f"loaded = [n for n in {heavy} if n in sys.modules]; assert not loaded, loaded"

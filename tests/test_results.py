@@ -21,10 +21,10 @@ def test_the_tables_of_the_pages_are_not_stale() -> None:
 def test_every_option_and_command_that_the_readme_names_exists() -> None:
     from typer.main import get_command
 
-    from skybench import cli
+    from skybench.cli import app
 
     text = (ROOT / "README.md").read_text() + (ROOT / "results" / "README.md").read_text()
-    top = get_command(cli.app)
+    top = get_command(app.app)
     commands = top.commands  # type: ignore[attr-defined]
     options = {o for c in [*commands.values()] for p in c.params for o in p.opts}
     options |= {

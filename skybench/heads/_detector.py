@@ -13,13 +13,13 @@ from torch import Tensor
 
 from skybench.boxes.geometry import flip
 from skybench.core import Boxes, Recipe, Setting, Source
-from skybench.fit import scorer, train
-from skybench.heads._stages import Kind
+from skybench.heads._roi_stages import Kind
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels, Scale
-from skybench.loop import Trained
-from skybench.schedules import Schedule, drops, scheduled
-from skybench.stepping import Job
+from skybench.training.fit import scorer, train
+from skybench.training.loop import Trained
+from skybench.training.lr_schedules import Schedule, drops, scheduled
+from skybench.training.step import Job
 
 CHUNK = 4  # images in one forward pass of prediction
 CLIP = 35.0  # norm of the gradient; mmrotate's schedules
@@ -66,7 +66,7 @@ def train_detector(
     def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
         levels = scale([x.to(setting.device) for x in source.pyramid(indices)])
         targets = [source.target(i) for i in indices]
-        # A backbone that learns sees mirrored images instead: skybench.augment.
+        # A backbone that learns sees mirrored images instead: skybench.augment.apply.
         axes = () if recipe.augment else network.kind.rules.flips
         maps, boxes = mirrored(levels, targets, axes, rng)
         return torch.stack([*network(maps, boxes).values()]).sum()

@@ -11,8 +11,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from skybench.boxes.detections import Detections
 from skybench.core import Boxes, DataError
-from skybench.heads._match import anchors_of
-from skybench.heads._stages import Kind, Namer, Proposer, Size, Truth
+from skybench.heads._anchors import anchors_of
+from skybench.heads._roi_stages import Kind, Namer, Proposer, Size, Truth
 from skybench.heads.dense import Levels, Neck
 
 SCORE = 0.05  # least score of a detection

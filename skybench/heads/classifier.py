@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import fit
 from skybench.core import Recipe, Setting, Source
-from skybench.schedules import Schedule, rate, scheduled
-from skybench.stepping import Job
+from skybench.training import fit
+from skybench.training.lr_schedules import Schedule, rate, scheduled
+from skybench.training.step import Job
 
 CHUNK = 16  # images in one forward pass of prediction
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import views
+from skybench.augment import test_time
 from skybench.core import Recipe, Setting, Source
-from skybench.fit import divisor, predicted, scorer, train_dense
+from skybench.training.fit import divisor, predicted, scorer, train_dense
 
 Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
 POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
@@ -214,7 +214,7 @@ class Dense:
     """A pixel classifier trained by gradient descent for the recipe's fixed schedule.
 
     Nothing is selected on validation samples: the last state counts. What is predicted is shown
-    as the recipe's views say, see `skybench.views`.
+    as the recipe's views say, see `skybench.augment.test_time`.
     """
 
     def __init__(
@@ -255,10 +255,10 @@ class Dense:
 
     def _viewed(self, test: Source, index: int, most: int) -> Tensor:
         """Mean probabilities [T, K, H, W] of a sample, at its target's size."""
-        batch, levels = cast(views.Source, test).opened([index])
+        batch, levels = cast(test_time.Source, test).opened([index])
         shape = test.target(index).shape
-        return views.probabilities(
-            views.read(self.recipe.views),
+        return test_time.probabilities(
+            test_time.read(self.recipe.views),
             batch,
             lambda part: self._logits(levels(part)),
             most,

@@ -33,7 +33,7 @@ from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, roi_align
 from skybench.boxes.geometry import from_horizontal, to_horizontal
 from skybench.core import Recipe
 from skybench.heads._detector import Detector
-from skybench.heads._stages import ROI_SIDE, Rules, Size
+from skybench.heads._roi_stages import ROI_SIDE, Rules, Size
 from skybench.heads.dense import Levels
 
 RULES = Rules(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import Setting, Source
-from skybench.heads.select import UNCHOSEN, validate
+from skybench.heads.validation_score import UNCHOSEN, validate
 
 USUAL = 5  # where there is nothing to choose on
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import Setting, Source
-from skybench.fit import divisor
-from skybench.heads.select import UNCHOSEN, validate
+from skybench.heads.validation_score import UNCHOSEN, validate
+from skybench.training.fit import divisor
 
 USUAL = 1e-2  # where there is nothing to choose on
 LAMBDAS = tuple(10.0**e for e in (-6, -5, -4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1))

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from skybench.boxes.geometry import le90, to_corners, to_horizontal, to_rotated
-from skybench.boxes.overlap import rotated_iou
-from skybench.boxes.pool import rotated_roi_align
-from skybench.boxes.suppress import rotated_nms
+from skybench.boxes.iou import rotated_iou
+from skybench.boxes.nms import rotated_nms
+from skybench.boxes.roi_align import rotated_roi_align
 from skybench.core import Recipe
 from skybench.heads._detector import Detector
-from skybench.heads._stages import ROI_SIDE, Rules, Size
+from skybench.heads._roi_stages import ROI_SIDE, Rules, Size
 from skybench.heads.dense import Levels
 
 RULES = Rules(

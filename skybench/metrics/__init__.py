@@ -1,8 +1,8 @@
 """Metrics as functions on arrays; each returns a dict in percent, the main score first."""
 
 from skybench.metrics.accuracy import overall_accuracy
-from skybench.metrics.boxes import coco_ap, voc_ap
 from skybench.metrics.change import change_f1
+from skybench.metrics.horizontal_boxes import coco_ap, voc_ap
 from skybench.metrics.multilabel import mean_average_precision
 from skybench.metrics.rotated_boxes import rotated_ap
 from skybench.metrics.segmentation import confusion, mean_f1, mean_iou

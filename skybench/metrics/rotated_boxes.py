@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skybench.boxes.geometry import to_corners, to_horizontal, to_rotated
-from skybench.boxes.overlap import paired_iou
+from skybench.boxes.iou import paired_iou
 from skybench.core import UsageError
-from skybench.metrics.boxes import CocoBoxes, voc_map
+from skybench.metrics._validation import Images, plain_scene
+from skybench.metrics.horizontal_boxes import CocoBoxes, voc_map
 from skybench.metrics.matching import Shape
-from skybench.metrics.reading import Images, plain_scene
 
 ROTATED = Shape(to_rotated, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skybench.core import Batch, CannotRun, UsageError
-from skybench.weights import load_model
+from skybench.weights.load import load_model
 
 
 def batch(**images: Tensor) -> Batch:

@@ -10,12 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, UsageError, WeightsError
-from skybench.nets.anysat import bias, buckets, cut, date_codes, grid_codes
-from skybench.weights import load_model
+from skybench.baselines._networks.anysat import bias, buckets, cut, date_codes, grid_codes
+from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._anysat")
+adapter = importlib.import_module("skybench.baselines._adapters.anysat")
 PLUGIN = registry.load("baselines", "anysat")
 
 

@@ -12,12 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, UsageError, WeightsError
-from skybench.nets.clay import positions, wave_codes
-from skybench.weights import load_model
+from skybench.baselines._networks.clay import positions, wave_codes
+from skybench.core import Batch, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._clay")
+adapter = importlib.import_module("skybench.baselines._adapters.clay")
 PLUGIN = registry.load("baselines", "clay")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 

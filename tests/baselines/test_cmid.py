@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, WeightsError
-from skybench.nets.swin import Block, Form, PatchMerging, Swin
-from skybench.weights import load_model
+from skybench.baselines._networks.swin import Block, Form, PatchMerging, Swin
+from skybench.core import Batch, WeightsError, registry
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "cmid")
 GOLDENS = Path(__file__).parents[1] / "goldens"

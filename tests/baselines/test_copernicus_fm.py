@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, WeightsError
-from skybench.weights import load_model
+from skybench.core import Batch, WeightsError, registry
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "copernicus_fm")
-adapter = importlib.import_module("skybench.baselines._copernicus_fm")
+adapter = importlib.import_module("skybench.baselines._adapters.copernicus_fm")
 
 
 def published() -> dict[str, Tensor]:

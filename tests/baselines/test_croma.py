@@ -13,12 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, UsageError, WeightsError
-from skybench.nets.croma import alibi
-from skybench.weights import load_model
+from skybench.baselines._networks.croma import alibi
+from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._croma")
+adapter = importlib.import_module("skybench.baselines._adapters.croma")
 PLUGIN = registry.load("baselines", "croma")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 

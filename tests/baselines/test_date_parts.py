@@ -7,7 +7,7 @@ import importlib
 import pytest
 import torch
 
-series = importlib.import_module("skybench.baselines._series")
+series = importlib.import_module("skybench.baselines._adapters.series")
 
 
 def seen(*rows: str) -> torch.Tensor:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, WeightsError, match
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core import Batch, CannotRun, WeightsError, match, registry
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 State = dict[str, Tensor]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import Batch, CannotRun, WeightsError
-from skybench.weights import load_model
+from skybench.weights.load import load_model
 
 
 def batch(**images: Tensor) -> Batch:
@@ -85,7 +85,7 @@ def test_every_published_layout_is_read(prefix: str) -> None:
 @pytest.fixture
 def unrecognised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that do not fit are not looked for among all other models, which takes seconds."""
-    monkeypatch.setattr("skybench.recognise.hint", lambda state: "")
+    monkeypatch.setattr("skybench.weights.identify.hint", lambda state: "")
 
 
 @pytest.mark.usefixtures("unrecognised")

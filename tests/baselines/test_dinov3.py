@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skybench.core import Batch, WeightsError
-from skybench.weights import load_model
+from skybench.weights.load import load_model
 
 OWN = {"reg_token": "storage_tokens", "gamma_1": "ls1.gamma", "gamma_2": "ls2.gamma"}
 

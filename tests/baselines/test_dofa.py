@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry, variants
-from skybench.core import UINT8, Sensor, WeightsError
-from skybench.weights import load_model
+from skybench.core import UINT8, Sensor, WeightsError, registry, variants
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "dofa")
 GOLDENS = Path(__file__).parents[1] / "goldens"

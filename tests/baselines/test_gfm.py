@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import WeightsError
-from skybench.nets.swin import ratio, resizer
-from skybench.weights import load_model
+from skybench.baselines._networks.swin import ratio, resizer
+from skybench.core import WeightsError, registry
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "gfm")
 GOLDENS = Path(__file__).parents[1] / "goldens"

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, UsageError, WeightsError
-from skybench.nets.olmoearth import Series
-from skybench.weights import load_model
+from skybench.baselines._networks.olmoearth import Series
+from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._olmoearth")
+adapter = importlib.import_module("skybench.baselines._adapters.olmoearth")
 PLUGIN = registry.load("baselines", "olmoearth")
 BANDS = PLUGIN.S2_BANDS
 KEYS = Path(__file__).parents[1] / "goldens/olmoearth_v1_nano.keys.json"

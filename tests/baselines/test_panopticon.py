@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from skybench.baselines._networks.panopticon import ChannelPatches, Channels
 from skybench.core import Batch, CannotRun, UsageError, WeightsError
-from skybench.nets.panopticon import ChannelPatches, Channels
-from skybench.weights import load_model
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._panopticon")
+adapter = importlib.import_module("skybench.baselines._adapters.panopticon")
 
 
 def published() -> dict[str, Tensor]:

@@ -11,12 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, Features, UsageError, WeightsError
-from skybench.nets.presto import Group, cartesian, date_codes, month_codes
-from skybench.weights import load_model, sha256_file
+from skybench.baselines._networks.presto import Group, cartesian, date_codes, month_codes
+from skybench.core import Batch, CannotRun, Features, UsageError, WeightsError, registry
+from skybench.weights.load import load_model, sha256_file
 
-adapter = importlib.import_module("skybench.baselines._presto")
+adapter = importlib.import_module("skybench.baselines._adapters.presto")
 PLUGIN = registry.load("baselines", "presto")
 BANDS = PLUGIN.S2_FINE
 

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, Features, UsageError, WeightsError
-from skybench.nets.prithvi import positions, waves
-from skybench.weights import load_model
+from skybench.baselines._networks.prithvi import positions, waves
+from skybench.core import Batch, Features, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._prithvi")
+adapter = importlib.import_module("skybench.baselines._adapters.prithvi")
 PLUGIN = registry.load("baselines", "prithvi")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 # What files with and without a prefix have beside the encoder.

@@ -13,10 +13,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from skybench import registry
-from skybench.core import Batch, WeightsError
-from skybench.variants import choose
-from skybench.weights import load_model
+from skybench.core import Batch, WeightsError, registry
+from skybench.core.variants import choose
+from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 State = dict[str, Tensor]

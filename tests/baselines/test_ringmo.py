@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skybench import registry
-from skybench.core import WeightsError
-from skybench.weights import load_model
+from skybench.core import WeightsError, registry
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "ringmo")
 KEYS = Path(__file__).parents[1] / "goldens" / "ringmo_swin_tiny.keys.json"

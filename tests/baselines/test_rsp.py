@@ -12,10 +12,9 @@ import timm
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, WeightsError
-from skybench.nets.vitae_v2 import Attention, Pyramid
-from skybench.weights import load_model
+from skybench.baselines._networks.vitae_v2 import Attention, Pyramid
+from skybench.core import Batch, WeightsError, registry
+from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 PLUGIN: Any = registry.load("baselines", "rsp")

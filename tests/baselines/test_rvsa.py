@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, WeightsError
-from skybench.nets.rvsa import RVSA, Settings
-from skybench.nets.rvsa_attention import WindowAttention, relative_scores
-from skybench.weights import load_model
+from skybench.baselines._networks.rvsa import RVSA, Settings
+from skybench.baselines._networks.rvsa_attention import WindowAttention, relative_scores
+from skybench.core import Batch, CannotRun, WeightsError, registry
+from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-adapter = importlib.import_module("skybench.baselines._rvsa")
+adapter = importlib.import_module("skybench.baselines._adapters.rvsa")
 PLUGIN: Any = registry.load("baselines", "rvsa")
 PLAIN = Settings(32, 3, 4, interval=1, relative=False, class_token=True, taken=())
 WINDOWED = "tiny_vit_b_rvsa"

@@ -12,9 +12,8 @@ import timm
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, WeightsError
-from skybench.weights import load_model
+from skybench.core import Batch, WeightsError, registry
+from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 PLUGIN: Any = registry.load("baselines", "samrs")

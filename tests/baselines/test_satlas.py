@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry, variants
-from skybench.core import Batch, Features, UsageError, WeightsError
-from skybench.weights import load_model
+from skybench.core import Batch, Features, UsageError, WeightsError, registry, variants
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "satlas")
 GOLDENS = Path(__file__).parents[1] / "goldens"

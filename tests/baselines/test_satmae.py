@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import Batch, Features, UsageError, WeightsError
-from skybench.weights import load_model
+from skybench.core import Batch, Features, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._satmae")
+adapter = importlib.import_module("skybench.baselines._adapters.satmae")
 PLUGIN = registry.load("baselines", "satmae")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 DECODER = {"mask_token": torch.zeros(1, 1, 8), "decoder_blocks.0.norm1.weight": torch.zeros(8)}

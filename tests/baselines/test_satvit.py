@@ -11,9 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import DB, REFLECTANCE, Batch, CannotRun, Sensor, UsageError, WeightsError, match
-from skybench.weights import load_model
+from skybench.core import (
+    DB,
+    REFLECTANCE,
+    Batch,
+    CannotRun,
+    Sensor,
+    UsageError,
+    WeightsError,
+    match,
+    registry,
+)
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "satvit")
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -98,7 +107,7 @@ def test_the_published_patch_embedding_is_a_matrix_of_channels_and_then_pixels(p
 @pytest.fixture
 def unrecognised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that do not fit are not looked for among all other models, which takes seconds."""
-    monkeypatch.setattr("skybench.recognise.hint", lambda state: "")
+    monkeypatch.setattr("skybench.weights.identify.hint", lambda state: "")
 
 
 @pytest.mark.usefixtures("unrecognised")

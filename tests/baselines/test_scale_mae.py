@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from skybench.core import UsageError, WeightsError
-from skybench.weights import load_model
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._scale_mae")
+adapter = importlib.import_module("skybench.baselines._adapters.scale_mae")
 LAYOUTS = {
     "authors": ("model", "", ("decoder_embed.weight", "fpn.0.fpn1.0.weight", "mask_token")),
     "parallel": ("model", "module.", ("decoder_embed.weight",)),

@@ -15,14 +15,13 @@ from hypothesis import settings as settings_
 from hypothesis import strategies as st
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, Features
-from skybench.model import encode
-from skybench.nets import prototypes
-from skybench.weights import load_model
+from skybench.baselines._networks import prototypes
+from skybench.core import Batch, CannotRun, Features, registry
+from skybench.core.model import encode
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._skysense")
-fusion = importlib.import_module("skybench.nets.fusion")
+adapter = importlib.import_module("skybench.baselines._adapters.skysense")
+fusion = importlib.import_module("skybench.baselines._networks.fusion")
 BANDS = {"hr": 3, "s2": 10, "s1": 2}
 SIDES = {"hr": 256, "s2": 16, "s1": 16}
 

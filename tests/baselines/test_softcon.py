@@ -13,9 +13,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench import registry
-from skybench.core import WeightsError
-from skybench.weights import load_model
+from skybench.core import WeightsError, registry
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "softcon")
 GOLDENS = Path(__file__).parents[1] / "goldens"

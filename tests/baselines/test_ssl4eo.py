@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import registry, variants
-from skybench.core import DB, REFLECTANCE, UINT8, Batch, Sensor, WeightsError
-from skybench.weights import load_model
+from skybench.core import DB, REFLECTANCE, UINT8, Batch, Sensor, WeightsError, registry, variants
+from skybench.weights.load import load_model
 
 PLUGIN: Any = registry.load("baselines", "ssl4eo")
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -111,7 +110,7 @@ def test_an_encoder_alone_tells_less_than_a_full_checkpoint() -> None:
 @pytest.fixture
 def unrecognised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that do not fit are not looked for among all other models, which takes seconds."""
-    monkeypatch.setattr("skybench.recognise.hint", lambda state: "")
+    monkeypatch.setattr("skybench.weights.identify.hint", lambda state: "")
 
 
 @pytest.mark.parametrize("other", ["tiny_s1", "tiny_rgb", "tiny_vit"])

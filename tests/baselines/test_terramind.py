@@ -12,11 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry
-from skybench.core import Batch, CannotRun, UsageError, WeightsError
-from skybench.weights import load_model
+from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
+from skybench.weights.load import load_model
 
-adapter = importlib.import_module("skybench.baselines._terramind")
+adapter = importlib.import_module("skybench.baselines._adapters.terramind")
 PLUGIN = registry.load("baselines", "terramind")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 THEIRS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skybench import registry
+from skybench.core import registry
 
 Demo = Callable[[str], Path]
 

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from skybench import coverage, filling, recognise, registry, variants
-from skybench.core import DB, REFLECTANCE, UINT8, Batch, WeightsError
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core import DB, REFLECTANCE, UINT8, Batch, WeightsError, registry, variants
+from skybench.core.model import Model
+from skybench.weights import coverage, identify, meta_init
+from skybench.weights.load import load_model
 
 PLUGINS = {name: registry.load("baselines", name) for name in registry.names("baselines")}
 NAMES = [n for n, p in PLUGINS.items() if not p.CARD.unavailable and p.CARD.weights]
@@ -100,7 +100,7 @@ def assert_same(model: Model, expected: Model, tolerance: float = 0.0) -> None:
 def test_a_state_dict_in_the_published_layout_fills_the_network(
     name: str, variant: str, published: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filling, "LARGE", 1)  # no parameter has memory before it is filled
+    monkeypatch.setattr(meta_init, "LARGE", 1)  # no parameter has memory before it is filled
     model = load_model(name, wrapped(published), variant)
     assert model.loaded.coverage is not None
     assert (model.loaded.coverage.share, model.loaded.coverage.mismatched) == (1, ())
@@ -176,7 +176,7 @@ def test_another_networks_weights_are_refused(
 ) -> None:
     if (name, wrong) == ("imagenet", "numbered"):
         pytest.skip("its file is read by position")
-    monkeypatch.setattr(recognise, "hint", lambda _: "")  # it asks all models
+    monkeypatch.setattr(identify, "hint", lambda _: "")  # it asks all models
     with pytest.raises(WeightsError, match=f"do not fit {name}"):
         load_model(name, {"model": WRONG[wrong](published)}, variant)
 

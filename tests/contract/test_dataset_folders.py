@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import demo, registry
-from skybench.core import DataError, UsageError
-from skybench.samples import Samples
-from skybench.verify import verify
+from skybench.core import DataError, UsageError, registry
+from skybench.core.dataset import Samples
+from skybench.data import simulation
+from skybench.data.verify import verify
 
 NAMES = registry.names("datasets")
 
@@ -62,8 +62,8 @@ def test_bad_names_and_folders_are_the_users_errors(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", NAMES)
 def test_the_demo_is_marked_small_and_in_order(name: str, demo_of: Demo) -> None:
     root = demo_of(name)
-    marker = json.loads((root / demo.MARKER).read_text())
-    stated = {"dataset": name, "seed": 0, "version": demo.VERSION}
+    marker = json.loads((root / simulation.MARKER).read_text())
+    stated = {"dataset": name, "seed": 0, "version": simulation.VERSION}
     assert {**marker, **stated} == marker
     options = registry.load("datasets", name).CARD.options
     assert set(marker) - set(stated) <= set(options)
@@ -89,7 +89,7 @@ def test_the_demo_has_the_official_layout(name: str, path: str, demo_of: Demo) -
 
 def test_plugins_are_imported_without_heavy_packages() -> None:
     code = (
-        "import sys; from skybench import registry\n"
+        "import sys; from skybench.core import registry\n"
         "for n in registry.names('datasets'): registry.load('datasets', n)\n"
         "heavy = {'torch', 'numpy', 'PIL', 'rasterio', 'torchvision', 'pandas'}\n"
         "print(sorted(heavy & set(sys.modules)))"

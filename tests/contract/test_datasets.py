@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from skybench import registry
-from skybench.core import CONVERT, S2_DISPLAY, UINT8, Boxes, Sample
-from skybench.samples import Samples
+from skybench.core import CONVERT, S2_DISPLAY, UINT8, Boxes, Sample, registry
+from skybench.core.dataset import Samples
 
 NAMES = registry.names("datasets")
 PARTS = ("train", "val", "test")

@@ -10,10 +10,10 @@ from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedRes
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor
 
-from skybench import droppath, registry
-from skybench.core import DB, REFLECTANCE, UINT8, Batch, ModelCard
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core import DB, REFLECTANCE, UINT8, Batch, ModelCard, registry
+from skybench.core.model import Model
+from skybench.training import drop_path
+from skybench.weights.load import load_model
 
 PLUGINS: dict[str, Any] = {n: registry.load("baselines", n) for n in registry.names("baselines")}
 NETWORKS = [(n, v) for n, p in PLUGINS.items() if not p.CARD.unavailable for v in p.VARIANTS]
@@ -83,7 +83,7 @@ def test_drop_path_acts_in_training_alone(name: str, variant: str) -> None:
     model = tiny(name, variant)
     given, keys = batch(model.card), model.state_dict().keys()
     plain = outputs(model, given)
-    dropped = droppath.insert(model, 0.5)
+    dropped = drop_path.insert(model, 0.5)
     residual = any(isinstance(m, CONVOLUTIONAL) for m in model.modules())
     assert (dropped == 0) == (residual or name in UNDROPPED)
     assert model.state_dict().keys() == keys
@@ -117,7 +117,7 @@ def test_every_block_has_a_layer(name: str, variant: str) -> None:
         model = PLUGINS[name].build(variant)
     apart = [*getattr(model, "nets", {"": model}).values()]
     longest = max(sum(isinstance(m, CONVOLUTIONAL) for m in net.modules()) for net in apart)
-    transformers = droppath.transformers(model)
+    transformers = drop_path.transformers(model)
     longest = max([longest, *map(len, transformers)])
     layers = model.layers()
     assert len(layers) > longest or not longest

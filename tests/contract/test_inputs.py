@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from skybench import probes, registry
-from skybench.core import DB, REFLECTANCE, UINT8, Batch, Features, Sensor
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.checks import adapter_probes
+from skybench.core import DB, REFLECTANCE, UINT8, Batch, Features, Sensor, registry
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 NAMES = [
     n for n in registry.names("baselines") if not registry.load("baselines", n).CARD.unavailable
@@ -45,13 +45,13 @@ def images(which: Model, sensor: Sensor) -> Batch:
 def test_values_and_order_of_the_bands_change_the_features(name: str, variant: str) -> None:
     which = model(name, variant)
     for sensor in which.card.inputs:
-        assert probes.deaf(which, images(which, sensor)) == []
+        assert adapter_probes.deaf(which, images(which, sensor)) == []
 
 
 @functools.cache
 def order_of(name: str, variant: str, sensor: Sensor) -> tuple[int, ...] | None:
     which = model(name, variant)
-    return probes.order(which, images(which, sensor), sensor.name)
+    return adapter_probes.order(which, images(which, sensor), sensor.name)
 
 
 @pytest.mark.parametrize(("name", "variant"), TINY)
@@ -90,8 +90,8 @@ def spoilt(change: Any) -> tuple[Model, Batch]:
 
 def test_an_adapter_that_reads_blue_as_red_is_caught() -> None:
     which, given = spoilt(lambda x: x.flip(2))
-    assert probes.order(which, given, "hr") == (2, 1, 0)
-    assert probes.deaf(which, given) == []  # its features do change
+    assert adapter_probes.order(which, given, "hr") == (2, 1, 0)
+    assert adapter_probes.deaf(which, given) == []  # its features do change
 
 
 def test_an_adapter_that_ignores_its_values_or_the_order_is_caught() -> None:
@@ -99,7 +99,7 @@ def test_an_adapter_that_ignores_its_values_or_the_order_is_caught() -> None:
         low, high = x.amin((-1, -2), keepdim=True), x.amax((-1, -2), keepdim=True)
         return 255 * (x - low) / (high - low)
 
-    assert probes.deaf(*spoilt(standardised)) == ["hr: values doubled and shifted"]
-    grey = probes.deaf(*spoilt(lambda x: x.mean(2, keepdim=True).expand_as(x)))
+    assert adapter_probes.deaf(*spoilt(standardised)) == ["hr: values doubled and shifted"]
+    grey = adapter_probes.deaf(*spoilt(lambda x: x.mean(2, keepdim=True).expand_as(x)))
     assert grey == ["hr: bands reversed", "hr: red and blue exchanged"]
-    assert len(probes.deaf(*spoilt(torch.zeros_like))) == 3
+    assert len(adapter_probes.deaf(*spoilt(torch.zeros_like))) == 3

@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import registry, variants
 from skybench.core import (
     CONVERT,
     DB,
@@ -27,9 +26,11 @@ from skybench.core import (
     ModelCard,
     UsageError,
     WeightsError,
+    registry,
+    variants,
 )
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 ALL = registry.names("baselines")
 PLUGINS = {name: registry.load("baselines", name) for name in ALL}
@@ -274,7 +275,7 @@ def test_what_was_loaded_is_told(name: str, variant: str) -> None:
 
 def test_reading_the_cards_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from skybench import registry; "
+        "import sys; from skybench.core import registry; "
         "[registry.load('baselines', n).CARD for n in registry.names('baselines')]; "
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )

@@ -13,10 +13,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio import Affine
 
-from skybench import registry
-from skybench.samples import Samples
+from skybench.core import registry
+from skybench.core.dataset import Samples
 
-facts = importlib.import_module("skybench.datasets._dynamic_facts")
+facts = importlib.import_module("skybench.datasets._readers.dynamic_facts")
 
 CUBE, OTHER, LATER = "1311_3077_13", "1700_3100_13", "2235_3403_13"
 SIDE = 16

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from skybench import registry
+from skybench.core import registry
 
-facts = importlib.import_module("skybench.datasets._bigearthnet")
-writer = importlib.import_module("skybench.datasets._bigearthnet_demo")
+facts = importlib.import_module("skybench.datasets._readers.bigearthnet")
+writer = importlib.import_module("skybench.datasets._demo.bigearthnet")
 
 
 S2, S1 = "BigEarthNet-v1.0", "BigEarthNet-S1-v1.0"

@@ -11,8 +11,8 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from skybench import registry
-from skybench.samples import Samples
+from skybench.core import registry
+from skybench.core.dataset import Samples
 
 pastis = registry.load("datasets", "pastis_mm")
 

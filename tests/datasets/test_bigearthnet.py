@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
-from skybench import registry
-from skybench.core import DataError, UsageError
-from skybench.samples import Samples
-from skybench.splits import MissingFilesError
+from skybench.core import DataError, UsageError, registry
+from skybench.core.dataset import Samples
+from skybench.data.split_lists import MissingFilesError
 
 from ._pairs import S1, S2, facts, write_pairs
 
-reader = importlib.import_module("skybench.datasets._bigearthnet_read")
+reader = importlib.import_module("skybench.datasets._readers.bigearthnet_read")
 FIRST = "S2A_MSIL2A_20170613T101031_20_48"  # of the demo
 FIRST_S1 = "S1A_IW_GRDH_1SDV_20170613T165043_33UUP_20_48"
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from skybench import demo, registry, splits
-from skybench.core import DataError
-from skybench.samples import fingerprint_keys
-from skybench.splits import MissingFilesError, SplitList
+from skybench.core import DataError, registry
+from skybench.core.dataset import fingerprint_keys
+from skybench.data import simulation, split_lists
+from skybench.data.split_lists import MissingFilesError, SplitList
 
 from ._pairs import S2, facts, write_pairs
 
@@ -31,7 +31,7 @@ def root(written: Path, tmp_path: Path) -> Path:
 
 def _unmarked(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The folder as if it were real data, with lists of its own that pass for the official ones."""
-    (root / demo.MARKER).unlink()
+    (root / simulation.MARKER).unlink()
     names = sorted(path.name for path in (root / S2).iterdir())
     lists = {"train": names[:30], "val": names[30:37], "test": names[37:]}
     (root / "splits").mkdir()
@@ -66,7 +66,7 @@ def test_official_lists_are_followed_and_a_tenth_is_drawn_as_by_seco(
 def test_a_patch_that_is_drawn_twice_has_two_keys(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = importlib.import_module("skybench.datasets._bigearthnet_splits")
+    parts = importlib.import_module("skybench.datasets._readers.bigearthnet_splits")
     monkeypatch.setattr(parts, "TENTH", 2.0)
     samples = registry.load("datasets", "ben_s2").open(root, "train10")
     assert len(samples) == len(set(samples.keys)) == 40
@@ -80,7 +80,7 @@ def test_the_published_lists_are_known(shared: Path, tmp_path: Path) -> None:
     folder = shared / "realdata" / "official_splits" / "bigearthnet_v1"
     copies = shutil.copytree(folder, tmp_path / "splits")
     known = {**facts.LISTS, **facts.SPOILT}
-    found = splits.official("ben_s2", known, copies.parent)
+    found = split_lists.official("ben_s2", known, copies.parent)
     assert found is not None
     assert {split: len(names) for split, names in found.items()} == {
         split: expected.count for split, expected in known.items()

@@ -12,12 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import registry
-from skybench.core import DataError, UsageError
-from skybench.splits import MissingFilesError
-from skybench.verify import verify
+from skybench.core import DataError, UsageError, registry
+from skybench.data.split_lists import MissingFilesError
+from skybench.data.verify import verify
 
-_boxes = importlib.import_module("skybench.datasets._boxes")
+_boxes = importlib.import_module("skybench.datasets._readers.boxes")
 UPRIGHT = "Annotations/Horizontal Bounding Boxes"
 ROTATED = "Annotations/Oriented Bounding Boxes"
 PLANE = ("airplane", (10, 20, 50, 40))

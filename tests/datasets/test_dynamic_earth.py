@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from skybench import demo, registry
-from skybench.core import DataError, UsageError
+from skybench.core import DataError, UsageError, registry
+from skybench.data import simulation
 
 from ._dynamic import (
     CUBE,
@@ -33,7 +33,7 @@ from ._dynamic import (
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A marked folder: any months will do."""
-    demo.mark(tmp_path, "dyna", 0)
+    simulation.mark(tmp_path, "dyna", 0)
     return tmp_path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from skybench.core import DataError
-from skybench.splits import MissingFilesError
+from skybench.data.split_lists import MissingFilesError
 
 from ._dynamic import (
     CUBE,
@@ -26,8 +26,8 @@ from ._dynamic import (
     write_sentinel,
 )
 
-_tree = importlib.import_module("skybench.datasets._dynamic_tree")
-_earth = importlib.import_module("skybench.datasets._dynamic_earth")
+_tree = importlib.import_module("skybench.datasets._readers.dynamic_tree")
+_earth = importlib.import_module("skybench.datasets._readers.dynamic_earth")
 
 
 @pytest.fixture

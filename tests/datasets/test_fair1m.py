@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasterio import Affine
 
-from skybench import registry
-from skybench.core import DataError, UsageError
-from skybench.splits import MissingFilesError
+from skybench.core import DataError, UsageError, registry
+from skybench.data.split_lists import MissingFilesError
 
-_boxes = importlib.import_module("skybench.datasets._boxes")
-_box_tiles = importlib.import_module("skybench.datasets._box_tiles")
-Window = importlib.import_module("skybench.datasets._raster").Window
+_boxes = importlib.import_module("skybench.datasets._readers.boxes")
+_box_tiles = importlib.import_module("skybench.datasets._readers.box_tiles")
+Window = importlib.import_module("skybench.datasets._readers.raster").Window
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,10 @@ import rasterio
 import torch
 from rasterio import Affine
 
-from skybench import registry
-from skybench.core import DataError, UsageError
-from skybench.splits import MissingFilesError
+from skybench.core import DataError, UsageError, registry
+from skybench.data.split_lists import MissingFilesError
 
-reader = importlib.import_module("skybench.datasets._fmow")
+reader = importlib.import_module("skybench.datasets._readers.fmow")
 HEADER = ["category", "location_id", "image_id", "timestamp", "polygon"]
 WHEN = "2016-03-12T10:11:12Z"
 WHERE = "POLYGON ((12.5 41.5, 12.7 41.5, 12.7 41.9, 12.5 41.9, 12.5 41.5))"

@@ -9,8 +9,8 @@ import rasterio
 import torch
 from PIL import Image
 
-from skybench import demo, registry
-from skybench.core import REFLECTANCE, DataError, Sensor, UsageError
+from skybench.core import REFLECTANCE, DataError, Sensor, UsageError, registry
+from skybench.data import simulation
 
 DUBAI = """
 root = "{root}"
@@ -214,7 +214,7 @@ def test_a_loop_of_links_does_not_hang(folder: ModuleType, tmp_path: Path) -> No
 def test_a_marked_folder_is_a_demo(folder: ModuleType, tmp_path: Path) -> None:
     _image(tmp_path / "train" / "a" / "1.png")
     assert not folder.open(tmp_path, "train").split.demo
-    demo.mark(tmp_path, "folder", 0)
+    simulation.mark(tmp_path, "folder", 0)
     assert folder.open(tmp_path, "train").split.demo
 
 

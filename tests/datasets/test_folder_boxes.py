@@ -11,9 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import registry
-from skybench.core import DataError
-from skybench.samples import Samples
+from skybench.core import DataError, registry
+from skybench.core.dataset import Samples
 
 
 def opened(root: Path, split: str = "train", tile: int = 0) -> Samples:

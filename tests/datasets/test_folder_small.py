@@ -10,10 +10,9 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from skybench import registry
-from skybench.core import DataError
-from skybench.plan import Planner
-from skybench.request import Request
+from skybench.core import DataError, registry
+from skybench.plan.planner import Planner
+from skybench.plan.request import Request
 
 MASKS = 'classes = ["land", "water"]\n'
 

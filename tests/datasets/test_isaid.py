@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skybench import demo, registry
-from skybench.core import DataError, UsageError
+from skybench.core import DataError, UsageError, registry
+from skybench.data import simulation
 
 
 @pytest.fixture
@@ -81,4 +81,4 @@ def test_the_demo_has_objects_of_eight_classes_in_each_part(
         assert len(names) >= 9
         assert {"background", "ship", "plane", "Small_Vehicle", "store_tank"} <= names
         assert tiles.split.demo
-    assert (tmp_path / demo.MARKER).is_file()
+    assert (tmp_path / simulation.MARKER).is_file()

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from skybench import registry
-from skybench.core import DataError, UsageError
+from skybench.core import DataError, UsageError, registry
 
-_layout = importlib.import_module("skybench.datasets._layout")
+_layout = importlib.import_module("skybench.datasets._readers.layout")
 CARD = registry.load("datasets", "aid").CARD
 
 

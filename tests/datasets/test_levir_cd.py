@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from skybench import demo, registry
-from skybench.core import DataError, UsageError
-from skybench.splits import MissingFilesError
+from skybench.core import DataError, UsageError, registry
+from skybench.data import simulation
+from skybench.data.split_lists import MissingFilesError
 
-_pairs = importlib.import_module("skybench.datasets._pairs")
-Window = importlib.import_module("skybench.datasets._raster").Window
+_pairs = importlib.import_module("skybench.datasets._readers.pairs")
+Window = importlib.import_module("skybench.datasets._readers.raster").Window
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (2, 40, 50, 3), np.uint8)
 CHANGED = (RNG.random((40, 50)) < 0.3).astype(np.uint8)
@@ -229,18 +229,18 @@ def test_samples_survive_pickling(levir: ModuleType, simulated: Path) -> None:
 def test_the_coordinates_are_brought_into_the_cache_and_found_there(
     levir: ModuleType, simulated: Path, shared: Path, tmp_path: Path
 ) -> None:
-    from skybench import splits
+    from skybench.data import split_lists
 
     copy = shutil.copytree(simulated, tmp_path / "levir_cd")
     (copy / levir.COORDINATES.filename).unlink()
-    (copy / demo.MARKER).unlink()
+    (copy / simulation.MARKER).unlink()
     assert math.isnan(levir.open(copy, "test", 128)[0].lonlat[0])
     official = shared / "realdata" / "official_splits" / "levir_cd"
     with pytest.raises(DataError, match=r"none of the published lists.*name_coords\.json"):
-        splits.fetch("levir_cd", tmp_path / "levir_cd" / "A")
-    (kept,) = splits.fetch("levir_cd", official)
+        split_lists.fetch("levir_cd", tmp_path / "levir_cd" / "A")
+    (kept,) = split_lists.fetch("levir_cd", official)
     try:
-        assert kept == splits.folder("levir_cd") / levir.COORDINATES.filename
+        assert kept == split_lists.folder("levir_cd") / levir.COORDINATES.filename
         sample = levir.open(copy, "test", 128)[0]
         boxes = json.loads((official / kept.name).read_text())
         west, _, east, _ = boxes[f"{sample.key.rsplit('_', 2)[0]}.png"]

@@ -15,11 +15,10 @@ import torch
 from PIL import Image
 from rasterio import Affine
 
-from skybench import registry
-from skybench.core import REFLECTANCE, UINT8, DataError, UsageError
-from skybench.splits import MissingFilesError
+from skybench.core import REFLECTANCE, UINT8, DataError, UsageError, registry
+from skybench.data.split_lists import MissingFilesError
 
-_oscd = importlib.import_module("skybench.datasets._oscd")
+_oscd = importlib.import_module("skybench.datasets._readers.oscd")
 # Height or width of the 24 images, counted from a full copy; 96 px tiles of all: 827 and 385.
 SIZES = {
     **{"abudhabi": (785, 799), "aguasclaras": (525, 471), "beihai": (772, 902)},

@@ -8,11 +8,11 @@ import pytest
 import rasterio
 import torch
 
-from skybench import demo
+from skybench.data import simulation
 
 from ._pastis import DATES, days_of, metadata, opened, pastis, spot, write
 
-_seasons = importlib.import_module("skybench.datasets._seasons")
+_seasons = importlib.import_module("skybench.datasets._demo.seasons")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_dates_may_be_a_string_and_in_any_order_of_their_numbers(tree: Path) -> 
 def test_torchgeo_reads_the_same_of_the_demo(tmp_path: Path) -> None:
     datasets = pytest.importorskip("torchgeo.datasets")
     pastis.write_demo(tmp_path)
-    assert demo.marked(tmp_path)
+    assert simulation.marked(tmp_path)
     for split, folds in (
         ("train", (1, 2, 3)),
         ("test", (5,)),

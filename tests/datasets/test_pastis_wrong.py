@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skybench.core import DataError, UsageError
-from skybench.splits import MissingFilesError
+from skybench.data.split_lists import MissingFilesError
 
 from ._pastis import CORNER, SIDE, metadata, opened, spot, write
 

@@ -15,7 +15,7 @@ from rasterio import Affine
 
 from skybench.core import DataError
 
-tiff = importlib.import_module("skybench.datasets._plain_tiff")
+tiff = importlib.import_module("skybench.datasets._readers.plain_tiff")
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "strips": {},

@@ -15,7 +15,7 @@ from PIL import Image
 
 from skybench.core import REFLECTANCE, UINT8, DataError, Sensor
 
-_raster = importlib.import_module("skybench.datasets._raster")
+_raster = importlib.import_module("skybench.datasets._readers.raster")
 Legend, Window = _raster.Legend, _raster.Window
 RGB = Sensor("hr", ("red", "green", "blue"), 0, UINT8)
 RED, BLUE = (255, 0, 0), (0, 0, 255)

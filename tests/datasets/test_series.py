@@ -17,9 +17,8 @@ from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 
 import skybench
-from skybench import registry
-from skybench.core import DataError
-from skybench.samples import Samples
+from skybench.core import DataError, registry
+from skybench.core.dataset import Samples
 
 S2 = (
     "blue", "green", "red", "rededge071", "rededge075", "rededge078",

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skybench.core import UINT8, DataError, DatasetCard, Sensor
-from skybench.samples import Split
+from skybench.core.dataset import Split
 
-_tiles = importlib.import_module("skybench.datasets._tiles")
+_tiles = importlib.import_module("skybench.datasets._readers.tiles")
 Pair, Tiles, starts = _tiles.Pair, _tiles.Tiles, _tiles.starts
-Legend = importlib.import_module("skybench.datasets._raster").Legend
+Legend = importlib.import_module("skybench.datasets._readers.raster").Legend
 CARD = DatasetCard(
     name="toy",
     title="Toy",

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from skybench.model import Model
-from skybench.nets import croma
-from skybench.weights import load_model
+from skybench.baselines._networks import croma
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 from ._golden import Runner, native
 

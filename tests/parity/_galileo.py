@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skybench.model import Model
-from skybench.nets.galileo import SPACE, SPACE_TIME, STATIC, TIME, Group
-from skybench.weights import load_model
+from skybench.baselines._networks.galileo import SPACE, SPACE_TIME, STATIC, TIME, Group
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 from ._golden import Runner, native
 

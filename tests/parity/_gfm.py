@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from skybench.core import Features
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 from ._golden import Runner, native
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench.model import Model
+from skybench.core.model import Model
 
 FOLDER = Path(os.environ.get("SKYBENCH_GOLDENS") or Path(__file__).parents[1] / "goldens")
 TOLERANCE = 5e-5  # of the golden's standard deviation

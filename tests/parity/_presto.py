@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.checkpoint import read_checkpoint
-from skybench.model import Model
-from skybench.nets.presto import GROUPS, LAND_COVER, Group, Presto
-from skybench.weights import load_model
+from skybench.baselines._networks.presto import GROUPS, LAND_COVER, Group, Presto
+from skybench.core.model import Model
+from skybench.weights.checkpoint_file import read_checkpoint
+from skybench.weights.load import load_model
 
 from ._golden import Runner, native
 

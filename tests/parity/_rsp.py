@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 from ._golden import Runner, native
 from ._skysense import recorded

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.model import Model
-from skybench.weights import load_model
+from skybench.core.model import Model
+from skybench.weights.load import load_model
 
 from ._golden import Runner, extras, native, value
 from ._skysense import recorded

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from skybench.transfer import Remote
+from skybench.data.fetch import Remote
 
 DATA = random.Random(0).randbytes(40_000)
 CHANGED = random.Random(1).randbytes(40_000)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import core, features, places
-from skybench import samples as opened
-from skybench.core import Features, ModelCard, Sample, Sensor
-from skybench.features import Extractor
-from skybench.model import Model
-from skybench.samples import Samples
+from skybench import core
+from skybench.core import Features, ModelCard, Sample, Sensor, folders
+from skybench.core import dataset as opened
+from skybench.core.dataset import Samples
+from skybench.core.model import Model
+from skybench.features import extraction
+from skybench.features.extraction import Extractor
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
 BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, core.UINT8)
@@ -62,10 +63,10 @@ def looking(model: Model, size: int = 0) -> Extractor:
 
 
 def entries() -> list[str]:
-    folder = places.cache() / "features"
+    folder = folders.cache() / "features"
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
 def gathered(model: Toy, samples: Samples) -> tuple[Tensor, list[Any]]:
-    parts = list(features.extract(looking(model), samples))
+    parts = list(extraction.extract(looking(model), samples))
     return torch.cat([f[0].pooled for f, _ in parts]), [t for _, ts in parts for t in ts]

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skybench import features, live, registry
 from skybench.boxes.geometry import to_corners
 from skybench.core import (
     DB,
@@ -28,10 +27,12 @@ from skybench.core import (
     Setting,
     Task,
     match,
+    registry,
 )
-from skybench.model import Model
-from skybench.samples import Samples, Split
-from skybench.stepping import Stepper
+from skybench.core.dataset import Samples, Split
+from skybench.core.model import Model
+from skybench.features import extraction, online
+from skybench.training.step import Stepper
 
 RANGES = {UINT8: (0, 255), S2_DISPLAY: (0, 255), REFLECTANCE: (200, 4000), DB: (-25, -5)}
 FEW, SHOWN = 5, 3  # classes in all images, and in one
@@ -141,7 +142,7 @@ class Learned(NamedTuple):
 
     model: Model
     head: Head
-    source: features.Chosen
+    source: extraction.Chosen
     losses: Sequence[float]  # of each epoch
     loss: nn.Module  # whose parameters are those of "head" and "backbone"
     reached: dict[str, int]  # parameter -> the first step that gave it a gradient
@@ -151,19 +152,19 @@ class Learned(NamedTuple):
 def learn(task: Task, recipe: Recipe, model: Model, samples: Samples) -> Learned:
     """Trains a head, and the backbone with it where the recipe says so, on all samples."""
     found = match(model.card, samples.card.sensors)
-    extractor = features.Extractor(model, found, task.time, recipe.size, "cpu")
+    extractor = extraction.Extractor(model, found, task.time, recipe.size, "cpu")
     tuned = recipe.protocol == "finetune"
     whole = (
-        live.Live(extractor, samples, recipe.augment)
+        online.Live(extractor, samples, recipe.augment)
         if tuned
-        else features.Streamed(extractor, samples)
+        else extraction.Streamed(extractor, samples)
     )
-    source = features.Chosen(whole, range(len(samples)))
+    source = extraction.Chosen(whole, range(len(samples)))
     images = samples.read(0).images
     dates = {n: 1 if task.time == "keep" else len(images[f.sensor]) for n, f in found.items()}
     head = task.head(recipe, replace(model.card, levels=model.levels_of(dates)), samples.card)
     setting = Setting(0, backbone=model if tuned else None)
-    if isinstance(whole, live.Live):
+    if isinstance(whole, online.Live):
         setting = setting._replace(begin=whole.begin, ahead=source.ahead)
     before = {name: x.clone() for name, x in model.state_dict().items()}
     reached: dict[str, int] = {}

@@ -10,15 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench import guards, registry, stats
+from skybench.analysis import bootstrap
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_corners
-from skybench.core import Boxes, CannotRun, Recipe, Task
-from skybench.metrics.boxes import CocoBoxes
+from skybench.checks import guards
+from skybench.core import Boxes, CannotRun, Recipe, Task, registry
+from skybench.metrics.horizontal_boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
 
-merged_tiles: Any = importlib.import_module("skybench.tasks._merged_tiles")
-box_tiles: Any = importlib.import_module("skybench.datasets._box_tiles")
+merged_tiles: Any = importlib.import_module("skybench.tasks._recipes.merged_tiles")
+box_tiles: Any = importlib.import_module("skybench.datasets._readers.box_tiles")
 CLASSES = ("ship", "car")
 PAIRS = [
     ("horizontal_detection", "dior"),
@@ -105,7 +106,7 @@ def test_the_truth_through_tiles_of_several_scales_scores_100(
     rates: tuple[float, ...], kind: type[CocoBoxes], nms: float, tmp_path: Path
 ) -> None:
     Image.new("L", (300, 260)).save(tmp_path / "a.png")
-    item = box_tiles._boxes.Item("a", tmp_path / "a.png", None)
+    item = box_tiles.boxes.Item("a", tmp_path / "a.png", None)
     cut, whole = box_tiles.Cut(100, 40, rates), crowd(kind is RotatedBoxes)
     metric, shifted = (merged_tiles.MergedTiles(kind(CLASSES), nms) for _ in range(2))
     rng, count = np.random.default_rng(1), 0
@@ -127,10 +128,10 @@ def test_what_is_drawn_are_images_and_not_their_tiles() -> None:
     metric, one = merged(), boxes([(50, 40, 20, 10, 0.3)], [0])
     for x in (0, 60, 120):
         metric.update(says(one, [0.9]), one, f"a_1.0_0_{x}")
-    assert stats.intervals([metric], 3) == {}
+    assert bootstrap.intervals([metric], 3) == {}
     metric.update(says(one, [0.9]), one, "b_1.0_0_0")
-    assert stats.independent(metric, 4) == 2
-    assert stats.intervals([metric], 4)["ap50_voc07"].low == 100
+    assert bootstrap.independent(metric, 4) == 2
+    assert bootstrap.intervals([metric], 4)["ap50_voc07"].low == 100
 
 
 def test_tiles_of_any_scale_are_put_where_they_lie() -> None:

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from skybench import augment, recipes, registry
-from skybench.cells import LATER
-from skybench.core import DatasetCard, DatasetPlugin, ProtocolName, Recipe, Task
-from skybench.plan import demo_root
-from skybench.request import WORDS
+from skybench.augment import apply
+from skybench.core import DatasetCard, DatasetPlugin, ProtocolName, Recipe, Task, registry
+from skybench.plan import recipe_text
+from skybench.plan.cell import LATER
+from skybench.plan.planner import demo_root
+from skybench.plan.request import WORDS
 
-PAIRS = recipes.pairs()
+PAIRS = recipe_text.pairs()
 NAMES = [f"{task.name}/{card.name}" for task, card in PAIRS]
 every_pair = pytest.mark.parametrize(("task", "card"), PAIRS, ids=NAMES)
 
@@ -100,7 +101,7 @@ def test_every_recipe_can_be_meant(task: Task, card: DatasetCard) -> None:
                 assert {recipe.train, recipe.test} <= {*card.splits}
                 assert recipe.schedule in WORDS["schedule"]
                 assert recipe.precision in WORDS["precision"]
-                augment.check(recipe.augment)
+                apply.check(recipe.augment)
 
 
 @every_pair
@@ -111,7 +112,7 @@ def test_every_fine_tuning_recipe_is_whole(task: Task, card: DatasetCard) -> Non
             assert min(recipe.batch, recipe.lr, recipe.layer_decay, recipe.warm_up) > 0
             assert recipe.schedule
             assert recipe.augment
-            assert recipe.source.startswith(tuple(f"{kind}: " for kind in recipes.KINDS))
+            assert recipe.source.startswith(tuple(f"{kind}: " for kind in recipe_text.KINDS))
             if demo:
                 assert (recipe.drop_path, recipe.iterations, recipe.lr) == (0, 0, 1e-3)
                 assert recipe.warm_up < 1
@@ -120,9 +121,9 @@ def test_every_fine_tuning_recipe_is_whole(task: Task, card: DatasetCard) -> Non
 
 
 def test_how_near_the_recipes_are_to_the_authors() -> None:
-    kinds: dict[str, set[str]] = {kind: set() for kind in recipes.KINDS}
+    kinds: dict[str, set[str]] = {kind: set() for kind in recipe_text.KINDS}
     for name, (task, card) in zip(NAMES, PAIRS, strict=True):
-        (kind,) = {recipes.kind(r) for r in task.recipes(card, "finetune", False)}
+        (kind,) = {recipe_text.kind(r) for r in task.recipes(card, "finetune", False)}
         kinds[kind].add(name)
     assert kinds["official"] == {*OFFICIAL}
     assert kinds["seen substitute"] == SUBSTITUTE
@@ -166,7 +167,7 @@ def test_the_augmentation_fits_the_dataset(task: Task, card: DatasetCard) -> Non
     opened = plugin.open(demo_root(card.name), recipe.train, recipe.tile, **options)
     sample = opened.read(0)
     for draw in range(2):
-        made = augment.augment(sample, recipe.augment, opened.card, (0, draw, 0))
+        made = apply.augment(sample, recipe.augment, opened.card, (0, draw, 0))
         assert {n: x.dtype for n, x in made.images.items()} == {
             n: x.dtype for n, x in sample.images.items()
         }

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import features, live
 from skybench.core import UINT8, Batch, Boxes, Features, ModelCard, Sensor, match
+from skybench.core.model import Model
+from skybench.features import extraction, online
 from skybench.heads import _detector
 from skybench.heads._two_stage import TwoStage
-from skybench.model import Model
 
 from ._finetune import Objects, card_of, learn, painted, task_of
 
@@ -128,8 +128,8 @@ def test_without_augmentation_the_head_mirrors_maps_and_boxes(
 @BOTH
 def test_images_are_seen_as_they_are_when_nothing_learns(name: str, dataset: str) -> None:
     samples, model = Objects(card_of(dataset), name), Mosaic().eval()
-    extractor = features.Extractor(model, match(CARD, samples.card.sensors), "fuse", 0, "cpu")
-    source = live.Live(extractor, samples, ("flip", "vflip"))
+    extractor = extraction.Extractor(model, match(CARD, samples.card.sensors), "fuse", 0, "cpu")
+    source = online.Live(extractor, samples, ("flip", "vflip"))
     for epoch in range(6):
         source.begin(epoch)
         maps, _ = source.pyramid([0, 1])

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skybench import trial
 from skybench.core import UINT8, Batch, Features, ModelCard, ProtocolName, Recipe, Sensor
-from skybench.model import Model
-from skybench.request import Request
-from skybench.runner import run_cells
-from skybench.weights import load_model
+from skybench.core.model import Model
+from skybench.plan.request import Request
+from skybench.runner import seed_run
+from skybench.runner.run_cells import run_cells
+from skybench.weights.load import load_model
 
 from ._finetune import Blocks, Learned, card_of, learn, score, task_of
 
@@ -52,7 +52,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Model, dict[str, Tensor]
     seen: list[tuple[Model, dict[str, Tensor], str]] = []
 
     def watched(name: str) -> Callable[..., Model]:
-        real = getattr(trial, name)
+        real = getattr(seed_run, name)
 
         def noted(*given: Any) -> Model:
             model: Model = real(*given)
@@ -61,9 +61,9 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Model, dict[str, Tensor]
 
         return noted
 
-    trial._load.cache_clear()
+    seed_run._load.cache_clear()
     for name in ("_load", "_model"):
-        monkeypatch.setattr(trial, name, watched(name))
+        monkeypatch.setattr(seed_run, name, watched(name))
     return seen
 
 

@@ -12,14 +12,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skybench import core, features, views
-from skybench import samples as opened
+from skybench import core
+from skybench.augment import test_time
 from skybench.core import Features, ModelCard, Recipe, Sample, Sensor, Setting, UsageError
-from skybench.features import Chosen, Extractor, Stored, Streamed
+from skybench.core import dataset as opened
+from skybench.core.dataset import Samples
+from skybench.core.model import Model
+from skybench.features import extraction
+from skybench.features.extraction import Chosen, Extractor, Stored, Streamed
+from skybench.features.online import Live
 from skybench.heads.dense import CHUNK, Dense, Difference, EachDate, Linear, UNet
-from skybench.live import Live
-from skybench.model import Model
-from skybench.samples import Samples
 
 HR = Sensor("hr", ("red", "green"), 1.0, core.UINT8)
 S2 = Sensor("s2", ("red", "nir"), 2.0, core.REFLECTANCE)
@@ -130,12 +132,12 @@ def test_images_much_larger_than_those_of_training_are_seen_in_windows_few_at_a_
 
 def test_the_features_of_a_frozen_backbone_in_the_cache_have_no_views() -> None:
     extractor, samples = looking(Pixels().eval()), Noise(2)
-    stored, _ = features.source(extractor, samples, {"toy": 1}, "pyramid")
+    stored, _ = extraction.source(extractor, samples, {"toy": 1}, "pyramid")
     assert isinstance(stored, Stored)
     source = Chosen(stored, [0, 1])
     with pytest.raises(UsageError, match=r"cached.* give --protocol finetune"):
-        views.require(("flip",), source)
-    views.require((), source)
+        test_time.require(("flip",), source)
+    test_time.require((), source)
     head = fitted(Linear, source, ("flip",))
     with pytest.raises(UsageError, match="cached"):
         next(head.predict(source))
@@ -143,7 +145,7 @@ def test_the_features_of_a_frozen_backbone_in_the_cache_have_no_views() -> None:
 
 def test_a_sensor_that_the_model_does_not_see_decides_nothing() -> None:
     source = Live(looking(Pixels().eval()), Noise(1))
-    views.require(ALL, source)  # 5 x 5 pixels of the third sensor would fit no window
+    test_time.require(ALL, source)  # 5 x 5 pixels of the third sensor would fit no window
     batch, levels = source.opened([0])
     assert {*batch.images} == {"hr", "s2"}
     assert torch.equal(levels(batch)[0], source.pyramid([0])[0])

@@ -18,7 +18,7 @@ from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels
 from skybench.heads.faster_rcnn import Horizontal, faster_rcnn
 from skybench.heads.oriented_rcnn import Oriented, oriented_rcnn
-from skybench.metrics.boxes import CocoBoxes
+from skybench.metrics.horizontal_boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
 
 from ._scenes import CLASSES, FOUR, ONE, RECIPE, Live, Memory, boxes, scenes

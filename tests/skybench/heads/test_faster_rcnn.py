@@ -9,7 +9,7 @@ from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetw
 
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Recipe
-from skybench.heads._match import anchors_of
+from skybench.heads._anchors import anchors_of
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.faster_rcnn import NMS, RULES, Horizontal, faster_rcnn
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from skybench.boxes.geometry import le90, to_corners, to_horizontal
-from skybench.boxes.overlap import paired_iou
+from skybench.boxes.iou import paired_iou
 from skybench.heads._two_stage import SCORE
 from skybench.heads.oriented_rcnn import (
     NMS,

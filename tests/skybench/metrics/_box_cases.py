@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Boxes
-from skybench.metrics.boxes import CocoBoxes, coco_ap, horizontal_iou
+from skybench.metrics.horizontal_boxes import CocoBoxes, coco_ap, horizontal_iou
 
 CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 CLASSES = ("field", "wood", "water", "town")

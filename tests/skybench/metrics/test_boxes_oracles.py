@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skybench import guards
 from skybench.boxes.geometry import from_horizontal
+from skybench.checks import guards
 from skybench.core import Boxes
-from skybench.metrics import matching, precision
-from skybench.metrics.boxes import CocoBoxes, coco_ap, voc_ap
+from skybench.metrics import average_precision, matching
+from skybench.metrics.horizontal_boxes import CocoBoxes, coco_ap, voc_ap
 
 from ._box_cases import CASES, CLASSES, Case, cases, filled, loop, simulated
 
@@ -82,12 +82,14 @@ def test_it_equals_an_installed_pycocotools() -> None:
 @CASES
 @given(cases(), st.sampled_from([0, 1, 5, 9]), st.booleans())
 def test_coco_equals_a_loop(case: Case, level: int, count_difficult: bool) -> None:
-    iou = precision.COCO_IOUS[level]
+    iou = average_precision.COCO_IOUS[level]
     expected = loop(case, "coco", iou, 101, count_difficult)
     scene = filled(case, CocoBoxes(CLASSES, count_difficult))
-    curves = precision.coco_curves(*judged(scene), 100)
+    curves = average_precision.coco_curves(*judged(scene), 100)
     each = [
-        precision.average_precision(c, np.ones((1, len(case.true))), (precision.COCO_RECALLS,))
+        average_precision.average_precision(
+            c, np.ones((1, len(case.true))), (average_precision.COCO_RECALLS,)
+        )
         for c in curves.values()
     ]
     found = np.mean([ap[0, level] for (ap,) in each]) * 100 if each else np.nan
@@ -147,7 +149,11 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = filled(case).scores(weights)
     for few in (0, 16):
         monkeypatch.setattr(matching, "FEW", few)
-        for module, name in ((matching, "BLOCK"), (matching, "FORMS"), (precision, "CELLS")):
+        for module, name in (
+            (matching, "BLOCK"),
+            (matching, "FORMS"),
+            (average_precision, "CELLS"),
+        ):
             monkeypatch.setattr(module, name, 50)
         found = filled(case).scores(weights)
         for name, values in expected.items():

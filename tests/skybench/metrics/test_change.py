@@ -9,7 +9,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench import guards
+from skybench.checks import guards
 from skybench.core import SkybenchError, UsageError
 from skybench.metrics import change_f1
 from skybench.metrics.change import Change, image_of

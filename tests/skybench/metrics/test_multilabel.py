@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from skybench import guards
+from skybench.checks import guards
 from skybench.core import UsageError
 from skybench.metrics import mean_average_precision
 from skybench.metrics.multilabel import MultiLabel

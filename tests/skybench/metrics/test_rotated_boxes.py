@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench import guards
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal, to_corners, to_rotated
-from skybench.boxes.overlap import rotated_iou
+from skybench.boxes.iou import rotated_iou
+from skybench.checks import guards
 from skybench.core import Boxes, UsageError
 from skybench.metrics import matching
-from skybench.metrics.boxes import CocoBoxes
+from skybench.metrics.horizontal_boxes import CocoBoxes
 from skybench.metrics.matching import find_pairs, gather
 from skybench.metrics.rotated_boxes import ROTATED, RotatedBoxes, rotated_ap
 

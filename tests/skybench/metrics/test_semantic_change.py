@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench import guards
+from skybench.checks import guards
 from skybench.core import UsageError
 from skybench.metrics import semantic_change
 from skybench.metrics.semantic_change import SemanticChange

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench import fit, resume
 from skybench.core import Batch, Features, ModelCard, Recipe, Setting
-from skybench.loop import Trained
-from skybench.model import Model
-from skybench.schedules import Schedule, rate, scheduled
-from skybench.several import Workers
-from skybench.stepping import Job
+from skybench.core.model import Model
+from skybench.training import checkpoints, fit
+from skybench.training.distributed import Workers
+from skybench.training.loop import Trained
+from skybench.training.lr_schedules import Schedule, rate, scheduled
+from skybench.training.step import Job
 
 RECIPE = Recipe(
     "finetune", epochs=3, batch=4, lr=0.05, weight_decay=0.1, schedule="cosine", warm_up=2
@@ -83,12 +83,12 @@ def trained(
         made = fit.train(
             head, COUNT, recipe, Setting(0, backbone=backbone, report=report, **setting), job
         )
-    return made, resume.numbers({"head": head, "backbone": backbone})
+    return made, checkpoints.numbers({"head": head, "backbone": backbone})
 
 
 def together(workers: Workers, out: Path) -> None:
     """What one of several processes does: trains and predicts with the others."""
-    from skybench.trial import predictions
+    from skybench.runner.seed_run import predictions
 
     recipe = replace(RECIPE, layer_decay=0.5)
     made, numbers = trained(recipe, dropout=0.0, workers=workers)
@@ -120,7 +120,7 @@ class Echo:
 if __name__ == "__main__":
     what, folder, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if what == "killed":
-        resume.EVERY = 0.0
+        checkpoints.EVERY = 0.0
 
         def kill(_: str, done: int, __: int) -> None:
             if done == number:
@@ -128,7 +128,7 @@ if __name__ == "__main__":
 
         trained(folder=folder, report=kill)
     else:
-        from skybench import several
+        from skybench.training import distributed
 
-        processes = several.start(number, "cpu")
+        processes = distributed.start(number, "cpu")
         together(processes, folder / f"{processes.rank}of{processes.size}.pt")

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from skybench import resume, runner
-from skybench.cells import to_record
-from skybench.plan import Planner
-from skybench.records import write
-from skybench.request import Request
-from skybench.several import ALONE, Alone
+from skybench.plan.cell import to_record
+from skybench.plan.planner import Planner
+from skybench.plan.request import Request
+from skybench.records.store import write
+from skybench.runner import run_cells
+from skybench.training import checkpoints
+from skybench.training.distributed import ALONE, Alone
 
 REQUEST = Request(
     models=("galileo",), tasks=("scene_classification",), datasets=("eurosat",),
@@ -23,7 +24,8 @@ REQUEST = Request(
 )  # fmt: skip
 CODE = """
 import pathlib, sys, time
-from skybench import resume, several
+from skybench.training import checkpoints as resume
+from skybench.training import distributed as several
 with resume.alone(pathlib.Path(sys.argv[1]), several.ALONE) as busy:
     print(busy or "mine", flush=True)
     time.sleep(60)
@@ -36,15 +38,15 @@ def test_a_killed_run_blocks_none(tmp_path: Path) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "mine\n"
-        with resume.alone(folder, ALONE) as busy:
+        with checkpoints.alone(folder, ALONE) as busy:
             assert str(folder) in busy
             assert f"process {other.pid} on " in busy
             assert "--results" in busy
-        with resume.alone(folder.with_name("c.1234"), ALONE) as busy:
+        with checkpoints.alone(folder.with_name("c.1234"), ALONE) as busy:
             assert busy == ""
         other.kill()
     for _ in range(2):  # the first one's lock is gone too
-        with resume.alone(folder, ALONE) as busy:
+        with checkpoints.alone(folder, ALONE) as busy:
             assert busy == ""
     assert [*tmp_path.rglob("*")] == [folder.parent]
 
@@ -63,10 +65,10 @@ def test_a_lock_that_was_removed_while_it_was_opened_is_none(
         flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with resume.alone(tmp_path / "a", ALONE) as busy:
+    with checkpoints.alone(tmp_path / "a", ALONE) as busy:
         assert busy == ""
         assert path.is_file()
-        with resume.alone(tmp_path / "a", ALONE) as busy:
+        with checkpoints.alone(tmp_path / "a", ALONE) as busy:
             assert busy != ""
     assert not path.exists()
 
@@ -85,7 +87,7 @@ def test_where_there_are_no_locks_training_goes_on(
     else:
         monkeypatch.setattr(fcntl, "flock", refuse)
     for _ in range(2):
-        with resume.alone(tmp_path / "a", ALONE) as busy:
+        with checkpoints.alone(tmp_path / "a", ALONE) as busy:
             assert busy == ""
 
 
@@ -96,7 +98,7 @@ def test_of_several_processes_the_first_one_locks(tmp_path: Path) -> None:
         def gather(self, one: Any) -> list[Any]:
             return ["another run", one]
 
-    with resume.alone(tmp_path / "a", Second()) as busy:
+    with checkpoints.alone(tmp_path / "a", Second()) as busy:
         assert busy == "another run"
         assert not [*tmp_path.iterdir()]
 
@@ -108,7 +110,7 @@ def test_a_cell_that_another_run_trains_is_skipped_and_left_as_it_is(
     request = replace(REQUEST, results=tmp_path, force=force, datasets=("eurosat", "resisc45"))
     first, *others = Planner(request).cells()
     folder = (tmp_path / to_record(first).path).with_suffix("")
-    checkpoint = folder / "seed0" / resume.LAST
+    checkpoint = folder / "seed0" / checkpoints.LAST
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"of the first run")
     ran = []
@@ -119,10 +121,10 @@ def test_a_cell_that_another_run_trains_is_skipped_and_left_as_it_is(
             return replace(to_record(cell), status="failed", note="a stand-in")
         return original(cell, *given)
 
-    original = runner.run_cell
-    monkeypatch.setattr(runner, "run_cell", run_cell)
-    with resume.alone(folder, ALONE):
-        records = runner.run_cells(request)
+    original = run_cells.run_cell
+    monkeypatch.setattr(run_cells, "run_cell", run_cell)
+    with checkpoints.alone(folder, ALONE):
+        records = run_cells.run_cells(request)
     rest = [cell.fingerprint for cell in others]
     assert ran == rest
     assert [r.status for r in records] == ["cannot run", *["failed"] * len(others)]
@@ -131,7 +133,7 @@ def test_a_cell_that_another_run_trains_is_skipped_and_left_as_it_is(
     kept = {to_record(cell).path for cell in others}
     assert {p.relative_to(tmp_path) for p in tmp_path.rglob("*.json")} == kept
     assert not [*tmp_path.rglob("*.lock")]
-    runner.run_cells(request)
+    run_cells.run_cells(request)
     assert ran[len(rest) :] == [first.fingerprint, *rest]
 
 
@@ -143,6 +145,6 @@ def test_a_cell_that_another_run_finished_meanwhile_is_taken(
     (cell,) = Planner(request).cells()
     theirs = replace(to_record(cell), status="measured", scores={"oa": 50.0})
     mine = replace(to_record(cell), status="failed", note="a stand-in")
-    monkeypatch.setattr(runner, "run_cell", lambda *_: mine)
+    monkeypatch.setattr(run_cells, "run_cell", lambda *_: mine)
     write(theirs, tmp_path)
-    assert runner.run_planned(request, [cell])[0] == (mine if force else theirs)
+    assert run_cells.run_planned(request, [cell])[0] == (mine if force else theirs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from skybench.journal import LOG, Journal, read
+from skybench.training.log import LOG, Journal, read
 
 
 def take(told: Journal, first: int, last: int) -> None:
@@ -44,7 +44,7 @@ def test_a_full_disk_while_resuming_leaves_the_log_as_it_was(
 def test_lines_that_a_full_disk_has_no_room_for_are_lost_alone(steps: int, tmp_path: Path) -> None:
     """The process may write files of so many bytes: the system refuses, as a full disk does."""
     code = (
-        "import pathlib, resource, signal, sys; from skybench.journal import Journal\n"
+        "import pathlib, resource, signal, sys; from skybench.training.log import Journal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "with Journal(pathlib.Path(sys.argv[1])) as told:\n"
         "    told.step(1, 1, 0.5, 0.1, 4)\n"

@@ -1,0 +1,1 @@
+"""Adapters: from a batch in sensor units to a model's features."""

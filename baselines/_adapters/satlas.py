@@ -1,0 +1,136 @@
+"""The adapter of SatLas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.swin_transformer import (
+    PatchMergingV2,
+    SwinTransformer,
+    SwinTransformerBlockV2,
+)
+from torchvision.ops import FeaturePyramidNetwork
+
+from skybench.core import Batch, Features, ModelCard, WeightsError
+
+from .._families.resnet import Arch as ResNetArch
+from ..satlas import AMPLITUDE, FPN_DIMS, TCI, Arch
+from . import resnet
+
+# What brings each band to 0..1 before clipping: (x + offset) / range. Source:
+# github:allenai/satlas@c8b9aa5 Normalization.md; for what is not there see the cards' `leads`.
+RANGES = {
+    "aerial": (0.0, (255.0,)),
+    "sentinel2_rgb": (0.0, (TCI,)),
+    "sentinel2_ms": (0.0, (TCI,) * 3 + (8160.0,) * 6),  # numbers of level 1C / 8160
+    # (N - 4000) / 16320 of level 1's numbers N, which are 5 x + 5000 for x = reflectance x 1e4.
+    "landsat": (200.0, (3264.0,)),
+    "sentinel1": (0.0, (255.0,)),  # numbers of GRD / 255
+}
+
+
+def normalise(sensor: str, x: Tensor) -> Tensor:
+    """[..., C, H, W] in the input's unit -> 0..1."""
+    offset, ranges = RANGES[sensor]
+    if sensor == "sentinel1":
+        x = AMPLITUDE * 10 ** (x / 20)
+    return ((x + offset) / x.new_tensor(ranges)[:, None, None]).clamp(0, 1)
+
+
+def network(arch: Arch) -> Any:
+    """The backbone, with fresh weights; torchvision's Swin V2 without norm and classifier."""
+    if not arch.heads:
+        return resnet.network(ResNetArch(arch.depths, width=arch.width, channels=arch.channels))
+    net = SwinTransformer(
+        patch_size=[4, 4],
+        embed_dim=arch.width,
+        depths=list(arch.depths),
+        num_heads=list(arch.heads),
+        window_size=[8, 8],
+        stochastic_depth_prob=0.0,  # a matter of the recipe
+        block=SwinTransformerBlockV2,
+        downsample_layer=PatchMergingV2,
+    )
+    net.features[0][0] = nn.Conv2d(arch.channels, arch.width, 4, 4)
+    net.norm, net.head = nn.Identity(), nn.Identity()
+    for module in net.modules():
+        for name in ("relative_coords_table", "relative_position_index"):
+            if hasattr(module, name):  # computed, so no matter of weights
+                module.register_buffer(name, getattr(module, name), persistent=False)
+    return net
+
+
+class SatLas(resnet.StillNorms):
+    """[B, T, C, H, W] -> each stage's maximum over the dates; the mean of the last, and four maps.
+
+    Networks for single images get T = 1.
+    """
+
+    net: Any  # torchvision and timm have no types
+
+    def __init__(self, card: ModelCard, arch: Arch) -> None:
+        super().__init__(card)
+        self.arch, self.net = arch, network(arch)
+        widths = [channels for channels, _ in arch.stages]
+        self.fpn = FeaturePyramidNetwork(widths, FPN_DIMS) if arch.fpn else None
+
+    def forward(self, batch: Batch) -> Features:
+        (sensor,) = self.card.inputs
+        images = normalise(self.arch.sensor, batch.images[sensor.name])
+        return self.extract(images, batch.seen[sensor.name])
+
+    def extract(self, images: Tensor, seen: Tensor) -> Features:
+        """Features of normalised images, [B, T, C, H, W]; seen: bool [B, T]."""
+        apart = self.stages(images.flatten(0, 1))
+        unseen = ~seen[:, :, None, None, None]
+        each = (x.view(*seen.shape, *x.shape[1:]) for x in apart)
+        maps = tuple(x.masked_fill(unseen, -torch.inf).amax(1) for x in each)
+        pooled = maps[-1].mean((2, 3))
+        if self.fpn is None:
+            return Features(pooled, maps)
+        return Features(pooled, tuple(self.fpn(dict(zip("0123", maps, strict=True))).values()))
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """[B, C, H, W] -> the four stages, [B, C_i, H / stride_i, W / stride_i]."""
+        maps = []
+        if not self.arch.heads:
+            x = resnet.stem(self.net, x)
+            for stage in resnet.stages(self.net):
+                x = stage(x)
+                maps.append(x)
+            return maps
+        for index, part in enumerate(self.net.features):  # stem, stage, merging, stage, …
+            x = part(x)
+            if index % 2:
+                maps.append(x.permute(0, 3, 1, 2))
+        return maps
+
+    def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Leaves the FPN's weights out where it was not asked for.
+
+        Raises WeightsError where it was and the file has none: it is too small a part of the
+        network for the count of keys to tell.
+        """
+        if self.fpn is None:
+            return {key: tensor for key, tensor in state.items() if not key.startswith("fpn.")}
+        if state and not any(key.startswith("fpn.") for key in state):
+            raise WeightsError(
+                "These weights of satlas hold no FPN; give the authors' file by --weights PATH, or "
+                "leave fpn out"
+            )
+        return state
+
+    def layers(self) -> Sequence[nn.Module]:
+        """Merging goes with the block after it."""
+        if not self.arch.heads:
+            blocks = (block for stage in resnet.stages(self.net) for block in stage)
+            return (nn.ModuleList((self.net.conv1, self.net.bn1)), *blocks)
+        stem, *rest = self.net.features
+        parts: list[nn.Module] = [stem]
+        for merging, stage in zip([nn.Identity(), *rest[1::2]], rest[::2], strict=True):
+            first, *others = stage
+            parts += [nn.ModuleList((merging, first)), *others]
+        return parts

@@ -1,0 +1,56 @@
+"""Swin Transformers (V1) on RGB: the adapter of CMID, GFM, RingMo, RSP and SAMRS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from skybench.core import Batch, Features, ModelCard
+
+from .._families.resnet import IMAGENET
+from .._families.swin import Arch, Scaled
+from .._networks.swin import PATCH, Form, Swin
+from .resnet import StillNorms
+
+
+class SwinRGB(StillNorms):
+    """[B, 1, 3, H, W] in 0..255 -> the mean of the last map, and four maps.
+
+    image: side of the images that the network's windows were made for, where windows keep in
+    proportion to the image's short side, up to `largest`; 0: they stay as they are.
+    """
+
+    def __init__(self, card: ModelCard, net: Swin, image: int = 0, largest: int = 0) -> None:
+        super().__init__(card)
+        self.net, self.image, self.largest = net, image, largest
+
+    def forward(self, batch: Batch) -> Features:
+        return self.extract(IMAGENET(batch.images["hr"][:, 0]))
+
+    def extract(self, images: Tensor) -> Features:
+        """Features of normalised images, [B, 3, H, W]."""
+        maps = self.net(images, self.windows(min(images.shape[-2:])))
+        return Features(maps[-1].mean((2, 3)), maps)
+
+    def windows(self, side: int) -> tuple[int, ...]:
+        """Each stage's windows for an image with this short side; () for the network's own."""
+        if not self.image:
+            return ()
+        own = self.net.window[0]
+        window = min(side * own // self.image, self.largest)
+        if window == own:
+            return ()
+        return tuple(min(window, side // PATCH >> i) for i in range(len(self.net.window)))
+
+    def layers(self) -> Sequence[nn.Module]:
+        return self.net.parts()
+
+
+def swin(card: ModelCard, arch: Arch | Scaled, form: Form, largest: int = 0) -> SwinRGB:
+    """The network with fresh weights; largest: see `SwinRGB`, of `Scaled` settings."""
+    image, stages = arch.image if isinstance(arch, Scaled) else 0, range(len(arch.depths))
+    # At the pre-training's side windows are no larger than the map.
+    windows = [min(arch.window, image // PATCH >> i) if image else arch.window for i in stages]
+    net = Swin(arch.embed_dim, arch.depths, arch.num_heads, windows, form)
+    return SwinRGB(card, net, image, largest)

@@ -1,0 +1,1 @@
+"""Settings and key names that models of one family share; imports no torch."""

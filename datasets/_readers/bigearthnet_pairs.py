@@ -1,0 +1,73 @@
+"""Which patch of Sentinel-1 belongs to a patch of Sentinel-2."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+
+from skybench.core import DataError
+
+from . import bigearthnet_json
+
+S2_NAME = re.compile(r"(S2[AB]_MSIL2A_(\d{8})T\d+)_(\d+_\d+)")  # product, date, column and row
+S1_NAME = re.compile(r"S1[AB]_IW_GRDH_1SDV_(\d{8})T\d+_(\w{5}_\d+_\d+)")  # date; tile, column, row
+
+
+def partners(
+    names: Sequence[str], s2_tree: Path, there: Iterable[str], lists: Iterable[Path]
+) -> list[str]:
+    """The Sentinel-1 patch of each of the Sentinel-2 patches `names`.
+
+    there: the Sentinel-1 patches on disk; lists: folders with lists.
+    A pair stands in a list with two columns, else it is the patch of the same tile, column and
+    row that is nearest in date, or a pattern that fits none where there is no such patch. Reads
+    one file of each of the 125 products, as the name of a patch does not tell its tile.
+    Raises DataError for a name that is no patch's, and for such a file that cannot be read.
+    """
+    listed = _listed(lists)
+    rest = [name for name in names if name not in listed]
+    found = {**listed, **_by_name(rest, s2_tree, there)} if rest else listed
+    return [found[name] for name in names]
+
+
+def _listed(folders: Iterable[Path]) -> dict[str, str]:
+    """Pairs from the lines `S2 patch,S1 patch` of lists."""
+    pairs: dict[str, str] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.csv"))):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, comma, partner = line.strip().partition(",")
+            if comma:
+                pairs[name] = partner.strip()
+    return pairs
+
+
+def _by_name(names: Iterable[str], s2_tree: Path, there: Iterable[str]) -> dict[str, str]:
+    candidates: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name in there:
+        if match := S1_NAME.fullmatch(name):
+            candidates[match[2]].append((_day(match[1]), name))
+    tiles: dict[str, str] = {}  # by product
+    pairs = {}
+    for name in names:
+        match = S2_NAME.fullmatch(name)
+        if match is None:
+            raise DataError(
+                f"{s2_tree / name} is not named like a patch of Sentinel-2; expected a name as "
+                "S2A_MSIL2A_20170613T101031_87_48"
+            )
+        product, day, place = match.groups()
+        if product not in tiles:
+            tiles[product] = bigearthnet_json.tile_of(s2_tree / name)
+        where, at = f"{tiles[product]}_{place}", _day(day)
+        near = min(((abs(d - at), n) for d, n in candidates[where]), default=(0, f"S1*_{where}"))
+        pairs[name] = near[1]
+    return pairs
+
+
+@functools.cache
+def _day(text: str) -> int:
+    return date.fromisoformat(text).toordinal()

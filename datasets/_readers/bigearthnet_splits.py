@@ -1,0 +1,86 @@
+"""Which patches of BigEarthNet v1 a split holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from skybench.core import DataError, DatasetCard
+from skybench.data import split_lists
+
+from . import bigearthnet as facts
+
+SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}  # of our own split
+DEMO_SHARES = {"train": 0.45, "val": 0.15, "test": 0.4}
+SEED = 0  # of our own split
+TENTH, TENTH_SEED = 0.1, 42  # SeCo's. Source: ServiceNow/seasonal-contrast@411e37e
+
+
+class Listed(NamedTuple):
+    """The patches of a split and on whose authority."""
+
+    names: list[str]  # of Sentinel-2; a drawn one may come several times
+    source: str
+
+
+def listed(
+    card: DatasetCard, root: Path, split: str, there: Iterable[str], simulated: bool
+) -> Listed:
+    """The patches of `split`; there: the Sentinel-2 patches on disk, used where no list is.
+
+    Raises DataError for a list that is missing or not the published one.
+    """
+    tenth = split.endswith("train10")
+    part = "train" if tenth else split.removeprefix("seco_")
+    if split in facts.SECO:
+        found: Listed | None = _of_seco(card, root, part)
+    else:
+        found = None if simulated else _official(card, root, part)
+    found = found or _ours(there, part, simulated)
+    if tenth:
+        return Listed(tenth_of(found.names), f"{found.source}; of it SeCo's draw of 10 %, seed 42")
+    return found
+
+
+def tenth_of(names: Sequence[str]) -> list[str]:
+    """A tenth of the names, drawn with replacement as SeCo does, in the order of the draw.
+
+    Source: github:ServiceNow/seasonal-contrast, random_subset; the same lines are in DeCUR.
+    """
+    generator = np.random.default_rng(TENTH_SEED)
+    return [names[i] for i in generator.choice(range(len(names)), int(TENTH * len(names)))]
+
+
+def _official(card: DatasetCard, root: Path, part: str) -> Listed | None:
+    lists = split_lists.official(card.name, facts.LISTS, root)
+    if lists is None:
+        return None
+    # Sorted, because a draw depends on the order, in which copies of the lists may differ.
+    return Listed(sorted(lists[part]), "official list: 19-class split of BigEarthNet-MM")
+
+
+def _ours(there: Iterable[str], part: str, simulated: bool) -> Listed:
+    shares = DEMO_SHARES if simulated else SHARES
+    parts = split_lists.stratified(dict.fromkeys(there, 0), tuple(shares.values()), SEED)
+    percent = "/".join(f"{100 * share:.0f}" for share in shares.values())
+    return Listed(parts[[*shares].index(part)], f"ours: {percent} % by hash, seed {SEED}")
+
+
+def _of_seco(card: DatasetCard, root: Path, part: str) -> Listed:
+    path = root / "splits" / f"bigearthnet-{part}.txt"
+    spoilt = split_lists.official(card.name, facts.SPOILT, root)
+    missing = [] if path.is_file() else [path.name]
+    missing += [] if spoilt else [expected.filename for expected in facts.SPOILT.values()]
+    if not path.is_file() or spoilt is None:
+        raise DataError(
+            f"SeCo's split needs {', '.join(missing)} in {root / 'splits'}. bigearthnet-*.txt are "
+            "the lists that ServiceNow/seasonal-contrast downloads; patches_with_*.csv are in the "
+            f"package {facts.PACKAGE} (pip install --no-deps {facts.PACKAGE} is enough)."
+        )
+    left_out = {name for names in spoilt.values() for name in names}
+    # In the order of the file, on which SeCo's draw depends.
+    names = [name for name in split_lists.parse(path.read_bytes()) if name not in left_out]
+    return Listed(names, "rule: SeCo's lists as they lie in splits/, less snow and cloud")

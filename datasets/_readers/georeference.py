@@ -1,0 +1,77 @@
+"""Where rasters lie on Earth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rasterio._err import CPLE_BaseError  # has no public name
+from rasterio.errors import CRSError, RasterioError
+from rasterio.warp import transform_bounds
+
+from skybench.core import DataError
+
+from .raster import Window
+
+WGS84 = "EPSG:4326"
+NEAR = 0.1  # of the extent; bounding boxes of two projections differ by some percent
+
+
+class Extent(NamedTuple):
+    """A bounding box in degrees, WGS 84; NaN where it is not known."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+
+NOWHERE = Extent(math.nan, math.nan, math.nan, math.nan)
+
+
+def extent(raster: Any) -> Extent:
+    """Of an opened raster; NOWHERE if its coordinate system is none of the Earth's."""
+    if raster.crs is None:
+        return NOWHERE
+    try:
+        return Extent(*transform_bounds(raster.crs, WGS84, *raster.bounds))
+    except (CRSError, RasterioError, CPLE_BaseError):
+        return NOWHERE
+
+
+def apart(a: Extent, b: Extent) -> bool:
+    """Whether the centres are further apart than rounding explains; not where one is unknown."""
+    reach = NEAR * (a.north - a.south), NEAR * (a.east - a.west)
+    steps = (a.south + a.north - b.south - b.north) / 2, (a.west + a.east - b.west - b.east) / 2
+    return any(abs(step) > allowed for step, allowed in zip(steps, reach, strict=True))
+
+
+def require_meeting(places: Sequence[tuple[Path, Extent]]) -> None:
+    """Raises DataError unless files that belong together all meet the first; NaN always does."""
+    path, a = places[0]
+    for other, b in places[1:]:
+        if b.west > a.east or b.east < a.west or b.south > a.north or b.north < a.south:
+            raise DataError(
+                f"{other} lies elsewhere than {path}: {_shown(b)} and {_shown(a)} (west, south, "
+                "east, north). One of the two is of another place, or its coordinate system is "
+                "wrong; get it again."
+            )
+
+
+def _shown(where: Extent) -> str:
+    return ", ".join(f"{value:.4f}" for value in where)
+
+
+def centre(where: Extent, shape: tuple[int, int], window: Window) -> tuple[float, float]:
+    """Longitude and latitude of the middle of a window of a north-up image.
+
+    shape: height and width of the image that `where` is the extent of, in the window's pixels.
+    """
+    across = (window.x + window.width / 2) / shape[1]
+    down = (window.y + window.height / 2) / shape[0]
+    return (
+        where.west + across * (where.east - where.west),
+        where.north - down * (where.north - where.south),
+    )

@@ -1,0 +1,1 @@
+"""Statistics over records: bootstrap, paired tests, ranks, label-fraction curves."""

@@ -1,0 +1,93 @@
+"""Changes of pixel values: of display images, and erased rectangles in any unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from skybench.augment.geometry import Window
+from skybench.core import UINT8, DatasetCard, Sample
+
+COLOURS = ("red", "green", "blue")
+HUES = 180  # steps of a full circle, as OpenCV counts
+
+
+def display(card: DatasetCard) -> dict[str, list[int]]:
+    """The sensors whose unit is for display: name -> channels of red, green and blue, or none."""
+    return {
+        sensor.name: [sensor.bands.index(c) for c in COLOURS if {*COLOURS} <= {*sensor.bands}]
+        for sensor in card.sensors
+        if sensor.unit == UINT8
+    }
+
+
+def photometric(
+    x: Tensor, colours: list[int], values: tuple[float, ...], rng: np.random.Generator
+) -> Tensor:
+    """Brightness, contrast, saturation and hue of display images [T, C, H, W], drawn for each date.
+
+    values: the largest sum of brightness, least and largest factor of contrast, the same of
+    saturation, the largest turn of the hue in steps of 2 degrees. Each of the four is done or not
+    by a coin, contrast before or after the colours. Saturation and hue are those of HSV and touch
+    red, green and blue only; `colours` are their channels.
+    Source: open-mmlab/mmsegmentation: PhotoMetricDistortion; each date for itself as in
+    likyoo/open-cd@3de2b63 opencd/datasets/transforms/transforms.py.
+    """
+    return torch.stack([_distorted(date, colours, values, rng) for date in x])
+
+
+def _distorted(
+    x: Tensor, colours: list[int], values: tuple[float, ...], rng: np.random.Generator
+) -> Tensor:
+    """One date [C, H, W]."""
+    delta, low, high, pale, strong, hue = values
+    factor = rng.uniform(low, high) if rng.random() < 0.5 else 1.0
+    late = rng.random() < 0.5
+    y = x.to(torch.float32, copy=True)
+    if rng.random() < 0.5:
+        y = (y + rng.uniform(-delta, delta)).clamp(0, 255)
+    if not late:
+        y = (y * factor).clamp(0, 255)
+    if colours and rng.random() < 0.5:
+        y[colours] = saturated(y[colours], rng.uniform(pale, strong))
+    if colours and rng.random() < 0.5:
+        y[colours] = F.adjust_hue(y[colours] / 255, rng.uniform(-hue, hue) / HUES) * 255
+    if late:
+        y = y * factor
+    return y.round().clamp(0, 255).to(x.dtype)
+
+
+def saturated(rgb: Tensor, factor: float) -> Tensor:
+    """The saturation of HSV times a factor, at most full; hue and value stay. rgb: [3, H, W].
+
+    >>> saturated(torch.tensor([200.0, 100.0, 100.0]).reshape(3, 1, 1), 1.5).flatten().tolist()
+    [200.0, 50.0, 50.0]
+    """
+    value = rgb.amax(0)
+    spread = value - rgb.amin(0)
+    most = torch.where(spread > 0, value / spread.clamp(min=1e-6), 1.0)
+    return value - (value - rgb) * most.clamp(max=factor)
+
+
+def erased(sample: Sample, window: Window, rng: np.random.Generator) -> Sample:
+    """A rectangle of the ground replaced by noise in every sensor and date; targets stay.
+
+    The noise has mean and deviation of its band and date and stays in their range, so that it fits
+    any unit. Source: open-mmlab/mmpretrain@0620ee4 mmpretrain/datasets/transforms/processing.py
+    RandomErasing, mode "rand", whose noise has the moments of ImageNet.
+    """
+    images = {}
+    for name, x in sample.images.items():
+        y = x.float()
+        mean, deviation = y.mean((-2, -1), True), y.std((-2, -1), False, keepdim=True)
+        low, high = y.amin((-2, -1), True), y.amax((-2, -1), True)
+        drawn = rng.standard_normal(window.of(y).shape, np.float32)
+        noise = (mean + deviation * torch.from_numpy(drawn)).clamp(low, high)
+        y = x.clone()
+        window.of(y).copy_(noise if x.is_floating_point() else noise.round())
+        images[name] = y
+    return replace(sample, images=images)

@@ -1,0 +1,1 @@
+"""Speed of readers, boxes, detectors and training steps, measured against their peers."""

@@ -1,0 +1,129 @@
+"""How long a step of fine-tuning takes, beside a bare loop written by hand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skybench.bench.timing import Race, race
+from skybench.core import UINT8, DatasetCard, Recipe, Sample, Sensor, Setting, match
+from skybench.core.dataset import Samples
+from skybench.core.model import Model
+from skybench.data.batching import collate
+from skybench.features.extraction import Chosen, Extractor
+from skybench.features.online import Live
+from skybench.heads.classifier import Finetuned
+from skybench.training import parameter_groups
+from skybench.weights.load import load_model
+
+CLASSES, STEPS, ROUNDS = 10, 12, 3
+SENSOR = Sensor("hr", ("red", "green", "blue"), 1.0, UINT8)
+
+
+class Size(NamedTuple):
+    """A network that keeps its device busy, and how it is trained."""
+
+    model: str
+    variant: str
+    arch: dict[str, Any]
+    side: int
+    batch: int
+    precision: str
+
+
+SIZES = {
+    "cuda": Size("scale_mae", "full", {}, 224, 64, "bf16"),  # ViT-L
+    "cpu": Size("scale_mae", "tiny", {"image": 224, "dim": 192, "depth": 6}, 224, 8, ""),
+}
+
+
+class Noise(Samples):
+    """Random images in memory: what reading files costs is another question."""
+
+    def __init__(self, count: int, side: int) -> None:
+        made = torch.Generator().manual_seed(0)
+        self.images = torch.randint(0, 256, (count, 1, 3, side, side), generator=made).byte()
+        names = tuple(f"class {i}" for i in range(CLASSES))
+        self.card = DatasetCard(
+            "noise", "Noise", ("scene_classification",), (SENSOR,), names, {"train": count},
+            "ours", "none", "none", "none",
+        )  # fmt: skip
+        self.keys = tuple(f"{i:05d}" for i in range(count))
+
+    def read(self, index: int) -> Sample:
+        images = {"hr": self.images[index]}
+        return Sample(self.keys[index], images, target=index % CLASSES)
+
+
+def finetuning_step() -> Race:
+    """Forward, loss, backward and AdamW of a ViT and a linear classifier, all learning.
+
+    Both begin with the same weights, see the same images in the same precision and have the same
+    groups of parameters; the bare loop has its batches on the device beforehand. On a GPU, ViT-L
+    at 224 pixels in bfloat16, if there is one; else a small ViT.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = SIZES[device]
+    samples = Noise(STEPS * size.batch, size.side)
+    recipe = Recipe(
+        "finetune", epochs=1, batch=size.batch, lr=1e-5, weight_decay=0.05, schedule="cosine",
+        layer_decay=0.9, precision=size.precision,
+    )  # fmt: skip
+    first = load_model(size.model, "random", size.variant, **size.arch).to(device)
+    ours = _ours(copy.deepcopy(first), samples, recipe, device)
+    theirs = _bare(copy.deepcopy(first), samples, recipe, device)
+    for run in (ours, theirs):
+        run()  # memory is taken, kernels are chosen
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    count = sum(p.numel() for p in first.parameters()) / 1e6
+    what = (
+        f"fine-tuning, {STEPS} steps of {size.batch} images of {size.side} pixels, {count:.0f} M "
+        f"parameters, {size.precision or 'float32'}, {name}"
+    )
+    return race(what, ours, "a bare loop", theirs, ROUNDS)
+
+
+def _ours(model: Model, samples: Samples, recipe: Recipe, device: str) -> Callable[[], Any]:
+    extractor = Extractor(model, match(model.card, samples.card.sensors), "fuse", 0, device)
+
+    def run() -> Any:
+        whole = Live(extractor, samples)
+        train = Chosen(whole, range(len(samples)))
+        head = Finetuned(model.card.dim, CLASSES, False, recipe)
+        setting = Setting(0, device, backbone=model, begin=whole.begin, ahead=train.ahead)
+        return head.fit(train, None, setting)
+
+    return run
+
+
+def _bare(model: Model, samples: Samples, recipe: Recipe, device: str) -> Callable[[], Any]:
+    found = match(model.card, samples.card.sensors)
+    norm = nn.BatchNorm1d(model.card.dim, affine=False)
+    head = nn.Sequential(norm, nn.Linear(model.card.dim, CLASSES)).to(device)
+    optimizer = torch.optim.AdamW(
+        parameter_groups.parameter_groups(head, recipe, model), lr=recipe.lr
+    )
+    batches = []
+    for start in range(0, len(samples), recipe.batch):
+        part = [samples.read(i) for i in range(start, start + recipe.batch)]
+        truth = torch.tensor([s.target for s in part], device=device)
+        batches.append((collate(part, 0).to(device).select(found), truth))
+
+    def run() -> list[float]:
+        model.train()
+        losses: list[Tensor] = []
+        for batch, truth in batches:
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(device, torch.bfloat16, bool(recipe.precision)):
+                loss = F.cross_entropy(head(model(batch).pooled), truth)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            losses.append(loss.detach())
+        return [loss.item() for loss in losses]  # waits for the device
+
+    return run

@@ -1,0 +1,1 @@
+"""Checks of metrics, features and images; the warning flags of a record."""

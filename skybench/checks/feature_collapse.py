@@ -1,0 +1,162 @@
+"""Whether the features of a cell tell its images apart.
+
+The thresholds lie between what was measured on the demo data and 150 EuroSAT chips. Healthy were
+the floors, ImageNet's network, Galileo's published encoder and some 60 reduced networks with random
+weights; at fault the same ones fed with values over 255 or 255 squared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skybench.core import Batch
+from skybench.core.dataset import Samples, Subset, fingerprint_keys
+from skybench.data.batching import collate, side
+from skybench.features.extraction import Extractor, Stored, Streamed, extract, joined
+
+MOST = 1000  # test images that are looked at, evenly spaced
+FEWEST = 16  # images (or dates) below which nothing is said
+COMPUTED = 64  # instead of MOST where features are not kept and must be computed again
+CHECKED = 20  # pairs of images with the same features that are decoded and compared
+
+# Image statistics of Sentinel-1 alone fill 14 of 126 columns: 0.89 is healthy.
+CONSTANT = 0.95
+# Mean distance to the mean over the length of the mean. Trained networks and floors: 0.14 at
+# least; on display values over 255: 0.0003 to 0.016. Of random networks it says nothing: in a
+# vision transformer with layer scale the class token hardly sees the image.
+SPREAD = 0.02
+RANK = 2.0  # healthy: 4.9 at least, image statistics 6.4; one brightness in every dimension: 1
+LARGE = 16  # dimensions below which a rank says nothing
+# Share of images with the features of another one; 348 of 10,000 was such a fault of published
+# scores (github:torchgeo/torchgeo-bench docs/interesting-findings.md).
+TWINS = 0.01
+SAME = 1e-6  # of the mean distance to the mean image; the nearest two of EuroSAT are at 5e-3
+
+
+def look(
+    whole: Stored | Streamed, extractor: Extractor, samples: Samples, test: Sequence[int]
+) -> dict[str, Any]:
+    """What the pooled features of the test images are like, as plain JSON.
+
+    samples, whole: the images and their features; test: the places of the test images.
+    `sha256` is of the features, float32, of the images that `keys` is the fingerprint of; `seen`,
+    by input, the height and width of the first image at the recipe's size, and as the network
+    asks for them.
+    """
+    computed = isinstance(whole, Streamed)
+    step = max(1, -(-len(test) // (COMPUTED if computed else MOST)))
+    chosen = Subset(samples, test[::step])
+    if computed:
+        pooled = torch.cat([joined(f).pooled for f, _ in extract(extractor, chosen)])
+    else:
+        pooled = whole.pooled()[list(chosen.indices)]
+    pooled = pooled.float().contiguous()
+    first = collate([chosen.read(0)], extractor.size).select(extractor.found).images
+    sides = {n: x.shape[-2:] for n, x in first.items()}
+    card = extractor.model.card
+    return {
+        "images": len(chosen),
+        "keys": fingerprint_keys(chosen.keys),
+        "sha256": hashlib.sha256(pooled.numpy().tobytes()).hexdigest(),
+        "seen": {n: [[*size], [*side(card, n, *size)]] for n, size in sides.items()},
+        **describe(pooled, extractor, chosen),
+    }
+
+
+def describe(pooled: Tensor, extractor: Extractor, samples: Samples) -> dict[str, Any]:
+    """Figures of features [N, D] or [N, T, D]; those of rows that are no numbers are left out.
+
+    `constant`: share of the dimensions that are the same for every image. `spread`: mean distance
+    to the mean over the length of the mean. `rank`: exp of the entropy of the singular values of
+    the standardised features. `twins`: share of images with the features of a different image.
+    """
+    dates = pooled.shape[1] if pooled.ndim == 3 else 1
+    rows = pooled.double().flatten(0, -2)  # [N * T, D]
+    known = rows.isfinite().all(1)
+    facts = {"dimensions": rows.shape[1], "rows": len(rows), "unknown": int((~known).sum())}
+    if int(known.sum()) < 2:
+        return facts
+    x = rows[known]
+    mean, largest = x.mean(0), x.abs().amax(0)
+    centred = x - mean
+    deviation = centred.pow(2).mean(0).sqrt()
+    varying = deviation > 1e-6 * largest
+    spread = centred.norm(dim=1).mean()
+    return facts | {
+        "constant": round(1 - float(varying.double().mean()), 4),
+        "spread": float(f"{float(spread / mean.norm().clamp(min=1e-12)):.3g}"),
+        "rank": round(_rank(centred[:, varying] / deviation[varying]), 2),
+        "twins": round(_twins(centred, float(spread), extractor, samples, dates), 4)
+        if bool(known.all())
+        else 0.0,
+    }
+
+
+def reason(facts: Mapping[str, Any], random: bool) -> str:
+    """Why features look collapsed, with the figures; "" where they do not.
+
+    random: whether the weights are random: then only the same features for all images count.
+    """
+    if facts["unknown"]:
+        return f"{facts['unknown']} of {facts['rows']} feature vectors hold no numbers"
+    if facts["rows"] < FEWEST:
+        return ""
+    size = facts["dimensions"]
+    signs = {
+        f"{100 * facts['constant']:.0f} % of the {size} dimensions are constant":
+            facts["constant"] > CONSTANT,
+        f"effective rank {facts['rank']} of {size} dimensions":
+            facts["rank"] < RANK and size >= LARGE,
+        f"images differ by {facts['spread']:.2g} of the mean feature vector's length":
+            facts["spread"] < SPREAD,
+        f"{100 * facts['twins']:.1f} % of the images have the features of another":
+            facts["twins"] >= TWINS,
+    }  # fmt: skip
+    if random and facts["constant"] < 1:
+        return ""
+    return ", ".join(sign for sign, there in signs.items() if there)
+
+
+def _rank(standardised: Tensor) -> float:
+    if not standardised.numel():
+        return 0.0
+    x = standardised if len(standardised) <= standardised.shape[1] else standardised.T
+    values = torch.linalg.eigvalsh(x @ x.T).clamp(min=0).sqrt()
+    share = values / values.sum()
+    share = share[share > 0]
+    return float(torch.exp(-(share * share.log()).sum()))
+
+
+def _twins(
+    centred: Tensor, spread: float, extractor: Extractor, samples: Samples, dates: int
+) -> float:
+    """The share of rows at no distance from another, times that of different images among them."""
+    distance = torch.cdist(centred, centred)
+    distance.fill_diagonal_(float("inf"))
+    nearest, other = distance.min(1)
+    rows = torch.nonzero(nearest <= SAME * spread).flatten().tolist()
+    if not rows:
+        return 0.0
+    checked = rows[:: max(1, -(-len(rows) // CHECKED))]
+    differ = [
+        _differ(*(_seen(row, extractor, samples, dates) for row in (r, int(other[r]))))
+        for r in checked
+    ]
+    return len(rows) / len(centred) * sum(differ) / len(differ)
+
+
+def _seen(row: int, extractor: Extractor, samples: Samples, dates: int) -> Batch:
+    """What the network got for a row of the features."""
+    index, date = divmod(row, dates)
+    batch = collate([samples.read(index)], extractor.size).select(extractor.found)
+    return batch if dates == 1 else batch.at(date)
+
+
+def _differ(one: Batch, other: Batch) -> bool:
+    pairs = ((x, other.images[name]) for name, x in one.images.items())
+    return any(a.shape != b.shape or not torch.equal(a, b) for a, b in pairs)

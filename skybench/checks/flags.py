@@ -1,0 +1,166 @@
+"""The flags of a record: what a reader of its score must know, and what looks wrong about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from skybench.checks import feature_collapse, guards, image_audit, train_test_overlap, value_ranges
+from skybench.core import SkybenchError, registry
+from skybench.plan.cell import Cell
+from skybench.records import store
+from skybench.records.store import Record
+from skybench.report import paper_tables
+
+# Points between a measured and the published score under one protocol. Ours: three papers print
+# 71.05, 70.67 and 68.06 for one model and set (github:MiliLab/SelectiveMAE/issues/7).
+TOLERANCE = 3.0
+UNLABELLED = "nobody has the labels: `skybench export` writes what the server takes, to be scored"
+
+
+def judged(record: Record, cell: Cell, results: Path) -> Record:
+    """The record with its flags, the figures behind them, and what was found out about the data.
+
+    record: as measured, with `chance`, `error`, `coverage` and `features` in `used`. results: the
+    records among which the same features are looked for.
+    """
+    facts = image_audit.of(cell)
+    record = replace(record, used={**record.used, "data": facts})
+    marks = {**_conditions(cell), **_measured(record)}
+    alarms = dict(_alarms(record, cell, facts, results))
+    record = _flagged(record, marks, alarms)
+    far = _far(record)  # depends on the other flags
+    return _flagged(record, marks, {**alarms, "far from the paper": far}) if far else record
+
+
+def _flagged(record: Record, marks: Mapping[str, bool], alarms: Mapping[str, str]) -> Record:
+    told = [UNLABELLED] if record.status == "predicted" else []
+    return replace(
+        record,
+        flags=[name for name in guards.FLAGS if marks.get(name) or name in alarms],
+        used={**record.used, "alarms": alarms},
+        note="; ".join([*told, *(f"{name}: {detail}" for name, detail in alarms.items())]),
+    )
+
+
+def _conditions(cell: Cell) -> dict[str, bool]:
+    """Under what the cell was measured."""
+    real = cell.model.weights is not None and cell.weights != "random"
+    sources = [s.split.source for s in cell.splits.values()]
+    return {
+        "random weights": cell.weights == "random",
+        "tiny variant": cell.variant.startswith("tiny") and cell.weights == "random",
+        "nominal units": guards.uses_convention(dict(cell.found)),
+        "own split": any(s.startswith("ours") for s in sources) and not cell.demo,
+        "limited": cell.recipe.limit > 0 or cell.recipe.fraction < 1,
+        "override": bool(cell.overridden),
+        "seen in pre-training": real and cell.dataset_id in cell.model.trained_on,
+    }
+
+
+def _measured(record: Record) -> dict[str, bool]:
+    """What the score and the checkpoint say."""
+    score = record.main[1] if record.main else 0.0
+    used, coverage = record.used, record.used["coverage"]
+    low = guards.is_chance(score, used["error"], used["chance"])
+    return {
+        "chance": low and record.status == "measured",
+        "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["drawn"]),
+    }
+
+
+def _alarms(
+    record: Record, cell: Cell, facts: Mapping[str, Any], results: Path
+) -> Iterator[tuple[str, str]]:
+    """What looks wrong, each with its figures."""
+    found = {
+        "collapsed features": feature_collapse.reason(
+            record.used["features"], cell.weights == "random"
+        ),
+        "same features": same(record, results),
+        "implausible values": _of_sensors(value_ranges.values, facts),
+        "band order": _of_sensors(value_ranges.order, facts),
+        "train images in test": train_test_overlap.reason(
+            {**facts["twins"], "looked": facts["looked"]}
+        ),
+        "incomplete split": incomplete(cell),
+    }
+    yield from ((name, detail) for name, detail in found.items() if detail)
+
+
+def _of_sensors(reason: Any, facts: Mapping[str, Any]) -> str:
+    found = {name: reason(sensor) for name, sensor in facts["sensors"].items()}
+    return ", ".join(f"{name}: {why}" for name, why in found.items() if why)
+
+
+def incomplete(cell: Cell) -> str:
+    """Which splits have another size than the published ones; "" where none.
+
+    Only official splits are compared, used whole, as the dataset's options and tiles usually are.
+    """
+    recipe, wrong = cell.recipe, []
+    if recipe.limit:
+        return ""
+    for role, samples in cell.splits.items():
+        split, card = samples.split, samples.card
+        official = split.source.startswith(("official", "rule")) and not split.demo
+        usual = recipe.tile in (0, card.tile) and not {*cell.overridden} & {*card.options}
+        published = card.splits.get(getattr(recipe, role), 0)
+        if official and usual and published and len(samples) != published:
+            wrong.append(f"{role} has {len(samples)} samples, published are {published}")
+    return ", ".join(wrong)
+
+
+def same(record: Record, results: Path) -> str:
+    """The record of another setting that has the same features of the same images; "" for none."""
+    mine = record.used["features"]
+    for path in sorted(results.glob(f"*/{record.dataset}/*.json")):
+        other = store.find(results, path.relative_to(results))
+        theirs = other.used.get("features", {}) if other else {}
+        alike = (theirs.get("sha256"), theirs.get("keys")) == (mine["sha256"], mine["keys"])
+        if other and alike and _differ(record, other):
+            used = other.used
+            return (
+                f"those of {other.model} ({used.get('variant')}, {used.get('weights')!s:.8}, "
+                f"{theirs['seen']}), {other.fingerprint[:8]}"
+            )
+    return ""
+
+
+def _differ(one: Record, other: Record) -> bool:
+    """Whether features should differ. Networks of several models may be equal but for weights."""
+    random = {r.used.get("weights") for r in (one, other)} == {"random"}
+    if one.model != other.model and random:
+        return False
+    return _setting(one) != _setting(other)
+
+
+def _setting(record: Record) -> tuple[Any, ...]:
+    """What decides the features of an image."""
+    used = record.used
+    return (
+        record.model, _network(record), used.get("arch", {}), used.get("weights"),
+        used.get("inputs"), used["features"]["seen"],
+    )  # fmt: skip
+
+
+def _network(record: Record) -> Any:
+    """The settings of the variant: two names may stand for one network."""
+    variant = record.used.get("variant", "")
+    try:
+        return registry.load("baselines", record.model).VARIANTS[variant]
+    except (SkybenchError, KeyError):  # a plugin or a variant that is gone
+        return variant
+
+
+def _far(record: Record) -> str:
+    """Which published scores under the same protocol are far from the measured one."""
+    allowed = max(TOLERANCE, 3 * record.used["error"])
+    found = []
+    for r in paper_tables.rows():
+        ours = paper_tables.score(record, r.place) if r.model == record.model else None
+        if ours is not None and abs(ours - r.value) > allowed:
+            found.append(f"{r.metric} {ours:.2f}, published {r.value:.2f}")
+    return ", ".join(found)

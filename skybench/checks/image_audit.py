@@ -1,0 +1,100 @@
+"""The images of a cell looked at once: their values, their bands, twins in train and test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from skybench.checks import train_test_overlap, value_ranges
+from skybench.core import folders
+from skybench.core.dataset import Samples, fingerprint_keys
+from skybench.plan.cell import Cell
+from skybench.records.store import fingerprint
+
+VERSION = 1  # raised when what is looked at changes
+MOST = 1000  # images of train, and of test
+# Of this process's own time, after which no further image is read; of waiting for a disk three
+# times as many. What was looked at is in the record.
+SECONDS = 10.0
+VALUES = 64  # images of which the values are looked at
+LEAST = value_ranges.ENOUGH  # images that are looked at however long it takes
+GOLDEN = 0.6180339887  # multiples of it, modulo 1, fill the unit interval evenly
+
+
+def of(cell: Cell) -> dict[str, Any]:
+    """What the cell's training and test images are like, as plain JSON; kept in the cache.
+
+    `sensors`: see `plausible.Moments.facts`; `twins`: see `duplicates.compare`, of the first
+    sensor; `looked`: how many images were looked at, of how many.
+    """
+    needed = sorted({f.sensor for f in cell.found.values()})
+    train, test = (cell.splits[role].only(needed) for role in ("train", "test"))
+    key = fingerprint({
+        "version": VERSION,
+        "dataset": [cell.dataset_id, train.card.version, cell.recipe.tile, cell.recipe.options],
+        "sensors": needed,
+        "keys": [fingerprint_keys(s.keys) for s in (train, test)],
+        "stamps": [s.stamp() for s in (train, test)],
+    })  # fmt: skip
+    path = folders.cache() / "audit" / f"{key[:24]}.json"
+    with contextlib.suppress(FileNotFoundError, ValueError):  # none, or cut short by a crash
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    facts = look(train, test, needed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary.write_text(json.dumps(facts), encoding="utf-8")
+    temporary.replace(path)
+    return facts
+
+
+def look(train: Samples, test: Samples, sensors: Sequence[str]) -> dict[str, Any]:
+    """Reads images of both, in turn and from all over them, until there is no more time."""
+    given = {s.name: s for s in train.card.sensors}
+    moments = {name: value_ranges.Moments(given[name]) for name in sensors}
+    prints: Mapping[str, list[train_test_overlap.Print | None]] = {"train": [], "test": []}
+    late = _clock()
+    for done, (role, samples, index) in enumerate(_turns({"train": train, "test": test})):
+        if done >= LEAST and late():
+            break
+        images = samples.read(index).images
+        if done < VALUES:
+            for name, sums in moments.items():
+                sums.add(images[name])
+        prints[role].append(train_test_overlap.of(samples.keys[index], images[sensors[0]]))
+    kept = {role: [p for p in found if p is not None] for role, found in prints.items()}
+    wholes = {"train": train, "test": test}
+    return {
+        "looked": {role: [len(found), len(wholes[role])] for role, found in prints.items()},
+        "sensors": {name: sums.facts() for name, sums in moments.items()},
+        "twins": train_test_overlap.compare(kept["train"], kept["test"]),
+    }
+
+
+def _clock() -> Callable[[], bool]:
+    """Whether the time is up."""
+    start, own = time.perf_counter(), time.process_time()
+    return lambda: time.process_time() - own > SECONDS or time.perf_counter() - start > 3 * SECONDS
+
+
+def _turns(splits: Mapping[str, Samples]) -> Iterator[tuple[str, Samples, int]]:
+    """Places in the splits, one of each in turn, evenly spread however many are taken."""
+    orders = [
+        [(role, samples, i) for i in spread(len(samples), MOST)] for role, samples in splits.items()
+    ]
+    for pair in zip_longest(*orders):
+        yield from (place for place in pair if place is not None)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of `count` places, in an order whose every beginning is evenly spread.
+
+    >>> spread(8, 3)
+    [0, 5, 2]
+    """
+    return sorted(range(count), key=lambda i: i * GOLDEN % 1)[:most]

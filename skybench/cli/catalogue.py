@@ -1,0 +1,177 @@
+"""What skybench knows and what is here, as plain rows; imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from skybench import __version__
+from skybench.core import DatasetCard, ModelCard, Task, UsageError, folders, registry, variants
+from skybench.plan import recipe_text
+
+Row = dict[str, Any]
+
+
+def dataset_cards() -> list[DatasetCard]:
+    """The cards of all datasets."""
+    return [registry.load("datasets", n).CARD for n in registry.names("datasets")]
+
+
+def tasks() -> list[Task]:
+    """All tasks."""
+    return [registry.load("tasks", n).TASK for n in registry.names("tasks")]
+
+
+def variant_cards(name: str) -> dict[str, ModelCard]:
+    """The published variants of a model with their cards; its one card where nothing is learned."""
+    plugin = registry.load("baselines", name)
+    return variants.published(plugin) or {"full": plugin.CARD}
+
+
+def weights_state(card: ModelCard) -> str:
+    """ "none needed", "found", "missing", or "withheld" where nobody can have them."""
+    from skybench.weights import load
+
+    if card.unavailable:
+        return "withheld"
+    if card.weights is None:
+        return "none needed"
+    if load.find(card, "auto") is not None:
+        return "found"
+    return "withheld" if card.weights.withheld else "missing"
+
+
+def model_rows() -> list[Row]:
+    """One row a model; its weights are found where those of any variant are."""
+    found = []
+    for name in registry.names("baselines"):
+        kinds = variant_cards(name)
+        card, *_ = kinds.values()
+        states = [weights_state(c) for c in kinds.values()]
+        inputs = [s.name for c in kinds.values() for s in c.inputs]
+        found.append(
+            {
+                "name": name, "title": card.title, "row": card.row,
+                "sensors": list(dict.fromkeys(inputs)), "variants": list(kinds),
+                "weights": "found" if "found" in states else states[0],
+                "licence": card.licence if card.weights is None else card.weights.licence,
+            }
+        )  # fmt: skip
+    return found
+
+
+def dataset_rows() -> list[Row]:
+    """One row a dataset."""
+    return [
+        {
+            "name": c.name, "title": c.title, "tasks": list(c.tasks),
+            "sensors": [s.name for s in c.sensors], "classes": len(c.classes),
+            "splits": dict(c.splits), "licence": c.licence,
+        }
+        for c in dataset_cards()
+    ]  # fmt: skip
+
+
+def task_rows() -> list[Row]:
+    """One row a task."""
+    return [
+        {
+            "name": t.name, "title": t.title, "protocols": list(t.protocols),
+            "datasets": [c.name for c in dataset_cards() if t.name in c.tasks],
+        }
+        for t in tasks()
+    ]  # fmt: skip
+
+
+def protocol_rows() -> list[Row]:
+    """One row a task and protocol."""
+    return [
+        {"name": name, "task": t.name, "what": what}
+        for t in tasks() for name, what in t.protocols.items()
+    ]  # fmt: skip
+
+
+KINDS: Mapping[str, Callable[[], list[Row]]] = {
+    "models": model_rows, "datasets": dataset_rows, "tasks": task_rows, "protocols": protocol_rows,
+    "recipes": recipe_text.rows,
+}  # fmt: skip
+
+
+def rows(kind: str) -> list[Row]:
+    """The rows of a kind. Raises UsageError for an unknown one."""
+    if kind not in KINDS:
+        raise UsageError(f"Nothing to list under {kind!r}. Known: {', '.join(KINDS)}.")
+    return KINDS[kind]()
+
+
+def data_rows(data: str = "") -> list[Row]:
+    """Where each dataset is looked for, whether it is there, and how to get it."""
+    root = Path(data).expanduser() if data else folders.data()
+    return [
+        {
+            "name": c.name, "found": (root / c.name).is_dir(), "folder": str(root / c.name),
+            "licence": c.licence, "obtain": c.obtain,
+        }
+        for c in dataset_cards() if not c.yours
+    ]  # fmt: skip
+
+
+def weights_rows() -> list[Row]:
+    """Where each checkpoint is looked for, whether it is there, and how to get it."""
+    return [
+        {
+            "name": c.name, "variant": v, "state": weights_state(c),
+            "file": str(folders.weights() / c.name / c.weights.filename) if c.weights else "",
+            "licence": c.weights.licence if c.weights else "",
+            "obtain": c.weights.obtain if c.weights else "",
+        }
+        for name in registry.names("baselines") for v, c in variant_cards(name).items()
+    ]  # fmt: skip
+
+
+def facts(name: str) -> Row:
+    """The card of a model or dataset, a task's protocols, or a recipe, as isaid:finetune.
+
+    Raises UsageError with a hint.
+    """
+    if ":" in name or "/" in name:
+        return recipe_text.facts(name)
+    plain = name.strip().lower().replace("-", "_")
+    kinds: tuple[registry.Kind, ...] = ("baselines", "datasets", "tasks")
+    for kind in kinds:
+        if plain in registry.names(kind):
+            plugin = registry.load(kind, plain)
+            if kind != "tasks":
+                found = {"kind": registry.SINGULAR[kind], **dataclasses.asdict(plugin.CARD)}
+                return found | ({"variants": list(plugin.VARIANTS)} if kind == "baselines" else {})
+            row = next(r for r in task_rows() if r["name"] == plain)
+            return {"kind": "task", **row, "protocols": dict(plugin.TASK.protocols)}
+    every = [n for kind in kinds for n in registry.names(kind)]
+    raise UsageError(registry.unknown("model, dataset or task", name, every))
+
+
+def health() -> Row:
+    """Versions, device, folders and why, what is found. Imports torch to see the device."""
+    import torch
+
+    names = ("SKYBENCH_DATA", "SKYBENCH_RESULTS", "SKYBENCH_CACHE", "SKYBENCH_WEIGHTS")
+    found = [folders.place(n) for n in names]
+    existing = [p.path for p in found if p.path.exists()] or [Path.cwd()]
+    cuda = torch.cuda.is_available()
+    found_weights = (r["name"] for r in weights_rows() if r["state"] == "found")  # one a variant
+    return {
+        "skybench": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if cuda else "cpu (no CUDA device found)",
+        "cores": os.cpu_count(),
+        **{p.variable: f"{p.path} ({p.why}{'' if p.path.exists() else ', absent'})" for p in found},
+        "free disk": f"{shutil.disk_usage(existing[0]).free / 1e9:.0f} GB at {existing[0]}",
+        "datasets found": [r["name"] for r in data_rows() if r["found"]] or "none",
+        "weights found": [*dict.fromkeys(found_weights)] or "none",
+    }

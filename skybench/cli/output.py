@@ -1,0 +1,262 @@
+"""What the commands print. Results go to stdout; progress and notices to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from skybench.cli.progress import Bar, Watch
+from skybench.core import DatasetPlugin, SkybenchError, UsageError, registry
+from skybench.core import folders as places
+from skybench.records import store
+
+if TYPE_CHECKING:
+    from skybench.plan.request import Request
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def plain(value: Any) -> str:
+    """A value in a cell of a table."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Rows as a table as wide as the terminal, or as JSON."""
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(v) for v in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
+
+
+def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Names and values, one a line."""
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        text = plain(value).strip().replace("\n", "\n" + " " * (width + 2))
+        print(f"{name.ljust(width)}  {text}")
+
+
+def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
+    """The cells of a request with their reasons, and about what they take on disk.
+
+    Of fine-tuning also memory and time on a GPU of `skybench.plan.gpus`; "": the one that is there.
+    """
+    from skybench.plan.planner import Planner
+
+    planner = Planner(request)
+    made = planner.cells()
+    cells = [cell.describe() for cell in made]
+    rests_on = ""
+    if request.protocol == "finetune":
+        from skybench.plan import forecast, gpus
+
+        rests_on = forecast.fill(cells, made, planner, gpus.pick_gpu(gpu))
+    elif gpu:
+        raise UsageError("--gpu is for --dry-run --protocol finetune, which alone learns on it.")
+    if as_json:
+        print(json.dumps(cells, indent=1))
+        return
+    reasons = [*dict.fromkeys(c["reason"] for c in cells if c["reason"])]
+    shown = [
+        {
+            "model": f"{c['model']} ({c['variant']}, {c['weights'][:8]})",
+            "task": c["task"],
+            "dataset": f"{c['dataset']} {c['label']}".strip(),
+            "protocol": c["protocol"],
+            "status": c["status"],
+            "images": sum(c["samples"].values()) or "",
+            **(forecast.columns(c.get("forecast")) if rests_on else _disk(c)),
+            "reason": f"({reasons.index(c['reason']) + 1})" if c["reason"] else "",
+        }
+        for c in cells
+    ]
+    show_rows(shown, as_json=False)
+    for number, reason in enumerate(reasons, 1):
+        print(f"({number}) {reason}")
+    states = [c["status"] for c in cells]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    total = sum(c["feature_bytes"] for c in cells if c["status"] == "planned")
+    # A backbone that learns leaves no features to keep.
+    disk = f"Features to compute: at most {total / 1e9:.2f} GB."
+    print(f"{len(cells)} cells: {counts}. {rests_on or disk}")
+    if request.demo:
+        print("Demo data are simulated; their scores are no results.")
+
+
+def _disk(cell: Mapping[str, Any]) -> dict[str, str]:
+    kept = cell["feature_bytes"]
+    return {"features": f"{kept / 1e6:.1f} MB" if kept else ""}
+
+
+def run(request: Request, fail_fast: bool, as_json: bool) -> int:
+    """Runs cells, shows how they end and their table; the exit code."""
+    from skybench.plan.planner import Planner
+    from skybench.report import tables
+    from skybench.runner.run_cells import run_planned
+    from skybench.training import distributed
+
+    planner = Planner(request)
+    cells = planner.cells()
+    if request.devices * request.nodes > 1 and distributed.is_another():  # another one speaks
+        made = run_planned(request, cells, fail_fast=fail_fast)
+        return 1 if any(r.status == "failed" for r in made) else 0
+    done = sum(c.status == "done" for c in cells)
+    watch = Watch(len(cells) - done)
+    with watch.live:
+        made = run_planned(request, cells, watch.report, watch.finished, fail_fast)
+    if done:
+        say(f"{done} of {len(cells)} cells were done already and were skipped (--force runs them).")
+    if as_json:
+        print(tables.to_json(made))
+    else:
+        print(tables.render(made, "text", request.results or places.results()))
+    say(f"Records: {(request.results or places.results()).resolve()}")
+    return 1 if any(r.status == "failed" for r in made) else 0
+
+
+def measured(model: str, results: Path | None) -> tuple[str, list[store.Record]]:
+    """A model's id and all records; raises UsageError where nothing of it was measured."""
+    name, found = registry.resolve("baselines", model), _records(results)
+    if not any(r.model == name and r.main for r in found):
+        folder = (results or places.results()).resolve()
+        raise UsageError(f"Nothing of {name} was measured in {folder}; `skybench run` does that.")
+    return name, found
+
+
+def _records(results: Path | None) -> list[store.Record]:
+    found, skipped = store.read_all(results or places.results())
+    for path, reason in skipped:
+        say(f"skipped {path}: {reason}")
+    return found
+
+
+def merge(folders: Sequence[Path], results: Path | None, as_json: bool) -> int:
+    """Records of other folders copied; the exit code, 1 where two of a cell disagree."""
+    from skybench.records import merge as merging
+
+    done = merging.merge(folders, results or places.results())
+    for path, reason in done.skipped:
+        say(f"skipped {path}: {reason}")
+    rows = [{"cell": str(c.path), "kept": c.kept, "other": c.other} for c in done.conflicts]
+    if as_json:
+        counts = {"copied": done.copied, "same": done.same}
+        print(json.dumps({**counts, "conflicts": rows}, indent=1))
+    else:
+        show_rows(rows, as_json=False) if rows else None
+        print(f"{done.copied} copied, {done.same} there already, {len(rows)} in conflict.")
+    return 1 if rows else 0
+
+
+def export(cell: str, out: Path, results: Path | None) -> None:
+    """A cell's detections, written for a server."""
+    from skybench.report import rescore
+
+    record = rescore.pick(_records(results), cell)
+    for path in rescore.export(record, results or places.results(), out):
+        print(path)
+
+
+def reproduce(cell: str, results: Path | None, as_json: bool) -> None:
+    """What is needed to make a record again, and what the paper has for it."""
+    from skybench.report import rescore
+
+    show_facts(rescore.reproduction(rescore.pick(_records(results), cell)), as_json)
+
+
+def write_demo(out: Path | None, names: Sequence[str]) -> None:
+    """Writes demo copies below a folder (refused where it is not empty), or into the cache."""
+    from skybench.plan.planner import demo_root
+
+    chosen = [registry.resolve("datasets", n) for n in names] or registry.names("datasets")
+    if out is None:
+        for name in chosen:
+            say(f"{name}: {demo_root(name)}")
+        say("Use it with: skybench run --data demo ...")
+        return
+    for name in chosen:
+        if (out / name).exists() and any((out / name).iterdir()):
+            raise SkybenchError(f"{out / name} is not empty; give another --out, or remove it.")
+    for name in chosen:
+        (out / name).mkdir(parents=True, exist_ok=True)
+        cast(DatasetPlugin, registry.load("datasets", name)).write_demo(out / name)
+        say(f"{name}: {out / name}")
+    say(f"Use it with: skybench run --data {out} ...")
+
+
+def verify(name: str, data: str, options: Mapping[str, str], as_json: bool) -> int:
+    """What is right and wrong about a dataset's folder; 1 where something is wrong."""
+    from skybench.data.verify import verify as check
+    from skybench.plan.planner import Planner
+    from skybench.plan.request import Request
+
+    plain_name = registry.resolve("datasets", name.partition(":")[0])
+    asked = plain_name + name[len(name.partition(":")[0]) :]
+    root = Planner(Request(data=data)).root(asked)
+    findings = check(plain_name, root, options=options)
+    if as_json:
+        print(json.dumps([f._asdict() for f in findings], indent=1, default=str))
+    else:
+        for f in findings:
+            print(f"{f.level:8}{f.message}" + (f" ({f.path})" if f.path else ""))
+    return 1 if any(f.level == "error" for f in findings) else 0
+
+
+def fetch_splits(name: str, source: Path | None) -> None:
+    """Gets a dataset's official split lists, and says where they lie."""
+    from skybench.data import split_lists
+
+    for path in split_lists.fetch(registry.resolve("datasets", name), source):
+        say(f"checked {path}")
+
+
+def download(name: str, data: str) -> None:
+    """Gets a dataset into the folder where it is looked for."""
+    from skybench.data import download as getter
+    from skybench.plan.planner import Planner
+    from skybench.plan.request import Request
+
+    known = registry.resolve("datasets", name)
+    root = Planner(Request(data=data)).root(known)
+    if getattr(plugin := registry.load("datasets", known), "REMOTES", ()):
+        say(f"{known}: licence {plugin.CARD.licence}")
+    with Bar() as bar:
+        found = getter.download(known, root, bar)
+    for path in found:
+        say(f"there: {path}")
+
+
+def bench_data(names: Sequence[str], data: str, seconds: float, as_json: bool) -> None:
+    """Prints the speed of readers."""
+    from skybench.bench import readers
+    from skybench.plan.planner import Planner
+    from skybench.plan.request import Request
+
+    root = Planner(Request(data=data)).root
+    known = registry.names("datasets")
+    every = [n for n in known if data == "demo" or not registry.load("datasets", n).CARD.yours]
+    show_rows([s._asdict() for s in readers.data(names or every, root, seconds)], as_json)

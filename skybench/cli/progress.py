@@ -1,0 +1,138 @@
+"""Progress on stderr: bars on a terminal, else lines."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from skybench.plan.cell import Cell
+    from skybench.records import store
+
+PAUSE = 60  # seconds without a line, after which one says how far a long part is
+
+
+def bars() -> Progress:
+    """Nothing is drawn where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    ]
+    return Progress(
+        *columns, TextColumn("{task.fields[clock]}"),
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+
+
+class Clock:
+    """How long something has gone on, and what is left at its mean pace since the first report.
+
+    What lies between the reports counts: a training's validations are part of its pace.
+    """
+
+    def __init__(self, done: float, total: float) -> None:
+        self.start = self.heard = time.perf_counter()
+        self.first, self.done, self.total = done, done, total
+
+    def set(self, done: float) -> None:
+        """Hears how much is done."""
+        self.done, self.heard = done, time.perf_counter()
+
+    @property
+    def left(self) -> str:
+        """As 1:02:03, or - before there is a pace."""
+        if self.done <= self.first:
+            return "-"
+        pace = (self.heard - self.start) / (self.done - self.first)
+        since = time.perf_counter() - self.heard
+        return _span(max(0.0, pace * (self.total - self.done) - since))
+
+    def __str__(self) -> str:
+        return f"{_span(time.perf_counter() - self.start)} left {self.left}"
+
+
+def _span(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+class Bar:
+    """One bar for whatever is being done, see core.Report."""
+
+    def __init__(self) -> None:
+        self.live = bars()
+        self.clock = Clock(0, 1)
+        self.task = self.live.add_task("", total=1, clock=self.clock)
+        self.what = ""
+
+    def __enter__(self) -> Bar:
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what != self.what:
+            self.clock = Clock(done, total)
+            if self.live.disable:
+                print(what, file=sys.stderr, flush=True)
+        self.what = what
+        self.clock.set(done)
+        self.live.update(
+            self.task, description=what, completed=done, total=max(1, total), clock=self.clock
+        )
+
+
+class Watch:
+    """Progress of a run on stderr: bars with time left on a terminal, else lines.
+
+    A line says how a cell ended, and one a minute how far a longer part of it is.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self.live = bars()
+        self.cells, self.done = cells, 0
+        self.clock = Clock(0, cells)
+        self.clocks: dict[str, Clock] = {}  # of the parts of a cell
+        self.whole = self.live.add_task("cells", total=max(1, cells), clock=self.clock)
+        self.part = self.live.add_task("", total=1, clock=self.clock)
+        self.start = self.told = time.perf_counter()
+
+    def report(self, cell: Cell, stage: str, done: int, total: int) -> None:
+        """Shows how far a cell is; a stage's name ends at a comma, what follows may change."""
+        name = stage.partition(",")[0]
+        clock = self.clocks.get(name)
+        if clock is None or done < clock.done or total != clock.total:
+            clock = self.clocks[name] = Clock(done, total)
+        clock.set(done)
+        where = f"{cell.model.name} / {cell.dataset_id} {cell.recipe.label}".strip()
+        text = f"{where}: {stage}"
+        part = done / max(1, total)
+        self.live.update(self.part, description=text, completed=done, total=total, clock=clock)
+        self.live.update(self.whole, completed=self.done + min(0.99, part))
+        if self.live.disable and time.perf_counter() - self.told >= PAUSE:
+            self._say(f"{text}: {100 * part:.0f} %, left {clock.left}")
+
+    def finished(self, cell: Cell, record: store.Record) -> None:
+        """Says how a cell ended."""
+        self.done += 1
+        self.clock.set(self.done)
+        self.clocks.clear()
+        self.live.update(self.whole, completed=self.done)
+        what = f"{record.main[0]} {record.main[1]:.2f}" if record.main else record.note
+        name = f"{record.dataset} {record.recipe['label']}".strip()
+        line = f"[{self.done}/{self.cells}] {record.model} on {name}, {record.recipe['protocol']}"
+        spent = time.perf_counter() - self.start
+        self._say(f"{line}: {record.status}: {what} ({spent:.0f} s)")
+
+    def _say(self, line: str) -> None:
+        self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.told = time.perf_counter()

@@ -1,0 +1,120 @@
+"""Opened splits: samples in a fixed order, parts of them, several as one."""
+
+from __future__ import annotations
+
+import abc
+import copy
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, overload
+
+from skybench.core import DatasetCard, Sample
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples a name stands for, and on whose authority."""
+
+    name: str
+    source: str  # "official list", "rule: …", "ours: …"
+    sha256: str  # of the keys, see `fingerprint_keys`
+    demo: bool  # the folder was written by a demo writer
+
+
+def fingerprint_keys(keys: Iterable[str]) -> str:
+    """The sha256 of the sorted keys, one a line: independent of order, prefix and format.
+
+    >>> fingerprint_keys(["b", "a"]) == fingerprint_keys(["a", "b"])
+    True
+    """
+    return hashlib.sha256("".join(f"{k}\n" for k in sorted(keys)).encode()).hexdigest()
+
+
+class Samples(Sequence[Sample], abc.ABC):
+    """An opened split: samples in a fixed order; nothing is decoded before it is asked for."""
+
+    card: DatasetCard  # with the classes that the folder really has
+    split: Split
+    keys: tuple[str, ...]
+    labels: tuple[int, ...] | None = None  # class ids where known without decoding
+    files: tuple[Path, ...] = ()  # all that is read, so that changed contents are noticed
+    needed: frozenset[str] = frozenset()  # sensors; () is all: see `only`
+
+    @abc.abstractmethod
+    def read(self, index: int) -> Sample:
+        """Decodes one sample; 0 <= index < len(self)."""
+
+    def only(self, sensors: Iterable[str]) -> Self:
+        """The same samples; readers may leave out the images of other sensors."""
+        fewer = copy.copy(self)
+        fewer.needed = frozenset(sensors)
+        return fewer
+
+    def needs(self, sensor: str) -> bool:
+        """Whether this sensor's images are asked for."""
+        return not self.needed or sensor in self.needed
+
+    def stamp(self) -> str:
+        """Changes when a file is replaced: sha256 of sizes and times. Not for other machines."""
+        facts = (f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}\n" for f in self.files)
+        return hashlib.sha256("".join(facts).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return Subset(self, range(len(self))[index])
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.read(index % len(self))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.read(i) for i in range(len(self)))
+
+
+class Subset(Samples):
+    """Some samples of an opened split, in the given order."""
+
+    def __init__(self, whole: Samples, indices: Iterable[int]) -> None:
+        self.whole, self.indices = whole, tuple(indices)
+        self.card, self.split, self.files = whole.card, whole.split, whole.files
+        self.keys = tuple(whole.keys[i] for i in self.indices)
+        labels = whole.labels
+        self.labels = None if labels is None else tuple(labels[i] for i in self.indices)
+
+    def only(self, sensors: Iterable[str]) -> Subset:
+        return Subset(self.whole.only(sensors), self.indices)
+
+    def read(self, index: int) -> Sample:
+        return self.whole.read(self.indices[index])
+
+
+class Joined(Samples):
+    """Several splits of one dataset, read alike, as one: each key once, in their order.
+
+    So the features of the ratios of a dataset (20 % and 50 % of AID) are extracted once.
+    """
+
+    def __init__(self, parts: Mapping[str, Samples]) -> None:
+        place = {k: (n, i) for n, s in parts.items() for i, k in enumerate(s.keys)}
+        self.keys = tuple(sorted(place))
+        self.parts, self.order = parts, [place[key] for key in self.keys]
+        first = next(iter(parts.values()))
+        self.card, self.split = first.card, first.split
+        self.files = tuple(sorted({f for s in parts.values() for f in s.files}))
+
+    def read(self, index: int) -> Sample:
+        name, place = self.order[index]
+        return self.parts[name].read(place)
+
+    def places(self) -> dict[str, list[int]]:
+        """For each part the indices of its samples here, in the part's own order."""
+        here = {key: index for index, key in enumerate(self.keys)}
+        return {name: [here[key] for key in part.keys] for name, part in self.parts.items()}

@@ -1,0 +1,1 @@
+"""Feature extraction: the cache, streaming, and online features for fine-tuning."""

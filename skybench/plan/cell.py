@@ -1,0 +1,150 @@
+"""A cell: one number to be, what it would rest on, and what would change it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from skybench.core import Found, ModelCard, Recipe, Task, registry
+from skybench.core.dataset import Samples
+from skybench.records import store
+
+State = Literal["planned", "done", "cannot run", "unavailable"]
+
+
+# Fields that recipes got after the first records: at their usual value they change no fingerprint.
+LATER = (
+    "iterations", "schedule", "warm_up", "layer_decay", "drop_path", "precision", "validate",
+    "patience", "augment", "views",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number to be: a model on a dataset under a recipe."""
+
+    model: ModelCard
+    task: Task
+    dataset: str  # as asked for: an id, or folder:PATH
+    recipe: Recipe
+    variant: str
+    weights: str  # "random", "none", or a file
+    weights_id: str  # "random", "none", or the file's sha256
+    demo: bool
+    status: State = "planned"
+    reason: str = ""
+    found: Mapping[str, Found] = field(default_factory=dict)
+    splits: Mapping[str, Samples] = field(default_factory=dict)  # "train", "val", "test"
+    # By their own names, with those of the dataset's other recipes: extracted once, together.
+    pool: Mapping[str, Samples] = field(default_factory=dict)
+    fingerprint: str = ""
+    overridden: tuple[str, ...] = ()
+    arch: Mapping[str, Any] = field(default_factory=dict)  # settings of the network, as asked for
+    lacks: Literal["", "data", "weights"] = ""  # what an unavailable cell is missing
+
+    @property
+    def dataset_id(self) -> str:
+        """The dataset's name without a path."""
+        return self.dataset.partition(":")[0]
+
+    @property
+    def scored(self) -> bool:
+        """Whether the labels of the test split are there."""
+        return self.recipe.test not in self.splits["test"].card.unlabelled
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON for `--dry-run`."""
+        return {
+            "model": self.model.name,
+            "task": self.task.name,
+            "dataset": self.dataset_id,
+            "protocol": self.recipe.protocol,
+            "sensors": sorted({f.sensor for f in self.found.values()}),
+            "status": "cannot run" if self.status == "unavailable" else self.status,
+            "reason": self.reason,
+            "label": self.recipe.label,
+            "variant": self.variant,
+            "weights": self.weights_id,
+            "data": "demo" if self.demo else "real",
+            "samples": {name: len(s) for name, s in self.splits.items()},
+            "feature_bytes": feature_bytes(self),
+            "fingerprint": self.fingerprint,
+        }
+
+
+def affects(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe that affect a number: of a `Recipe`, or as a record has them."""
+    return {
+        k: v for k, v in recipe.items()
+        if k not in ("source", "label") and not (k in LATER and v in _usual(k))
+    }  # fmt: skip
+
+
+def _usual(name: str) -> tuple[Any, ...]:
+    value = getattr(Recipe, name)
+    return (value, list(value)) if isinstance(value, tuple) else (value,)
+
+
+def affecting(cell: Cell) -> dict[str, Any]:
+    """Everything that affects a cell's number, as plain JSON; workers, device and paths do not."""
+    splits = {
+        n: {"sha256": s.split.sha256, "count": len(s), "classes": list(s.card.classes)}
+        for n, s in cell.splits.items()
+    }
+    return {
+        "schema": store.SCHEMA,
+        "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, *_arch(cell)],
+        "task": [cell.task.name, cell.task.version],
+        "dataset": [cell.dataset_id, registry.load("datasets", cell.dataset_id).CARD.version],
+        "data": "demo" if cell.demo else "real",
+        "recipe": affects(dataclasses.asdict(cell.recipe)),
+        "sensors": {name: [f.sensor, *map(list, f[1:])] for name, f in cell.found.items()},
+        "splits": splits,
+    }
+
+
+def to_record(cell: Cell) -> store.Record:
+    """The cell as a record without scores, with the cell's status as far as it is known."""
+    recipe = dataclasses.asdict(cell.recipe)
+    recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment", "views")}
+    return store.Record(
+        model=cell.model.name,
+        task=cell.task.name,
+        dataset=cell.dataset_id,
+        recipe=recipe,
+        status="cannot run",
+        data="demo" if cell.demo else "real",
+        fingerprint=cell.fingerprint,
+        note=cell.reason,
+        used={
+            "sensors": sorted({f.sensor for f in cell.found.values()}),
+            "variant": cell.variant,
+            "weights": cell.weights_id,
+            "overridden": list(cell.overridden),
+            **({"arch": plain_arch(cell)} if cell.arch else {}),
+        },
+    )
+
+
+def plain_arch(cell: Cell) -> dict[str, Any]:
+    """The settings of the network that were asked for, as plain JSON."""
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in sorted(cell.arch.items())}
+
+
+def _arch(cell: Cell) -> list[dict[str, Any]]:
+    """Nothing where nothing was asked for: records of before there were settings stay valid."""
+    return [plain_arch(cell)] if cell.arch else []
+
+
+def feature_bytes(cell: Cell) -> int:
+    """About what a cell's features take on disk, by the card; 0 where the size is unknown."""
+    count = sum(len(s) for s in cell.splits.values())
+    if cell.task.level == "pooled":
+        return count * cell.model.dim * 4
+    pixels = cell.recipe.size or cell.recipe.tile
+    if not pixels and cell.splits:
+        pixels = next(iter(cell.splits.values())).card.tile
+    pixels = max(pixels, cell.model.min_pixels)
+    return count * sum(2 * c * (pixels // stride) ** 2 for c, stride in cell.model.levels)

@@ -1,0 +1,298 @@
+"""What fine-tuning would take: memory, the batch that fits and hours, without weights or a GPU.
+
+A cell's network is built without its numbers, and its forward pass is followed on the meta device:
+what autograd keeps is counted to the byte, operations by torch's counter. Numbers are of one GPU.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from skybench.core import (
+    Batch,
+    CannotRun,
+    DatasetCard,
+    Found,
+    ModelCard,
+    Sensor,
+    SkybenchError,
+    match,
+    registry,
+    variants,
+)
+from skybench.core.model import encode
+from skybench.data.batching import side
+from skybench.features.extraction import joined
+from skybench.plan.cell import Cell
+from skybench.plan.footprint import Footprint, measure, weightless
+from skybench.plan.gpus import GB, Gpu
+from skybench.plan.planner import Planner
+from skybench.plan.request import chosen_sensors, wanted_variant
+from skybench.training.fit import cross_entropy
+from skybench.weights.meta_init import hollow
+
+HELD_BACK = 0.1  # of a GPU's memory: its context, fragments, and gradients on their way
+WEIGHT = 4  # bytes of a parameter, float32
+LEARNED = 12  # more of one that learns: its gradient and AdamW's two moments
+UTILISATION = 0.35  # of the peak: our assumption, at the middle of what large transformers reach
+
+
+class Work(NamedTuple):
+    """What one cell's training asks for, whatever the GPU."""
+
+    body: Footprint
+    head: Footprint
+    note: str = ""  # what was assumed
+
+    @property
+    def state(self) -> int:
+        """Bytes of weights, and of gradients and moments of those that learn."""
+        return sum(WEIGHT * f.parameters + LEARNED * f.learned for f in (self.body, self.head))
+
+    def memory(self, count: int, recompute: bool) -> float:
+        """Bytes of a training step whose forward passes take `count` samples."""
+        return self.state + self.body.kept(count, recompute) + self.head.kept(count, False)
+
+    def largest(self, batch: int, memory: float, recompute: bool) -> int:
+        """The largest power of two, at most `batch`, that so many bytes take; 0: not even 1."""
+        powers = [2**i for i in range(max(1, batch).bit_length())]
+        return max((n for n in powers if self.memory(n, recompute) <= memory), default=0)
+
+    def hours(self, samples: float, peak: float, recompute: bool) -> float:
+        """Of training on so many samples; peak: TFLOP/s. Backward costs twice the forward."""
+        passes = self.body.flops * (4 if recompute else 3) + self.head.flops * 3
+        return samples * passes / (peak * 1e12 * UTILISATION) / 3600
+
+
+class Forecaster:
+    """Forecasts cells of a plan; networks that look at alike images are measured once."""
+
+    def __init__(self, planner: Planner, gpu: Gpu) -> None:
+        self.planner, self.gpu = planner, gpu
+        self.bodies: dict[Any, tuple[Footprint, list[tuple[int, ...]], ModelCard]] = {}
+        self.heads: dict[Any, Footprint] = {}
+
+    def __call__(self, cell: Cell) -> dict[str, Any]:
+        """Plain JSON; {"unknown": reason} where a network cannot be followed.
+
+        "plain" and "recomputing" say what each way takes; "recompute", which one is meant: where
+        not even one sample fits otherwise, or where it was asked for.
+        """
+        try:
+            view = _view(self.planner, cell)
+            return self._told(cell, view, self._work(cell, view))
+        except Exception as error:  # networks fail in many ways without numbers
+            if not isinstance(error, SkybenchError):
+                error = SkybenchError(f"{type(error).__name__}: {error}".splitlines()[0])
+            return {"gpu": self.gpu.name, "unknown": str(error)}
+
+    def _work(self, cell: Cell, view: View) -> Work:
+        recipe, card = cell.recipe, view.card
+        shapes = tuple((n, f, view.shapes[f.sensor]) for n, f in view.found.items())
+        network = (cell.model.name, view.variant, repr(view.arch))
+        key: Any = (*network, repr(shapes), cell.task.time, recipe.precision)
+        if key not in self.bodies:
+            self.bodies[key] = _body(cell, view)
+        body, levels, model = self.bodies[key]
+        sides = max((s[-2:] for s in view.shapes.values()), key=math.prod)
+        form = (cell.task.name, card.name, len(card.classes), recipe.width, recipe.precision)
+        key = (*form, tuple(levels), sides)
+        if key not in self.heads:
+            head = cell.task.head(recipe, model, card)
+            self.heads[key] = _head(head, levels, sides, recipe.precision)
+        return Work(body, self.heads[key], view.note)
+
+    def _told(self, cell: Cell, view: View, work: Work) -> dict[str, Any]:
+        recipe, gpu = cell.recipe, self.gpu
+        count = max(1, round(view.samples * recipe.fraction))
+        steps = recipe.iterations or recipe.epochs * math.ceil(count / max(1, recipe.batch))
+        samples = steps * recipe.batch if recipe.iterations else recipe.epochs * count
+        peak = gpu.half if recipe.precision else gpu.single
+        ways = {}
+        for name, again in (("plain", False), ("recomputing", True)):
+            most = self.planner.request.micro or recipe.batch
+            micro = work.largest(most, gpu.memory * GB * (1 - HELD_BACK), again)
+            hours = work.hours(samples * recipe.seeds, peak, again)
+            ways[name] = {
+                "micro_batch": micro,  # 0: not even one sample fits
+                "bytes": round(work.memory(max(1, micro), again)),
+                "activation_bytes_fixed": round(work.body.kept(0, again) + work.head.fixed),
+                "activation_bytes_each": round(work.memory(1, again) - work.memory(0, again)),
+                "hours": round(hours, 3) if micro and hours == hours else None,
+            }
+        return {
+            "gpu": gpu.name, "gpu_gb": round(gpu.memory, 1),
+            "peak_tflops": peak if peak == peak else None,
+            "utilisation": UTILISATION, "held_back": HELD_BACK, "steps": steps,
+            "batch": recipe.batch, "seeds": recipe.seeds, "precision": recipe.precision,
+            "parameters": work.body.parameters, "head_parameters": work.head.parameters,
+            "learned": work.body.learned, "state_bytes": work.state,
+            "gflops": round((work.body.flops + work.head.flops) / 1e9, 3),
+            **ways, "recompute": self.planner.request.recompute or not ways["plain"]["micro_batch"],
+            "inputs": {n: list(s) for n, s in view.shapes.items()}, "note": work.note,
+        }  # fmt: skip
+
+
+Shapes = Mapping[str, tuple[int, int, int]]  # sensor -> dates, height, width
+
+
+class View(NamedTuple):
+    """What a cell's network looks at."""
+
+    card: DatasetCard
+    variant: str
+    arch: Mapping[str, Any]
+    found: Mapping[str, Found]
+    shapes: Shapes
+    samples: int  # of the training split
+    note: str
+
+
+def _view(planner: Planner, cell: Cell) -> View:
+    """From the first sample where the data are there, else from the dataset's card."""
+    recipe, asked = cell.recipe, planner.request
+    card = cast(DatasetCard, registry.load("datasets", cell.dataset_id).CARD)
+    found, variant, arch, note = cell.found, cell.variant, cell.arch, ""
+    try:
+        samples = planner.open(cell.dataset, recipe.train, recipe)
+    except SkybenchError:
+        note = f"without the data: sides by resolution, {_dates(cell)} date(s)"
+        count, shapes = card.splits.get(recipe.train, 0), _guessed(cell, card)
+    else:
+        card, count = samples.card, len(samples)
+        shapes = {n: (len(x), *x.shape[-2:]) for n, x in samples.read(0).images.items()}
+    if not found:
+        plugin, sensors = registry.load("baselines", cell.model.name), _sensors(cell, card)
+        names = wanted_variant(asked, cell.model.name)
+        variant, model = variants.choose(plugin, names, sensors, asked.arch)
+        found, arch = match(model, sensors), variants.settings(plugin, variant, asked.arch)
+    needed = {f.sensor for f in found.values()}
+    shapes = {n: s for n, s in shapes.items() if n in needed}
+    if recipe.size:  # as `loading.collate` has it
+        most = max(max(s[1:]) for s in shapes.values())
+        own = {n: max(1, round(recipe.size * max(s[1:]) / most)) for n, s in shapes.items()}
+        shapes = {n: (s[0], own[n], own[n]) for n, s in shapes.items()}
+    return View(card, variant, arch, found, shapes, count, note)
+
+
+def _sensors(cell: Cell, card: DatasetCard) -> tuple[Sensor, ...]:
+    return tuple(chosen_sensors(card, cell.recipe.sensors))
+
+
+def _dates(cell: Cell) -> int:
+    """Of a sample that was not read: a pair where a task keeps time."""
+    return 2 if cell.task.time == "keep" else 1
+
+
+def _guessed(cell: Cell, card: DatasetCard) -> Shapes:
+    """By the card; raises CannotRun where it does not say how large images are."""
+    sensors, finest = _sensors(cell, card), cell.recipe.size or cell.recipe.tile or card.tile
+    if not finest:
+        raise CannotRun("the side of its images is not known without the data; give --size")
+    fine = min(s.gsd for s in sensors)
+    sides = {s.name: max(1, round(finest * fine / s.gsd)) if s.gsd else finest for s in sensors}
+    return {name: (_dates(cell), x, x) for name, x in sides.items()}
+
+
+def _body(cell: Cell, view: View) -> tuple[Footprint, list[tuple[int, ...]], ModelCard]:
+    """A network's footprint, the shapes that its head gets for a sample (the pooled first), card.
+
+    Drawn with: all dates seen on known days, at a known place.
+    """
+    plugin = registry.load("baselines", cell.model.name)
+    model = hollow(lambda: plugin.build(view.variant, **view.arch)).train()
+    weightless(model)
+    shapes: list[tuple[int, ...]] = []
+
+    def run(count: int) -> list[Tensor]:
+        images, seen, days = {}, {}, {}
+        for name, found in view.found.items():
+            dates, *sides = view.shapes[found.sensor]
+            wanted = side(model.card, name, *sides)
+            full = (count, dates, len(found.channels), *wanted)
+            images[name] = torch.empty(full, device="meta")
+            seen[name] = torch.ones(count, dates, dtype=torch.bool)
+            days[name] = torch.arange(18_000, 18_000 + dates).expand(count, -1)
+        batch = Batch(("",) * count, images, seen, days, torch.zeros(count, 2))
+        out = joined(encode(model, batch, cell.task.time))
+        results = [out.pooled, *out.pyramid]
+        shapes[:] = [tuple(x.shape[1:]) for x in results]
+        return results[:1] if cell.task.level == "pooled" else results[1:]
+
+    footprint = measure(run, model, cell.recipe.precision)
+    kept = cell.task.time == "keep"
+    dates = {n: 1 if kept else view.shapes[f.sensor][0] for n, f in view.found.items()}
+    return footprint, shapes, dataclasses.replace(model.card, levels=model.levels_of(dates))
+
+
+def _head(
+    head: Any, shapes: Sequence[tuple[int, ...]], sides: Sequence[int], precision: str
+) -> Footprint:
+    """The footprint of a head, with the loss of a pixel classifier; sides: of its masks.
+
+    Of a detector without the proposals' part, whose size does not follow the image's.
+    """
+    from skybench.heads._two_stage import TwoStage
+    from skybench.heads.classifier import Finetuned
+    from skybench.heads.dense import Dense
+
+    with torch.device("meta"):
+        if isinstance(head, Finetuned):
+            body: nn.Module = nn.Linear(shapes[0][0], head.classes)
+        elif isinstance(head, Dense):
+            body = head.build(head.levels, head.classes, head.recipe.width)
+        else:
+            body = TwoStage(head.kind, head.levels, head.classes, head.recipe.width)
+
+    def run(count: int) -> list[Tensor]:
+        pooled, *levels = (
+            torch.empty(count, *s, device="meta", requires_grad=True) for s in shapes
+        )
+        if isinstance(head, Finetuned):
+            return [body(pooled)]
+        if isinstance(body, TwoStage):
+            scores, offsets = body.proposer(body._maps(levels))
+            return [*scores, *offsets]
+        logits = body(levels)
+        masks = torch.empty(len(logits[0]), *sides, dtype=torch.uint8, device="meta")
+        return [cross_entropy(x, masks) for x in logits]
+
+    return measure(run, body, precision)
+
+
+def columns(told: Mapping[str, Any] | None) -> dict[str, str]:
+    """A forecast in three columns of a table."""
+    if told is None:
+        return {"micro-batch": "", "memory": "", "hours": ""}
+    if "unknown" in told:
+        return {"micro-batch": f"unknown: {told['unknown']}", "memory": "", "hours": ""}
+    way = told["recomputing" if told["recompute"] else "plain"]
+    memory = f"{way['bytes'] / GB:.1f} GB"
+    if not way["micro_batch"]:
+        return {"micro-batch": "does not fit", "memory": memory, "hours": ""}
+    how = f"{way['micro_batch']} of {told['batch']}"
+    hours = "unknown" if way["hours"] is None else f"{way['hours']:.2g}"
+    return {
+        "micro-batch": f"{how}, recomputing" if told["recompute"] else how,
+        "memory": memory,
+        "hours": hours if way["hours"] is None or way["hours"] < 100 else f"{way['hours']:.0f}",
+    }
+
+
+def fill(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], planner: Planner, gpu: Gpu) -> str:
+    """Puts forecasts into the rows of cells that may run; returns on what they rest."""
+    told = Forecaster(planner, gpu)
+    for row, cell in zip(rows, cells, strict=True):
+        if cell.status in ("planned", "unavailable"):
+            row["forecast"] = told(cell)
+    return (
+        f"Micro-batch, memory and hours are estimates for one {gpu.name} ({gpu.memory:.0f} GB, "
+        f"{HELD_BACK:.0%} held back) at {UTILISATION:.0%} of its peak; reading and scoring not "
+        "counted. --gpu NAME takes another."
+    )

@@ -1,0 +1,296 @@
+"""From names to cells: what would run, what is done, and what cannot run, with the reason."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from skybench.core import (
+    CannotRun,
+    DataError,
+    DatasetCard,
+    DatasetPlugin,
+    ModelCard,
+    ProtocolName,
+    Recipe,
+    SkybenchError,
+    Task,
+    UsageError,
+    WeightsError,
+    folders,
+    match,
+    registry,
+    variants,
+)
+from skybench.core.dataset import Samples, Subset
+from skybench.data.subsampling import stratified
+from skybench.plan.cell import Cell, affecting, to_record
+from skybench.plan.request import (
+    Request,
+    check,
+    chosen_sensors,
+    override,
+    pick_datasets,
+    pick_models,
+    pick_tasks,
+    wanted_variant,
+    with_options,
+)
+from skybench.records import store
+
+
+class Planner:
+    """Opens every dataset and looks for every checkpoint once, and makes cells."""
+
+    def __init__(self, request: Request) -> None:
+        check(request)
+        weights = {
+            registry.resolve("baselines", n) if n else n: w for n, w in request.weights.items()
+        }
+        self.request = replace(request, weights=weights)  # a misspelt model is never left unused
+        self.opened: dict[tuple[str, str, int, tuple[str, ...]], Samples] = {}
+        self.located: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(self, dataset: str) -> Path:
+        """The folder of a dataset; demo data are written on first use."""
+        name, _, path = dataset.partition(":")
+        if self.request.demo:
+            return demo_root(name)
+        if path:
+            return Path(path).expanduser()
+        return (
+            Path(self.request.data).expanduser() / name
+            if self.request.data
+            else folders.data() / name
+        )
+
+    def open(self, dataset: str, split: str, recipe: Recipe) -> Samples:
+        """One split of a dataset, cut down to the recipe's limit."""
+        key = (dataset, split, recipe.tile, recipe.options)
+        if key not in self.opened:
+            plugin = cast(DatasetPlugin, registry.load("datasets", dataset.partition(":")[0]))
+            options = dict(option.split("=", 1) for option in recipe.options)
+            self.opened[key] = plugin.open(self.root(dataset), split, recipe.tile, **options)
+        samples = self.opened[key]
+        if recipe.limit and len(samples) > recipe.limit:
+            chosen = stratified(samples.labels, len(samples), recipe.limit, seed=0)
+            return Subset(samples, chosen)
+        return samples
+
+    def locate(self, card: ModelCard, variant: str) -> tuple[str, str]:
+        """Which weights a model gets, and what identifies them: (file or word, sha256 or word)."""
+        if (card.name, variant) not in self.located:
+            self.located[card.name, variant] = locate(card, variant, self.request)
+        return self.located[card.name, variant]
+
+    def cells(self) -> list[Cell]:
+        """Every cell of the request, in the order in which they run: model by model."""
+        made: list[Cell] = []
+        tasks = [cast(Task, registry.load("tasks", t).TASK) for t in pick_tasks(self.request.tasks)]
+        for name in pick_models(self.request.models):
+            asked = wanted_variant(self.request, name)
+            for task in tasks:
+                for dataset in pick_datasets(self.request.datasets, task):
+                    made += self.of(name, asked, task, dataset)
+        if not self.request.models or not tasks:
+            raise UsageError("Expected --model and --task to name something, but got nothing.")
+        if not made:
+            wanted = ", ".join(self.request.datasets)
+            raise UsageError(f"None of the tasks asked for has a dataset {wanted!r}.")
+        return made
+
+    def of(self, name: str, asked: str, task: Task, dataset: str) -> list[Cell]:
+        """The cells of one model on one dataset: one for each recipe."""
+        plugin = registry.load("baselines", name)
+        variant = variants.meant(plugin, asked)[0]
+        card = variants.card(plugin, variant)
+        protocol = cast(ProtocolName, self.request.protocol)
+        data_card = cast(DatasetCard, registry.load("datasets", dataset.partition(":")[0]).CARD)
+        made: list[Cell] = []
+        for recipe in task.recipes(data_card, protocol, self.request.demo):
+            recipe, changed = override(recipe, self.request)
+            recipe, stated = with_options(recipe, data_card, self.request.options)
+            changed += stated
+            path = dataset.partition(":")[2]
+            if path and data_card.yours:  # tells one user's folder from another
+                recipe = replace(recipe, label=_folder_name(path))
+            blank = Cell(
+                card, task, dataset, recipe, variant, "none", "none", self.request.demo,
+                overridden=changed,
+            )  # fmt: skip
+            try:
+                made.append(self._complete(blank, asked))
+            except CannotRun as error:
+                blank = replace(blank, status="cannot run", reason=str(error))
+                made.append(replace(blank, fingerprint=store.fingerprint(affecting(blank))))
+            except DataError as error:
+                made.append(replace(blank, status="unavailable", lacks="data", reason=str(error)))
+            except WeightsError as error:
+                made.append(
+                    replace(blank, status="unavailable", lacks="weights", reason=str(error))
+                )
+        return [replace(cell, pool=_pool(cell, made)) for cell in made]
+
+    def _complete(self, cell: Cell, asked: str) -> Cell:
+        recipe, task = cell.recipe, cell.task
+        _require_sense(cell)
+        known = cast(DatasetCard, registry.load("datasets", cell.dataset_id).CARD)
+        if not known.yours:
+            _require_splits(cell, known)
+        card = self.open(cell.dataset, recipe.train, recipe).card
+        if known.yours:
+            _require_splits(cell, card)  # the folder itself says which there are
+            if not recipe.tile and card.tile < known.tile:  # as small as the images
+                recipe = replace(recipe, tile=card.tile)
+        if task.name not in card.tasks:  # a user's folder is for one task only
+            raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
+        if recipe.val not in card.splits:  # or has no validation split
+            recipe = replace(recipe, val="")
+        names = {"train": recipe.train, "val": recipe.val, "test": recipe.test}
+        splits = {n: self.open(cell.dataset, s, recipe) for n, s in names.items() if s}
+        sensors = chosen_sensors(card, recipe.sensors)
+        if recipe.sensors:  # by their names, however they were asked for
+            recipe = replace(recipe, sensors=tuple(s.name for s in sensors))
+        plugin = registry.load("baselines", cell.model.name)
+        variant, model = variants.choose(plugin, asked, sensors, self.request.arch)
+        arch = variants.settings(plugin, variant, self.request.arch)
+        if task.level == "pyramid" and not model.levels:
+            raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
+        found = match(model, sensors)
+        weights, weights_id = self.locate(model, variant)
+        demo = cell.demo or any(s.split.demo for s in splits.values())
+        full = replace(
+            cell,
+            model=model,
+            variant=variant,
+            arch=arch,
+            recipe=recipe,
+            weights=weights,
+            weights_id=weights_id,
+            splits=splits,
+            found=found,
+            demo=demo,
+        )
+        full = replace(full, fingerprint=store.fingerprint(affecting(full)))
+        return replace(full, status="done" if self._is_done(full) else "planned")
+
+    def _is_done(self, cell: Cell) -> bool:
+        results = self.request.results or folders.results()
+        known = store.find(results, to_record(cell).path)
+        return (
+            not self.request.force
+            and known is not None
+            and known.fingerprint == cell.fingerprint
+            and (known.came_out or known.status == "cannot run")
+        )
+
+
+def _pool(cell: Cell, cells: Sequence[Cell]) -> dict[str, Samples]:
+    """The splits, by their own names, of all cells that read the dataset as this one does."""
+    alike = [c for c in cells if _reading(c) == _reading(cell)]
+    return {getattr(c.recipe, role): s for c in alike for role, s in c.splits.items()}
+
+
+def _reading(cell: Cell) -> tuple[int, tuple[str, ...]]:
+    return cell.recipe.tile, cell.recipe.options
+
+
+def _folder_name(path: str) -> str:
+    where = Path(path).expanduser().resolve()
+    return where.parent.name if where.name == "skybench.toml" else where.stem
+
+
+def demo_root(name: str) -> Path:
+    """The demo copy of a dataset below the cache; written on first use, whole or not at all."""
+    from skybench.data import simulation as demo
+
+    plugin = cast(DatasetPlugin, registry.load("datasets", name))
+    folder = folders.cache() / "demo" / f"v{demo.VERSION}.{plugin.CARD.version}" / name
+    if not folder.exists():
+        temporary = folder.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.mkdir(parents=True)
+        except OSError as error:
+            raise DataError(
+                f"Demo data cannot be written to {folder.parent} ({error.strerror}); name a folder "
+                "that can by SKYBENCH_CACHE"
+            ) from error
+        try:
+            plugin.write_demo(temporary)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if not folder.exists():  # else another process was faster
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
+    """Which weights a model gets: ("none" | "random" | file, "none" | "random" | sha256).
+
+    "auto" on a variant that no published file fits, and on demo data without a file, is random.
+
+    Raises WeightsError, with how to get them, where none can be had and random was not asked for;
+    CannotRun where nobody can have them.
+    """
+    from skybench.weights import load as weights
+
+    wanted = request.weights.get(card.name, request.weights.get("", "auto"))
+    if card.weights is None:
+        return "none", "none"
+    if wanted == "random" or (wanted == "auto" and variant not in card.weights.variants):
+        return "random", "random"
+    path = weights.find(card, wanted)
+    if path is not None:
+        return str(path), weights.sha256_file(path)
+    if request.demo:
+        return "random", "random"
+    if card.weights.withheld:
+        raise CannotRun(weights.how_to_get(card))
+    raise weights.MissingWeights(weights.how_to_get(card))
+
+
+def require_available(cells: Sequence[Cell], request: Request) -> None:
+    """Raises SkybenchError with every missing thing where the request cannot be met as asked.
+
+    Missing weights always end the run; missing data only where the dataset was asked for by
+    name, or nothing at all can run.
+    """
+    missing = [c for c in cells if c.status == "unavailable"]
+    blocking = [c for c in missing if request.datasets or c.lacks == "weights"]
+    if len(missing) == len(cells):
+        blocking = missing
+    if blocking:
+        reasons = list(dict.fromkeys(c.reason for c in blocking))
+        raise SkybenchError("\n".join(reasons))
+
+
+def _require_splits(cell: Cell, card: DatasetCard) -> None:
+    """Raises CannotRun for splits that were asked for and are not there, or have no labels."""
+    for role in sorted({"train", "val", "test"} & {*cell.overridden}):
+        name = getattr(cell.recipe, role)
+        if name not in card.splits and (role, name) != ("val", ""):
+            known = ", ".join(card.splits)
+            raise CannotRun(f"{card.title} has no split {name!r} for {role}; it has {known}")
+        if name in card.unlabelled and role != "test":
+            raise CannotRun(f"nobody has the labels of {card.title}'s {name}, so not for {role}")
+
+
+def _require_sense(cell: Cell) -> None:
+    """Raises CannotRun for what neither data nor weights could mend."""
+    model, task, recipe = cell.model, cell.task, cell.recipe
+    if model.unavailable:
+        raise CannotRun(f"{model.name} cannot run: {model.unavailable}")
+    if recipe.protocol not in task.protocols:
+        known = ", ".join(task.protocols)
+        raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
+    if recipe.protocol == "finetune" and model.weights is None:
+        raise CannotRun(f"{model.name} has nothing that learns; its protocols are the frozen ones")
+    if recipe.views and not task.views:
+        raise CannotRun(f"{task.name} has no test-time views; only heads of pixels have them")

@@ -1,0 +1,228 @@
+"""What a user asked for, and what follows for models, tasks, datasets and recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from skybench.augment import test_time
+from skybench.core import (
+    CannotRun,
+    DatasetCard,
+    ProtocolName,
+    Recipe,
+    Sensor,
+    Task,
+    UsageError,
+    registry,
+)
+
+WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
+NOT_SET = (
+    "protocol",
+    "label",
+    "source",
+    "options",
+    "sensors",
+    "fraction",
+    "limit",
+    "seeds",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for; see `skybench run --help`."""
+
+    models: Sequence[str] = ("skysense",)
+    tasks: Sequence[str] = ("all",)
+    datasets: Sequence[str] = ()  # () is all of each task
+    protocol: str = "frozen"
+    data: str = ""  # a folder, "demo", or "" for SKYBENCH_DATA
+    weights: Mapping[str, str] = field(default_factory=dict)  # "" -> default; model -> its own
+    variant: str = ""  # "" is full, and tiny on demo data; "tiny,satmae=temporal"
+    sensors: Sequence[str] = ()
+    options: Mapping[str, str] = field(default_factory=dict)  # of the datasets that have them
+    arch: Mapping[str, str] = field(default_factory=dict)  # settings of the networks that have them
+    fraction: float = 1.0
+    seeds: int = 1
+    limit: int = 0
+    overrides: Mapping[str, str] = field(default_factory=dict)  # Recipe field -> value
+    results: Path | None = None
+    device: str = "auto"
+    force: bool = False
+    draw: int = -1  # pictures of so many test samples a cell; -1: few, of fine-tuned ones
+    devices: int = 1  # that train one network together, on each machine
+    nodes: int = 1  # machines
+    micro: int = 0  # samples in a forward pass of training; 0: a batch, or what fits
+    recompute: bool = False  # activations, to save memory
+    keep_weights: bool = False  # of what was trained
+    tensorboard: bool = False
+    predictions: bool = True  # kept beside the records
+    strict: bool = False  # what a guard finds wrong makes a cell fail
+
+    @property
+    def demo(self) -> bool:
+        """Whether the simulated data are meant."""
+        return self.data == "demo"
+
+
+def pick_models(names: Sequence[str]) -> list[str]:
+    """Model ids from what stands on the command line: ids, "all", "paper"."""
+    chosen: list[str] = []
+    for name in names:
+        if name in ("all", "paper"):
+            for known in registry.names("baselines"):
+                row = registry.load("baselines", known).CARD.row
+                if name == "all" or row in ("paper", "inferred"):
+                    chosen.append(known)
+        else:
+            chosen.append(registry.resolve("baselines", name))
+    return list(dict.fromkeys(chosen))
+
+
+def wanted_variant(request: Request, model: str) -> str:
+    """The variant that was asked for of a model: its own (MODEL=NAME), or that of all."""
+    asked = "tiny" if request.demo else "full"
+    for part in filter(None, request.variant.split(",")):
+        name, own, variant = part.partition("=")
+        if not own:
+            asked = name
+        elif registry.resolve("baselines", name) == model:
+            return variant
+    return asked
+
+
+def pick_tasks(names: Sequence[str]) -> list[str]:
+    """Task ids from what stands on the command line: ids or "all"."""
+    every = registry.names("tasks")
+    chosen = [t for n in names for t in (every if n == "all" else [registry.resolve("tasks", n)])]
+    return list(dict.fromkeys(chosen))
+
+
+def pick_datasets(names: Sequence[str], task: Task) -> list[str]:
+    """Datasets of a task: those asked for, or all but a user's own."""
+    if not names:
+        every = [registry.load("datasets", n).CARD for n in registry.names("datasets")]
+        return [c.name for c in every if task.name in c.tasks and not c.yours]
+    chosen = []
+    for name in names:
+        plain, colon, path = name.partition(":")
+        known = registry.resolve("datasets", plain)
+        if task.name in registry.load("datasets", known).CARD.tasks:
+            chosen.append(f"{known}{colon}{path}")
+    return chosen
+
+
+def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with what the command line changes, and the names of fields it changed."""
+    kinds = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in NOT_SET}
+    values: dict[str, Any] = {}
+    for name, text in request.overrides.items():
+        if name not in kinds:
+            raise UsageError(registry.unknown("recipe field", name, sorted(kinds)))
+        values[name] = _value(name, str(kinds[name]), text)
+    if recipe.iterations and "epochs" in values:  # which would count otherwise
+        values.setdefault("iterations", 0)
+    changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
+    asked = replace(
+        recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
+        seeds=request.seeds,
+    )  # fmt: skip
+    return replace(asked, **values), changed
+
+
+def _value(name: str, kind: str, text: str) -> Any:
+    if name in ("augment", "views"):
+        return _steps(name, text)
+    if kind == "str":
+        if text not in WORDS.get(name, (text,)):  # others are splits; `plan` knows which there are
+            known = ", ".join(filter(None, WORDS[name]))
+            raise UsageError(f"No {name} {text!r} of a recipe. Known: {known}.")
+        return text
+    try:
+        value = (int if kind == "int" else float)(text)
+    except ValueError:
+        raise UsageError(f"Expected {name} to be a {kind}, but got {text!r}.") from None
+    if not value >= 0 or value == math.inf:
+        raise UsageError(f"Expected {name} not to be negative, but got {text!r}.")
+    return value
+
+
+def _steps(name: str, text: str) -> tuple[str, ...]:
+    """The steps of an augmentation or the views of a test."""
+    names = tuple(text.split())
+    if name == "views":
+        test_time.check(names)
+    elif names:
+        from skybench.augment import apply  # imports torch
+
+        apply.check(names)
+    return names
+
+
+def with_options(
+    recipe: Recipe, card: DatasetCard, given: Mapping[str, str]
+) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with the options that its dataset has, and the names of those that it changed."""
+    own = dict(option.split("=", 1) for option in recipe.options)
+    asked = {name: value for name, value in given.items() if name in card.options}
+    defaults = {name: (*option.values, "")[0] for name, option in card.options.items()}
+    # To state what must be stated changes nothing.
+    changed = tuple(sorted(n for n, v in asked.items() if own.get(n, defaults[n]) not in ("", v)))
+    options = tuple(f"{name}={value}" for name, value in sorted({**own, **asked}.items()))
+    return replace(recipe, options=options), changed
+
+
+def chosen_sensors(card: DatasetCard, wanted: Sequence[str]) -> tuple[Sensor, ...]:
+    """The sensors of a dataset that were asked for by name or title; all for none.
+
+    Raises CannotRun for a sensor that it does not have.
+    """
+    asked = {name.lower() for name in wanted}
+    unknown = asked - {n for s in card.sensors for n in (s.name, s.title.lower())}
+    if unknown:
+        known = ", ".join(f"{s.name} ({s.title})" if s.title else s.name for s in card.sensors)
+        raise CannotRun(f"{card.name} has no sensor {sorted(unknown)}; it has {known}")
+    picked = tuple(s for s in card.sensors if {s.name, s.title.lower()} & asked)
+    return picked or card.sensors
+
+
+def check(request: Request) -> None:
+    """Raises UsageError for numbers and names that cannot be meant."""
+    cards = [registry.load("datasets", name).CARD for name in registry.names("datasets")]
+    _require("option of a dataset", request.options, {o for card in cards for o in card.options})
+    have = {f for name in pick_models(request.models) for f in _settings(name)}
+    _require("setting of these models", request.arch, have)
+    if request.protocol not in get_args(ProtocolName):
+        known = ", ".join(get_args(ProtocolName))
+        raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
+    for part in request.variant.split(","):
+        if "=" in part:
+            registry.resolve("baselines", part.partition("=")[0])
+    if not 0 < request.fraction <= 1:
+        raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
+    if request.devices < 1 or request.nodes < 1 or request.micro < 0:
+        raise UsageError(
+            "Expected --devices and --nodes of at least 1 and --micro-batch of at least 0."
+        )
+    if request.seeds < 1 or request.limit < 0 or request.draw < -1:
+        raise UsageError("Expected --seeds of at least 1, --limit and --draw of at least 0.")
+
+
+def _require(what: str, asked: Iterable[str], known: Collection[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise UsageError(registry.unknown(what, name, sorted(known) or ["none"]))
+
+
+def _settings(model: str) -> set[str]:
+    """The names of the settings that any network of a model has."""
+    kinds = registry.load("baselines", model).VARIANTS.values()
+    return {
+        f.name for arch in kinds if dataclasses.is_dataclass(arch) for f in dataclasses.fields(arch)
+    }

@@ -1,0 +1,1 @@
+"""JSON records of results, kept predictions, and published scores."""

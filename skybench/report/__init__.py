@@ -1,0 +1,1 @@
+"""Tables, the paper's tables, claims, plots, pictures, and exports of records."""

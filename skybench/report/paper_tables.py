@@ -1,0 +1,201 @@
+"""The tables of the SkySense paper: reported scores, and measured ones under their protocol.
+
+Rows say which they are. A measured score stands here only when it was fine-tuned under an unchanged
+recipe, on the real data, with published weights; any other is in `skybench table`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from skybench.checks.guards import FAULTS
+from skybench.core import registry
+from skybench.records import published
+from skybench.records.published import Place, Reported
+from skybench.records.store import Record
+from skybench.report.claims import PAPER
+from skybench.report.tables import WRITERS, Grid, csv_of, footnotes, marks
+
+TITLES = {
+    "Table 2": "SkySense, Table 2: semantic segmentation",
+    "Table 3": "SkySense, Table 3: horizontal and oriented detection",
+    "Table 4": "SkySense, Table 4: change detection",
+    "Table 5": "SkySense, Table 5: scene classification",
+    "Table 6/7": "SkySense, Tables 6 and 7: several sensors and dates",
+}
+# Flags of a record that forbid to set it beside a published score.
+BARRED = frozenset(
+    ("random weights", "tiny variant", "limited", "override", "own split", *FAULTS)
+) - {"far from the paper", "chance", "seen in pre-training"}
+METRICS = {
+    "OA": "oa", "mIoU": "miou", "mF1": "mf1", "F1": "f1", "SCS": "SCS", "mAP50": "ap50",
+    "top-1": "oa", "top-5": "top5",
+}  # fmt: skip
+AVERAGE = {"oriented_detection": "ap50_voc07"}  # what "mAP" is there; else micro mAP of labels
+SENSORS = {"RGB": "hr", "Planet": "hr", "S2": "s2", "S1": "s1"}
+UNSETTLED = "which of a pair is val and which is test is not settled, so nothing measured is beside"
+SERVER = "scored on a server that withholds the labels, so nothing measured here is beside"
+SUBSTITUTE = "its 0.3 m images are not public; PASTIS-HD, measured here, is another dataset"
+
+
+def why_apart(place: Place) -> str:
+    """Why no score of ours can stand in a cell; "" where one can."""
+    if place.split.startswith("pair["):
+        return UNSETTLED
+    if place.split == "official test server":
+        return SERVER
+    if place.dataset == "pastis_mm":
+        return SUBSTITUTE
+    return ""
+
+
+def score(record: Record, place: Place) -> float | None:
+    """The record's score for a cell of the paper; None where it does not belong there."""
+    if (record.task, record.dataset) != (place.task, place.dataset) or why_apart(place):
+        return None
+    plain = record.status == "measured" and record.data == "real"
+    if not plain or BARRED & set(record.flags) or record.recipe["protocol"] != "finetune":
+        return None
+    label = place.split.removeprefix("TR=").replace("%", " %") if "TR=" in place.split else ""
+    if record.recipe.get("label", "") != label:
+        return None
+    if place.modalities:  # OSCD has RGB and all bands of Sentinel-2, others have several sensors
+        wanted = {SENSORS.get(m) for m in place.modalities.split("+")}
+        if wanted != set(record.used.get("sensors", ())):
+            return None
+    name = METRICS.get(place.metric, AVERAGE.get(place.task, "map_micro"))
+    return record.scores.get(name)
+
+
+def rows() -> tuple[Reported, ...]:
+    """The cells of the paper."""
+    return tuple(r for r in published.load() if r.source == PAPER and r.table in TITLES)
+
+
+def cells(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    """Every cell as plain JSON: reported ones, and for each model and place the newest measured."""
+    for r in rows():
+        yield {
+            "table": r.table, "kind": "reported", "model": r.model, **r.place._asdict(),
+            "value": r.value, "evidence": r.evidence, "source": r.source, "fingerprint": "",
+        }  # fmt: skip
+    for (table, place, model), (value, record) in _measured(records).items():
+        yield {
+            "table": table, "kind": "measured", "model": model, **place._asdict(),
+            "value": value, "evidence": "", "source": "skybench",
+            "fingerprint": record.fingerprint,
+        }  # fmt: skip
+
+
+def _measured(
+    records: Iterable[Record],
+) -> Mapping[tuple[str, Place, str], tuple[float, Record]]:
+    places = dict.fromkeys((r.table, r.place) for r in rows())
+    found = {}
+    for record in sorted(records, key=lambda r: r.made):
+        for table, place in places:
+            value = score(record, place)
+            if value is not None:
+                found[table, place, record.model] = (value, record)
+    return found
+
+
+def grids(records: Sequence[Record]) -> list[Grid]:
+    """The paper's tables."""
+    flags = {r.fingerprint: r.flags for r in records}
+    every = [{**c, "flags": flags.get(c["fingerprint"], ())} for c in cells(records)]
+    return [_grid(title, [c for c in every if c["table"] == t]) for t, title in TITLES.items()]
+
+
+def _grid(title: str, found: Sequence[Mapping[str, Any]]) -> Grid:
+    places = list(dict.fromkeys(_place(c) for c in found))
+    lines: dict[tuple[str, str], dict[Place, Mapping[str, Any]]] = {}
+    for c in found:
+        lines.setdefault((c["model"], c["kind"]), {})[_place(c)] = c
+    order = list(dict.fromkeys(model for model, _ in lines))
+    order.sort(key=lambda m: m == "skysense")  # the paper's own row is its last
+    keys = sorted(lines, key=lambda k: (order.index(k[0]), k[1] == "measured"))
+    disputed = _disputed()
+    body = tuple(
+        (_title(m), kind, *(_text(lines[m, kind].get(p), disputed) for p in places))
+        for m, kind in keys
+    )
+    ranks: dict[int, set[tuple[int, int]]] = {1: set(), 2: set()}
+    for column, place in enumerate(places, 2):
+        for kind in ("reported", "measured"):
+            values = {i: lines[k][place]["value"] for i, k in enumerate(keys)
+                      if k[1] == kind and place in lines[k]}  # fmt: skip
+            ordered = sorted(set(values.values()), reverse=True) if len(values) > 1 else []
+            for rank, value in enumerate(ordered[:2], 1):
+                ranks[rank] |= {(i, column) for i, v in values.items() if v == value}
+    header = ("model", "kind", *map(_column, places))
+    return Grid(
+        title, header, body, _notes(found, places, disputed), *map(frozenset, ranks.values())
+    )
+
+
+def _place(cell: Mapping[str, Any]) -> Place:
+    return Place(*(cell[name] for name in Place._fields))
+
+
+def _title(model: str) -> str:
+    known = model in registry.names("baselines")
+    title: str = registry.load("baselines", model).CARD.title if known else model
+    return title.partition(" (")[0]
+
+
+def _column(place: Place) -> str:
+    split = "" if place.split in ("test", "full", "trainval/test") else place.split
+    sensors = place.modalities if place.task.startswith("multimodal") else ""
+    return " ".join(filter(None, (place.dataset, split, sensors, place.metric)))
+
+
+def _disputed() -> dict[tuple[str, Place], list[float]]:
+    """Cells for which other sources print other values: the values."""
+    found = published.conflicts(published.load())
+    return {(model, place): sorted({r.value for r in rows}) for model, place, rows in found}
+
+
+def _text(
+    cell: Mapping[str, Any] | None, disputed: Mapping[tuple[str, Place], Sequence[float]]
+) -> str:
+    if cell is None:
+        return ""
+    doubts = "?" if cell["evidence"] == "unverified" else ""
+    if cell["kind"] == "reported" and (cell["model"], _place(cell)) in disputed:
+        doubts += "!"
+    return f"{cell['value']:.2f}" + (f" ({doubts})" if doubts else "") + marks(cell["flags"])
+
+
+def _notes(
+    found: Sequence[Mapping[str, Any]],
+    places: Sequence[Place],
+    disputed: Mapping[tuple[str, Place], Sequence[float]],
+) -> tuple[str, ...]:
+    notes = [f"Rows marked reported are copied from {PAPER}; skybench did not measure them."]
+    if any(c["evidence"] == "unverified" for c in found):
+        notes.append("(?) found in one source only.")
+    for c in found:
+        values = disputed.get((c["model"], _place(c)), ())
+        if c["kind"] == "reported" and values:
+            shown = " and ".join(f"{v:.2f}" for v in values)
+            notes.append(f"(!) {_title(c['model'])}, {_column(_place(c))}: sources say {shown}.")
+    notes += footnotes(f for c in found for f in c["flags"])
+    for reason in dict.fromkeys(filter(None, map(why_apart, places))):
+        named = ", ".join(_column(p) for p in places if why_apart(p) == reason)
+        notes.append(f"{named}: {reason}.")
+    if not any(c["kind"] == "measured" for c in found):
+        notes.append("No measured row: it would need the real data, a published checkpoint and")
+        notes[-1] += " `--protocol finetune` under the unchanged recipe."
+    return tuple(notes)
+
+
+def render(records: Sequence[Record], form: str) -> str:
+    """The paper's tables in one of tables.FORMATS."""
+    if form == "json":
+        return json.dumps(list(cells(records)), indent=1)
+    if form == "csv":
+        return csv_of(list(cells(records)))
+    return "\n\n".join(WRITERS[form](grid) for grid in grids(records))

@@ -1,0 +1,128 @@
+"""What a number rests on and what it cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import platform
+import resource
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skybench.core import Batch
+from skybench.core.model import Model
+from skybench.data import batching
+from skybench.features.extraction import Extractor
+from skybench.plan.cell import Cell
+from skybench.runner.energy import Meter
+
+
+def used(cell: Cell, model: Model, device: str) -> dict[str, Any]:
+    """What the number rests on."""
+    given = {s.name: s for s in cell.splits["test"].card.sensors}
+    inputs = {
+        name: {
+            "sensor": f.sensor,
+            "bands": [given[f.sensor].bands[c] for c in f.channels],
+            "unit": given[f.sensor].unit,
+            "scale": f.conversion.scale,
+        }
+        for name, f in cell.found.items()
+    }
+    info = model.loaded
+    coverage = None if info.coverage is None else dataclasses.asdict(info.coverage)
+    splits = {n: dataclasses.asdict(s.split) for n, s in cell.splits.items()}
+    return {
+        "offered": sorted(given),
+        "inputs": inputs,
+        "size": cell.recipe.size,
+        "min_pixels": cell.model.min_pixels,
+        "splits": splits,
+        "classes": list(cell.splits["test"].card.classes),
+        "coverage": coverage,
+        "versions": versions(),
+        "revision": revision(),
+        "device": torch.cuda.get_device_name()
+        if device == "cuda"
+        else platform.processor() or "cpu",
+        "precision": {"": "float32"}.get(cell.recipe.precision, cell.recipe.precision),
+    }
+
+
+def gflops(extractor: Extractor, cell: Cell) -> float:
+    """Floating-point operations of one test image through the network, in 1e9."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    image = batching.collate([cell.splits["test"].read(0)], extractor.size)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            extractor(image)
+        return float(counter.get_total_flops() / 1e9)
+    except Exception:  # it follows every operation, and some networks have one that it cannot
+        return _layers_gflops(extractor, image)
+
+
+def _layers_gflops(extractor: Extractor, image: Batch) -> float:
+    """Those of linear and convolution layers alone: attention's own products are not counted."""
+    total = 0
+
+    def count(layer: Any, given: Any, out: Tensor) -> None:
+        nonlocal total
+        total += 2 * layer.weight[0].numel() * out.numel()
+
+    layers = (m for m in extractor.model.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        extractor(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total / 1e9
+
+
+def cost(
+    model: Model, timing: Mapping[str, float], wall: float, meter: Meter, device: str
+) -> dict[str, Any]:
+    """Parameters, speed, memory, energy; images/s only where features were extracted just now."""
+    spent, images = timing["extract_s"], timing["extracted"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    cuda = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if device == "cuda" else {}
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "gflops": round(timing["gflops"], 3),
+        "images_per_s": round(images / spent, 2) if images else None,
+        "wall_s": round(wall, 2),
+        "peak_bytes": peak,
+        **cuda,
+        "joules": meter.joules(),  # by source; empty where none can be read
+    }
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    import importlib.metadata
+
+    names = ("skybench", "torch", "torchvision", "timm", "numpy", "pillow", "rasterio")
+    return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
+
+
+@functools.cache
+def revision() -> str:
+    """The git revision of the source tree, "-dirty" where it is changed; "" outside a checkout."""
+    tree = Path(__file__).resolve().parent.parent
+    if not (tree / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=tree, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")

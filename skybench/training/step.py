@@ -1,0 +1,145 @@
+"""One step of a training: forward and backward passes, on as much memory as there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skybench.core import Recipe, Setting, SkybenchError, UsageError
+from skybench.training import activation_checkpointing
+from skybench.training.distributed import ALONE, Workers
+from skybench.training.lr_schedules import Schedule
+from skybench.training.parameter_groups import parameter_groups
+
+LossOf = Callable[[list[int], np.random.Generator], Tensor]
+PRECISIONS = {"": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Job(NamedTuple):
+    """What a head wants of its training."""
+
+    loss_of: LossOf  # the mean loss of samples by index; the generator is for what is random in it
+    schedule: Schedule
+    score: Callable[[], float] | None = None  # on validation, the higher the better
+
+
+class Loss(nn.Module):
+    """A loss as a forward pass: processes that join gradients must see all that takes part."""
+
+    def __init__(self, head: nn.Module, backbone: nn.Module | None, loss_of: LossOf) -> None:
+        super().__init__()
+        self.head, self.backbone, self.loss_of = head, backbone, loss_of
+
+    def forward(self, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
+        return self.loss_of(list(indices), rng)
+
+
+class Stepper:
+    """AdamW's steps under a recipe: precision, accumulation, clipping.
+
+    A batch that does not fit the GPU is taken in halves, whose gradients are summed; batch
+    normalisation then sees the halves. If one sample does not fit, activations are computed again.
+    """
+
+    def __init__(self, head: nn.Module, recipe: Recipe, setting: Setting, job: Job) -> None:
+        if recipe.precision not in PRECISIONS:
+            known = ", ".join(filter(None, PRECISIONS))
+            raise UsageError(f"No precision {recipe.precision!r} of a recipe. Known: {known}.")
+        self.workers: Workers = setting.workers or ALONE
+        self.device, self.backbone = setting.device.partition(":")[0], setting.backbone
+        if recipe.precision == "fp16" and self.device != "cuda":
+            raise UsageError("Precision fp16 needs a CUDA device; bf16 works on CPUs too.")
+        self.lr, self.dtype = recipe.lr, PRECISIONS[recipe.precision]
+        self.clip = job.schedule.clip
+        self.groups = parameter_groups(head, recipe, self.backbone)
+        self.optimizer = torch.optim.AdamW(self.groups, lr=recipe.lr)
+        self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
+        self.loss = self.workers.wrap(Loss(head, self.backbone, job.loss_of))
+        self.micro, self.recomputing = setting.micro or recipe.batch, setting.recompute
+
+    def __call__(self, indices: Sequence[int], rng: np.random.Generator, factor: float) -> Tensor:
+        """The batch's mean loss, of this process's samples if there are several."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * group["factor"] * factor
+        while True:
+            try:
+                return self._step(indices, rng)
+            except torch.OutOfMemoryError as error:
+                self._save_memory(error)
+
+    def _step(self, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        mine = indices[self.workers.rank :: self.workers.size]
+        # As many parts in each process: shared batch normalisation waits for all in each of them.
+        count = -(-len(indices) // (self.workers.size * self.micro))
+        total = torch.zeros((), device=self.device)
+        for number, part in enumerate(np.array_split(mine, count), 1):
+            share = len(part) / len(indices)
+            with self.workers.hold(self.loss, number < count):
+                with torch.autocast(self.device, self.dtype, self.dtype != torch.float32):
+                    # Without samples a process goes along with one that does not count.
+                    loss = self.loss(part.tolist() or indices[:1], rng)
+                # Processes take the mean of their gradients; the batch's is their sum.
+                self.workers.backward(self.scaler.scale(loss * (share * self.workers.size)))
+            total += loss.detach() * share
+        self._make_moments()
+        try:
+            self._update()
+        except torch.OutOfMemoryError as error:
+            raise SkybenchError(
+                "Memory ran out within an update of the weights, which cannot be repeated; give a "
+                f"smaller --micro-batch than {self.micro}, --recompute, or another device"
+            ) from error
+        return total
+
+    def _make_moments(self) -> None:
+        """AdamW's first state of what has gradients, as AdamW makes it, but each whole or not.
+
+        Memory that is too short for it costs another try. AdamW itself would have updated other
+        groups before, or left half of a state, on which its next step breaks.
+        """
+        state = self.optimizer.state
+        for parameter in (p for group in self.groups for p in group["params"]):
+            if parameter.grad is not None and not state.get(parameter):
+                state[parameter] = {
+                    "step": torch.tensor(0.0),
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
+
+    def _update(self) -> None:
+        """AdamW's step. Not to be tried again where it breaks off: weights would change twice."""
+        if self.clip:
+            self.scaler.unscale_(self.optimizer)
+            every = [p for group in self.groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(every, self.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _save_memory(self, error: Exception) -> None:
+        """Halves what is computed at once, then computes activations again. Raises if neither."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.workers.size > 1:  # the others would wait for this one
+            raise SkybenchError(
+                f"{self.micro} samples at once are too much for a device's memory; give "
+                "--micro-batch N, --recompute, or --set precision=bf16"
+            ) from error
+        torch.cuda.empty_cache()
+        if self.micro > 1:
+            self.micro //= 2
+        elif self.backbone is not None and not self.recomputing:
+            self.recomputing = activation_checkpointing.enable(self.backbone) > 0
+            if not self.recomputing:
+                raise self._hopeless() from error
+        else:
+            raise self._hopeless() from error
+
+    def _hopeless(self) -> SkybenchError:
+        return SkybenchError(
+            "A training step of a single sample does not fit the device's memory; give "
+            "--set precision=bf16, a smaller --size or --variant, or another device"
+        )

@@ -1,0 +1,1 @@
+"""Checkpoint files: found, read safely, identified, and loaded whole or refused."""

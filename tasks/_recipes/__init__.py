@@ -1,0 +1,1 @@
+"""Recipes, and the heads they need, shared by tasks."""

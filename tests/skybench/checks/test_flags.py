@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skybench.checks import flags as alarms
+from skybench.checks import guards
+from skybench.core.dataset import Split
+from skybench.plan.cell import Cell
+from skybench.plan.planner import Planner
+from skybench.plan.request import Request
+from skybench.records import store
+from skybench.records.store import Record
+from skybench.report import paper_tables, tables
+
+FEATURES = {
+    "images": 42, "keys": "k", "sha256": "s", "seen": {"hr": [64, 64]}, "dimensions": 128,
+    "rows": 42, "unknown": 0, "constant": 0.0, "spread": 0.5, "rank": 20.0, "twins": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    request = Request(models=["imagenet"], tasks=["scene_classification"], datasets=["eurosat"],
+                      data="demo")  # fmt: skip
+    return Planner(request).cells()[0]
+
+
+def make(model: str = "imagenet", **used: Any) -> Record:
+    recipe = {"protocol": "finetune", "label": "20 %", "seeds": 1, "fraction": 1.0, "limit": 0}
+    everything = {
+        "sensors": ["hr"], "weights": "ab" * 32, "variant": "full", "inputs": {"hr": {"scale": 1}},
+        "features": FEATURES, "coverage": None, "chance": 10.0, "error": 0.5, **used,
+    }  # fmt: skip
+    return Record(
+        model, "scene_classification", "aid", recipe, "measured", "real",
+        store.fingerprint({"model": model, **everything}), {"oa": 97.0}, used=everything,
+    )  # fmt: skip
+
+
+def flags(record: Record, cell: Cell, tmp_path: Path) -> list[str]:
+    return list(alarms.judged(record, cell, tmp_path).flags)
+
+
+def test_a_healthy_record_carries_what_was_looked_at_and_no_flag(
+    cell: Cell, tmp_path: Path
+) -> None:
+    judged = alarms.judged(make(), cell, tmp_path)
+    assert judged.flags == []
+    assert judged.note == ""
+    assert judged.used["alarms"] == {}
+    assert judged.used["data"]["looked"] == {"train": [126, 126], "test": [42, 42]}
+
+
+@pytest.mark.parametrize(
+    ("coverage", "partial"),
+    [(None, False), ({"share": 1.0, "drawn": ()}, False), ({"share": 0.995, "drawn": ()}, True),
+     ({"share": 1.0, "drawn": ["net.windows.weight"]}, True)],
+    ids=["no file", "whole", "not all", "random though excused"],
+)  # fmt: skip
+def test_parameters_without_published_values_are_flagged(
+    coverage: Any, partial: bool, cell: Cell, tmp_path: Path
+) -> None:
+    found = flags(make(coverage=coverage), cell, tmp_path)
+    assert found == ["partial checkpoint"] * partial
+
+
+def test_a_score_at_chance_is_flagged(cell: Cell, tmp_path: Path) -> None:
+    assert flags(make(chance=96.0), cell, tmp_path) == ["chance"]
+    assert flags(make(chance=95.0), cell, tmp_path) == []
+
+
+def test_a_training_set_that_was_seen_is_flagged(cell: Cell, tmp_path: Path) -> None:
+    seen = replace(cell, model=replace(cell.model, trained_on=("eurosat",)))
+    assert flags(make(), seen, tmp_path) == ["seen in pre-training"]
+    assert flags(make(), replace(seen, weights="random"), tmp_path) == [
+        "random weights", "tiny variant",
+    ]  # fmt: skip
+    other = replace(cell, model=replace(cell.model, trained_on=("fmow_s2",)))
+    assert flags(make(), other, tmp_path) == []
+
+
+def truncated(cell: Cell, source: str, **recipe: Any) -> Cell:
+    """The demo's 126, 42 and 42 samples of 16,200, 5,400 and 5,400, on the given authority."""
+    splits = {n: s[:] for n, s in cell.splits.items()}
+    for name, some in splits.items():
+        some.split = Split(name, source, "", False)  # type: ignore[attr-defined]
+    return replace(cell, splits=splits, recipe=replace(cell.recipe, **recipe))  # type: ignore[arg-type]
+
+
+def test_a_truncated_official_split_is_told(cell: Cell) -> None:
+    said = alarms.incomplete(truncated(cell, "official list: torchgeo"))
+    assert "test has 42 samples, published are 5400" in said
+    assert "train has 126 samples, published are 16200" in said
+    assert alarms.incomplete(truncated(cell, "rule: the folders")) == said
+
+
+@pytest.mark.parametrize("source", ["ours: 60/20/20 % by hash", "labels.csv of the folder"])
+def test_other_splits_may_have_any_size(cell: Cell, source: str) -> None:
+    assert alarms.incomplete(truncated(cell, source)) == ""
+
+
+def test_limits_tiles_options_and_demo_data_excuse_a_size(cell: Cell) -> None:
+    assert alarms.incomplete(cell) == ""  # demo
+    assert alarms.incomplete(truncated(cell, "official list", limit=42)) == ""
+    assert alarms.incomplete(truncated(cell, "official list", tile=32)) == ""
+    asked = truncated(cell, "official list")
+    for samples in asked.splits.values():
+        samples.card = replace(samples.card, options={"dropped": ()})  # type: ignore[dict-item]
+    assert alarms.incomplete(replace(asked, overridden=("dropped",))) == ""
+    assert alarms.incomplete(replace(asked, overridden=("epochs",))) != ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weights": "cd" * 32}, {"weights": "random"}, {"variant": "other"}, {"arch": {"patch": 4}},
+     {"inputs": {"hr": {"scale": 2}}}, {"features": {**FEATURES, "seen": {"hr": [128, 128]}}}],
+    ids=["weights", "random weights", "variant", "network", "preprocessing", "size"],
+)  # fmt: skip
+def test_the_same_features_under_another_setting_are_flagged(
+    change: Any, cell: Cell, tmp_path: Path
+) -> None:
+    store.write(make(), tmp_path)
+    judged = alarms.judged(make(**change), cell, tmp_path)
+    assert judged.flags == ["same features"]
+    assert "imagenet (full, abababab" in judged.note
+
+
+def test_the_same_features_of_another_model_are_flagged(cell: Cell, tmp_path: Path) -> None:
+    store.write(make(), tmp_path)
+    assert flags(make("galileo"), cell, tmp_path) == ["same features"]
+    assert flags(make("galileo", weights="random"), cell, tmp_path) == ["same features"]
+
+
+def test_equal_settings_and_equal_random_networks_may_have_the_same_features(
+    cell: Cell, tmp_path: Path
+) -> None:
+    store.write(make(), tmp_path)
+    knn = {**make().recipe, "protocol": "knn", "size": 64}  # as read, and the same side stated
+    assert flags(replace(make(), recipe=knn), cell, tmp_path) == []
+    assert flags(make(variant="tiny"), cell, tmp_path) == []  # the same network by another name
+    others = {**FEATURES, "keys": "of other images"}
+    assert flags(make(weights="random", features=others), cell, tmp_path) == []
+    assert flags(replace(make("galileo"), dataset="resisc45"), cell, tmp_path) == []
+    store.write(make("gassl", weights="random"), tmp_path / "random")
+    assert flags(make("tov", weights="random"), cell, tmp_path / "random") == []  # one network
+
+
+def reported() -> float:
+    place = ("satmae", "aid", "TR=20%", "OA")
+    return next(
+        r.value for r in paper_tables.rows() if (r.model, r.dataset, r.split, r.metric) == place
+    )
+
+
+@pytest.mark.parametrize(("distance", "far"), [(0.0, False), (2.9, False), (-2.9, False),
+                                               (3.1, True), (-9.0, True)])  # fmt: skip
+def test_a_score_far_from_the_published_one_is_flagged(
+    distance: float, far: bool, cell: Cell, tmp_path: Path
+) -> None:
+    value = reported()
+    record = replace(make("satmae"), scores={"oa": value + distance})
+    judged = alarms.judged(record, cell, tmp_path)
+    assert judged.flags == ["far from the paper"] * far
+    if far:
+        assert judged.note == f"far from the paper: OA {value + distance:.2f}, published {value}"
+
+
+def test_under_another_protocol_or_with_wide_errors_nothing_is_compared(
+    cell: Cell, tmp_path: Path
+) -> None:
+    value = reported()
+    record = replace(make("satmae"), scores={"oa": value - 9})
+    frozen = replace(record, recipe={**record.recipe, "protocol": "frozen"})
+    assert flags(frozen, cell, tmp_path) == []
+    wide = replace(record, used={**record.used, "error": 3.1})
+    assert flags(wide, cell, tmp_path) == []
+
+
+def test_flags_come_in_the_order_of_the_footnotes() -> None:
+    assert list(tables.MARKS) == list(guards.FLAGS)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from skybench import core
+from skybench.checks import image_audit
+from skybench.core import Sample, Sensor, dataset
+from skybench.plan.cell import Cell
+from skybench.plan.planner import Planner
+from skybench.plan.request import Request
+
+RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
+
+
+class Noise(dataset.Samples):
+    """Seeded images [1, 3, 16, 16]; counts what is read."""
+
+    card = core.DatasetCard("toy", "", (), (RGB,), ("a",), {}, "", "", "", "")
+    split = dataset.Split("train", "ours", "", False)
+
+    def __init__(self, count: int, first: int = 0) -> None:
+        self.keys, self.first = tuple(f"n{i:05}" for i in range(count)), first
+        self.decoded: list[int] = []
+
+    def read(self, index: int) -> Sample:
+        self.decoded.append(index)
+        made = torch.Generator().manual_seed(self.first + index)
+        image = torch.randint(0, 256, (1, 3, 16, 16), generator=made).to(torch.uint8)
+        return Sample(self.keys[index], {"hr": image}, 0)
+
+
+def test_all_of_small_splits_is_looked_at() -> None:
+    found = image_audit.look(Noise(30), Noise(12, 1000), ["hr"])
+    assert found["looked"] == {"train": [30, 30], "test": [12, 12]}
+    assert found["sensors"]["hr"]["images"] == 42
+    assert found["twins"]["exact"] == 0
+    assert image_audit.look(Noise(30), Noise(12, 20), ["hr"])["twins"]["exact"] == 10
+
+
+def test_of_large_splits_a_part_from_all_over_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_audit, "MOST", 50)
+    train, test = Noise(5000), Noise(200, 9000)
+    found = image_audit.look(train, test, ["hr"])
+    assert found["looked"] == {"train": [50, 5000], "test": [50, 200]}
+    places = sorted(train.decoded)
+    assert max(b - a for a, b in itertools.pairwise((0, *places, 5000))) < 2.7 * 5000 / 50
+
+
+def test_slow_images_end_it_but_not_before_some_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_audit, "_clock", lambda: lambda: True)
+    found = image_audit.look(Noise(500), Noise(500, 1000), ["hr"])
+    assert found["looked"] == {"train": [8, 500], "test": [8, 500]}
+    assert found["sensors"]["hr"]["images"] == image_audit.LEAST
+
+
+def cell() -> Cell:
+    request = Request(models=["rcf"], tasks=["scene_classification"], datasets=["eurosat"],
+                      data="demo")  # fmt: skip
+    return Planner(request).cells()[0]
+
+
+def test_it_is_done_once_for_the_same_files_and_again_for_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = cell()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    looks: list[int] = []
+    look = image_audit.look
+
+    def counting(*given: Any) -> dict[str, Any]:
+        looks.append(1)
+        return look(*given)
+
+    monkeypatch.setattr(image_audit, "look", counting)
+    first = image_audit.of(mine)
+    assert image_audit.of(mine) == first
+    assert len(looks) == 1
+    train = mine.splits["train"]
+    fewer = {**mine.splits, "train": dataset.Subset(train, range(20))}
+    assert image_audit.of(replace(mine, splits=fewer))["looked"]["train"] == [20, 20]
+    monkeypatch.setattr(type(train), "stamp", lambda self: "another")
+    image_audit.of(mine)
+    assert len(looks) == 3
+    assert [p.suffix for p in (tmp_path / "audit").iterdir()] == [".json"] * 3
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_what_a_crash_cut_off_is_looked_at_again(
+    kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = cell()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    first = image_audit.of(mine)
+    (path,) = (tmp_path / "audit").iterdir()
+    path.write_bytes(path.read_bytes()[:kept])
+    assert image_audit.of(mine) == first
+    assert image_audit.of(mine) == first
+
+
+def test_a_model_that_needs_one_sensor_makes_no_other_be_read() -> None:
+    request = Request(models=["imagenet"], tasks=["multimodal_classification"], data="demo",
+                      datasets=["ben_mm"])  # fmt: skip
+    (mine,) = Planner(request).cells()[:1]
+    assert set(image_audit.of(mine)["sensors"]) == {"s2"}

@@ -1,0 +1,124 @@
+"""How samples become a batch of one size; see skybench.features.extraction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from skybench.core import DataError, ModelCard, Sample
+from skybench.data import batching
+from skybench.data.batching import collate
+
+
+def sample(
+    key: str, image: Tensor, days: Mapping[str, Tensor] | None = None, **more: Any
+) -> Sample:
+    return Sample(key, {"hr": image}, 0, days or {}, **more)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32, torch.float32]
+)
+def test_a_short_series_is_padded_at_its_end(dtype: torch.dtype) -> None:
+    long = torch.arange(3 * 4).reshape(3, 1, 2, 2).to(dtype)
+    batch = collate([sample("a", long), sample("b", long[:1])])
+    assert batch.images["hr"].dtype == dtype
+    assert batch.images["hr"].shape == (2, 3, 1, 2, 2)
+    assert batch.images["hr"][1, 0].tolist() == long[0].tolist()
+    assert not batch.images["hr"][1, 1:].float().any()
+    assert batch.seen["hr"].tolist() == [[True] * 3, [True, False, False]]
+    assert batch.keys == ("a", "b")
+
+
+def test_days_are_unknown_where_padded_or_not_given() -> None:
+    image = torch.zeros(3, 1, 2, 2)
+    batch = collate([
+        sample("a", image, {"hr": torch.tensor([17, 18, 19])}),
+        sample("b", image[:2], {"hr": torch.tensor([5, 6])}),
+        sample("c", image),
+    ])  # fmt: skip
+    assert batch.days["hr"].tolist() == [[17, 18, 19], [5, 6, -1], [-1, -1, -1]]
+
+
+def test_places_are_nan_where_unknown() -> None:
+    image = torch.zeros(1, 1, 2, 2)
+    lonlat = collate([sample("a", image, lonlat=(7.5, 51.25)), sample("b", image)]).lonlat
+    assert lonlat[0].tolist() == [7.5, 51.25]
+    assert lonlat[1].isnan().all()
+
+
+def test_images_of_two_sizes_are_refused_and_the_odd_one_is_named() -> None:
+    first, longer, odd = torch.zeros(1, 3, 8, 8), torch.zeros(2, 3, 8, 8), torch.zeros(1, 3, 6, 8)
+    with pytest.raises(DataError) as caught:
+        collate([sample("first", first), sample("longer", longer), sample("odd", odd)])
+    assert str(caught.value) == (
+        "odd is (6, 8) pixels, others are (8, 8); give one size for all with --size"
+    )
+
+
+def test_images_are_brought_to_a_size() -> None:
+    large, small = torch.full((1, 3, 12, 8), 7, dtype=torch.uint8), torch.full((2, 3, 2, 2), 9.0)
+    batch = collate([sample("a", large), sample("b", small)], 4)
+    assert batch.images["hr"].shape == (2, 2, 3, 4, 4)
+    assert (batch.images["hr"][0, 0] == 7).all()
+    assert (batch.images["hr"][1] == 9).all()
+
+
+@pytest.mark.parametrize(
+    ("least", "multiple", "given_size", "expected"),
+    [(0, 1, (7, 9), (7, 9)), (0, 32, (64, 96), (64, 96)), (0, 32, (65, 96), (96, 96)),
+     (256, 32, (64, 96), (256, 384)), (256, 32, (300, 512), (320, 512)),
+     (224, 1, (37, 37), (224, 224)), (256, 64, (200, 300), (256, 384)), (0, 14, (1, 15), (14, 28))],
+)  # fmt: skip
+def test_the_side_at_which_a_model_looks(
+    least: int, multiple: int, given_size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert batching.side(sized(least, multiple), "hr", *given_size) == expected
+
+
+def sized(least: int, multiple: int) -> ModelCard:
+    return ModelCard(
+        "toy",
+        "Toy",
+        "extra",
+        (),
+        3,
+        (),
+        "ours",
+        "ours",
+        "none",
+        min_pixels=least,
+        multiple=multiple,
+    )
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 300), st.integers(1, 64), st.integers(1, 600), st.integers(1, 600))
+def test_a_side_is_large_enough_and_never_smaller_than_the_image(
+    least: int, multiple: int, height: int, width: int
+) -> None:
+    found = batching.side(sized(least, multiple), "hr", height, width)
+    for side, original in zip(found, (height, width), strict=True):
+        assert side % multiple == 0
+        assert side >= max(least, original)
+        assert side < max(1.0, least / min(height, width)) * original + 1 + multiple
+
+
+def test_resizing_keeps_the_leading_axes() -> None:
+    x = torch.rand(2, 3, 4, 8, 6, generator=torch.Generator().manual_seed(0))
+    found = batching.resize(x, 4, 5)
+    assert found.shape == (2, 3, 4, 4, 5)
+    expected = F.interpolate(x[1], (4, 5), mode="bilinear", antialias=True)
+    torch.testing.assert_close(found[1], expected)
+    torch.testing.assert_close(batching.resize(x[1], 4, 5), expected)
+    torch.testing.assert_close(batching.resize(x[1, 2], 4, 5), expected[2])
+    same = batching.resize((255 * x).to(torch.uint8), 8, 6)
+    assert same.dtype == torch.float32
+    assert torch.equal(same, (255 * x).floor())

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from skybench.cli import catalogue
+from skybench.core import Recipe, UsageError
+from skybench.plan import recipe_text
+
+
+def test_every_field_has_a_meaning() -> None:
+    assert {*recipe_text.MEANING} == {f.name for f in dataclasses.fields(Recipe)}
+    assert {*recipe_text.EMPTY} < {*recipe_text.MEANING}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (Recipe("frozen"), "the head's own"),
+        (Recipe("finetune", schedule="cosine"), "falls along half a cosine to 0"),
+        (
+            Recipe("finetune", schedule="step", warm_up=0.1),
+            "rises over 10 % of the steps, then stays, a tenth after 8/12 of all steps and again "
+            "after 11/12",
+        ),
+    ],
+)
+def test_schedules_in_words(recipe: Recipe, words: str) -> None:
+    assert recipe_text.schedule(recipe) == words
+
+
+def test_a_recipe_is_shown_field_by_field() -> None:
+    shown = catalogue.facts("isaid:finetune")
+    assert shown["name"] == "semantic_segmentation/isaid:finetune"
+    assert shown["kind"] == "recipe"
+    assert "UPerNet" in shown["head"]
+    assert "IoU" in shown["metric"]
+    assert shown["iterations"].startswith("80000 (")
+    assert shown["lr"].startswith("6e-05 (")
+    assert shown["precision"].startswith("float32 (")
+    assert "1,500 steps, then falls in a straight line" in shown["schedule"]
+    assert shown["source"].startswith("official: ")
+    fields = {f.name for f in dataclasses.fields(Recipe)} - {"protocol", "label"}
+    assert fields <= {*shown}
+
+
+def test_columns_that_differ_are_shown_beside_each_other() -> None:
+    shown = catalogue.facts("RESISC45:linear")
+    assert shown["columns"] == "10 %, 20 %"
+    assert shown["train"].startswith("10 %: train10; 20 %: train20 (")
+    assert shown["size"].startswith("320 (")
+    assert shown["source"].startswith("ours: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("isiad:finetune", "Did you mean 'isaid'"),
+        ("isaid:fintune", "Did you mean 'finetune'"),
+        ("isaid:", "No protocol of semantic_segmentation ''"),
+        ("aid:", "Known: knn, linear, frozen, finetune"),
+        ("semantic_segmentatoin/isaid:finetune", "Did you mean 'semantic_segmentation'"),
+        ("change_detection/isaid:finetune", "No task of isaid 'change_detection'"),
+        ("dyna_s2:frozen", "give change_detection/dyna_s2:frozen or semantic_segmentation/dyna_s2"),
+    ],
+)
+def test_unknown_names_give_the_near_ones(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        catalogue.facts(name)
+
+
+def test_the_list_names_each_recipe_as_it_is_shown() -> None:
+    rows = catalogue.rows("recipes")
+    for row in rows:
+        shown = catalogue.facts(row["name"])
+        assert shown["name"] == f"{row['task']}/{row['dataset']}:finetune"
+        assert shown["nearness"].startswith(row["source"])
+    assert len({(row["name"], row["column"]) for row in rows}) == len(rows)
+    (isaid,) = (row for row in rows if row["dataset"] == "isaid")
+    assert (isaid["length"], isaid["batch"], isaid["tile"]) == ("80,000 steps", 16, 896)
+
+
+def test_nothing_heavy_is_imported_to_show_a_recipe() -> None:
+    code = (
+        "import json, sys; from skybench.cli import catalogue; catalogue.rows('recipes');"
+        "catalogue.facts('dior:finetune'); print(json.dumps([*sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "PIL", "rasterio", "timm"} & {*json.loads(done.stdout)}

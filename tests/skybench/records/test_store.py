@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skybench.records import store
+from skybench.records.store import Record
+
+
+def make(model: str = "m", score: float = 50.0, seed: int = 0) -> Record:
+    recipe = {"protocol": "knn", "label": "", "seeds": 1}
+    return Record(
+        model, "scene_classification", "aid", recipe, "measured", "real",
+        store.fingerprint({"model": model, "seed": seed}), {"oa": score},
+        used={"sensors": ["hr"], "weights": "none"},
+    )  # fmt: skip
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = store.write(make(), tmp_path)
+    assert path.parent == tmp_path / "scene_classification" / "aid"
+    assert path.name == f"m.knn.hr.{make().fingerprint[:8]}.json"
+    assert store.read_all(tmp_path) == ([make()], [])
+    assert store.find(tmp_path, make().path) == make()
+
+
+def test_the_index_follows_the_files(tmp_path: Path) -> None:
+    store.write(make("a"), tmp_path)
+    path = store.write(make("b"), tmp_path)
+    assert [r.model for r in store.read_all(tmp_path)[0]] == ["a", "b"]
+    path.unlink()
+    store.write(make("a", score=70.0), tmp_path)
+    assert [(r.model, r.scores["oa"]) for r in store.read_all(tmp_path)[0]] == [("a", 70.0)]
+
+
+def test_a_damaged_or_removed_index_is_made_again(tmp_path: Path) -> None:
+    store.write(make(), tmp_path)
+    store.read_all(tmp_path)
+    (tmp_path / store.INDEX).write_bytes(b"no database" * 1000)
+    assert store.read_all(tmp_path)[0] == [make()]
+    (tmp_path / store.INDEX).unlink()
+    assert store.read_all(tmp_path)[0] == [make()]
+
+
+def test_records_are_read_where_no_index_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(make(), tmp_path)
+    monkeypatch.setattr(store, "INDEX", "absent/index.sqlite")  # as in a read-only folder
+    assert store.read_all(tmp_path) == ([make()], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"schema": 1, "model": "m"', "not complete JSON"),
+        ('{"schema": 0}', "schema 0, this version of skybench reads 1"),
+        ('{"schema": 99}', "schema 99"),
+        ("[]", "not a record"),
+        ('{"schema": 1}', "fields missing"),
+        ("", "not complete JSON"),
+    ],
+)
+def test_a_file_that_is_no_record_is_named_and_left_alone(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    good = store.write(make(), tmp_path)
+    bad = good.with_name("m.knn.hr.00000000.json")
+    bad.write_text(text)
+    found, skipped = store.read_all(tmp_path)
+    assert found == [make()]
+    assert [s.path for s in skipped] == [bad]
+    assert reason in skipped[0].reason
+    assert bad.read_text() == text
+    assert store.find(tmp_path, bad.relative_to(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": []}, {"scores": None}, {"scores": {"oa": "71"}},
+        {"scores": {"oa": float("nan")}},
+        {"intervals": {"oa": [1.0]}}, {"intervals": {"oa": 1.0}}, {"used": []}, {"made": None},
+        {"flags": "limited"}, {"flags": [1]}, {"seeds": None}, {"model": 5}, {"data": "what"},
+        {"status": "fine"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_whose_fields_are_of_another_kind_is_named(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    bad = store.write(make(), tmp_path).with_name("foreign.json")
+    bad.write_text(json.dumps(dataclasses.asdict(make()) | change))
+    for _ in range(2):  # from the file, from the index
+        found, skipped = store.read_all(tmp_path)
+        assert found == [make()]
+        assert [s.path for s in skipped] == [bad]
+
+
+def test_what_cannot_be_read_or_is_nested_without_end_is_named(tmp_path: Path) -> None:
+    folder = store.write(make(), tmp_path).parent
+    (folder / "a.json").mkdir()
+    (folder / "b.json").write_text("[" * 100_000)
+    found, skipped = store.read_all(tmp_path)
+    assert found == [make()]
+    assert [s.path.name for s in skipped] == ["a.json", "b.json"]
+
+
+def test_the_index_of_another_version_is_not_believed(tmp_path: Path) -> None:
+    store.write(make("a"), tmp_path)
+    newer = store.write(make("b"), tmp_path)
+    store.read_all(tmp_path)
+    future = json.dumps(dataclasses.asdict(make("b")) | {"surprise": 1})
+    with sqlite3.connect(tmp_path / store.INDEX) as index:
+        index.execute("UPDATE record SET json = ? WHERE model = 'b'", (future,))
+        index.execute("UPDATE record SET json = NULL, problem = 'schema 1' WHERE model = 'a'")
+    index.close()
+    found, skipped = store.read_all(tmp_path)
+    assert found == [make("a")]
+    assert [s.path for s in skipped] == [newer]
+
+
+def test_unknown_fields_are_refused() -> None:
+    raw = dataclasses.asdict(make()) | {"surprise": 1}
+    with pytest.raises(ValueError, match=r"unknown: \['surprise'\]"):
+        store.parse(json.dumps(raw))
+
+
+def test_a_nan_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.write(make(score=float("nan")), tmp_path)
+    assert not list(tmp_path.rglob("*.*json*"))
+
+
+WRITE_MANY = """
+import dataclasses, pathlib, sys
+from skybench import records
+folder, model, text = pathlib.Path(sys.argv[1]), sys.argv[2], sys.stdin.read()
+start = records.parse(text)
+for i in range(60):
+    mine = dataclasses.replace(start, model=model, fingerprint=records.fingerprint({"i": i}))
+    records.write(mine, folder)
+    records.write(dataclasses.replace(start, scores={"oa": i}), folder)  # both fight for this one
+    records.read_all(folder)
+"""
+
+
+def test_two_processes_may_write_and_read_at_once(tmp_path: Path) -> None:
+    text = json.dumps(dataclasses.asdict(make("same")))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", WRITE_MANY, str(tmp_path), model],
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        for model in ("a", "b")
+    ]
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write(text)
+        process.stdin.close()
+    assert [process.wait(120) for process in both] == [0, 0]
+    found, skipped = store.read_all(tmp_path)
+    assert sorted(r.model for r in found) == ["a"] * 60 + ["b"] * 60 + ["same"]
+    assert not skipped
+
+
+def test_a_kill_between_the_temporary_file_and_its_renaming_loses_only_that_record(
+    tmp_path: Path,
+) -> None:
+    store.write(make("before"), tmp_path)
+    code = (
+        "import sys, time, pathlib; from skybench.records import store as records\n"
+        "pathlib.Path.replace = lambda self, to: (print('written', flush=True), time.sleep(60))\n"
+        "text = pathlib.Path(sys.argv[1], sys.argv[2]).read_text()\n"
+        "import dataclasses\n"
+        "record = dataclasses.replace(records.parse(text), model='killed')\n"
+        "records.write(record, pathlib.Path(sys.argv[1]))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, str(tmp_path), str(make("before").path)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    with child.stdout as out:
+        assert out.readline() == "written\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    left = list((tmp_path / "scene_classification" / "aid").glob(".*.tmp"))
+    assert len(left) == 1  # the temporary file of the killed process
+    assert store.read_all(tmp_path) == ([make("before")], [])
+    store.write(make("killed"), tmp_path)
+    assert [r.model for r in store.read_all(tmp_path)[0]] == ["before", "killed"]
+
+
+def test_equal_settings_give_equal_fingerprints_whatever_their_order() -> None:
+    assert store.fingerprint({"a": [1, 2], "b": "x"}) == store.fingerprint({"b": "x", "a": [1, 2]})
+    assert store.fingerprint({"a": 1}) != store.fingerprint({"a": 1.5})
+
+
+def test_reading_thousands_of_records_goes_through_the_index(tmp_path: Path) -> None:
+    for i in range(300):
+        store.write(make(f"m{i}"), tmp_path)
+    store.read_all(tmp_path)
+    parsed = []
+    original = store._row
+    try:
+        store._row = lambda *a: parsed.append(a) or original(*a)  # type: ignore[func-returns-value]
+        assert len(store.read_all(tmp_path)[0]) == 300
+        assert not parsed
+        time.sleep(0.01)
+        store.write(make("m7", score=1.0), tmp_path)
+        store.read_all(tmp_path)
+        assert len(parsed) == 1
+    finally:
+        store._row = original
+
+
+def test_an_older_record_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def add_data(raw: dict[str, Any]) -> dict[str, Any]:
+        return {**raw, "data": "real"}
+
+    def rename(raw: dict[str, Any]) -> dict[str, Any]:
+        name = raw.pop("net")
+        return {**raw, "model": name}
+
+    steps = {store.SCHEMA - 2: rename, store.SCHEMA - 1: add_data}
+    monkeypatch.setattr(store, "MIGRATIONS", steps)
+    old = {
+        "schema": store.SCHEMA - 2, "net": "m", "task": "t", "dataset": "d", "fingerprint": "f",
+        "recipe": {"protocol": "knn"}, "status": "failed",
+    }  # fmt: skip
+    found = store.parse(json.dumps(old))
+    assert (found.model, found.data, found.schema) == ("m", "real", store.SCHEMA)
+    for unknown in (store.SCHEMA - 3, store.SCHEMA + 1):
+        with pytest.raises(ValueError, match=f"schema {unknown}, this version"):
+            store.parse(json.dumps({**old, "schema": unknown}))

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from skybench.checks import guards
+from skybench.records.store import Record
+from skybench.report import tables
+
+
+def make(model: str = "imagenet", **changes: Any) -> Record:
+    recipe = {"protocol": "knn", "label": "20 %", "seeds": 1, "fraction": 1.0, "limit": 0}
+    record = Record(
+        model, "scene_classification", "aid", recipe, "measured", "real", "f" * 64,
+        {"oa": 71.234, "aa": 70.0}, {"oa": 0.5, "aa": 0.4}, {"oa": [69.0, 73.0]},
+        seeds=[{"seed": 0}], used={"sensors": ["hr"], "weights": "ab" * 32, "variant": "full"},
+        made="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    return replace(record, **changes)
+
+
+RANDOM = make(
+    "skysense",
+    flags=["random weights"],
+    used={"sensors": ["hr"], "weights": "random", "variant": "tiny"},
+)
+DEMO = make("rcf", data="demo")
+
+
+@pytest.mark.parametrize("form", ["text", "md", "latex"])
+def test_random_weights_and_demo_data_are_marked_in_every_row_of_tables(form: str) -> None:
+    lines = tables.render([make(), RANDOM, DEMO], form).splitlines()
+    row = {m: next(x for x in lines if m in x and "71.23" in x) for m in ("skysense", "rcf")}
+    assert "random" in row["skysense"]
+    assert "(r)" in row["skysense"]
+    assert "demo" in row["rcf"]
+    assert any("DEMO DATA" in line for line in lines)
+    assert any(guards.FLAGS["random weights"] in line for line in lines)
+
+
+def test_random_weights_and_demo_data_are_marked_in_csv_and_json() -> None:
+    rows = list(csv.DictReader(io.StringIO(tables.render([make(), RANDOM, DEMO], "csv"))))
+    assert [(r["weights"], r["data"]) for r in rows] == [
+        ("abababab", "real"),
+        ("random", "real"),
+        ("abababab", "demo"),
+    ]
+    whole = json.loads(tables.render([RANDOM, DEMO], "json"))
+    assert whole[0]["used"]["weights"] == "random"
+    assert whole[1]["data"] == "demo"
+
+
+def test_demo_and_real_records_never_share_a_table() -> None:
+    grids = tables.grids([make(), DEMO, RANDOM])
+    assert len(grids) == 2
+    assert [row[3] for grid in grids for row in grid.rows] == ["real", "real", "demo"]
+
+
+def test_every_flag_has_a_mark_of_its_own() -> None:
+    assert set(tables.MARKS) == set(guards.FLAGS)
+    assert len(set(tables.MARKS.values())) == len(tables.MARKS)
+
+
+def test_the_newest_of_several_records_of_a_cell_is_shown_and_the_others_are_counted() -> None:
+    newer = make(scores={"oa": 80.0}, spread={}, intervals={}, made="2026-02-01T00:00:00+00:00")
+    text = tables.render([newer, make()], "text")
+    assert "80.00" in text
+    assert "71.23" not in text
+    assert "1 older record(s)" in text
+
+
+def test_other_settings_get_a_row_of_their_own() -> None:
+    limited = make(recipe={**make().recipe, "limit": 50, "seeds": 3})
+    (grid,) = tables.grids([make(), limited])
+    assert grid.header[4] == "settings"
+    assert sorted(row[4] for row in grid.rows) == ["", "limit=50 seeds=3"]
+
+
+def test_changed_lists_read_as_words() -> None:
+    recipe = {**make().recipe, "augment": ["flip", "resize_crop=0.5,2"], "epochs": 8}
+    used = {**make().used, "overridden": ["augment", "epochs"]}
+    said = tables.changed(make(recipe=recipe, used=used))
+    assert said == "augment=flip+resize_crop=0.5,2 epochs=8"
+
+
+def test_a_cell_without_a_score_says_why() -> None:
+    none: dict[str, Any] = {"scores": {}, "spread": {}, "intervals": {}}
+    cannot = make("image_stats", status="cannot run", note="no feature maps", **none)
+    broken = make("rcf", status="failed", note="OSError: disk", **none)
+    text = tables.render([cannot, broken, make()], "text")
+    assert "image_stats on aid: no feature maps." in text
+    assert "failed" in text
+    assert "aid 20 % OA" in text
+
+
+def test_a_reason_that_is_a_sentence_gets_no_second_full_stop() -> None:
+    text = tables.render([make(status="failed", scores={}, note="It broke. Mend it.")], "text")
+    assert "Mend it.\n" in text + "\n"
+
+
+def test_several_seeds_show_their_spread() -> None:
+    several = make(seeds=[{"seed": 0}, {"seed": 1}])
+    assert "71.23 ± 0.50 [69.0, 73.0]" in tables.render([several], "text")
+
+
+def test_latex_escapes_what_tex_would_read() -> None:
+    text = tables.render([make("a_b&c%")], "latex")
+    assert r"a\_b\&c\%" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
+
+
+def test_nothing_to_show_is_said() -> None:
+    assert tables.render([], "text") == "No records."
+    assert tables.render([], "json") == "[]"
+    assert tables.render([], "csv") == ""
+
+
+def test_a_data_frame_has_one_row_a_record() -> None:
+    frame = tables.frame([make(), RANDOM])
+    assert list(frame["score"]) == [71.234, 71.234]
+    assert list(frame["weights"]) == ["abababab", "random"]

@@ -1,0 +1,114 @@
+"""What one seed of a fine-tuned cell learns from, is selected on, and leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skybench.augment import test_time
+from skybench.core import UsageError
+from skybench.plan.request import Request
+from skybench.records.store import Record
+from skybench.runner.run_cells import run_cells
+from skybench.training import log
+
+BASE = Request(
+    models=("galileo",),
+    tasks=("scene_classification",),
+    datasets=("eurosat",),
+    protocol="finetune",
+    data="demo",
+    limit=20,
+    overrides={"epochs": "3"},
+)
+
+
+def run(folder: Path, **changes: object) -> Record:
+    (record,) = run_cells(replace(BASE, results=folder, **changes))  # type: ignore[arg-type]
+    assert record.status == "measured", record.note
+    return record
+
+
+def left(folder: Path) -> set[str]:
+    return {p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in (".json", ".npz")}
+
+
+def test_all_training_samples_are_learned_from_where_nothing_is_selected(tmp_path: Path) -> None:
+    record = run(tmp_path)
+    assert record.samples == {"train": 20, "val": 0, "test": 20}
+    assert record.seeds[0]["chosen"]["augment"]
+    assert left(tmp_path) == {log.LOG, "curve.png"}
+
+
+def test_with_validation_the_best_epoch_counts_and_the_record_says_which(tmp_path: Path) -> None:
+    record = run(tmp_path, overrides={"epochs": "4", "validate": "1"}, keep_weights=True)
+    assert record.samples["val"] >= 4
+    assert record.samples["train"] + record.samples["val"] == 20
+    chosen = record.seeds[0]["chosen"]
+    assert [epoch for epoch, _ in chosen["validation"]] == [1, 2, 3, 4]
+    best = max(chosen["validation"], key=lambda pair: pair[1])
+    assert chosen["best_epoch"] == best[0]
+    assert left(tmp_path) == {log.LOG, "curve.png", "weights.pt"}
+    assert "override" in record.flags
+
+
+def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
+    first, second = (run(tmp_path / name) for name in "ab")
+    assert first.seeds == second.seeds
+    assert first.scores == second.scores
+
+
+def test_classes_without_a_sample_to_learn_from_are_named(tmp_path: Path) -> None:
+    record = run(tmp_path, fraction=0.25)
+    assert record.samples["train"] == 5
+    absent = record.seeds[0]["chosen"]["absent_classes"]
+    assert len(absent) >= 2
+    assert set(absent) < set(record.used["classes"])
+
+
+def test_segmentation_leaves_pictures(tmp_path: Path) -> None:
+    changes = {"tasks": ("semantic_segmentation",), "datasets": ("potsdam",), "limit": 3}
+    record = run(tmp_path, **changes, overrides={"epochs": "1", "width": "8"})
+    pictures = {name for name in left(tmp_path) if name.endswith(".png")}
+    assert len(pictures) == 1 + min(4, record.samples["test"])
+    again = run(tmp_path / "b", **changes, overrides={"epochs": "1", "width": "8"}, draw=0)
+    assert left(tmp_path / "b") == {log.LOG, "curve.png"}
+    assert again.scores == record.scores
+
+
+def test_views_of_test_images_reach_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], test_time.probabilities
+
+    def noted(wanted: test_time.Views, *given: Any) -> Any:
+        asked.append(wanted)
+        return real(wanted, *given)
+
+    monkeypatch.setattr(test_time, "probabilities", noted)
+    changes = {"tasks": ("semantic_segmentation",), "datasets": ("potsdam",), "limit": 2}
+    few = {"epochs": "1", "width": "8"}
+    plain = run(tmp_path / "a", **changes, overrides=few, draw=0)
+    viewed = run(tmp_path / "b", **changes, overrides={**few, "views": "flip"}, draw=0)
+    assert viewed.recipe["views"] == ["flip"]
+    assert viewed.fingerprint != plain.fingerprint
+    assert len(asked) == viewed.samples["test"]
+
+
+def test_views_where_nothing_heeds_them_are_refused(tmp_path: Path) -> None:
+    (record,) = run_cells(replace(BASE, overrides={"views": "flip"}, results=tmp_path))
+    assert record.status == "cannot run"
+    assert "no test-time views" in record.note
+
+
+def test_several_devices_are_for_fine_tuning(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="which is --protocol finetune"):
+        run_cells(replace(BASE, protocol="linear", devices=2, device="cpu", results=tmp_path))
+
+
+def test_a_network_whose_branches_differ_in_width_learns_too(tmp_path: Path) -> None:
+    record = run(tmp_path, models=("skysense",), datasets=("ben_s2",), limit=4)
+    assert record.used["sensors"] == ["s2"]

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skybench.core import Batch, Features, ModelCard, Recipe, Setting, SkybenchError, UsageError
+from skybench.core.model import Model
+from skybench.training import fit, lr_schedules
+
+RECIPE = Recipe("linear", epochs=4, batch=2, lr=0.1, weight_decay=0.5)
+
+
+class Memory:
+    """A source of maps [N, 2, 4, 4] that notes in which order it is asked; see core.Source."""
+
+    def __init__(self, count: int, ignored: bool = False) -> None:
+        rng = np.random.default_rng(0)
+        self.masks = rng.integers(0, 3, (count, 8, 8)).astype(np.uint8)
+        self.masks[:] = 255 if ignored else self.masks
+        self.maps = torch.from_numpy(rng.normal(size=(count, 2, 4, 4)).astype(np.float32))
+        self.asked: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def pooled(self) -> Tensor:
+        return self.maps.mean((2, 3))
+
+    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        self.asked.append(list(indices))
+        return (self.maps[list(indices)],)
+
+    def vectors(self, indices: Sequence[int]) -> Tensor:
+        return self.pooled()[list(indices)]
+
+    def target(self, index: int) -> Any:
+        return self.masks[index]
+
+    def labels(self) -> Tensor:
+        return torch.zeros(len(self), dtype=torch.long)
+
+
+class Pixel(nn.Module):
+    """A 1x1 convolution, and the same logits again as auxiliary answers."""
+
+    def __init__(self, auxiliary: int = 0) -> None:
+        super().__init__()
+        self.layer, self.auxiliary = nn.Conv2d(2, 3, 1), auxiliary
+        for parameter in self.layer.parameters():
+            nn.init.constant_(parameter, 0.1)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        return [self.layer(levels[0])] * (1 + self.auxiliary)
+
+
+def rates(monkeypatch: pytest.MonkeyPatch, source: Memory, recipe: Recipe) -> list[list[float]]:
+    """The learning rate and decay of both groups of parameters at every step."""
+    seen: list[list[float]] = []
+    step = torch.optim.AdamW.step
+
+    def noted(self: torch.optim.AdamW, *words: Any) -> Any:
+        seen.append([g[k] for g in self.param_groups for k in ("lr", "weight_decay")])
+        return step(self, *words)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    fit.train_dense(Pixel(), source, recipe, Setting(0))
+    return seen
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 95])
+def test_the_rate_warms_up_and_falls_to_0(steps: int) -> None:
+    factors = [lr_schedules.rate(s, steps) for s in range(steps)]
+    assert max(factors) == 1.0
+    peak = factors.index(1.0)
+    assert peak + 1 == max(1, -(-steps // 10))
+    assert all(0 < f <= 1 for f in factors)
+    assert np.all(np.diff(factors[: peak + 1]) > 0)
+    assert np.all(np.diff(factors[peak + 1 :]) < 0)
+    assert lr_schedules.rate(steps, steps) == 0.0
+    np.testing.assert_allclose(np.diff(factors[peak + 1 :], 2), 0, atol=1e-12)  # linear
+
+
+def test_training_follows_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = rates(monkeypatch, Memory(10), RECIPE)
+    assert len(seen) == 4 * 5
+    for step, (weights, decay, biases, none) in enumerate(seen):
+        assert weights == biases == pytest.approx(0.1 * lr_schedules.rate(step, 20))
+        assert (decay, none) == (0.5, 0.0)
+
+
+def test_every_epoch_sees_every_sample_once_in_the_seeds_order() -> None:
+    orders = []
+    for seed in (0, 0, 1):
+        source = Memory(5)
+        trained = fit.train_dense(Pixel(), source, RECIPE, Setting(seed))
+        assert trained.steps == len(source.asked) == 4 * 3
+        assert len(trained.losses) == 4
+        assert max(map(len, source.asked)) <= RECIPE.batch
+        epochs = [list(itertools.chain(*source.asked[i : i + 3])) for i in range(0, 12, 3)]
+        assert all(sorted(e) == list(range(5)) for e in epochs)
+        assert len({tuple(e) for e in epochs}) > 1
+        orders.append(source.asked)
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_samples() -> None:
+    source = Memory(3)
+    recipe = Recipe("linear", epochs=1, batch=2, lr=0.0)
+    (loss,) = fit.train_dense(Pixel(), source, recipe, Setting(0)).losses
+    logits = Pixel()([source.maps])[0]
+    masks = torch.from_numpy(source.masks)
+    each = [fit.cross_entropy(logits[i : i + 1], masks[i : i + 1]).item() for i in range(3)]
+    assert loss == pytest.approx(np.mean(each), abs=2e-5)
+
+
+def test_auxiliary_answers_count_with_their_weight() -> None:
+    recipe = Recipe("linear", epochs=1, batch=4, lr=0.0)
+    (plain,) = fit.train_dense(Pixel(), Memory(4), recipe, Setting(0)).losses
+    (more,) = fit.train_dense(Pixel(2), Memory(4), recipe, Setting(0)).losses
+    assert more == pytest.approx(plain * (1 + 2 * fit.AUXILIARY), abs=2e-5)
+
+
+def test_training_lowers_the_loss_and_ends_in_evaluation_mode() -> None:
+    head = Pixel()
+    source = Memory(4)
+    source.masks[:] = 2
+    reports: list[tuple[str, int, int]] = []
+    setting = Setting(0, report=lambda *words: reports.append(words))
+    losses = fit.train_dense(head, source, RECIPE, setting).losses
+    assert losses[-1] < 0.7 * losses[0]
+    assert not head.training
+    assert [words[1:] for words in reports] == [(i + 1, 8) for i in range(8)]
+    assert all(words[0].startswith("training, loss ") for words in reports)
+
+
+def test_predictions_are_made_of_fewer_samples_at_once_where_memory_is_short() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def answers(start: int, most: int) -> list[int]:
+        asked.append((start, most))
+        if most > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [*range(start, min(start + most, 7))]
+
+    fits = 3
+    assert [*fit.predicted(7, 8, answers)] == [*range(7)]
+    assert asked == [(0, 8), (0, 4), (0, 2), (2, 2), (4, 2), (6, 2)]
+    fits = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        next(fit.predicted(7, 8, answers))
+
+
+def test_the_loss_is_the_mean_over_the_pixels_that_count() -> None:
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    masks = torch.randint(0, 3, (2, 4, 4), generator=torch.Generator().manual_seed(1))
+    masks[0, :2] = 255
+    masks = masks.to(torch.uint8)
+    expected = F.cross_entropy(logits, masks.long(), ignore_index=255)
+    torch.testing.assert_close(fit.cross_entropy(logits, masks), expected)
+    large = masks.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    resized = F.interpolate(logits, (8, 8), mode="bilinear")
+    expected = F.cross_entropy(resized, large.long(), ignore_index=255)
+    torch.testing.assert_close(fit.cross_entropy(logits, large), expected)
+
+
+def test_ignored_pixels_give_no_gradient() -> None:
+    logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    masks = torch.tensor([[[0, 255], [255, 1]]], dtype=torch.uint8)
+    (gradient,) = torch.autograd.grad(fit.cross_entropy(logits, masks), logits)
+    assert gradient[0, :, 0, 1].tolist() == gradient[0, :, 1, 0].tolist() == [0, 0, 0]
+    assert gradient[0, :, 0, 0].abs().sum() > 0
+
+
+def test_masks_without_a_label_give_loss_0_and_no_gradient() -> None:
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    loss = fit.cross_entropy(logits, torch.full((2, 8, 8), 255, dtype=torch.uint8))
+    assert loss.item() == 0.0
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.abs().max() == 0.0
+    head = Pixel()
+    recipe = Recipe("linear", epochs=2, batch=2, lr=0.1)
+    assert fit.train_dense(head, Memory(4, ignored=True), recipe, Setting(0)).losses == (0.0, 0.0)
+    assert torch.equal(head.layer.weight, Pixel().layer.weight)
+
+
+def test_a_loss_that_is_not_finite_is_an_error() -> None:
+    source = Memory(4)
+    source.maps[2] = float("nan")
+    with pytest.raises(SkybenchError, match=r"loss became nan in epoch 1; .* smaller .* than 0\.1"):
+        fit.train_dense(Pixel(), source, RECIPE, Setting(0))
+
+
+def test_poly_falls_during_the_warm_up_too() -> None:
+    """mmcv 1.x: the regular rate of every iteration, times the warm-up; PolyLrUpdaterHook."""
+    recipe = Recipe("finetune", schedule="poly", warm_up=20)
+    rate = lr_schedules.scheduled(recipe, lr_schedules.Schedule(lr_schedules.rate)).rate
+    regular = [1 - i / 100 for i in range(100)]
+    warm = [min(1, (i + 1) / 20) for i in range(100)]
+    assert [rate(i, 100) for i in range(100)] == pytest.approx(np.multiply(regular, warm))
+
+
+def test_a_schedule_warms_up_and_ends_near_zero() -> None:
+    recipe = Recipe("finetune", schedule="cosine", warm_up=0.2)
+    rate = lr_schedules.scheduled(recipe, lr_schedules.Schedule(lr_schedules.rate)).rate
+    factors = [rate(step, 100) for step in range(100)]
+    assert factors[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
+    assert factors[60] == pytest.approx(0.5)
+    assert 0 < factors[-1] < 0.02
+    steps = lr_schedules.scheduled(
+        replace(recipe, warm_up=10), lr_schedules.Schedule(lr_schedules.rate)
+    ).rate
+    assert (steps(9, 100), steps(4, 100)) == (1.0, 0.5)
+    with pytest.raises(UsageError, match="Known: poly, cosine, step"):
+        lr_schedules.scheduled(
+            replace(recipe, schedule="linear"), lr_schedules.Schedule(lr_schedules.rate)
+        )
+
+
+def test_the_step_schedule_drops_to_a_tenth_twice() -> None:
+    recipe = Recipe("finetune", schedule="step", warm_up=2)
+    rate = lr_schedules.scheduled(recipe, lr_schedules.Schedule(lr_schedules.rate)).rate
+    factors = [rate(step, 24) for step in range(24)]
+    assert factors == pytest.approx([0.5] + [1.0] * 15 + [0.1] * 6 + [0.01] * 2)
+
+
+def test_iterations_end_in_the_middle_of_a_pass() -> None:
+    source = Memory(5)
+    trained = fit.train_dense(Pixel(), source, replace(RECIPE, iterations=4), Setting(0))
+    assert (trained.steps, len(source.asked), len(trained.losses)) == (4, 4, 2)
+
+
+class Blank(Model):
+    """A backbone without parameters."""
+
+    def forward(self, batch: Batch) -> Features:
+        raise NotImplementedError
+
+
+def test_the_backbone_is_in_training_mode_only_while_it_learns() -> None:
+    backbone = Blank(ModelCard("toy", "", "extra", (), 2, (), "", "", "")).eval()
+    modes = []
+
+    def report(*_: object) -> None:
+        modes.append(backbone.training)
+
+    recipe = replace(RECIPE, protocol="finetune")
+    fit.train_dense(Pixel(), Memory(4), recipe, Setting(0, report=report, backbone=backbone))
+    assert set(modes) == {True}
+    assert not backbone.training
