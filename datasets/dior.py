@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from skybench.core import UINT8, DatasetCard, Sensor
 
+from ._demo.dior import write_demo as write_scenes
 from ._readers import dior
 
 if TYPE_CHECKING:
@@ -65,4 +66,4 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """48 images of 160 x 160 pixels with five of the classes."""
-    dior.write_demo(CARD, root, seed, ANNOTATIONS)
+    write_scenes(CARD, root, seed, ANNOTATIONS)

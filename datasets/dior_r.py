@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from skybench.core import UINT8, DatasetCard, Sensor
 
+from ._demo.dior import write_demo as write_scenes
 from ._readers import dior
 
 if TYPE_CHECKING:
@@ -57,4 +58,4 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
 def write_demo(root: Path, seed: int = 0) -> None:
     """48 images of 160 x 160 pixels with five of the classes; the scenes of DIOR's demo."""
-    dior.write_demo(CARD, root, seed, ANNOTATIONS)
+    write_scenes(CARD, root, seed, ANNOTATIONS)

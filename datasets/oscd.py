@@ -152,7 +152,7 @@ def write_demo(root: Path, seed: int = 0) -> None:
     """Three training and two test cities of 120 to 150 pixels a side, all 13 bands."""
     from skybench.data import simulation
 
-    from ._readers import oscd
+    from ._demo import oscd
 
     for part, cities in DEMO.items():
         for number, city in enumerate(cities):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skybench.cli import catalogue
-from skybench.core import DatasetCard, ModelCard, Recipe, Sensor, registry
+from skybench.core import DatasetCard, ModelCard, Recipe, Sensor, registry, variants
 from skybench.plan import recipe_text
 
 HERE = Path(__file__).parent
@@ -140,7 +140,7 @@ def datasets() -> str:
 
 def models() -> str:
     """The page of the models."""
-    kinds = {name: catalogue.variant_cards(name) for name in registry.names("baselines")}
+    kinds = {name: variants.variant_cards(name) for name in registry.names("baselines")}
     first = {name: next(iter(cards.values())) for name, cards in kinds.items()}
     index: list[tuple[object, ...]] = [
         (f"[`{n}`](#{n}-{_anchor(c.title)})", c.title, c.row, len(kinds[n]), _weights(c))

@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skybench.core import DatasetPlugin
+    from skybench.core import DatasetPlugin, Record
     from skybench.core.dataset import Samples
     from skybench.core.model import Model
-    from skybench.records.store import Record
 
-__version__ = "0.1.0"
 __all__ = ["load_dataset", "load_model", "metrics", "run", "table"]
 
 

@@ -3,4 +3,4 @@
 from skybench.core.dataset import Joined as Joined
 from skybench.core.dataset import Samples as Samples
 from skybench.core.dataset import Split as Split
-from skybench.core.dataset import fingerprint_keys as fingerprint_keys
+from skybench.core.fingerprint import fingerprint_keys as fingerprint_keys

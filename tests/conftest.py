@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 
 from skybench.analysis import bootstrap
-from skybench.core import registry
+from skybench.core import Record, fingerprint, registry
 from skybench.metrics.accuracy import Accuracy
 from skybench.records import predictions, store
-from skybench.records.store import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 Made = Callable[..., Record]
@@ -143,7 +142,7 @@ def made(tmp_path: Path) -> Made:
         )  # fmt: skip
         record = replace(record, **changes)
         parts = [record.model, record.task, record.dataset, dict(recipe), used, record.data]
-        record = replace(record, fingerprint=store.fingerprint({"cell": parts}))
+        record = replace(record, fingerprint=fingerprint.fingerprint({"cell": parts}))
         path = store.write(record, tmp_path)
         if keep:
             keys = tuple(f"image{i}" for i in range(rights.shape[1]))

@@ -16,14 +16,13 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench.checks import guards
 from skybench.cli import app
-from skybench.core import Features, Sample, registry
+from skybench.core import FAULTS, FLAGS, Features, Record, Sample, registry
 from skybench.core.dataset import Samples, Split, Subset
 from skybench.data import batching
-from skybench.plan.planner import Planner, demo_root
+from skybench.data.demo_folder import demo_root
+from skybench.plan.planner import Planner
 from skybench.plan.request import Request
-from skybench.records.store import Record
 from skybench.runner import run_cells, seed_run
 from skybench.weights import load
 
@@ -83,7 +82,7 @@ def of_images(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Sampl
 
 
 def faults(record: Record) -> list[str]:
-    return [f for f in record.flags if f in guards.FAULTS]
+    return [f for f in record.flags if f in FAULTS]
 
 
 @pytest.mark.parametrize(("model", "dataset"), [("imagenet", "eurosat"), ("rcf", "ben_s2"),
@@ -262,7 +261,7 @@ def test_strict_makes_a_fault_a_failure_and_leaves_conditions_alone(
     code, table = ended(*wrong)
     assert code == 0
     assert "(d" in table
-    assert f"(d) train images in test: {guards.FLAGS['train images in test']}." in table
+    assert f"(d) train images in test: {FLAGS['train images in test']}." in table
     code, table = ended(*wrong, "--strict")  # it was done before
     assert code == 1
     assert "--strict: train images in test (3 of 43 test images are in train" in table

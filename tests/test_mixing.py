@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from skybench.checks import guards
-from skybench.records.store import Record
+from skybench.core import FLAGS, Record
+from skybench.records import labels
 from skybench.report import paper_tables, tables
 
 FORMS = ("text", "md", "latex")
@@ -59,9 +59,9 @@ def test_what_was_measured_otherwise_has_a_row_of_its_own_with_a_mark(kind: str)
     assert told in " ".join(row)
     assert told not in " ".join(plain)
     for flag in other.flags:
-        assert f"({tables.MARKS[flag]})" in row[-1]
+        assert f"({labels.MARKS[flag]})" in row[-1]
         assert any(flag in note for note in grid.notes)
-        assert f"({tables.MARKS[flag]})" not in plain[-1]
+        assert f"({labels.MARKS[flag]})" not in plain[-1]
 
 
 @pytest.mark.parametrize("kind", APART)
@@ -72,11 +72,11 @@ def test_demo_data_and_protocols_have_tables_of_their_own(kind: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("flag", guards.FLAGS)
+@pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_is_marked_at_the_score_and_explained_below(form: str, flag: str) -> None:
     lines = tables.render([make(flags=[flag])], form).splitlines()
-    assert any("71.25" in line and f"({tables.MARKS[flag]})" in line for line in lines)
-    assert any(guards.FLAGS[flag] in line and flag in line for line in lines)
+    assert any("71.25" in line and f"({labels.MARKS[flag]})" in line for line in lines)
+    assert any(FLAGS[flag] in line and flag in line for line in lines)
     assert flag in tables.render([make(flags=[flag])], "csv")
     assert flag in tables.render([make(flags=[flag])], "json")
 

@@ -13,9 +13,9 @@ import pytest
 
 from skybench.analysis import comparable, compare, label_fraction, ranks
 from skybench.cli import app
-from skybench.core import UsageError
-from skybench.records.store import Record
-from skybench.report import claims, rescore, tables
+from skybench.core import Record, UsageError
+from skybench.records.labels import DEMO
+from skybench.report import claims, reproduce, rescore, tables
 
 Made = Callable[..., Record]
 Run = Callable[..., str]
@@ -78,7 +78,7 @@ def test_rescored_rows_show_marks_and_what_they_mean(made: Made, run: Run) -> No
     out = run("rescore", "--metric", "oa")
     assert "75.00 (k)" in out
     assert "linear hr limit=50   demo" in out
-    assert tables.DEMO in out
+    assert DEMO in out
     assert "(k) partial checkpoint: " in out
 
 
@@ -93,7 +93,7 @@ def test_plain_rows_tell_it(kind: str, made: Made) -> None:
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"protocol"}))
 def test_a_record_that_is_set_out_for_a_repeat_tells_it(kind: str, made: Made) -> None:
     changes, mark = KINDS[kind]
-    plain, row = (rescore.reproduction(made("gfm", GOOD, **c)) for c in ({}, changes))
+    plain, row = (reproduce.reproduction(made("gfm", GOOD, **c)) for c in ({}, changes))
     assert mark in told({n: v for n, v in row.items() if n != "command"})
     assert mark not in told(plain)
 

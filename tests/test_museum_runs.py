@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from skybench.cli import app, output
-from skybench.core import Batch, Features, Recipe, Setting, folders
+from skybench.core import Batch, Features, Recipe, Record, Setting, fingerprint, folders
+from skybench.data.demo_folder import demo_root
 from skybench.plan import cell as cells
-from skybench.plan.planner import Planner, demo_root
+from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.records import predictions, store
 from skybench.runner import run_cells
@@ -200,7 +201,7 @@ def test_b13_whatever_changes_a_recipe_makes_another_cell(name: str) -> None:
     kinds: dict[type, Any] = {str: "x", tuple: ("x",)}
     more = kinds.get(type(value), 1)
     changed = replace(cell, recipe=replace(cell.recipe, **{name: value + more}))
-    same = store.fingerprint(cells.affecting(changed)) == cell.fingerprint
+    same = fingerprint.fingerprint(cells.affecting(changed)) == cell.fingerprint
     assert same == (name in ("label", "source"))  # words for a reader
 
 
@@ -211,7 +212,7 @@ def test_b15_a_crash_loses_only_the_cell_that_was_running(
     both = replace(QUICK, models=["image_stats", "rcf"], results=tmp_path)
     run_cell = run_cells.run_cell
 
-    def crashing(cell: cells.Cell, *given: Any) -> store.Record:
+    def crashing(cell: cells.Cell, *given: Any) -> Record:
         if cell.model.name == "rcf":
             raise KeyboardInterrupt
         return run_cell(cell, *given)

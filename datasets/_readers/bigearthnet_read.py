@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import DataError, DatasetCard, Sample
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation, split_lists
 
 from . import bigearthnet as facts

@@ -15,7 +15,8 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterioWindow
 
 from skybench.core import UINT8, Boxes, DataError, DatasetCard, Sample, Sensor
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 
 from . import boxes, georeference
 from . import raster as _raster

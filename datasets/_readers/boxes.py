@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from skybench.core import Boxes, DataError, DatasetCard, Sample
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 
 from . import raster
 

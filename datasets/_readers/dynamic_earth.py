@@ -13,7 +13,8 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from skybench.core import DataError, DatasetCard, Sample, Sensor, UsageError
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 
 from . import dynamic_tree, georeference, layout, tiles

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 
 from skybench.core import DataError, DatasetCard, Sample
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation, split_lists
 
 from . import layout, raster

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skybench.core import DataError, DatasetCard, Sample
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation as demo
 from skybench.data import split_lists
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from skybench.core import DataError, DatasetCard, Sample, Sensor
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 
 from . import georeference
 from . import raster as _raster

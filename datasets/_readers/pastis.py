@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from skybench.core import DataError, DatasetCard, Sample, Sensor
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 from skybench.data.split_lists import MissingFilesError
 

@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from skybench.core import DataError, DatasetCard, Sample
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 
 from . import dates, raster
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skybench.analysis import paired_tests
-from skybench.core import SkybenchError, UsageError, registry
-from skybench.plan.cell import affects
-from skybench.records.store import Record, canonical
+from skybench.core import Record, SkybenchError, UsageError, affects, registry
+from skybench.core.fingerprint import canonical
 
 # Scores of these are no statement about a model, so no other is compared with them unasked.
 UNTRAINED = frozenset(("random weights", "tiny variant", "partial checkpoint"))

@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 from skybench.analysis import comparable, paired_tests
 from skybench.analysis.comparable import Ground
 from skybench.analysis.paired_tests import LEVEL, Difference
-from skybench.core import SkybenchError, UsageError
-from skybench.records.store import Record
-from skybench.report.claims import mean
-from skybench.report.tables import changed
+from skybench.core import Record, SkybenchError, UsageError
+from skybench.records.labels import changed
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the arithmetic mean of at least one value."""
+    known = list(values)
+    return sum(known) / len(known)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from typing import Any
 
 from skybench.analysis import comparable
 from skybench.analysis.comparable import Ground
-from skybench.core import UsageError
-from skybench.records.store import Record
-from skybench.report.tables import settings
+from skybench.core import Record, UsageError
+from skybench.records.labels import settings
 
 Row = dict[str, Any]
 

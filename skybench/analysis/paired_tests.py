@@ -19,8 +19,7 @@ from pathlib import Path
 from statistics import NormalDist, stdev
 from typing import NamedTuple
 
-from skybench.core import DataError
-from skybench.records.store import Record
+from skybench.core import DataError, Record
 
 VERSION = 1  # raised when images are resampled otherwise: only alike ones can be compared
 RESAMPLES = 2000
@@ -89,7 +88,7 @@ def _resampled(record: Record, results: Path, name: str) -> Draws:
     import numpy as np
 
     from skybench.analysis import bootstrap
-    from skybench.core.dataset import fingerprint_keys
+    from skybench.core.fingerprint import fingerprint_keys
     from skybench.metrics.accuracy import Accuracy
     from skybench.records import predictions
 

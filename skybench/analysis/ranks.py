@@ -13,9 +13,8 @@ from scipy.stats import chi2, rankdata, studentized_range
 
 from skybench.analysis import bootstrap, comparable, paired_tests
 from skybench.analysis.comparable import Ground
-from skybench.core import SkybenchError, UsageError
-from skybench.records.store import Record
-from skybench.report.tables import changed
+from skybench.core import Record, SkybenchError, UsageError
+from skybench.records.labels import changed
 
 Floats = NDArray[np.float64]
 FLOOR = "image_stats"  # the baseline that sees nothing but means and deviations of channels

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from skybench.boxes.geometry import to_rotated
 from skybench.boxes.iou import paired_iou
-from skybench.core import Boxes, DataError, Sample
-from skybench.metrics.segmentation import IGNORE
+from skybench.core import IGNORE, Boxes, DataError, Sample
 
 SHARE = 0.7  # an object that is cut stays if this share of its area is seen, as in tiles
 TINY = 1e-6  # pixels, or shares: less is rounding

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from skybench.augment.geometry import TINY, Window, ground, is_mask, mirrored, moved, turned
 from skybench.augment.photometric import display, erased, photometric
-from skybench.core import DatasetCard, Sample, UsageError
-from skybench.metrics.segmentation import IGNORE
+from skybench.core import IGNORE, DatasetCard, Sample, UsageError
 
 TRIES = 10  # draws of a rectangle before any is taken; mmsegmentation's and torchvision's
 ERASED = (0.02, 1 / 3)  # share of the area; mmpretrain's configurations with RandAugment

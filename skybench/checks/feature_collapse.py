@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from skybench.core import Batch
-from skybench.core.dataset import Samples, Subset, fingerprint_keys
+from skybench.core.dataset import Samples, Subset
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data.batching import collate, side
 from skybench.features.extraction import Extractor, Stored, Streamed, extract, joined
 

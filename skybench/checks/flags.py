@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from skybench.checks import feature_collapse, guards, image_audit, train_test_overlap, value_ranges
-from skybench.core import SkybenchError, registry
+from skybench.checks import feature_collapse, image_audit, train_test_overlap, value_ranges
+from skybench.core import FAULTS, FLAGS, Found, Record, SkybenchError, registry
 from skybench.plan.cell import Cell
 from skybench.records import store
-from skybench.records.store import Record
 from skybench.report import paper_tables
 
 # Points between a measured and the published score under one protocol. Ours: three papers print
@@ -39,7 +38,7 @@ def _flagged(record: Record, marks: Mapping[str, bool], alarms: Mapping[str, str
     told = [UNLABELLED] if record.status == "predicted" else []
     return replace(
         record,
-        flags=[name for name in guards.FLAGS if marks.get(name) or name in alarms],
+        flags=[name for name in FLAGS if marks.get(name) or name in alarms],
         used={**record.used, "alarms": alarms},
         note="; ".join([*told, *(f"{name}: {detail}" for name, detail in alarms.items())]),
     )
@@ -52,7 +51,7 @@ def _conditions(cell: Cell) -> dict[str, bool]:
     return {
         "random weights": cell.weights == "random",
         "tiny variant": cell.variant.startswith("tiny") and cell.weights == "random",
-        "nominal units": guards.uses_convention(dict(cell.found)),
+        "nominal units": uses_convention(dict(cell.found)),
         "own split": any(s.startswith("ours") for s in sources) and not cell.demo,
         "limited": cell.recipe.limit > 0 or cell.recipe.fraction < 1,
         "override": bool(cell.overridden),
@@ -64,7 +63,7 @@ def _measured(record: Record) -> dict[str, bool]:
     """What the score and the checkpoint say."""
     score = record.main[1] if record.main else 0.0
     used, coverage = record.used, record.used["coverage"]
-    low = guards.is_chance(score, used["error"], used["chance"])
+    low = is_chance(score, used["error"], used["chance"])
     return {
         "chance": low and record.status == "measured",
         "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["drawn"]),
@@ -164,3 +163,26 @@ def _far(record: Record) -> str:
         if ours is not None and abs(ours - r.value) > allowed:
             found.append(f"{r.metric} {ours:.2f}, published {r.value:.2f}")
     return ", ".join(found)
+
+
+def is_chance(score: float, error: float, chance: float) -> bool:
+    """Whether a score in percent is within 3 standard errors of the best constant answer."""
+    return score <= chance + 3 * error
+
+
+def uses_convention(found: dict[str, Found]) -> bool:
+    """Whether a unit conversion rests on a convention rather than on a definition."""
+    return any(not f.conversion.exact for f in found.values())
+
+
+def strict(record: Record) -> Record:
+    """The record as failed, without its scores, where it carries a flag of FAULTS."""
+    faults = [f for f in record.flags if f in FAULTS]
+    if record.status != "measured" or not faults:
+        return record
+    details = record.used.get("alarms", {})
+    reasons = "; ".join(f"{f} ({details.get(f) or FLAGS[f]})" for f in faults)
+    return replace(
+        record, status="failed", note=f"--strict: {reasons}", scores={}, spread={}, intervals={},
+        per_class={}, seeds=[],
+    )  # fmt: skip

@@ -12,9 +12,9 @@ from typing import Any
 
 from skybench.checks import train_test_overlap, value_ranges
 from skybench.core import folders
-from skybench.core.dataset import Samples, fingerprint_keys
+from skybench.core.dataset import Samples
+from skybench.core.fingerprint import fingerprint, fingerprint_keys
 from skybench.plan.cell import Cell
-from skybench.records.store import fingerprint
 
 VERSION = 1  # raised when what is looked at changes
 MOST = 1000  # images of train, and of test

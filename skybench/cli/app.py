@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from skybench import __version__
 from skybench.cli import bench
 from skybench.cli import results as cli_results
 from skybench.cli import weights as cli_weights
 from skybench.cli.bench import Data
 from skybench.cli.results import Json, Results
 from skybench.core import SkybenchError, UsageError
+from skybench.core.version import __version__
 
 app = typer.Typer(
     name="skybench", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,

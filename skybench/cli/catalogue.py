@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skybench import __version__
-from skybench.core import DatasetCard, ModelCard, Task, UsageError, folders, registry, variants
+from skybench.core import DatasetCard, ModelCard, Task, UsageError, folders, registry
+from skybench.core.variants import variant_cards
+from skybench.core.version import __version__
 from skybench.plan import recipe_text
 
 Row = dict[str, Any]
@@ -27,21 +28,15 @@ def tasks() -> list[Task]:
     return [registry.load("tasks", n).TASK for n in registry.names("tasks")]
 
 
-def variant_cards(name: str) -> dict[str, ModelCard]:
-    """The published variants of a model with their cards; its one card where nothing is learned."""
-    plugin = registry.load("baselines", name)
-    return variants.published(plugin) or {"full": plugin.CARD}
-
-
 def weights_state(card: ModelCard) -> str:
     """ "none needed", "found", "missing", or "withheld" where nobody can have them."""
-    from skybench.weights import load
+    from skybench.weights import find
 
     if card.unavailable:
         return "withheld"
     if card.weights is None:
         return "none needed"
-    if load.find(card, "auto") is not None:
+    if find.find(card, "auto") is not None:
         return "found"
     return "withheld" if card.weights.withheld else "missing"
 

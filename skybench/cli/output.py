@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from skybench.cli.progress import Bar, Watch
-from skybench.core import DatasetPlugin, SkybenchError, UsageError, registry
+from skybench.core import DatasetPlugin, Record, SkybenchError, UsageError, registry
 from skybench.core import folders as places
 from skybench.records import store
 
@@ -139,7 +139,7 @@ def run(request: Request, fail_fast: bool, as_json: bool) -> int:
     return 1 if any(r.status == "failed" for r in made) else 0
 
 
-def measured(model: str, results: Path | None) -> tuple[str, list[store.Record]]:
+def measured(model: str, results: Path | None) -> tuple[str, list[Record]]:
     """A model's id and all records; raises UsageError where nothing of it was measured."""
     name, found = registry.resolve("baselines", model), _records(results)
     if not any(r.model == name and r.main for r in found):
@@ -148,7 +148,7 @@ def measured(model: str, results: Path | None) -> tuple[str, list[store.Record]]
     return name, found
 
 
-def _records(results: Path | None) -> list[store.Record]:
+def _records(results: Path | None) -> list[Record]:
     found, skipped = store.read_all(results or places.results())
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
@@ -174,23 +174,23 @@ def merge(folders: Sequence[Path], results: Path | None, as_json: bool) -> int:
 
 def export(cell: str, out: Path, results: Path | None) -> None:
     """A cell's detections, written for a server."""
-    from skybench.report import rescore
+    from skybench.report import export, reproduce
 
-    record = rescore.pick(_records(results), cell)
-    for path in rescore.export(record, results or places.results(), out):
+    record = reproduce.pick(_records(results), cell)
+    for path in export.export(record, results or places.results(), out):
         print(path)
 
 
 def reproduce(cell: str, results: Path | None, as_json: bool) -> None:
     """What is needed to make a record again, and what the paper has for it."""
-    from skybench.report import rescore
+    from skybench.report import reproduce
 
-    show_facts(rescore.reproduction(rescore.pick(_records(results), cell)), as_json)
+    show_facts(reproduce.reproduction(reproduce.pick(_records(results), cell)), as_json)
 
 
 def write_demo(out: Path | None, names: Sequence[str]) -> None:
     """Writes demo copies below a folder (refused where it is not empty), or into the cache."""
-    from skybench.plan.planner import demo_root
+    from skybench.data.demo_folder import demo_root
 
     chosen = [registry.resolve("datasets", n) for n in names] or registry.names("datasets")
     if out is None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from skybench.analysis import paired_tests
 from skybench.cli.output import say, show_rows
-from skybench.core import ProtocolName, UsageError, folders, registry
-from skybench.records import store
+from skybench.core import ProtocolName, Record, UsageError, folders, registry
+from skybench.records import labels, store
 from skybench.report import tables
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _folder(results: Path | None) -> Path:
     return results or folders.results()
 
 
-def _read(results: Path | None) -> list[store.Record]:
+def _read(results: Path | None) -> list[Record]:
     found, skipped = store.read_all(_folder(results))
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
@@ -84,7 +84,7 @@ def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
 def _score(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **_place(row), "metric": row["metric"],
-        "score": f"{row['score']:.2f}{tables.marks(row['flags'])}", "95 %": _interval(row),
+        "score": f"{row['score']:.2f}{labels.marks(row['flags'])}", "95 %": _interval(row),
         "recorded": "" if row["recorded"] is None else f"{row['recorded']:.2f}",
         "images": row["images"], "fingerprint": row["fingerprint"],
     }  # fmt: skip
@@ -106,8 +106,8 @@ def _interval(row: dict[str, Any]) -> str:
 
 def _notes(rows: Sequence[dict[str, Any]]) -> None:
     """Below a table: demo data, and what the marks mean."""
-    demo = [f"{tables.DEMO}."] if any(row["data"] == "demo" for row in rows) else []
-    for line in [*demo, *tables.footnotes(f for row in rows for f in row["flags"])]:
+    demo = [f"{labels.DEMO}."] if any(row["data"] == "demo" for row in rows) else []
+    for line in [*demo, *labels.footnotes(f for row in rows for f in row["flags"])]:
         print(line)
 
 
@@ -128,17 +128,17 @@ def compare(
     flags = [f for d in made.duels for r in (d.one, d.other) for f in r.flags]
     notes = dict.fromkeys(f"Not tested: {d.note}." for d in made.duels if d.note)
     apart = [f"Not compared: {cell}: {why}." for cell, why in made.apart.items()]
-    print("\n".join([*tables.footnotes(flags), *notes, *apart, "", *made.summary()]))
+    print("\n".join([*labels.footnotes(flags), *notes, *apart, "", *made.summary()]))
 
 
 def _duel(duel: Duel, names: tuple[str, str]) -> dict[str, Any]:
     row, gap, ground = duel.row(), duel.gap, duel.ground
-    metric = tables.NAMES.get(ground.metric, ground.metric)
+    metric = labels.NAMES.get(ground.metric, ground.metric)
     parts = (ground.dataset, ground.label, metric, ground.protocol, ground.sensors, row["settings"])
     return {
         "task": ground.task, "cell": " ".join(filter(None, parts)),
-        names[0]: f"{row['a']:.2f}{tables.marks(duel.one.flags)}",
-        names[1]: f"{row['b']:.2f}{tables.marks(duel.other.flags)}",
+        names[0]: f"{row['a']:.2f}{labels.marks(duel.one.flags)}",
+        names[1]: f"{row['b']:.2f}{labels.marks(duel.other.flags)}",
         "difference": f"{duel.difference:+.2f}",
         "95 %": f"[{gap.low:+.2f}, {gap.high:+.2f}]" if gap else "",
         "p (Holm)": _p(row["p_holm"]),
@@ -172,7 +172,7 @@ def show_ranking(ranking: Ranking, plot: Path | None, as_json: bool) -> None:
     show_rows(
         [
             {
-                "model": f"{s.model}{tables.marks(s.flags)}", "cells": f"{s.measured}/{union}",
+                "model": f"{s.model}{labels.marks(s.flags)}", "cells": f"{s.measured}/{union}",
                 "mean rank": f"{s.rank:.2f}", "over cells": _band(s.over_cells),
                 "over images": _band(s.over_images) if s.over_images else "",
                 "IQM": "" if s.iqm is None else f"{s.iqm:.3f}", "gain": f"{s.gain:+.2f}",
@@ -191,8 +191,8 @@ def _band(band: tuple[float, float]) -> str:
 def _remarks(ranking: Ranking) -> list[str]:
     """What the ranks rest on."""
     floor = {"chance": "the best constant answer"}.get(ranking.floor, ranking.floor)
-    lines = [tables.DEMO + "."] if ranking.data == "demo" else []
-    lines += tables.footnotes([f for s in ranking.standings for f in s.flags])
+    lines = [labels.DEMO + "."] if ranking.data == "demo" else []
+    lines += labels.footnotes([f for s in ranking.standings for f in s.flags])
     lines.append(f"{len(ranking.cells)} cells: " + "; ".join(ranking.cells) + ".")
     for cell, models in ranking.lacking.items():
         said = f"imputed by the {ranking.imputed}" if ranking.imputed else "left out"
@@ -231,8 +231,8 @@ def curve(model: str, task: str, plot: Path | None, results: Path | None, as_jso
 def _point(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **_place(row), "fraction": row["fraction"], "train images": row["train"],
-        "metric": tables.NAMES.get(row["metric"], row["metric"]),
+        "metric": labels.NAMES.get(row["metric"], row["metric"]),
         "score": f"{row['score']:.2f}" + (f" ± {row['spread']:.2f}" if row["spread"] else "")
-        + tables.marks(row["flags"]),
+        + labels.marks(row["flags"]),
         "95 %": _interval(row),
     }  # fmt: skip

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from skybench.core import Record
     from skybench.plan.cell import Cell
-    from skybench.records import store
 
 PAUSE = 60  # seconds without a line, after which one says how far a long part is
 
@@ -121,7 +121,7 @@ class Watch:
         if self.live.disable and time.perf_counter() - self.told >= PAUSE:
             self._say(f"{text}: {100 * part:.0f} %, left {clock.left}")
 
-    def finished(self, cell: Cell, record: store.Record) -> None:
+    def finished(self, cell: Cell, record: Record) -> None:
         """Says how a cell ended."""
         self.done += 1
         self.clock.set(self.done)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, overload
 
-from skybench.core import DatasetCard, Sample
+from skybench.core.cards import DatasetCard
+from skybench.core.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,6 @@ class Split:
     source: str  # "official list", "rule: …", "ours: …"
     sha256: str  # of the keys, see `fingerprint_keys`
     demo: bool  # the folder was written by a demo writer
-
-
-def fingerprint_keys(keys: Iterable[str]) -> str:
-    """The sha256 of the sorted keys, one a line: independent of order, prefix and format.
-
-    >>> fingerprint_keys(["b", "a"]) == fingerprint_keys(["a", "b"])
-    True
-    """
-    return hashlib.sha256("".join(f"{k}\n" for k in sorted(keys)).encode()).hexdigest()
 
 
 class Samples(Sequence[Sample], abc.ABC):

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, CannotRun, Features, ModelCard, Time
-from skybench.weights.load import LoadInfo
+from skybench.core.cards import ModelCard
+from skybench.core.errors import CannotRun
+from skybench.core.loaded import LoadInfo
+from skybench.core.sample import Batch, Features, Time
 
 
 class Model(nn.Module, abc.ABC):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Literal
 
-from skybench.core import UsageError
+from skybench.core.errors import UsageError
 
 Kind = Literal["tasks", "datasets", "baselines"]
 SINGULAR = {"tasks": "task", "datasets": "dataset", "baselines": "model"}

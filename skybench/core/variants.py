@@ -8,7 +8,11 @@ from dataclasses import fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
-from skybench.core import CannotRun, Found, ModelCard, Sensor, UsageError, match
+from skybench.core import registry
+from skybench.core.cards import ModelCard
+from skybench.core.errors import CannotRun, UsageError
+from skybench.core.matching import match
+from skybench.core.sensors import Found, Sensor
 
 
 def meant(plugin: Any, asked: str) -> tuple[str, ...]:
@@ -92,3 +96,9 @@ def _strained(found: dict[str, Found]) -> int:
         f.sensor not in (roles[name], f"{roles[name]}{f.sensor[-1]}") for name, f in found.items()
     )
     return other + any(not f.conversion.exact for f in found.values())
+
+
+def variant_cards(name: str) -> dict[str, ModelCard]:
+    """The published variants of a model with their cards; its one card where nothing is learned."""
+    plugin = registry.load("baselines", name)
+    return published(plugin) or {"full": plugin.CARD}

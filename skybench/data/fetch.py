@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench import __version__
 from skybench.core import DataError, Report
+from skybench.core.version import __version__
 
 if TYPE_CHECKING:
     from requests import Response

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from skybench.core import DataError, UsageError, registry
 from skybench.core import folders as places
-from skybench.core.dataset import fingerprint_keys
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import fetch as transfer
 from skybench.data.fetch import Remote
 

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from skybench.core import Batch, Boxes, Features, Found, Report, Time, UsageError, folders
 from skybench.core.dataset import Samples, Subset
+from skybench.core.fingerprint import fingerprint
 from skybench.core.model import Model, encode
 from skybench.data.batching import batches, collate, resize, side
-from skybench.features import cache, targets
+from skybench.features import cache
 from skybench.features.cache import halved
-from skybench.records.store import fingerprint
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
 VERSION = 1  # raised when extraction itself changes
@@ -87,7 +87,7 @@ class Stored:
         self._pooled = np.load(folder / "pooled.npy", mmap_mode="r")
         boxes = folder / "boxes.npz"
         self._targets = (
-            targets.load(boxes)
+            cache.read_boxes(boxes)
             if boxes.exists()
             else np.load(folder / "targets.npy", mmap_mode="r")
         )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import UsageError
-from skybench.metrics.segmentation import IGNORE, Segmentation, confusion, mean, shares
+from skybench.core import IGNORE, UsageError
+from skybench.metrics.segmentation import Segmentation, confusion, mean, shares
 
 GROUP = 32  # tiles in a batch of SeCo's evaluation
 

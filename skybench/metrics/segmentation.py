@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skybench.core import UsageError
-
-IGNORE = 255
+from skybench.core.sample import IGNORE
 
 
 def confusion(

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import UsageError
+from skybench.core import IGNORE, UsageError
 from skybench.metrics.change import members
-from skybench.metrics.segmentation import IGNORE, confusion, mean, means, shares
+from skybench.metrics.segmentation import confusion, mean, means, shares
 
 CLASSES = 6  # of DynamicEarthNet, without snow and ice
 

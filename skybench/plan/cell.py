@@ -7,18 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from skybench.core import Found, ModelCard, Recipe, Task, registry
+from skybench.core import SCHEMA, Found, ModelCard, Recipe, Record, Task, registry
 from skybench.core.dataset import Samples
-from skybench.records import store
+from skybench.core.recipe import affects
 
 State = Literal["planned", "done", "cannot run", "unavailable"]
-
-
-# Fields that recipes got after the first records: at their usual value they change no fingerprint.
-LATER = (
-    "iterations", "schedule", "warm_up", "layer_decay", "drop_path", "precision", "validate",
-    "patience", "augment", "views",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,19 +67,6 @@ class Cell:
         }
 
 
-def affects(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recipe that affect a number: of a `Recipe`, or as a record has them."""
-    return {
-        k: v for k, v in recipe.items()
-        if k not in ("source", "label") and not (k in LATER and v in _usual(k))
-    }  # fmt: skip
-
-
-def _usual(name: str) -> tuple[Any, ...]:
-    value = getattr(Recipe, name)
-    return (value, list(value)) if isinstance(value, tuple) else (value,)
-
-
 def affecting(cell: Cell) -> dict[str, Any]:
     """Everything that affects a cell's number, as plain JSON; workers, device and paths do not."""
     splits = {
@@ -94,7 +74,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
         for n, s in cell.splits.items()
     }
     return {
-        "schema": store.SCHEMA,
+        "schema": SCHEMA,
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, *_arch(cell)],
         "task": [cell.task.name, cell.task.version],
         "dataset": [cell.dataset_id, registry.load("datasets", cell.dataset_id).CARD.version],
@@ -105,11 +85,11 @@ def affecting(cell: Cell) -> dict[str, Any]:
     }
 
 
-def to_record(cell: Cell) -> store.Record:
+def to_record(cell: Cell) -> Record:
     """The cell as a record without scores, with the cell's status as far as it is known."""
     recipe = dataclasses.asdict(cell.recipe)
     recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment", "views")}
-    return store.Record(
+    return Record(
         model=cell.model.name,
         task=cell.task.name,
         dataset=cell.dataset_id,

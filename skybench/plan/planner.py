@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +19,14 @@ from skybench.core import (
     Task,
     UsageError,
     WeightsError,
+    fingerprint,
     folders,
     match,
     registry,
     variants,
 )
 from skybench.core.dataset import Samples, Subset
+from skybench.data.demo_folder import demo_root
 from skybench.data.subsampling import stratified
 from skybench.plan.cell import Cell, affecting, to_record
 from skybench.plan.request import (
@@ -126,7 +126,7 @@ class Planner:
                 made.append(self._complete(blank, asked))
             except CannotRun as error:
                 blank = replace(blank, status="cannot run", reason=str(error))
-                made.append(replace(blank, fingerprint=store.fingerprint(affecting(blank))))
+                made.append(replace(blank, fingerprint=fingerprint.fingerprint(affecting(blank))))
             except DataError as error:
                 made.append(replace(blank, status="unavailable", lacks="data", reason=str(error)))
             except WeightsError as error:
@@ -175,7 +175,7 @@ class Planner:
             found=found,
             demo=demo,
         )
-        full = replace(full, fingerprint=store.fingerprint(affecting(full)))
+        full = replace(full, fingerprint=fingerprint.fingerprint(affecting(full)))
         return replace(full, status="done" if self._is_done(full) else "planned")
 
     def _is_done(self, cell: Cell) -> bool:
@@ -204,33 +204,6 @@ def _folder_name(path: str) -> str:
     return where.parent.name if where.name == "skybench.toml" else where.stem
 
 
-def demo_root(name: str) -> Path:
-    """The demo copy of a dataset below the cache; written on first use, whole or not at all."""
-    from skybench.data import simulation as demo
-
-    plugin = cast(DatasetPlugin, registry.load("datasets", name))
-    folder = folders.cache() / "demo" / f"v{demo.VERSION}.{plugin.CARD.version}" / name
-    if not folder.exists():
-        temporary = folder.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
-        try:
-            temporary.mkdir(parents=True)
-        except OSError as error:
-            raise DataError(
-                f"Demo data cannot be written to {folder.parent} ({error.strerror}); name a folder "
-                "that can by SKYBENCH_CACHE"
-            ) from error
-        try:
-            plugin.write_demo(temporary)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                if not folder.exists():  # else another process was faster
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
 def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
     """Which weights a model gets: ("none" | "random" | file, "none" | "random" | sha256).
 
@@ -239,6 +212,7 @@ def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
     Raises WeightsError, with how to get them, where none can be had and random was not asked for;
     CannotRun where nobody can have them.
     """
+    from skybench.weights import find
     from skybench.weights import load as weights
 
     wanted = request.weights.get(card.name, request.weights.get("", "auto"))
@@ -246,14 +220,14 @@ def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
         return "none", "none"
     if wanted == "random" or (wanted == "auto" and variant not in card.weights.variants):
         return "random", "random"
-    path = weights.find(card, wanted)
+    path = find.find(card, wanted)
     if path is not None:
         return str(path), weights.sha256_file(path)
     if request.demo:
         return "random", "random"
     if card.weights.withheld:
-        raise CannotRun(weights.how_to_get(card))
-    raise weights.MissingWeights(weights.how_to_get(card))
+        raise CannotRun(find.how_to_get(card))
+    raise find.MissingWeights(find.how_to_get(card))
 
 
 def require_available(cells: Sequence[Cell], request: Request) -> None:

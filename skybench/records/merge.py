@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from skybench.core import DataError
+from skybench.core import DataError, Record
 from skybench.records import store
-from skybench.records.store import Record, Skipped
+from skybench.records.store import Skipped
 
 
 class Conflict(NamedTuple):

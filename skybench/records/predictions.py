@@ -17,8 +17,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from skybench.core import DataError, Metric, Task, registry
-from skybench.records.store import Record
+from skybench.core import DataError, Metric, Record, Task, registry
 
 BUDGET = 200e6  # bytes a cell: what takes more is not kept
 

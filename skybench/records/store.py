@@ -8,72 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from skybench.core import Status
+from skybench.core.record import SCHEMA, Record
 
-SCHEMA = 1
 INDEX = "index.sqlite"
 KINDS = {"Mapping": dict, "Sequence": list, "int": int}  # of a field; all others are text
 # Schema -> how a record of it becomes one of the next. There was none before 1.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-
-
-@dataclass(frozen=True)
-class Record:
-    """One cell as it ended. Scores are in percent, the main one first; all is plain JSON."""
-
-    model: str
-    task: str
-    dataset: str
-    recipe: Mapping[str, Any]  # the fields of core.Recipe
-    status: Status
-    data: str  # "real" | "demo"
-    fingerprint: str  # sha256 of everything that affects the number
-    scores: Mapping[str, float] = field(default_factory=dict)  # means over seeds
-    spread: Mapping[str, float] = field(default_factory=dict)  # standard deviations over seeds
-    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)  # 95 %
-    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of seed 0
-    # Of each seed: seed, scores, and what the head chose.
-    seeds: Sequence[Mapping[str, Any]] = field(default_factory=list)
-    samples: Mapping[str, int] = field(default_factory=dict)  # split -> number
-    note: str = ""  # the reason, for a reader
-    flags: Sequence[str] = field(default_factory=list)  # see `skybench.checks.guards`
-    used: Mapping[str, Any] = field(default_factory=dict)
-    cost: Mapping[str, Any] = field(default_factory=dict)
-    traceback: str = ""
-    made: str = ""  # UTC, ISO 8601
-    schema: int = SCHEMA
-
-    @property
-    def came_out(self) -> bool:
-        """Whether the cell was run to its end."""
-        return self.status in ("measured", "predicted")
-
-    @property
-    def main(self) -> tuple[str, float] | None:
-        """Name and value of the main score; None where nothing was measured."""
-        return next(iter(self.scores.items()), None)
-
-    @property
-    def sensors(self) -> str:
-        """The dataset's sensors that were used, joined by '+'."""
-        return "+".join(self.used.get("sensors", ())) or "none"
-
-    @property
-    def path(self) -> Path:
-        """Where it lies below the results folder."""
-        name = f"{self.model}.{self.recipe['protocol']}.{self.sensors}.{self.fingerprint[:8]}.json"
-        return Path(self.task) / self.dataset / name
 
 
 class Skipped(NamedTuple):
@@ -81,20 +31,6 @@ class Skipped(NamedTuple):
 
     path: Path
     reason: str
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no white space: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def fingerprint(affecting: Mapping[str, Any]) -> str:
-    """The sha256 of what affects a number.
-
-    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-    True
-    """
-    return hashlib.sha256(canonical(affecting).encode()).hexdigest()
 
 
 def write(record: Record, results: Path) -> Path:

@@ -8,11 +8,11 @@ from typing import Any
 
 from skybench.analysis import comparable
 from skybench.analysis.comparable import Ground
-from skybench.core import UsageError
+from skybench.analysis.compare import mean
+from skybench.core import Record, UsageError
 from skybench.records import published
+from skybench.records.labels import changed, footnotes, marks
 from skybench.records.published import Place, Reported
-from skybench.records.store import Record
-from skybench.report.tables import changed, footnotes, marks
 
 PAPER = "SkySense arXiv:2312.10115 (CVPR 2024)"
 MAIN = ("Table 2", "Table 3", "Table 4", "Table 5")
@@ -59,12 +59,6 @@ class Claim:
             for c in self.pairs
         ]  # fmt: skip
         return found
-
-
-def mean(values: Iterable[float]) -> float:
-    """The mean of at least one value."""
-    known = list(values)
-    return sum(known) / len(known)
 
 
 def _grouped(pairs: Sequence[Cell], by: Callable[[Cell], Any]) -> float:

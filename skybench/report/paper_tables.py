@@ -10,13 +10,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from skybench.checks.guards import FAULTS
-from skybench.core import registry
+from skybench.core import FAULTS, Record, registry
 from skybench.records import published
+from skybench.records.labels import footnotes, marks
 from skybench.records.published import Place, Reported
-from skybench.records.store import Record
 from skybench.report.claims import PAPER
-from skybench.report.tables import WRITERS, Grid, csv_of, footnotes, marks
+from skybench.report.tables import WRITERS, Grid, csv_of
 
 TITLES = {
     "Table 2": "SkySense, Table 2: semantic segmentation",

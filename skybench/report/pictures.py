@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skybench.core import UINT8, Boxes, Sensor
+from skybench.core import IGNORE, UINT8, Boxes, Sensor
 from skybench.core.dataset import Samples
-from skybench.metrics.segmentation import IGNORE
 from skybench.report.box_pictures import draw as draw_boxes
 
 GAP = 4  # pixels between the panels

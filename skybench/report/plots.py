@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skybench.analysis.ranks import Ranking
-from skybench.report.tables import DEMO, NAMES, footnotes, marks
+from skybench.records.labels import DEMO, NAMES, footnotes, marks
 
 STEP = 0.32  # inches between two lines of text
 ACROSS = 4  # panels side by side

@@ -6,29 +6,18 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.analysis import comparable
-from skybench.checks.guards import FLAGS
-from skybench.core import SkybenchError, registry
-from skybench.records.store import Record
+from skybench.core import Record, SkybenchError, registry
+from skybench.records.labels import DEMO, FIXED, NAMES, footnotes, marks, settings, weights_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKS = {
-    "random weights": "r", "tiny variant": "t", "chance": "c", "nominal units": "u",
-    "own split": "s", "limited": "l", "override": "o", "seen in pre-training": "p",
-    "partial checkpoint": "k", "collapsed features": "x", "same features": "i",
-    "implausible values": "v", "band order": "b", "train images in test": "d",
-    "incomplete split": "n", "far from the paper": "f",
-}  # fmt: skip
-NAMES = {"oa": "OA", "miou": "mIoU", "mf1": "mF1", "map_micro": "mAP (micro)", "f1": "F1"}
-DEMO = "DEMO DATA (simulated): not a result"
-FIXED = ("model", "variant", "weights", "data", "settings")
 TESTED = "not significantly below it (paired tests over test images, Holm, 5 %)"
 OVERLAPPED = "whose interval overlaps with its (where no paired test was made)"
 NO_FLOOR = (
@@ -84,42 +73,6 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(long(records))
-
-
-def weights_of(record: Record) -> str:
-    """ "random", "none" (nothing is learned), or the first 8 digits of the file's sha256."""
-    return str(record.used.get("weights", "none"))[:8]
-
-
-def settings(record: Record) -> str:
-    """What tells this record's recipe and network from the usual ones, for a reader."""
-    arch = [f"{n}={v}" for n, v in record.used.get("arch", {}).items()]
-    return " ".join(filter(None, [changed(record), *arch]))
-
-
-def changed(record: Record) -> str:
-    """What tells this record's recipe from the usual one, for a reader."""
-    recipe = record.recipe
-    options = dict(option.split("=", 1) for option in recipe.get("options", ()))
-    asked = {n: options.get(n, recipe.get(n)) for n in record.used.get("overridden", ())}
-    parts = [f"{n}={'+'.join(v) if isinstance(v, list) else v}" for n, v in asked.items()]
-    parts += [f"fraction={recipe['fraction']}"] if recipe.get("fraction", 1.0) != 1.0 else []
-    parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
-    parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []
-    parts += ["+".join(recipe["sensors"])] if recipe.get("sensors") else []
-    return " ".join(parts)
-
-
-def marks(flags: Sequence[str]) -> str:
-    """The short names of flags, for behind a score: " (lu)", or nothing."""
-    known = "".join(MARKS[f] for f in flags if f in MARKS)
-    return f" ({known})" if known else ""
-
-
-def footnotes(flags: Iterable[str]) -> list[str]:
-    """What the marks of these flags mean, each once."""
-    said = {*flags}
-    return [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in MARKS if f in said]
 
 
 def _cell(record: Record) -> str:

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from skybench.analysis import bootstrap
-from skybench.checks import flags, guards
-from skybench.core import CannotRun, Setting, SkybenchError, UsageError, folders
+from skybench.checks import flags
+from skybench.core import CannotRun, Record, Setting, SkybenchError, UsageError, folders
 from skybench.plan.cell import Cell, to_record
 from skybench.plan.planner import Planner, require_available
 from skybench.plan.request import Request
 from skybench.records import predictions, store
+from skybench.records.labels import DEMO
 from skybench.report import training_curve
 from skybench.report.pictures import Drawings
-from skybench.report.tables import DEMO
 from skybench.runner import provenance
 from skybench.runner.energy import Meter
 from skybench.runner.seed_run import one_seed
@@ -44,7 +44,7 @@ def pick_device(wanted: str) -> str:
     return "cuda" if there and wanted != "cpu" else "cpu"
 
 
-def run_cells(request: Request) -> list[store.Record]:
+def run_cells(request: Request) -> list[Record]:
     """Plans and runs; returns the records of all cells asked for, in plan order."""
     return run_planned(request, Planner(request).cells())
 
@@ -53,9 +53,9 @@ def run_planned(
     request: Request,
     cells: Sequence[Cell],
     report: Callable[[Cell, str, int, int], None] = lambda *_: None,
-    finished: Callable[[Cell, store.Record], None] = lambda *_: None,
+    finished: Callable[[Cell, Record], None] = lambda *_: None,
     fail_fast: bool = False,
-) -> list[store.Record]:
+) -> list[Record]:
     """Runs the cells that are not done; a cell that breaks becomes a `failed` record.
 
     Raises SkybenchError before anything starts where weights, or data asked for by name, are
@@ -66,7 +66,7 @@ def run_planned(
         require_tensorboard()
     device = pick_device(request.device)
     results = request.results or folders.results()
-    settle = guards.strict if request.strict else lambda record: record
+    settle = flags.strict if request.strict else lambda record: record
     # Decided before any process writes: all must go the same way.
     known = {c.fingerprint: _settled(c, results, request.force) for c in cells}
     if any(known[c.fingerprint] is None and c.status != "unavailable" for c in cells):
@@ -100,7 +100,7 @@ def _require_writable(results: Path) -> None:
         ) from error
 
 
-def _settled(cell: Cell, results: Path, force: bool) -> store.Record | None:
+def _settled(cell: Cell, results: Path, force: bool) -> Record | None:
     """The record of a cell that is not to be run again."""
     settled = cell.status == "done" or (cell.status == "cannot run" and not force)
     return store.find(results, to_record(cell).path) if settled else None
@@ -126,7 +126,7 @@ def _base(request: Request, device: str, cells: Sequence[Cell]) -> Setting:
     )
 
 
-def _run(cell: Cell, base: Setting, request: Request) -> store.Record:
+def _run(cell: Cell, base: Setting, request: Request) -> Record:
     """Runs a cell; one that another run trains now is left to it, and no record is written."""
     stepwise = cell.recipe.protocol == "finetune" or cell.task.level == "pyramid"
     if not stepwise or cell.status in ("cannot run", "unavailable"):
@@ -142,7 +142,7 @@ def _run(cell: Cell, base: Setting, request: Request) -> store.Record:
         return _run_alone(cell, base._replace(folder=folder), request)
 
 
-def _run_alone(cell: Cell, base: Setting, request: Request) -> store.Record:
+def _run_alone(cell: Cell, base: Setting, request: Request) -> Record:
     """Runs a cell and writes its record, with pictures and what was kept beside it."""
     results = request.results or folders.results()
     path = results / to_record(cell).path
@@ -177,7 +177,7 @@ def run_cell(
     results: Path,
     draw: Drawings | None = None,
     keep: Path | None = None,
-) -> store.Record:
+) -> Record:
     """Runs one cell to its end; what breaks is in the record, never raised.
 
     base: the setting of all seeds; its folder is the cell's.
@@ -196,7 +196,7 @@ def run_cell(
 
 def measure(
     cell: Cell, base: Setting, draw: Drawings | None = None, keep: Path | None = None
-) -> store.Record:
+) -> Record:
     """Extracts, fits and scores every seed of a cell; see `alarms.judged` for flags.
 
     What the first predicts may be drawn; all that was counted may be kept in the file `keep`.

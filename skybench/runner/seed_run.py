@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from skybench.augment import apply, test_time
-from skybench.checks import feature_collapse, guards
-from skybench.core import Head, Metric, ModelCard, Setting, Source
+from skybench.checks import feature_collapse, metric_self_test
+from skybench.core import Head, Metric, ModelCard, Setting, Source, Workers
 from skybench.core.dataset import Joined, Samples
 from skybench.core.model import Model
 from skybench.data.subsampling import hold_out, stratified
@@ -22,7 +22,7 @@ from skybench.plan.cell import Cell, plain_arch
 from skybench.report.pictures import Drawings
 from skybench.runner import provenance
 from skybench.training import activation_checkpointing, drop_path
-from skybench.training.distributed import ALONE, Workers
+from skybench.training.distributed import ALONE
 from skybench.weights import load
 
 HELD_OUT = 0.2  # of train, where a dataset has no validation split
@@ -60,7 +60,7 @@ def one_seed(cell: Cell, setting: Setting, draw: Drawings | None) -> Outcome:
     metric = cell.task.metric(cell.splits["test"].card)
     keys = cell.splits["test"].keys
     if cell.scored:
-        guards.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
+        metric_self_test.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
     card = _seen_card(cell, model, whole)
     if isinstance(whole, online.Live):
         setting = setting._replace(backbone=model, begin=whole.begin, ahead=train.ahead)

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skybench.core import SkybenchError
-from skybench.training.distributed import Workers
+from skybench.core import SkybenchError, Workers
 
 EVERY = 300.0  # seconds between checkpoints; a killed training loses at most these
 SPARE = 1e9  # bytes of the disk that a checkpoint leaves free

@@ -5,25 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from skybench.core import UsageError
-
-
-class Workers(Protocol):
-    """The processes that train together; each runs the same code."""
-
-    rank: int  # 0: the one that writes
-    size: int
-
-    # Gradients become the processes' mean; batch normalisation of GPUs counts over them all.
-    def wrap(self, module: nn.Module) -> nn.Module: ...
-    def backward(self, loss: Tensor) -> None: ...
-    def hold(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]: ...  # no joining
-    def gather(self, one: Any) -> list[Any]: ...  # what each has, in the order of ranks
+from skybench.core.interfaces import Workers
 
 
 class Alone:

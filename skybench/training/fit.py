@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import Head, Recipe, Setting, Source
-from skybench.metrics.segmentation import IGNORE
+from skybench.core import IGNORE, Head, Recipe, Setting, Source
 from skybench.training.loop import Loop, Trained
 from skybench.training.lr_schedules import Schedule, rate, scheduled
 from skybench.training.step import Job

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Recipe, Setting, SkybenchError, UsageError
+from skybench.core import Recipe, Setting, SkybenchError, UsageError, Workers
 from skybench.training import activation_checkpointing
-from skybench.training.distributed import ALONE, Workers
+from skybench.training.distributed import ALONE
 from skybench.training.lr_schedules import Schedule
 from skybench.training.parameter_groups import parameter_groups
 

@@ -5,34 +5,17 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, SkybenchError, WeightsError
+from skybench.core.loaded import ENOUGH, Coverage
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-ENOUGH = 0.99  # share of the elements that must match
 PARALLEL = "module."  # what torch's DataParallel puts before every key
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How a file's keys compare with a model's; the keys are the model's own."""
-
-    share: float  # of the elements of parameters and persistent float buffers that should come
-    missing: tuple[str, ...]  # the model has them, the file does not
-    unexpected: tuple[str, ...]  # the file has them, the model does not
-    mismatched: tuple[str, ...]  # both have them, with different shapes or kinds of numbers
-    drawn: tuple[str, ...] = ()  # of the missing, those that are random, not constant as 0 or 1
-
-    @property
-    def enough(self) -> bool:
-        """Whether the file may be loaded: else it is another network's."""
-        return self.share >= ENOUGH and not self.mismatched
 
 
 def compare(model: Model, state: Mapping[str, Tensor]) -> Coverage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skybench.core import ModelCard, WeightsError, registry, variants
+from skybench.core import ModelCard, WeightsError, loaded, registry, variants
 from skybench.weights import coverage
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Match(NamedTuple):
     card: ModelCard  # of the first variant that the file fits
     variants: tuple[str, ...]
     filename: str
-    coverage: coverage.Coverage
+    coverage: loaded.Coverage
 
     @property
     def title(self) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from skybench.cli import catalogue
 from skybench.core import (
     CannotRun,
     ModelCard,
@@ -18,11 +17,12 @@ from skybench.core import (
     WeightsError,
     WeightsSource,
     folders,
+    loaded,
     registry,
     variants,
 )
 from skybench.data.fetch import Remote, fetch
-from skybench.weights import coverage, identify, load
+from skybench.weights import coverage, find, identify, load
 from skybench.weights.checkpoint_file import open_checkpoint, sha256_file
 from skybench.weights.identify import Match
 
@@ -44,7 +44,7 @@ def wanted(name: str, asked: str) -> list[Published]:
         if card.unavailable:
             raise CannotRun(f"{card.name} cannot be built: {card.unavailable}")
         if source is None or source.withheld or not (source.url or source.package):
-            raise WeightsError(load.how_to_get(card))
+            raise WeightsError(find.how_to_get(card))
         if variant not in source.variants:
             known = ", ".join(variants.published(plugin))
             raise UsageError(f"Nothing is published for {variant!r} of {name}, but for {known}.")
@@ -64,9 +64,9 @@ def download(published: Published, report: Report = lambda *_: None) -> Row:
     Raises DataError as `skybench.data.fetch.fetch`, WeightsError where the file does not fit.
     """
     variant, card, source = published
-    path = load.there(card) if source.package else None
+    path = find.there(card) if source.package else None
     if path is None and not source.url:
-        raise WeightsError(load.how_to_get(card))
+        raise WeightsError(find.how_to_get(card))
     if path is None:
         remote = Remote(source.url, source.filename, _digest(source), unpack=False)
         path = fetch(remote, folders.weights() / card.name, report)
@@ -87,8 +87,8 @@ def verify(name: str = "", report: Report = lambda *_: None) -> list[Row]:
     """One row for every checkpoint that is found: its hash, and how it covers its network."""
     found: dict[Path, tuple[str, ModelCard]] = {}
     for known in [registry.resolve("baselines", name)] if name else registry.names("baselines"):
-        for variant, card in catalogue.variant_cards(known).items():
-            if path := load.there(card):
+        for variant, card in variants.variant_cards(known).items():
+            if path := find.there(card):
                 found.setdefault(path, (variant, card))
     rows = []
     for done, (path, (variant, card)) in enumerate(found.items()):
@@ -104,7 +104,7 @@ def _checked(variant: str, card: ModelCard, path: Path) -> Row:
     try:
         if card.weights and _digest(card.weights):
             row["hash"] = "as published"
-            if note := load.differs(path, card.weights):
+            if note := find.differs(path, card.weights):
                 row["hash"] = "differs"
                 raise WeightsError(f"{path}: {note}. Replace the file")
         elif note := _checksums(path):
@@ -145,7 +145,7 @@ def sort_in(file: Path, model: str = "", variant: str = "", force: bool = False)
         if variant:
             variants.meant(registry.load("baselines", model), variant)
     fits = (
-        identify.matches(model, found.state, coverage.ENOUGH)
+        identify.matches(model, found.state, loaded.ENOUGH)
         if model
         else identify.recognise(found.state)
     )
@@ -195,7 +195,7 @@ def _is_published(file: Path, match: Match) -> bool | None:
     source = match.card.weights
     if source is None or not _digest(source) or match.filename != source.filename:
         return None
-    return not load.differs(file, source)
+    return not find.differs(file, source)
 
 
 def _copy(file: Path, target: Path, force: bool) -> None:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from skybench.core import CannotRun, UsageError, WeightsError, registry
-from skybench.weights.load import find, load_model, sha256_file
+from skybench.weights.find import find
+from skybench.weights.load import load_model, sha256_file
 
 KEYS = Path(__file__).parents[1] / "goldens" / "skysense_full_tiny.keys.json"
 LIKE_KEYS: Mapping[str, Any] = {"variant": "tiny", "vit_grid": 4, "fusion_dims": 96}

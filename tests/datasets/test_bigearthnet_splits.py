@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from skybench.core import DataError, registry
-from skybench.core.dataset import fingerprint_keys
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation, split_lists
 from skybench.data.split_lists import MissingFilesError, SplitList
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from skybench.core import DataError, UsageError, registry
-from skybench.core.dataset import fingerprint_keys
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 from skybench.data.split_lists import MissingFilesError, SplitList
 

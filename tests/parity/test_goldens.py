@@ -36,7 +36,7 @@ REAL = {
     "presto_real": ("presto/default_model.pt", "weights/presto/default_model.pt"),
 }
 # Models of the index that have no adapter here yet.
-UNADAPTED = ("clip_", "geoclip_", "satclip_", "terrafm_", "tessera_")
+UNADAPTED = ("clip_", "fgmae_", "geoclip_", "satclip_", "skysensepp_", "terrafm_", "tessera_")
 WEIGHTS = folders.weights()  # before a fixture hides the user's folder
 
 

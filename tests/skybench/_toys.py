@@ -11,18 +11,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench import core
-from skybench.core import Features, ModelCard, Sample, Sensor, folders
+from skybench.core import (
+    UINT8,
+    Batch,
+    DatasetCard,
+    Features,
+    ModelCard,
+    Sample,
+    Sensor,
+    folders,
+    match,
+)
 from skybench.core import dataset as opened
 from skybench.core.dataset import Samples
 from skybench.core.model import Model
 from skybench.features import extraction
 from skybench.features.extraction import Extractor
 
-RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
-BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, core.UINT8)
+RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
+BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, UINT8)
 CARD = ModelCard("toy", "Toy", "extra", (RGB,), 3, ((3, 1), (3, 2)), "ours", "ours", "none")
-FOUND = core.match(CARD, (BGR,))
+FOUND = match(CARD, (BGR,))
 
 
 class Toy(Model):
@@ -33,7 +42,7 @@ class Toy(Model):
         self.gain, self.most = gain, most
         self.calls: list[tuple[int, ...]] = []
 
-    def forward(self, batch: core.Batch) -> Features:
+    def forward(self, batch: Batch) -> Features:
         x = batch.images["hr"][:, 0]
         if len(x) > self.most:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
@@ -44,7 +53,7 @@ class Toy(Model):
 class Noise(Samples):
     """Seeded images [1, 4, 8, 8] with a class id or a mask; one file beside."""
 
-    card = core.DatasetCard("toy", "", (), (BGR,), ("a", "b", "c"), {}, "", "", "", "")
+    card = DatasetCard("toy", "", (), (BGR,), ("a", "b", "c"), {}, "", "", "", "")
     split = opened.Split("train", "ours", "", False)
 
     def __init__(self, count: int, masks: bool = False, files: Sequence[Path] = ()) -> None:

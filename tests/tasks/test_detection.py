@@ -13,7 +13,7 @@ from PIL import Image
 from skybench.analysis import bootstrap
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_corners
-from skybench.checks import guards
+from skybench.checks import metric_self_test
 from skybench.core import Boxes, CannotRun, Recipe, Task, registry
 from skybench.metrics.horizontal_boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
@@ -80,7 +80,7 @@ def test_the_truth_in_tiles_of_fair1m_scores_100(tmp_path: Path) -> None:
     opened = dataset.open(tmp_path, "val", 128, scales="multi")
     metric: Any = task_of("oriented_detection").metric(opened.card)
     targets = [(sample.key, sample.target) for sample in opened]
-    guards.check_metric(metric, targets)
+    metric_self_test.check_metric(metric, targets)
     trial, plain = metric.fresh(), RotatedBoxes(opened.card.classes)
     for key, target in targets:
         trial.update(plain.perfect(target), target, key)  # detections, which are suppressed
@@ -164,7 +164,7 @@ def test_objects_that_overlap_in_one_tile_are_not_merged() -> None:
     twice = boxes([(50, 50, 20, 10, 0), (50, 50, 20, 10, 0), (54, 50, 20, 10, 0)], [0, 0, 0])
     shifted = replace(twice, corners=twice.corners - torch.tensor([30.0, 0.0]))
     targets = [("a_1.0_0_0", twice), ("a_1.0_0_30", shifted)]
-    guards.check_metric(metric, targets)
+    metric_self_test.check_metric(metric, targets)
     for key, target in targets:
         metric.update(says(target, [0.9, 0.9, 0.9]), target, key)
     assert len(metric._merged().true[0].labels) == 3

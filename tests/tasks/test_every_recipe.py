@@ -11,9 +11,9 @@ import pytest
 
 from skybench.augment import apply
 from skybench.core import DatasetCard, DatasetPlugin, ProtocolName, Recipe, Task, registry
+from skybench.core.recipe import LATER
+from skybench.data.demo_folder import demo_root
 from skybench.plan import recipe_text
-from skybench.plan.cell import LATER
-from skybench.plan.planner import demo_root
 from skybench.plan.request import WORDS
 
 PAIRS = recipe_text.pairs()

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from skybench.analysis import comparable, paired_tests
-from skybench.core import UsageError
-from skybench.records.store import Record
+from skybench.core import Record, UsageError
 from skybench.report import tables
 
 Made = Callable[..., Record]

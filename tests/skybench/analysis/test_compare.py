@@ -14,9 +14,9 @@ import pytest
 from skybench.analysis import compare, paired_tests
 from skybench.analysis.compare import Comparison
 from skybench.cli import app
-from skybench.core import UsageError
+from skybench.core import Record, UsageError
 from skybench.records import predictions
-from skybench.records.store import Record, write
+from skybench.records.store import write
 
 Made = Callable[..., Record]
 RNG = np.random.default_rng(0)

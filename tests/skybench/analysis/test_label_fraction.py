@@ -12,8 +12,7 @@ import pytest
 
 from skybench.analysis import label_fraction
 from skybench.cli import app
-from skybench.core import UsageError
-from skybench.records.store import Record
+from skybench.core import Record, UsageError
 from skybench.report import plots
 
 Made = Callable[..., Record]

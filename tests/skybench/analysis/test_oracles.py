@@ -14,7 +14,7 @@ import scipy.stats
 
 from skybench.analysis import compare, paired_tests, ranks
 from skybench.analysis.ranks import Band, Standing
-from skybench.records.store import Record
+from skybench.core import Record
 
 Made = Callable[..., Record]
 # Cells and models; the scores are rounded, so that some of a cell are equal.

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from skybench.analysis import bootstrap, paired_tests
 from skybench.analysis.paired_tests import Draws
-from skybench.core import DataError
+from skybench.core import DataError, Record
 from skybench.records import predictions
-from skybench.records.store import Record
 
 Made = Callable[..., Record]
 RNG = np.random.default_rng(0)

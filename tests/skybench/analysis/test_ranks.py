@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from skybench.analysis import ranks
 from skybench.analysis.ranks import Ranking, Standing
 from skybench.cli import app
-from skybench.core import UsageError
-from skybench.records.store import Record
+from skybench.core import Record, UsageError
 
 Made = Callable[..., Record]
 DATASETS = ("aid", "resisc45", "eurosat")

@@ -6,7 +6,7 @@ import pytest
 
 from skybench.bench import readers
 from skybench.core import DataError
-from skybench.plan.planner import demo_root
+from skybench.data.demo_folder import demo_root
 
 
 def test_a_reader_is_timed_beside_torchgeo() -> None:

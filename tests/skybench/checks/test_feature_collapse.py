@@ -8,22 +8,32 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench import core
 from skybench.checks import feature_collapse
-from skybench.core import Batch, Features, ModelCard, Sample, Sensor, dataset
+from skybench.core import (
+    UINT8,
+    Batch,
+    DatasetCard,
+    Features,
+    ModelCard,
+    Sample,
+    Sensor,
+    dataset,
+    fingerprint,
+    match,
+)
 from skybench.core.model import Model
 from skybench.features import extraction
 from skybench.features.extraction import Extractor
 
-RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
+RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
 CARD = ModelCard("toy", "Toy", "extra", (RGB,), 32, (), "ours", "ours", "none")
-FOUND = core.match(CARD, (RGB,))
+FOUND = match(CARD, (RGB,))
 
 
 class Noise(dataset.Samples):
     """Seeded images [1, 3, 8, 8]; from `repeats` on they come again."""
 
-    card = core.DatasetCard("toy", "", (), (RGB,), ("a",), {}, "", "", "", "")
+    card = DatasetCard("toy", "", (), (RGB,), ("a",), {}, "", "", "", "")
     split = dataset.Split("test", "ours", "", False)
 
     def __init__(self, count: int, repeats: int = 10**9) -> None:
@@ -127,10 +137,10 @@ def test_of_a_few_images_nothing_is_said() -> None:
 def test_only_the_test_images_count_and_at_most_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     given = Noise(30)
     facts = looked(Toy(), given, [3, 4, 5, 6, 7, 8])
-    assert facts["keys"] == dataset.fingerprint_keys(given.keys[3:9])
+    assert facts["keys"] == fingerprint.fingerprint_keys(given.keys[3:9])
     monkeypatch.setattr(feature_collapse, "COMPUTED", 3)
     facts = looked(Toy(), given, [3, 4, 5, 6, 7, 8])
-    assert facts["keys"] == dataset.fingerprint_keys([given.keys[i] for i in (3, 5, 7)])
+    assert facts["keys"] == fingerprint.fingerprint_keys([given.keys[i] for i in (3, 5, 7)])
 
 
 def test_kept_and_computed_features_have_one_fingerprint(

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from skybench.checks import flags as alarms
-from skybench.checks import guards
+from skybench.core import FLAGS, Record, fingerprint
 from skybench.core.dataset import Split
 from skybench.plan.cell import Cell
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
-from skybench.records import store
-from skybench.records.store import Record
-from skybench.report import paper_tables, tables
+from skybench.records import labels, store
+from skybench.report import paper_tables
 
 FEATURES = {
     "images": 42, "keys": "k", "sha256": "s", "seen": {"hr": [64, 64]}, "dimensions": 128,
@@ -37,7 +36,7 @@ def make(model: str = "imagenet", **used: Any) -> Record:
     }  # fmt: skip
     return Record(
         model, "scene_classification", "aid", recipe, "measured", "real",
-        store.fingerprint({"model": model, **everything}), {"oa": 97.0}, used=everything,
+        fingerprint.fingerprint({"model": model, **everything}), {"oa": 97.0}, used=everything,
     )  # fmt: skip
 
 
@@ -181,4 +180,4 @@ def test_under_another_protocol_or_with_wide_errors_nothing_is_compared(
 
 
 def test_flags_come_in_the_order_of_the_footnotes() -> None:
-    assert list(tables.MARKS) == list(guards.FLAGS)
+    assert list(labels.MARKS) == list(FLAGS)

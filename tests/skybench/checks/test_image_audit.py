@@ -8,20 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from skybench import core
 from skybench.checks import image_audit
-from skybench.core import Sample, Sensor, dataset
+from skybench.core import UINT8, DatasetCard, Sample, Sensor, dataset
 from skybench.plan.cell import Cell
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 
-RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
+RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
 
 
 class Noise(dataset.Samples):
     """Seeded images [1, 3, 16, 16]; counts what is read."""
 
-    card = core.DatasetCard("toy", "", (), (RGB,), ("a",), {}, "", "", "", "")
+    card = DatasetCard("toy", "", (), (RGB,), ("a",), {}, "", "", "", "")
     split = dataset.Split("train", "ours", "", False)
 
     def __init__(self, count: int, first: int = 0) -> None:

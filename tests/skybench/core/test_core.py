@@ -9,13 +9,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from skybench import core
-from skybench.core import Batch, CannotRun, ModelCard, Sample, Sensor, dataset
+from skybench.core import (
+    CONVERT,
+    DB,
+    REFLECTANCE,
+    S2_DISPLAY,
+    UINT8,
+    Batch,
+    CannotRun,
+    Conversion,
+    DatasetCard,
+    Found,
+    ModelCard,
+    Sample,
+    Sensor,
+    dataset,
+    fingerprint,
+    match,
+)
 from skybench.core.dataset import Samples, Split, Subset
 
-RGB = Sensor("hr", ("red", "green", "blue"), 0.5, core.UINT8)
-S2 = Sensor("s2", ("blue", "green", "red", "nir"), 10.0, core.REFLECTANCE)
-S1 = Sensor("s1", ("vv", "vh"), 10.0, core.DB)
+RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
+S2 = Sensor("s2", ("blue", "green", "red", "nir"), 10.0, REFLECTANCE)
+S1 = Sensor("s1", ("vv", "vh"), 10.0, DB)
 
 
 def model(*inputs: Sensor) -> ModelCard:
@@ -25,9 +41,7 @@ def model(*inputs: Sensor) -> ModelCard:
 class Letters(Samples):
     """One sample a letter; the image holds the letter's position."""
 
-    card = core.DatasetCard(
-        "toy", "Toy", (), (RGB,), ("a", "b"), {}, "ours", "none", "nothing", "none"
-    )
+    card = DatasetCard("toy", "Toy", (), (RGB,), ("a", "b"), {}, "ours", "none", "nothing", "none")
     split = Split("train", "ours", "", False)
 
     def __init__(self, keys: str, files: Sequence[Path] = (), labelled: bool = True) -> None:
@@ -52,96 +66,94 @@ def series() -> Batch:
 
 
 def test_sensors_are_matched_by_name_first() -> None:
-    other = Sensor("air", ("nir", "red", "green", "blue"), 0.2, core.UINT8)
-    assert core.match(model(RGB), [other, RGB])["hr"].sensor == "hr"
+    other = Sensor("air", ("nir", "red", "green", "blue"), 0.2, UINT8)
+    assert match(model(RGB), [other, RGB])["hr"].sensor == "hr"
 
 
 def test_every_input_that_fits_by_name_is_used() -> None:
-    found = core.match(model(RGB, S2, S1), [S1, S2])
+    found = match(model(RGB, S2, S1), [S1, S2])
     assert set(found) == {"s2", "s1"}
 
 
 def test_channels_are_in_the_models_order() -> None:
-    rgb = Sensor("s2", ("red", "green", "blue"), 10.0, core.REFLECTANCE)
-    assert core.match(model(rgb), [S2])["s2"] == core.Found("s2", (2, 1, 0), core.Conversion(1.0))
+    rgb = Sensor("s2", ("red", "green", "blue"), 10.0, REFLECTANCE)
+    assert match(model(rgb), [S2])["s2"] == Found("s2", (2, 1, 0), Conversion(1.0))
 
 
 def test_bands_decide_only_if_no_name_fits() -> None:
-    air = Sensor("air", ("nir", "red", "green", "blue"), 0.2, core.UINT8)
-    assert core.match(model(RGB), [S1, air])["hr"] == core.Found(
-        "air", (1, 2, 3), core.Conversion(1.0)
-    )
+    air = Sensor("air", ("nir", "red", "green", "blue"), 0.2, UINT8)
+    assert match(model(RGB), [S1, air])["hr"] == Found("air", (1, 2, 3), Conversion(1.0))
     # s1 fits by name, so hr is not looked for in another sensor.
-    assert set(core.match(model(RGB, S1), [air, S1])) == {"s1"}
+    assert set(match(model(RGB, S1), [air, S1])) == {"s1"}
 
 
 def test_a_sensor_of_the_right_name_without_the_bands_does_not_fit() -> None:
-    pan = Sensor("hr", ("pan",), 0.5, core.UINT8)
-    air = Sensor("air", ("red", "green", "blue"), 0.2, core.UINT8)
-    assert core.match(model(RGB), [pan, air])["hr"].sensor == "air"
+    pan = Sensor("hr", ("pan",), 0.5, UINT8)
+    air = Sensor("air", ("red", "green", "blue"), 0.2, UINT8)
+    assert match(model(RGB), [pan, air])["hr"].sensor == "air"
     with pytest.raises(CannotRun):
-        core.match(model(RGB), [pan])
+        match(model(RGB), [pan])
 
 
 def test_bands_match_one_pair_only() -> None:
-    one, two = (Sensor(n, ("red", "green", "blue"), 1.0, core.UINT8) for n in ("one", "two"))
-    assert {n: f.sensor for n, f in core.match(model(RGB, S2), [one, two]).items()} == {"hr": "one"}
+    one, two = (Sensor(n, ("red", "green", "blue"), 1.0, UINT8) for n in ("one", "two"))
+    assert {n: f.sensor for n, f in match(model(RGB, S2), [one, two]).items()} == {"hr": "one"}
 
 
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(CannotRun) as caught:
-        core.match(model(S2, S1), [RGB])
+        match(model(S2, S1), [RGB])
     assert str(caught.value) == (
         "toy needs s2 (blue, green, red, nir) or s1 (vv, vh); the dataset has hr (red, green, blue)"
     )
     with pytest.raises(CannotRun, match="the dataset has no sensor"):
-        core.match(model(S2), [])
+        match(model(S2), [])
 
 
 def test_units_that_do_not_convert_are_refused() -> None:
     linear = Sensor("s1", ("vv", "vh"), 10.0, "linear power")
     with pytest.raises(CannotRun, match="reads s1 in 'dB', the dataset gives 'linear power'"):
-        core.match(model(S1), [linear])
+        match(model(S1), [linear])
 
 
 def test_the_conversion_of_units() -> None:
-    identities = [(u, u) for u in (core.UINT8, core.REFLECTANCE, core.DB)]
-    assert all(core.CONVERT[pair] == core.Conversion(1.0, 0.0, True) for pair in identities)
-    display = core.CONVERT[core.S2_DISPLAY, core.REFLECTANCE]
+    identities = [(u, u) for u in (UINT8, REFLECTANCE, DB)]
+    assert all(CONVERT[pair] == Conversion(1.0, 0.0, True) for pair in identities)
+    display = CONVERT[S2_DISPLAY, REFLECTANCE]
     assert 255 * display.scale + display.offset == pytest.approx(2750)
     assert display.exact
-    nominal = core.CONVERT[core.UINT8, core.REFLECTANCE]
+    nominal = CONVERT[UINT8, REFLECTANCE]
     assert nominal[:2] == display[:2]
     assert not nominal.exact
-    back = core.CONVERT[core.REFLECTANCE, core.UINT8]
+    back = CONVERT[REFLECTANCE, UINT8]
     assert back.scale * nominal.scale == pytest.approx(1)
     assert (back.exact, back.highest) == (False, 255)
 
 
 def test_what_a_display_cannot_show_is_cut_off() -> None:
-    s2 = Sensor("s2", ("red",), 10.0, core.REFLECTANCE)
-    found = core.match(model(Sensor("hr", ("red",), 0.0, core.UINT8)), [s2])
+    s2 = Sensor("s2", ("red",), 10.0, REFLECTANCE)
+    found = match(model(Sensor("hr", ("red",), 0.0, UINT8)), [s2])
     x = torch.tensor([-50, 0, 1375, 2750, 9000])[None, None, None, None]
-    batch = core.Batch(("a",), {"s2": x}, {"s2": x}, {"s2": x}, x)
+    batch = Batch(("a",), {"s2": x}, {"s2": x}, {"s2": x}, x)
     shown = batch.select(found).images["hr"].flatten()
     torch.testing.assert_close(shown, torch.tensor([0, 0, 127.5, 255, 255]))
 
 
 def test_a_second_sensor_of_a_role_stands_in() -> None:
     s1 = [replace(S1, name=name) for name in ("s1a", "s1d")]
-    s2 = Sensor("s2", ("red",), 10.0, core.REFLECTANCE)
+    s2 = Sensor("s2", ("red",), 10.0, REFLECTANCE)
     both = model(S1, s2)
-    assert {n: f.sensor for n, f in core.match(both, [s2, *s1]).items()} == {
+    assert {n: f.sensor for n, f in match(both, [s2, *s1]).items()} == {
         "s1": "s1a",
         "s2": "s2",
     }
-    assert core.match(both, [s1[1], s2])["s1"].sensor == "s1d"
+    assert match(both, [s1[1], s2])["s1"].sensor == "s1d"
 
 
 def test_select_reorders_channels_and_converts_units() -> None:
-    wanted = model(Sensor("sentinel", ("red", "blue"), 10.0, core.REFLECTANCE))
-    display = Sensor("s2", S2.bands, 10.0, core.S2_DISPLAY)
-    batch = series().select(core.match(wanted, [display]))
+    wanted = model(Sensor("sentinel", ("red", "blue"), 10.0, REFLECTANCE))
+    display = Sensor("s2", S2.bands, 10.0, S2_DISPLAY)
+    batch = series().select(match(wanted, [display]))
     assert set(batch.images) == set(batch.seen) == set(batch.days) == {"sentinel"}
     image = batch.images["sentinel"]
     assert image.dtype == torch.float32
@@ -154,7 +166,7 @@ def test_select_reorders_channels_and_converts_units() -> None:
 
 
 def test_an_offset_is_added_after_scaling() -> None:
-    found = {"hr": core.Found("hr", (0,), core.Conversion(2.0, -1.0))}
+    found = {"hr": Found("hr", (0,), Conversion(2.0, -1.0))}
     assert series().select(found).images["hr"].flatten().tolist() == [509.0] * 8
 
 
@@ -209,11 +221,13 @@ def test_a_subset_is_made_of_samples_like_the_whole() -> None:
 
 
 def test_the_fingerprint_of_keys() -> None:
-    assert dataset.fingerprint_keys(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
-    assert dataset.fingerprint_keys(iter(["a", "b"])) == dataset.fingerprint_keys(("b", "a"))
+    assert fingerprint.fingerprint_keys(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
+    assert fingerprint.fingerprint_keys(iter(["a", "b"])) == fingerprint.fingerprint_keys(
+        ("b", "a")
+    )
     # Keys are lines: where one ends matters.
-    assert dataset.fingerprint_keys(["ab", "c"]) != dataset.fingerprint_keys(["a", "bc"])
-    assert dataset.fingerprint_keys(["a", "a"]) != dataset.fingerprint_keys(["a"])
+    assert fingerprint.fingerprint_keys(["ab", "c"]) != fingerprint.fingerprint_keys(["a", "bc"])
+    assert fingerprint.fingerprint_keys(["a", "a"]) != fingerprint.fingerprint_keys(["a"])
 
 
 def test_the_stamp_changes_when_a_file_is_replaced(tmp_path: Path) -> None:

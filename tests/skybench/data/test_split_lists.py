@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skybench.core import DataError, UsageError, registry
-from skybench.core.dataset import fingerprint_keys
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import split_lists
 from skybench.data.split_lists import SplitList, download, fetch, official, parse, stratified
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from skybench.core import Boxes, DataError, DatasetCard, Sample, registry
-from skybench.core.dataset import Samples, Split, fingerprint_keys
+from skybench.core.dataset import Samples, Split
+from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 from skybench.data.split_lists import SplitList
 from skybench.data.verify import Finding, _disjoint, verify

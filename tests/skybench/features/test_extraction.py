@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skybench import core
-from skybench.core import Boxes, Features, ModelCard, Sample
+from skybench.core import Batch, Boxes, DataError, Features, ModelCard, Sample
 from skybench.data import batching
 from skybench.data.batching import collate
 from skybench.features import extraction
@@ -19,10 +18,10 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_the_model_sees_its_own_bands_units_and_size() -> None:
-    seen: list[core.Batch] = []
+    seen: list[Batch] = []
 
     class Watching(Toy):
-        def forward(self, batch: core.Batch) -> Features:
+        def forward(self, batch: Batch) -> Features:
             assert torch.is_inference_mode_enabled()
             seen.append(batch)
             return super().forward(batch)
@@ -67,13 +66,13 @@ def test_a_file_that_cannot_be_read_is_one_clear_message_from_a_worker_too(
 ) -> None:
     samples, read = Noise(11, masks=True), Noise.read
 
-    def damaged(self: Noise, index: int) -> core.Sample:
+    def damaged(self: Noise, index: int) -> Sample:
         if index == 7:
-            raise core.DataError("n7.png cannot be read. Get this file again.")
+            raise DataError("n7.png cannot be read. Get this file again.")
         return read(self, index)
 
     monkeypatch.setattr(Noise, "read", damaged)
-    with pytest.raises(core.DataError) as caught:
+    with pytest.raises(DataError) as caught:
         list(batching.batches(samples, 6, 3, workers=workers))
     assert str(caught.value) == "n7.png cannot be read. Get this file again."
 
@@ -91,7 +90,7 @@ def test_the_batch_is_halved_when_memory_is_short(most: int) -> None:
 
 def test_memory_that_becomes_short_on_the_way_loses_and_repeats_nothing() -> None:
     class Tiring(Toy):
-        def forward(self, batch: core.Batch) -> Features:
+        def forward(self, batch: Batch) -> Features:
             self.most = 16 if len(self.calls) < 2 else 3
             return super().forward(batch)
 
@@ -217,7 +216,7 @@ class Learning(Toy):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
 
-    def forward(self, batch: core.Batch) -> Features:
+    def forward(self, batch: Batch) -> Features:
         found = super().forward(batch)
         return Features(found.pooled, tuple(x * self.weight for x in found.pyramid))
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from skybench import core
-from skybench.core import Features, folders
+from skybench.core import Batch, Conversion, Features, Found, folders
 from skybench.core import dataset as opened
 from skybench.core.dataset import Samples
 from skybench.features import extraction
@@ -50,8 +49,8 @@ def test_anything_that_affects_features_makes_another_entry(tmp_path: Path) -> N
     path.write_bytes(b"x")
     samples = Noise(5, files=[path])
     one = looking(Toy())
-    other = replace(one, found={"hr": core.Found("air", (0, 1, 2), core.Conversion(1.0))})
-    scaled = replace(one, found={"hr": core.Found("air", (2, 1, 0), core.Conversion(2.0))})
+    other = replace(one, found={"hr": Found("air", (0, 1, 2), Conversion(1.0))})
+    scaled = replace(one, found={"hr": Found("air", (2, 1, 0), Conversion(2.0))})
     identity = {"model": "toy", "stamp": samples.stamp()}
     cases: list[tuple[Extractor, Samples, dict[str, Any], Any]] = [
         (one, samples, identity, "pooled"),
@@ -84,7 +83,7 @@ def test_the_size_on_disk_is_known_from_one_sample() -> None:
 @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
 def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None:
     class Breaking(Toy):
-        def forward(self, batch: core.Batch) -> Features:
+        def forward(self, batch: Batch) -> Features:
             if len(self.calls) == 1:
                 raise error
             return super().forward(batch)
@@ -118,7 +117,7 @@ def test_two_fills_of_one_entry_at_the_same_time_are_both_fine() -> None:
     results: list[Any] = []
 
     class Beside(Toy):
-        def forward(self, batch: core.Batch) -> Features:
+        def forward(self, batch: Batch) -> Features:
             if len(self.calls) == 1:  # half-way, another one begins and ends
                 results.append(source(looking(Toy()), Noise(20), {}, "pooled"))
             return super().forward(batch)

@@ -12,9 +12,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skybench import core
 from skybench.augment import test_time
-from skybench.core import Features, ModelCard, Recipe, Sample, Sensor, Setting, UsageError
+from skybench.core import (
+    REFLECTANCE,
+    UINT8,
+    Batch,
+    DatasetCard,
+    Features,
+    ModelCard,
+    Recipe,
+    Sample,
+    Sensor,
+    Setting,
+    Time,
+    UsageError,
+    match,
+)
 from skybench.core import dataset as opened
 from skybench.core.dataset import Samples
 from skybench.core.model import Model
@@ -23,8 +36,8 @@ from skybench.features.extraction import Chosen, Extractor, Stored, Streamed
 from skybench.features.online import Live
 from skybench.heads.dense import CHUNK, Dense, Difference, EachDate, Linear, UNet
 
-HR = Sensor("hr", ("red", "green"), 1.0, core.UINT8)
-S2 = Sensor("s2", ("red", "nir"), 2.0, core.REFLECTANCE)
+HR = Sensor("hr", ("red", "green"), 1.0, UINT8)
+S2 = Sensor("s2", ("red", "nir"), 2.0, REFLECTANCE)
 CARD = ModelCard("toy", "Toy", "extra", (HR, S2), 5, ((5, 1),), "", "", "")
 RECIPE = Recipe("finetune", epochs=1, batch=2, lr=0.1, width=4)
 ALL = ("flip", "scales=1", "window=16,10")
@@ -38,7 +51,7 @@ class Pixels(Model):
         self.gain = torch.nn.Parameter(torch.ones(1))
         self.calls: list[tuple[int, ...]] = []
 
-    def forward(self, batch: core.Batch) -> Features:
+    def forward(self, batch: Batch) -> Features:
         fine, coarse = (batch.images[n][:, 0] for n in ("hr", "s2"))
         self.calls.append((len(fine), *fine.shape[2:]))
         large = F.interpolate(coarse, fine.shape[-2:])
@@ -50,7 +63,7 @@ class Noise(Samples):
     """Two sensors, and one that no model asks for; masks [H, W] or, of each date, [T, H, W]."""
 
     split = opened.Split("train", "ours", "", False)
-    card = core.DatasetCard("toy", "", (), (HR, S2), ("a", "b", "c"), {}, "", "", "", "")
+    card = DatasetCard("toy", "", (), (HR, S2), ("a", "b", "c"), {}, "", "", "", "")
 
     def __init__(self, count: int, side: int = 24, dates: int = 1, masks: int = 0) -> None:
         self.keys = tuple(f"n{i}" for i in range(count))
@@ -67,8 +80,8 @@ class Noise(Samples):
         return Sample(self.keys[index], images, rng.integers(0, 3, shape).astype(np.uint8))
 
 
-def looking(model: Model, time: core.Time = "fuse") -> Extractor:
-    return Extractor(model, core.match(CARD, (HR, S2)), time, 0, "cpu")
+def looking(model: Model, time: Time = "fuse") -> Extractor:
+    return Extractor(model, match(CARD, (HR, S2)), time, 0, "cpu")
 
 
 @pytest.fixture(autouse=True)

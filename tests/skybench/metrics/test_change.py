@@ -9,7 +9,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench.checks import guards
+from skybench.checks import metric_self_test
 from skybench.core import SkybenchError, UsageError
 from skybench.metrics import change_f1
 from skybench.metrics.change import Change, image_of
@@ -127,7 +127,9 @@ def test_integer_weights_equal_repeated_tiles(cases: list[Tile], seed: int) -> N
 @CASES
 @given(tiles())
 def test_the_truth_gives_100_where_anything_changes(cases: list[Tile]) -> None:
-    check = functools.partial(guards.check_metric, Change(), [(c.key, c.true) for c in cases])
+    check = functools.partial(
+        metric_self_test.check_metric, Change(), [(c.key, c.true) for c in cases]
+    )
     if any((c.true == 1).any() for c in cases):
         check()
     else:

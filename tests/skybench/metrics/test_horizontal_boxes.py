@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skybench.boxes.geometry import from_horizontal
-from skybench.checks import guards
+from skybench.checks import metric_self_test
 from skybench.core import Boxes, UsageError
 from skybench.metrics.horizontal_boxes import CocoBoxes, coco_ap, voc_ap
 
@@ -91,7 +91,7 @@ def test_the_truth_gives_100_among_difficult_objects() -> None:
         torch.zeros(4, dtype=torch.int64),
         torch.tensor([True, False, False, False]),
     )
-    guards.check_metric(CocoBoxes(CLASSES), [("", truth)])
+    metric_self_test.check_metric(CocoBoxes(CLASSES), [("", truth)])
 
 
 def test_scores_rank_and_equal_ones_keep_their_order() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal, to_corners, to_rotated
 from skybench.boxes.iou import rotated_iou
-from skybench.checks import guards
+from skybench.checks import metric_self_test
 from skybench.core import Boxes, UsageError
 from skybench.metrics import matching
 from skybench.metrics.horizontal_boxes import CocoBoxes
@@ -179,7 +179,7 @@ def test_the_metric_gives_what_the_function_gives(case: Case) -> None:
 def test_the_truth_gives_100(case: Case, count_difficult: bool) -> None:
     targets = [("", target(*true)) for true in case.true]
     if any((~t.difficult | count_difficult).any() for _, t in targets):
-        guards.check_metric(RotatedBoxes(CLASSES, count_difficult), targets)
+        metric_self_test.check_metric(RotatedBoxes(CLASSES, count_difficult), targets)
 
 
 def test_the_truth_gives_100_whatever_its_shape() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench.checks import guards
+from skybench.checks import metric_self_test
 from skybench.core import UsageError
 from skybench.metrics import semantic_change
 from skybench.metrics.semantic_change import SemanticChange
@@ -140,7 +140,7 @@ def test_chance_is_the_best_of_the_answers_with_one_class(cases: Series) -> None
 def test_without_ignored_months_the_truth_passes_the_self_test() -> None:
     rng = np.random.default_rng(0)
     targets = [(f"a_{i}_0", rng.integers(0, 4, (3, 4, 4)).astype(np.uint8)) for i in range(3)]
-    guards.check_metric(SemanticChange(CLASSES), targets)
+    metric_self_test.check_metric(SemanticChange(CLASSES), targets)
 
 
 def test_a_switch_to_or_from_ignored_is_a_change_officially_and_none_when_masked() -> None:

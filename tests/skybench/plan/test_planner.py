@@ -104,7 +104,7 @@ def test_missing_data_asked_for_by_name_end_the_run_with_how_to_get_them(tmp_pat
 
 
 def test_missing_weights_end_the_run_with_how_to_get_them(tmp_path: Path) -> None:
-    from skybench.plan.planner import demo_root
+    from skybench.data.demo_folder import demo_root
     from skybench.runner.run_cells import run_cells
 
     (tmp_path / "aid").symlink_to(demo_root("aid"))
@@ -155,7 +155,7 @@ def test_a_folder_is_named_in_the_table_only_where_one_was_given(tmp_path: Path)
 def test_demo_data_that_another_process_wrote_meanwhile_are_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skybench.plan.planner import demo_root
+    from skybench.data.demo_folder import demo_root
 
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
     plugin = registry.load("datasets", "eurosat")
@@ -176,7 +176,7 @@ def test_demo_data_that_another_process_wrote_meanwhile_are_taken(
 def test_a_cache_that_cannot_be_written_to_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skybench.plan.planner import demo_root
+    from skybench.data.demo_folder import demo_root
 
     (tmp_path / "file").touch()
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "file"))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from skybench.core import DataError
+from skybench.core import DataError, Record
 from skybench.records import merge, store
-from skybench.records.store import Record
 
 RECORD = Record(
     "m", "t", "d", {"protocol": "knn"}, "measured", "real", "f" * 64, scores={"oa": 90.0},

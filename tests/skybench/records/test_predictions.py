@@ -14,10 +14,9 @@ import pytest
 import torch
 
 from skybench.boxes.detections import Detections
-from skybench.core import Boxes, DataError, Metric, UsageError, registry
+from skybench.core import Boxes, DataError, Metric, Record, UsageError, registry
 from skybench.records import predictions
-from skybench.records.store import Record
-from skybench.report import rescore
+from skybench.report import export, reproduce, rescore
 
 RNG = np.random.default_rng(0)
 
@@ -136,7 +135,7 @@ def test_the_command_names_all_that_affects_the_number() -> None:
     used = {"variant": "rgb", "weights": "random", "overridden": ["epochs", "dates"]}
     record = Record("satmae", "scene_classification", "aid", recipe, "measured", "demo", "f",
                     used=used)  # fmt: skip
-    assert rescore.command(record) == (
+    assert reproduce.command(record) == (
         "skybench run --model satmae --task scene_classification --dataset aid --protocol frozen "
         "--data demo --variant rgb --weights random --sensors s2 --set epochs=3 --option dates=12 "
         "--fraction 0.5 --seeds 3"
@@ -149,7 +148,7 @@ def test_the_command_gives_lists_as_the_command_line_takes_them() -> None:
     used = {"variant": "tiny", "weights": "random", "overridden": ["augment"]}
     record = Record("imagenet", "scene_classification", "aid", recipe, "measured", "demo", "f",
                     used=used)  # fmt: skip
-    words = shlex.split(rescore.command(record))
+    words = shlex.split(reproduce.command(record))
     assert words[words.index("--set") + 1] == "augment=resized_crop=0.3,1 flip"
 
 
@@ -166,17 +165,17 @@ def test_a_dataset_that_is_not_installed_does_not_stop_rescoring(tmp_path: Path)
 def test_a_cell_is_picked_by_the_beginning_of_its_fingerprint() -> None:
     record, _, _ = filled("scene_classification", "aid", 1)
     other = replace(record, fingerprint="2" * 8)
-    assert rescore.pick([record, other], "11") is record
+    assert reproduce.pick([record, other], "11") is record
     for wrong in ("3", ""):
         with pytest.raises(UsageError, match="begins with"):
-            rescore.pick([record, other], wrong)
+            reproduce.pick([record, other], wrong)
     with pytest.raises(UsageError, match="several"):
-        rescore.pick([record, record], "1")
+        reproduce.pick([record, record], "1")
 
 
 def test_the_papers_value_stands_beside_ours() -> None:
     record, _, _ = filled("scene_classification", "aid", 1)
-    found = rescore.reproduction(replace(record, model="gfm", recipe={"protocol": "linear"}))
+    found = reproduce.reproduction(replace(record, model="gfm", recipe={"protocol": "linear"}))
     assert {(p["split"], p["value"]) for p in found["paper"]} == {
         ("TR=20%", 95.47), ("TR=50%", 97.09)
     }  # fmt: skip
@@ -187,20 +186,20 @@ def test_the_papers_value_stands_beside_ours() -> None:
 def test_no_paper_is_said_to_have_a_recipe_that_is_ours() -> None:
     record, _, _ = filled("scene_classification", "aid", 1)
     yours = replace(record, dataset="folder", recipe={"protocol": "linear"})
-    assert rescore.differences(yours) == {"protocol": "linear, our recipe: finetune"}
+    assert reproduce.differences(yours) == {"protocol": "linear, our recipe: finetune"}
 
 
 def test_detections_go_out_as_their_server_takes_them(tmp_path: Path) -> None:
     for dataset, ending, count in (("dior_r", ".zip", 1), ("fair1m", ".xml", 3)):
         record, metric, keys = filled("oriented_detection", dataset, 1)
         predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
-        written = rescore.export(record, tmp_path, tmp_path / dataset)
+        written = export.export(record, tmp_path, tmp_path / dataset)
         assert len(written) == count
         assert all(path.suffix == ending and path.is_file() for path in written)
     record, metric, keys = filled("semantic_segmentation", "isaid", 1)
     predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
     with pytest.raises(UsageError, match="gives no boxes"):
-        rescore.export(record, tmp_path, tmp_path)
+        export.export(record, tmp_path, tmp_path)
 
 
 def test_exported_images_keep_their_names_with_dots(tmp_path: Path) -> None:
@@ -208,7 +207,7 @@ def test_exported_images_keep_their_names_with_dots(tmp_path: Path) -> None:
     metric: Any = filled_metric
     keys = tuple(f"P1.000{i}" for i in range(6))
     predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
-    (path,) = rescore.export(record, tmp_path, tmp_path / "out")
+    (path,) = export.export(record, tmp_path, tmp_path / "out")
     with zipfile.ZipFile(path) as archive:
         lines = [line for n in archive.namelist() for line in archive.read(n).splitlines()]
     said = metric.found(keys)
@@ -225,7 +224,7 @@ def test_exported_files_of_several_records_lie_apart_and_say_what_they_are(
     written = []
     for each in (record, replace(record, fingerprint="2" * 8, data="demo", flags=flags)):
         predictions.save(tmp_path / each.path.with_suffix(".npz"), keys, [metric])
-        written.append(rescore.export(each, tmp_path, tmp_path / "out"))
+        written.append(export.export(each, tmp_path, tmp_path / "out"))
     plain, other = written
     assert not {*plain} & {*other}
     names = [p.relative_to(tmp_path / "out").parts[0].removesuffix(".zip") for p, *_ in written]

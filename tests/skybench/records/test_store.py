@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
+from skybench.core import SCHEMA, Record, fingerprint
 from skybench.records import store
-from skybench.records.store import Record
 
 
 def make(model: str = "m", score: float = 50.0, seed: int = 0) -> Record:
     recipe = {"protocol": "knn", "label": "", "seeds": 1}
     return Record(
         model, "scene_classification", "aid", recipe, "measured", "real",
-        store.fingerprint({"model": model, "seed": seed}), {"oa": score},
+        fingerprint.fingerprint({"model": model, "seed": seed}), {"oa": score},
         used={"sensors": ["hr"], "weights": "none"},
     )  # fmt: skip
 
@@ -144,11 +144,11 @@ def test_a_nan_is_never_written(tmp_path: Path) -> None:
 
 WRITE_MANY = """
 import dataclasses, pathlib, sys
-from skybench import records
+from skybench.records import store as records
 folder, model, text = pathlib.Path(sys.argv[1]), sys.argv[2], sys.stdin.read()
 start = records.parse(text)
 for i in range(60):
-    mine = dataclasses.replace(start, model=model, fingerprint=records.fingerprint({"i": i}))
+    mine = dataclasses.replace(start, model=model, fingerprint=f"{i:064x}")
     records.write(mine, folder)
     records.write(dataclasses.replace(start, scores={"oa": i}), folder)  # both fight for this one
     records.read_all(folder)
@@ -204,8 +204,10 @@ def test_a_kill_between_the_temporary_file_and_its_renaming_loses_only_that_reco
 
 
 def test_equal_settings_give_equal_fingerprints_whatever_their_order() -> None:
-    assert store.fingerprint({"a": [1, 2], "b": "x"}) == store.fingerprint({"b": "x", "a": [1, 2]})
-    assert store.fingerprint({"a": 1}) != store.fingerprint({"a": 1.5})
+    assert fingerprint.fingerprint({"a": [1, 2], "b": "x"}) == fingerprint.fingerprint(
+        {"b": "x", "a": [1, 2]}
+    )
+    assert fingerprint.fingerprint({"a": 1}) != fingerprint.fingerprint({"a": 1.5})
 
 
 def test_reading_thousands_of_records_goes_through_the_index(tmp_path: Path) -> None:
@@ -234,14 +236,14 @@ def test_an_older_record_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPa
         name = raw.pop("net")
         return {**raw, "model": name}
 
-    steps = {store.SCHEMA - 2: rename, store.SCHEMA - 1: add_data}
+    steps = {SCHEMA - 2: rename, SCHEMA - 1: add_data}
     monkeypatch.setattr(store, "MIGRATIONS", steps)
     old = {
-        "schema": store.SCHEMA - 2, "net": "m", "task": "t", "dataset": "d", "fingerprint": "f",
+        "schema": SCHEMA - 2, "net": "m", "task": "t", "dataset": "d", "fingerprint": "f",
         "recipe": {"protocol": "knn"}, "status": "failed",
     }  # fmt: skip
     found = store.parse(json.dumps(old))
-    assert (found.model, found.data, found.schema) == ("m", "real", store.SCHEMA)
-    for unknown in (store.SCHEMA - 3, store.SCHEMA + 1):
+    assert (found.model, found.data, found.schema) == ("m", "real", SCHEMA)
+    for unknown in (SCHEMA - 3, SCHEMA + 1):
         with pytest.raises(ValueError, match=f"schema {unknown}, this version"):
             store.parse(json.dumps({**old, "schema": unknown}))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from skybench.core import Record
 from skybench.records.published import Place
-from skybench.records.store import Record
 from skybench.report import claims
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skybench.records.store import Record
+from skybench.core import Record
 from skybench.report import paper_tables, tables
 
 ODD = Record(

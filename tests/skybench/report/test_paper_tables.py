@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from skybench.core import Record
 from skybench.metrics.semantic_change import SemanticChange
+from skybench.records import labels
 from skybench.records.published import Place
-from skybench.records.store import Record
 from skybench.report import paper_tables, tables
 
 PLACE = Place("aid", "scene_classification", "TR=20%", "RGB", "OA")
@@ -37,7 +38,7 @@ def test_what_is_suspicious_of_a_measured_score_is_marked_and_explained() -> Non
     rows = {row[:2]: row for row in grid.rows}
     assert rows["GFM", "measured"][2] == "91.50 (pu)"
     assert rows["GFM", "reported"][2] == "95.47"
-    assert {*tables.footnotes(record.flags)} < {*grid.notes}
+    assert {*labels.footnotes(record.flags)} < {*grid.notes}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from skybench.checks import guards
-from skybench.records.store import Record
+from skybench.core import FLAGS, Record
+from skybench.records import labels
 from skybench.report import tables
 
 
@@ -40,7 +40,7 @@ def test_random_weights_and_demo_data_are_marked_in_every_row_of_tables(form: st
     assert "(r)" in row["skysense"]
     assert "demo" in row["rcf"]
     assert any("DEMO DATA" in line for line in lines)
-    assert any(guards.FLAGS["random weights"] in line for line in lines)
+    assert any(FLAGS["random weights"] in line for line in lines)
 
 
 def test_random_weights_and_demo_data_are_marked_in_csv_and_json() -> None:
@@ -62,8 +62,8 @@ def test_demo_and_real_records_never_share_a_table() -> None:
 
 
 def test_every_flag_has_a_mark_of_its_own() -> None:
-    assert set(tables.MARKS) == set(guards.FLAGS)
-    assert len(set(tables.MARKS.values())) == len(tables.MARKS)
+    assert set(labels.MARKS) == set(FLAGS)
+    assert len(set(labels.MARKS.values())) == len(labels.MARKS)
 
 
 def test_the_newest_of_several_records_of_a_cell_is_shown_and_the_others_are_counted() -> None:
@@ -84,7 +84,7 @@ def test_other_settings_get_a_row_of_their_own() -> None:
 def test_changed_lists_read_as_words() -> None:
     recipe = {**make().recipe, "augment": ["flip", "resize_crop=0.5,2"], "epochs": 8}
     used = {**make().used, "overridden": ["augment", "epochs"]}
-    said = tables.changed(make(recipe=recipe, used=used))
+    said = labels.changed(make(recipe=recipe, used=used))
     assert said == "augment=flip+resize_crop=0.5,2 epochs=8"
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from skybench.augment import test_time
-from skybench.core import UsageError
+from skybench.core import Record, UsageError
 from skybench.plan.request import Request
-from skybench.records.store import Record
 from skybench.runner.run_cells import run_cells
 from skybench.training import log
 

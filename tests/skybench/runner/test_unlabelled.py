@@ -13,7 +13,7 @@ from skybench.core import UsageError
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.records import merge, store
-from skybench.report import rescore, tables
+from skybench.report import export, tables
 from skybench.runner.run_cells import run_cells
 
 ASKED = Request(
@@ -34,7 +34,7 @@ def test_predictions_for_the_server_are_kept_and_exported_but_have_no_score(
     assert record.samples["test"] >= 2
     assert "export" in record.note
     assert "chance" not in record.flags
-    files = rescore.export(record, tmp_path, tmp_path / "out")
+    files = export.export(record, tmp_path, tmp_path / "out")
     assert sorted(p.name for p in files) == ["0.xml", "1.xml"]
     names = [ElementTree.parse(p).findtext("source/filename") for p in sorted(files)]
     assert names == ["0.tif", "1.tif"]

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, Features, ModelCard, Recipe, Setting
+from skybench.core import Batch, Features, ModelCard, Recipe, Setting, Workers
 from skybench.core.model import Model
 from skybench.training import checkpoints, fit
-from skybench.training.distributed import Workers
 from skybench.training.loop import Trained
 from skybench.training.lr_schedules import Schedule, rate, scheduled
 from skybench.training.step import Job

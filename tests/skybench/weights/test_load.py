@@ -14,7 +14,8 @@ from torch import Tensor
 
 from skybench.core import UsageError, WeightsError, registry
 from skybench.weights import load, meta_init
-from skybench.weights.load import Coverage, MissingWeights, find, load_into, load_model, sha256_file
+from skybench.weights.find import MissingWeights, differs, find
+from skybench.weights.load import Coverage, load_into, load_model, sha256_file
 
 
 def published(prefix: str = "backbone.", **arch: Any) -> dict[str, Tensor]:
@@ -223,10 +224,10 @@ def test_an_md5_is_checked_where_it_is_all_there_is(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     plain = registry.load("baselines", "galileo").CARD.weights
     known = replace(plain, sha256="", md5="900150983cd24fb0d6963f7d28e17f72")
-    assert load.differs(tmp_path / "x", known) == ""
-    assert "md5 9001" in load.differs(tmp_path / "x", replace(known, md5="0" * 32))
-    assert load.differs(tmp_path / "x", replace(plain, sha256="ba7816bf")) == ""
-    assert load.differs(tmp_path / "x", replace(plain, sha256="")) == ""
+    assert differs(tmp_path / "x", known) == ""
+    assert "md5 9001" in differs(tmp_path / "x", replace(known, md5="0" * 32))
+    assert differs(tmp_path / "x", replace(plain, sha256="ba7816bf")) == ""
+    assert differs(tmp_path / "x", replace(plain, sha256="")) == ""
 
 
 def test_a_declared_missing_key_does_not_count() -> None:

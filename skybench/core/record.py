@@ -1,0 +1,90 @@
+"""A cell's result as it is stored, and the warning flags it may carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+# flag -> what it means for a reader; tables print the short name and this as a footnote.
+FLAGS = {
+    "random weights": "the network is not trained: no statement about the published model",
+    "tiny variant": "a reduced network, not the published size",
+    "chance": "not above the best constant answer by 3 standard errors",
+    "nominal units": "display values and reflectance were mapped to each other by convention",
+    "own split": "no official split list was found: a seeded split of the same ratio",
+    "limited": "on a part of the data only",
+    "override": "a field of the recipe was changed on the command line",
+    "seen in pre-training": "the model's pre-training data contain this dataset",
+    "partial checkpoint": "parameters that the checkpoint lacks kept random initial values",
+    "collapsed features": "the features hardly tell the images apart",
+    "same features": "bit by bit those of another model, checkpoint or setting",
+    "implausible values": "images cannot be of the unit that the dataset declares",
+    "band order": "images fit another order of their bands clearly better",
+    "train images in test": "test images are in the training set too",
+    "incomplete split": "fewer or more samples than the official split has",
+    "far from the paper": "further from the published score than repetitions are",
+}
+
+
+# Those that say that something is wrong, and not under which conditions a score was measured.
+FAULTS = frozenset((
+    "chance", "seen in pre-training", "partial checkpoint", "collapsed features", "same features",
+    "implausible values", "band order", "train images in test", "incomplete split",
+    "far from the paper",
+))  # fmt: skip
+
+
+Status = Literal["measured", "predicted", "cannot run", "failed"]  # predicted: no labels
+
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell as it ended. Scores are in percent, the main one first; all is plain JSON."""
+
+    model: str
+    task: str
+    dataset: str
+    recipe: Mapping[str, Any]  # the fields of core.Recipe
+    status: Status
+    data: str  # "real" | "demo"
+    fingerprint: str  # sha256 of everything that affects the number
+    scores: Mapping[str, float] = field(default_factory=dict)  # means over seeds
+    spread: Mapping[str, float] = field(default_factory=dict)  # standard deviations over seeds
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)  # 95 %
+    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of seed 0
+    # Of each seed: seed, scores, and what the head chose.
+    seeds: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    samples: Mapping[str, int] = field(default_factory=dict)  # split -> number
+    note: str = ""  # the reason, for a reader
+    flags: Sequence[str] = field(default_factory=list)  # see `skybench.checks.guards`
+    used: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    traceback: str = ""
+    made: str = ""  # UTC, ISO 8601
+    schema: int = SCHEMA
+
+    @property
+    def came_out(self) -> bool:
+        """Whether the cell was run to its end."""
+        return self.status in ("measured", "predicted")
+
+    @property
+    def main(self) -> tuple[str, float] | None:
+        """Name and value of the main score; None where nothing was measured."""
+        return next(iter(self.scores.items()), None)
+
+    @property
+    def sensors(self) -> str:
+        """The dataset's sensors that were used, joined by '+'."""
+        return "+".join(self.used.get("sensors", ())) or "none"
+
+    @property
+    def path(self) -> Path:
+        """Where it lies below the results folder."""
+        name = f"{self.model}.{self.recipe['protocol']}.{self.sensors}.{self.fingerprint[:8]}.json"
+        return Path(self.task) / self.dataset / name

@@ -1,0 +1,111 @@
+"""What the paper has for a record, how the recipes differ, and the command to run it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from typing import cast
+
+from skybench.core import DatasetCard, Recipe, Record, Task, UsageError, registry
+from skybench.plan import recipe_text
+from skybench.records import labels
+from skybench.report import paper_tables
+from skybench.report.rescore import Row
+
+WHOSE = {"ours": "our recipe", "seen substitute": "the recipe that stands in"}
+
+
+def pick(records: Sequence[Record], start: str) -> Record:
+    """The record whose fingerprint begins so. Raises UsageError for none or several."""
+    found = [r for r in records if start and r.fingerprint.startswith(start.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{r.fingerprint[:12]} ({r.model}, {r.dataset})" for r in found)
+        raise UsageError(f"{start!r} is the beginning of several fingerprints: {several}.")
+    known = ", ".join(f"{r.fingerprint[:8]} ({r.model}, {r.dataset})" for r in records[:10])
+    raise UsageError(f"No record's fingerprint begins with {start!r}. Here are: {known or 'none'}.")
+
+
+def reproduction(record: Record) -> Row:
+    """What the paper has, what we have, how the recipes differ, and the command."""
+    name, value = record.main or ("", None)
+    return {
+        "cell": record.fingerprint[:8],
+        "model": record.model,
+        "dataset": f"{record.dataset} {record.recipe.get('label', '')}".strip(),
+        "task": record.task,
+        "paper": [
+            {"metric": r.metric, "split": r.split, "modalities": r.modalities, "value": r.value,
+             "evidence": r.evidence, "comparable": paper_tables.score(record, r.place) is not None,
+             "why not": paper_tables.why_apart(r.place)}
+            for r in paper_tables.rows()
+            if (r.model, r.dataset, r.task) == (record.model, record.dataset, record.task)
+        ],
+        "ours": {"metric": name, "value": value, "interval": record.intervals.get(name)},
+        "status": record.status if not record.note else f"{record.status}: {record.note}",
+        "flags": list(record.flags),
+        "recipe": record.recipe.get("source", ""),
+        "differs": differences(record),
+        "data": record.data,
+        "variant": record.used.get("variant", ""),
+        "weights": record.used.get("weights", "none"),
+        "sensors": record.sensors,
+        "settings": labels.settings(record),
+        "revision": record.used.get("revision", ""),
+        "command": command(record),
+    }  # fmt: skip
+
+
+def differences(record: Record) -> dict[str, str]:
+    """Fields in which the record's recipe differs from the one that the paper's numbers ask for.
+
+    That is the task's `finetune` recipe of the dataset; where there is none yet, the protocol.
+    """
+    task = cast(Task, registry.load("tasks", record.task).TASK)
+    card = cast(DatasetCard, registry.load("datasets", record.dataset).CARD)
+    if "finetune" not in task.protocols:
+        return {"protocol": f"{record.recipe['protocol']}, the paper's is fine-tuning"}
+    asked = task.recipes(card, "finetune", False)
+    label = record.recipe.get("label", "")
+    wanted = next((r for r in asked if r.label == label), asked[0])
+    whose = WHOSE.get(recipe_text.kind(wanted), "the paper's recipe")
+    given = dict(record.recipe)
+    plain = {
+        n: list(v) if isinstance(v, tuple) else v for n, v in dataclasses.asdict(wanted).items()
+    }
+    return {
+        n: f"{given[n]}, {whose}: {v}"
+        for n, v in plain.items()
+        if n not in ("source", "label", "seeds") and n in given and given[n] != v
+    }
+
+
+def command(record: Record) -> str:
+    """The command that makes the record again; a folder of one's own is to be filled in."""
+    recipe, used = record.recipe, record.used
+    yours = registry.load("datasets", record.dataset).CARD.yours
+    dataset = f"{record.dataset}:PATH" if yours else record.dataset
+    words = [
+        "skybench", "run", "--model", record.model, "--task", record.task, "--dataset", dataset,
+        "--protocol", recipe["protocol"],
+    ]  # fmt: skip
+    words += ["--data", "demo"] if record.data == "demo" and not yours else []
+    words += ["--variant", used["variant"]] if used.get("variant") else []
+    weights = used.get("weights", "none")
+    words += ["--weights", "random" if weights == "random" else "auto"] if weights != "none" else []
+    words += ["--sensors", ",".join(recipe["sensors"])] if recipe.get("sensors") else []
+    fields = {f.name for f in dataclasses.fields(Recipe)}
+    for name in used.get("overridden", ()):
+        if name in fields:
+            value = recipe[name]
+            words += ["--set", f"{name}={' '.join(value) if isinstance(value, list) else value}"]
+    for name, value in used.get("arch", {}).items():
+        shown = ",".join(map(str, value)) if isinstance(value, list) else value
+        words += ["--arch", f"{name}={shown}"]
+    for option in recipe.get("options", ()):
+        words += ["--option", option] if option.partition("=")[0] in used["overridden"] else []
+    for name, usual in (("fraction", 1.0), ("limit", 0), ("seeds", 1)):
+        words += [f"--{name}", str(recipe[name])] if recipe.get(name, usual) != usual else []
+    return shlex.join(words)
