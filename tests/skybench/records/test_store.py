@@ -148,7 +148,7 @@ from skybench.records import store as records
 folder, model, text = pathlib.Path(sys.argv[1]), sys.argv[2], sys.stdin.read()
 start = records.parse(text)
 for i in range(60):
-    mine = dataclasses.replace(start, model=model, fingerprint=f"{i:064x}")
+    mine = dataclasses.replace(start, model=model, fingerprint=f"{i:02x}" * 32)
     records.write(mine, folder)
     records.write(dataclasses.replace(start, scores={"oa": i}), folder)  # both fight for this one
     records.read_all(folder)
