@@ -1,6 +1,6 @@
-"""AnySat: a joint-embedding network over series of Sentinel-2 and Sentinel-1, for any patch size.
+"""AnySat: a joint-embedding transformer for Sentinel-2 and Sentinel-1 series, with any patch size.
 
-Of the eleven sensors that the published network reads the adapter gives the Sentinel ones.
+The published network reads eleven sensors; the adapter provides the Sentinel sensors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 from skybench.core.sensors import S2_FINE
 
-from ._families.settings import choose
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ CODE = "github:gastruc/AnySat@e03e72e"
 CARD = ModelCard(
     name="anysat",
     title="AnySat (base)",
-    row="extra",
+    group="extra",
     inputs=(
         Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
@@ -52,7 +52,7 @@ CARD = ModelCard(
     ),
     pooling=f"class token (output 'tile', {CODE} README.md)",
     params=101_023_264,  # 125,905,447 with the projectors of the other sensors
-    leads=(
+    caveats=(
         "The authors normalise each dataset by its own statistics; PASTIS's, on which the network "
         "was trained, are taken for all here.",
         "Patches of 4 x 4 pixels (40 m): the README advises 1024 patches at most; --arch "
@@ -88,12 +88,11 @@ VARIANTS = {"full": Arch(), "tiny": Arch(64, 1, 2)}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.anysat import AnySatModel
 
-    chosen = choose(VARIANTS, variant, arch)
-    if chosen.dim % 64:
-        raise UsageError(f"Expected dim to be a multiple of 64, but got {chosen.dim}.")
+    chosen = variant_settings(VARIANTS, variant, arch)
+    check_width(chosen.dim, 64)
     if chosen.patch_size < 1:
         raise UsageError(f"Expected patch_size to be at least 1, but got {chosen.patch_size}.")
     card = dataclasses.replace(
@@ -103,7 +102,7 @@ def build(variant: str, **arch: Any) -> Model:
         min_pixels=chosen.patch_size,
         multiple=chosen.patch_size,
     )
-    return AnySatModel(card, chosen)
+    return AnySatModel(card, **dataclasses.asdict(chosen))
 
 
 PARTS = ("cls_token", "series.", "aerial.", "spatial_encoder.", "blocks.")
@@ -120,7 +119,7 @@ NAMES = {
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the published file, or a state dict of the whole hub model ("model.")."""
+    """Map the published keys to ours, or those of the whole hub model ("model.")."""
     own = {}
     for key, tensor in state.items():
         name = key.removeprefix("module.").removeprefix("model.")

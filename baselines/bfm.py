@@ -1,7 +1,7 @@
-"""BFM, the billion-scale foundation model: neither code nor weights are public, so a page is all.
+"""BFM, the billion-scale foundation model: a card only, as neither code nor weights are public.
 
-What is known: a ViT, pre-trained by masked autoencoding on MillionAID, fine-tuned in ViTDet's
-manner on DOTA v2.0, DIOR-R, Potsdam and LoveDA. By arithmetic the names ViT-{B12X1, L12X4, H12X4,
+Known facts: a ViT, pre-trained by masked autoencoding on MillionAID, fine-tuned as in ViTDet on
+DOTA v2.0, DIOR-R, Potsdam and LoveDA. By arithmetic, the names ViT-{B12X1, L12X4, H12X4,
 G12X4} mean 12 layers of 1 or 4 parallel branches; widths of 768, 1024, 1536 and 2048 give 85.65 M,
 605.26 M, 1.361 B and 2.418 B parameters. The number of heads is not known.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="bfm",
     title="BFM (ViT-G12X4)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=2048,
     levels=(),
@@ -28,17 +28,18 @@ CARD = ModelCard(
     code="none is public",
     licence="none is public",
     pretraining="Masked autoencoding on MillionAID.",
-    leads=("Width and depth are inferred from the published parameter counts.",),
+    trained_on=("millionaid",),
+    caveats=("Width and depth are inferred from the published parameter counts.",),
     unavailable="neither code nor weights are public (arXiv:2304.05215 links none)",
 )
 VARIANTS = {"full": None, "tiny": None}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """Raises CannotRun: what is published does not say the network."""
+    """Raise CannotRun: the architecture is not published."""
     raise CannotRun(f"bfm cannot be built: {CARD.unavailable}")
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As it is: no layout is known."""
+    """Return the state dict unchanged: no layout is known."""
     return state

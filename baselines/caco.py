@@ -1,6 +1,6 @@
-"""CACo: ResNets that learned from Sentinel-2's RGB to tell lasting changes from seasonal ones.
+"""CACo: ResNets pre-trained on Sentinel-2 RGB to separate lasting from seasonal changes.
 
-Code and kind of images go back to SeCo's.
+Code and image format derive from SeCo's.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, WeightsSource
 
-from ._adapters import seco
-from ._adapters.seco import PICK as PICK
-from ._adapters.seco import VARIANTS as VARIANTS
-from ._families.resnet import RESNET50, network_of, own_keys
+from ._families import seco
+from ._families.resnet import RESNET50
+from ._families.seco import PICK as PICK
+from ._families.seco import VARIANTS as VARIANTS
+from ._families.seco import convert as convert
+from ._families.seco import variant_of as variant_of
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from skybench.core.model import Model
 
 CHECKPOINTS = "https://research.cs.cornell.edu/caco/checkpoints"
 
 
 def weights(network: str) -> WeightsSource:
-    """Where the file of one network is."""
+    """Source of the weights of one network."""
     filename = f"{network}_caco_geo_1m_200.pth"
     return WeightsSource(
         filename=filename,
@@ -36,14 +37,14 @@ def weights(network: str) -> WeightsSource:
         url=f"{CHECKPOINTS}/{filename}",
         container="none; the .ckpt of the same name: state_dict",
         prefix="none; the .ckpt of the same name: encoder_q.",
-        variants=seco.fits(network),
+        variants=seco.file_variants(network),
     )
 
 
 CARD = ModelCard(
     name="caco",
     title="CACo (ResNet-50)",
-    row="paper",
+    group="paper",
     inputs=(seco.INPUTS["s2"],),
     dim=2048,
     levels=RESNET50.levels,
@@ -61,8 +62,8 @@ CARD = ModelCard(
     normalisation=seco.NORMALISATION,
     pooling="global average of the last map: the output of the authors' encoder",
     params=23_508_032,
-    equals="torchvision resnet50",
-    leads=(
+    equivalent_to="torchvision resnet50",
+    caveats=(
         "the authors transfer without ImageNet's normalisation: EuroSAT as x / 255, BigEarthNet by "
         "its mean and two deviations to bytes, then x / 255",
         "that the images are stored as bytes of reflectance is taken from SeCo's downloader, whose "
@@ -73,24 +74,16 @@ CARD = ModelCard(
     min_pixels=32,
     multiple=32,
 )
-CARDS = (CARD, seco.resnet18(CARD, "CACo (ResNet-18)", weights("resnet18")))
+CARDS = (CARD, seco.resnet18_card(CARD, "CACo (ResNet-18)", weights("resnet18")))
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return seco.card(CARDS, variant, arch)
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return seco.seco_card(CARDS, variant, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    return seco.build(CARDS, variant, arch)
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._adapters.seco import seco_model
 
-
-def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the .pth (indices of a Sequential) or the .ckpt (both encoders, heads, queue)."""
-    return own_keys(state, "encoder_q.")
-
-
-def variant_of(state: dict[str, Tensor]) -> str:
-    """The network that a published file is of."""
-    return network_of(convert(state))
+    return seco_model(card(variant, **arch), variant_settings(VARIANTS, variant, arch))

@@ -1,7 +1,7 @@
-"""Clay v1.5: one network for any bands, whose patch kernels follow from their wavelengths.
+"""Clay v1.5: one network for any bands, with patch kernels generated from their wavelengths.
 
-The variants are its uses here: for Sentinel-2 ("v15_s2"), for Sentinel-1 ("v15_s1"), and for RGB
-images ("v15_rgb"): the network is the same, but reads one at a time.
+The variants are its uses here, for Sentinel-2 ("v15_s2"), Sentinel-1 ("v15_s1") and RGB images
+("v15_rgb"): the same network, which reads one sensor at a time.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import S2_FINE
 
-from ._families.settings import choose
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ PICK = {
 COMMON = ModelCard(
     name="clay",
     title="Clay v1.5",
-    row="extra",
+    group="extra",
     inputs=(INPUTS["s2"],),
     dim=0,
     levels=(),
@@ -80,7 +80,7 @@ COMMON = ModelCard(
     ),
     pooling="the class token, as the authors' classifier reads (claymodel/finetune/classify)",
     params=311_442_944,
-    leads=(
+    caveats=(
         "Time and place are left out (zeros): the hour of an image is not known here, pre-training "
         "left both out in a fifth of the images (claymodel/datamodule.py), and the authors' "
         "EuroSAT example does so (claymodel/finetune/classify/eurosat_datamodule.py).",
@@ -99,8 +99,8 @@ SCALES = {
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant_settings(VARIANTS, variant, arch))
 
 
 def _card(arch: Arch) -> ModelCard:
@@ -119,22 +119,19 @@ CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.clay import ClayModel
 
-    chosen = choose(VARIANTS, variant, arch)
-    if chosen.dim % 4 or chosen.dim % chosen.heads:
-        raise UsageError(
-            f"Expected dim to be a multiple of 4 and of {chosen.heads} heads, but got {chosen.dim}."
-        )
-    return ClayModel(_card(chosen), chosen)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    check_width(chosen.dim, 4, chosen.heads)
+    return ClayModel(_card(chosen), chosen.patch, chosen.dim, chosen.depth, chosen.heads)
 
 
 ENCODER = "model.encoder."
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the file of the whole autoencoder, or from the encoder's keys alone."""
+    """Map the keys of the whole autoencoder, or of the encoder alone, to ours."""
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     prefix = ENCODER if any(key.startswith(ENCODER) for key in bare) else ""
     found = {}
@@ -153,7 +150,7 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network, for Sentinel-2, or "" for another file, by its width and depth."""
+    """Identify the published network by width and depth: its Sentinel-2 variant, or ""."""
     own = convert(state)
     bias = own.get("net.patch_embedding.weight_generator.fc_bias.bias")
     fits = bias is not None and len(bias) == 1024 and "net.layers.23.1.3.bias" in own

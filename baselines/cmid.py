@@ -1,12 +1,12 @@
 """CMID: contrastive learning and masked modelling of aerial images, Swin-B and ResNet-50.
 
-The authors run Swin-B by two classes. That of pre-training and scene classification refuses maps
-smaller than a window, does not roll a map of its size, and norms the last map only. That of
-segmentation and detection (mmsegmentation's) pads and rolls every map and norms all four; the
-published file has no norms for the first three, they start at weight 1, bias 0. Both give the same
-for images beyond 224 pixels, but for these norms. Here maps are rolled as in pre-training, padded
-where need be, and all four normed: `pooled` is the former's, the pyramid is the latter's beyond 224
-pixels.
+The authors have two classes for Swin-B. The class of pre-training and scene classification refuses
+maps smaller than a window, does not shift windows on a map of one window, and norms the last map
+only. The class of segmentation and detection (mmsegmentation's) pads and shifts every map and norms
+all four; the published file has no norms for the first three, which start at weight 1, bias 0. For
+images above 224 pixels both agree except for these norms. Here windows are shifted as in
+pre-training, maps are padded if necessary, and all four are normed: `pooled` is that of the former
+class, the pyramid that of the latter above 224 pixels.
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families import swin
-from ._families.resnet import RESNET50, TINY, fitted, network_of, own_keys
-from ._families.resnet import Arch as ResNetArch
-from ._families.settings import choose
+from ._families.resnet import (
+    IMAGENET,
+    RESNET50,
+    TINY_RESNET50,
+    ResNetArch,
+    identify_resnet,
+    resnet_card,
+    resnet_keys,
+)
+from ._families.settings import variant_settings
+from ._families.swin import SwinArch, swin_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +52,7 @@ WEIGHTS = WeightsSource(
 CARD = ModelCard(
     name="cmid",
     title="CMID (Swin-B)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=1024,
     levels=((128, 4), (256, 8), (512, 16), (1024, 32)),
@@ -57,11 +64,14 @@ CARD = ModelCard(
     licence="no licence file; the README forbids commercial use. This adapter is skybench's own",
     weights=WEIGHTS,
     pretraining="Contrastive learning and masked modelling with self-distillation on MillionAID.",
+    trained_on=("millionaid",),
     normalisation="ImageNet's mean and deviation of x / 255 (the authors' configurations)",
     pooling="mean of the normed last map, as the authors' classification of UCM",
     params=86_745_016,
-    equals="timm swin_base_patch4_window7_224 at 224 pixels, but for the norms of three maps",
-    leads=(
+    equivalent_to=(
+        "timm swin_base_patch4_window7_224 at 224 pixels, but for the norms of three maps"
+    ),
+    caveats=(
         "The file's name is ours: the download page gives none that was seen. No hash is known.",
         "Files pre-trained on Potsdam fit the same networks, but are not meant here: there the "
         "Potsdam cells would be leaks.",
@@ -70,7 +80,7 @@ CARD = ModelCard(
     min_pixels=224,  # the pre-training class refuses smaller images
     multiple=32,
 )
-RESNET_CARD = fitted(
+RESNET_CARD = resnet_card(
     dataclasses.replace(
         CARD,
         title="CMID (ResNet-50)",
@@ -87,7 +97,7 @@ RESNET_CARD = fitted(
         ),
         pooling="mean of the last map, as the authors' classification of UCM",
         params=23_508_032,
-        equals="timm resnet50",
+        equivalent_to="timm resnet50",
         min_pixels=32,
     ),
     RESNET50,
@@ -95,7 +105,7 @@ RESNET_CARD = fitted(
 
 
 @dataclass(frozen=True)
-class Arch(swin.Arch):
+class Arch(SwinArch):
     """Settings of the Swin Transformer.
 
     The authors' class of pre-training: norms=(3,); mmsegmentation's: shift_small=True.
@@ -109,28 +119,33 @@ VARIANTS: dict[str, Arch | ResNetArch] = {
     "swin_b": Arch(),
     "resnet50": RESNET50,
     "tiny": Arch(embed_dim=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)),
-    "tiny_resnet50": TINY,
+    "tiny_resnet50": TINY_RESNET50,
 }
 PICK = {"full": ("swin_b",), "tiny": ("tiny",)}
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of its settings."""
-    return _card(choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides its settings."""
+    return _card(variant_settings(VARIANTS, variant, arch))
 
 
 def _card(arch: Arch | ResNetArch) -> ModelCard:
     if isinstance(arch, ResNetArch):
-        return fitted(RESNET_CARD, arch)
-    return swin.fitted(CARD, arch)
+        return resnet_card(RESNET_CARD, arch)
+    return swin_card(CARD, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of its settings."""
-    from ._adapters.cmid import network
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.resnet import ResNet
+    from ._adapters.swin import swin_model
+    from ._networks.swin import SwinOptions
 
-    chosen = choose(VARIANTS, variant, arch)
-    return network(_card(chosen), chosen)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    if isinstance(chosen, ResNetArch):
+        return ResNet(_card(chosen), chosen, {"hr": IMAGENET})
+    form = SwinOptions(norms=chosen.norms, shift_small=chosen.shift_small)
+    return swin_model(_card(chosen), chosen, form)
 
 
 RENAMED = (
@@ -145,15 +160,15 @@ FULL = "online_encoder.model."
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the full file (the network's keys begin with `FULL`), or 'Backbone Only'."""
+    """Map the keys of the full file (they begin with `FULL`), or of 'Backbone Only', to ours."""
     state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     if any(key.startswith(FULL) for key in state):
         state = {k.removeprefix(FULL): t for k, t in state.items() if k.startswith(FULL)}
-    return _swin(state) if "patch_embed.projection.weight" in state else own_keys(state)
+    return _swin(state) if "patch_embed.projection.weight" in state else resnet_keys(state)
 
 
 def _swin(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    own = {}
+    ours = {}
     for key, tensor in state.items():
         if not key.startswith(("patch_embed.", "stages.", "norm")) or key.endswith("_index"):
             continue
@@ -163,14 +178,14 @@ def _swin(state: dict[str, Tensor]) -> dict[str, Tensor]:
             # mm's columns are (channel, row, column) of a 2 x 2 square, ours (column, row, channel)
             squares = tensor.reshape(*tensor.shape[:-1], -1, 2, 2)
             tensor = squares.transpose(-1, -3).flatten(-3)
-        own[f"net.{key}"] = tensor
-    return own
+        ours[f"net.{key}"] = tensor
+    return ours
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The variant whose file this is, "" if none."""
-    own = convert(state)
-    stem, deepest = own.get("net.patch_embed.proj.weight"), "net.layers.2.blocks.17.mlp.fc1.weight"
-    if stem is not None and stem.shape[0] == CARD.levels[0][0] and deepest in own:
+    """Identify the variant of a published file; "" if none fits."""
+    ours = convert(state)
+    stem, deepest = ours.get("net.patch_embed.proj.weight"), "net.layers.2.blocks.17.mlp.fc1.weight"
+    if stem is not None and stem.shape[0] == CARD.levels[0][0] and deepest in ours:
         return "swin_b"
-    return "resnet50" if network_of(own) == "resnet50" else ""
+    return "resnet50" if identify_resnet(ours) == "resnet50" else ""

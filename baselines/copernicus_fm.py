@@ -1,56 +1,32 @@
-"""Copernicus-FM: one network for the Sentinels, which also reads place, time and scale.
+"""Copernicus-FM: one network for all Sentinels, which also reads location, time and patch area.
 
-Published is ViT-B/16. The variants are its uses here: for Sentinel-2, any of whose bands may lack
-("base_s2"), for Sentinel-1 ("base_s1"), and for RGB images taken for reflectance ("base_rgb"): the
-network is the same, but reads one at a time.
+The published network is a ViT-B/16. The variants are its uses here, for Sentinel-2 with any subset
+of bands ("base_s2"), Sentinel-1 ("base_s1") and RGB images interpreted as reflectance ("base_rgb"):
+the same network, which reads one sensor at a time.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
-from skybench.core.sensors import L1C as L1C
-from skybench.core.sensors import L2A
+from skybench.core import REFLECTANCE, ModelCard, Sensor, WeightsSource
 
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.any_band import RGB, SENTINEL1, SENTINEL2
+from ._families.settings import variant_settings
+from ._families.vit import SensorArch as Arch
+from ._families.vit import vit_card
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-COARSE = ("coastal", "nir09", "cirrus")  # the bands with pixels of 60 m
-RGB = ("red", "green", "blue")
 INPUTS = {
-    "s2": (
-        Sensor("s2", L1C, 10.0, REFLECTANCE),
-        Sensor("s2_l2a", L2A, 10.0, REFLECTANCE),
-        Sensor("s2_20m", tuple(b for b in L1C if b not in COARSE), 10.0, REFLECTANCE),
-        Sensor("s2_rgb", RGB, 10.0, REFLECTANCE),
-    ),
-    "s1": (Sensor("s1", ("vv", "vh"), 10.0, DB),),
+    "s2": SENTINEL2,
+    "s1": (SENTINEL1,),
     "rgb": (Sensor("hr", RGB, 0.0, REFLECTANCE),),
 }
-
-
-@dataclass(frozen=True)
-class Arch:
-    """Settings of the network."""
-
-    sensor: str = "s2"  # of INPUTS
-    image: int = 224  # side in pixels that the stored positions are for
-    patch: int = 16
-    dim: int = 768
-    depth: int = 12
-    heads: int = 12
-
-    def vit(self) -> vits.Arch:
-        """Those of the transformer."""
-        return vits.Arch(self.image, self.patch, self.dim, self.depth, self.heads)
 
 
 TINY = Arch(image=32, dim=32, depth=2, heads=2)
@@ -68,7 +44,7 @@ TITLES = {"s2": "Sentinel-2", "s1": "Sentinel-1", "rgb": "RGB"}
 CARD = ModelCard(
     name="copernicus_fm",
     title="Copernicus-FM (ViT-B/16, Sentinel-2)",
-    row="extra",
+    group="extra",
     inputs=INPUTS["s2"],
     dim=768,
     levels=((768, 16),),
@@ -102,8 +78,10 @@ CARD = ModelCard(
     normalisation="(x - mean) / std of the pre-training images (main_pretrain.py)",
     pooling="norm of the mean of the last block's tokens but the class token (model_vit.py)",
     params=139_452_544,
-    equals="torchgeo copernicusfm_base with norms of eps 1e-6, for squares and whole batches",
-    leads=(
+    equivalent_to=(
+        "torchgeo copernicusfm_base with norms of eps 1e-6, for squares and whole batches"
+    ),
+    caveats=(
         "Place and day are given where the dataset has them; else, sample by sample, the learned "
         "tokens stand for them (the authors decide for a whole batch). The scale is of patches "
         "of 16 pixels of 10 m, even if the images were resized, as in Copernicus-Bench.",
@@ -116,32 +94,32 @@ CARD = ModelCard(
     min_pixels=224,
     multiple=16,
 )
-RGB_LEAD = (
+RGB_CAVEAT = (
     "The network was not trained on aerial images: their bytes are taken for reflectance by a "
     "convention, and their scale for unknown."
 )
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant_settings(VARIANTS, variant, arch))
 
 
 def _card(arch: Arch) -> ModelCard:
-    made = dataclasses.replace(
+    base = dataclasses.replace(
         CARD,
         title=f"Copernicus-FM (ViT-B/16, {TITLES[arch.sensor]})",
         inputs=INPUTS[arch.sensor],
-        leads=CARD.leads + ((RGB_LEAD,) if arch.sensor == "rgb" else ()),
+        caveats=CARD.caveats + ((RGB_CAVEAT,) if arch.sensor == "rgb" else ()),
     )
-    return vits.fitted(made, arch.vit())
+    return vit_card(base, arch.vit())
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.copernicus_fm import CopernicusFM
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     return CopernicusFM(_card(chosen), chosen.vit())
 
 
@@ -149,7 +127,7 @@ BESIDE = ("norm", "head", "mask_token", "decoder", "teacher", "student")  # in f
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From a published encoder; what only pre-training needed, its last norm too, is left out."""
+    """Map a published encoder's keys to ours, without its last norm and pre-training parts."""
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     return {
         f"net.{key.removeprefix('fc_')}": tensor

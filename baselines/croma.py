@@ -1,7 +1,7 @@
-"""CROMA: optical and radar encoders learned against each other, and one that joins them.
+"""CROMA: an optical and a radar encoder trained by contrast, and a joint encoder.
 
-Reads Sentinel-2, Sentinel-1 or both. `pooled` is what the authors name optical_GAP, SAR_GAP or
-joint_GAP, after the sensors that are there; they are equally wide.
+Reads Sentinel-2, Sentinel-1 or both. `pooled` is the authors' optical_GAP, SAR_GAP or joint_GAP,
+depending on the given sensors; all have the same width.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 from skybench.core.sensors import L2A
 
-from ._families.settings import choose
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ WEIGHTS = WeightsSource(
 CARD = ModelCard(
     name="croma",
     title="CROMA (base)",
-    row="inferred",
+    group="inferred",
     inputs=(
         Sensor("s2", L2A, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
@@ -66,8 +66,8 @@ CARD = ModelCard(
         "joint_GAP, the mean of the joint tokens (the authors' README)"
     ),
     params=194_365_440,
-    equals="torchgeo croma_base, at its one size and with both sensors",
-    leads=(
+    equivalent_to="torchgeo croma_base, at its one size and with both sensors",
+    caveats=(
         "The authors' README takes mean and deviation from the images at hand, which makes a "
         "sample depend on its batch; the fixed statistics of the pre-training set are the choice "
         "of this adapter.",
@@ -93,7 +93,7 @@ LARGE = dataclasses.replace(
         variants=("large",),
     ),
     params=672_557_056,
-    equals="torchgeo croma_large, at its one size and with both sensors",
+    equivalent_to="torchgeo croma_large, at its one size and with both sensors",
 )
 
 
@@ -102,7 +102,7 @@ class Arch:
     """Settings of the networks; see `skybench.baselines._networks.croma`."""
 
     dim: int = 768
-    depth: int = 12  # of the optical encoder; the radar and the joint one have half
+    depth: int = 12  # of the optical encoder; the radar and the joint encoder have half
 
 
 VARIANTS = {"base": Arch(), "large": Arch(dim=1024, depth=24), "tiny": Arch(dim=64, depth=2)}
@@ -111,8 +111,8 @@ PARTS = ("s1_encoder.", "s1_GAP_FFN.", "s2_encoder.", "s2_GAP_FFN.", "joint_enco
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
@@ -121,17 +121,17 @@ def _card(variant: str, arch: Arch) -> ModelCard:
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The networks with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the networks with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.croma import CromaModel
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     if chosen.dim % 16:
         raise UsageError(f"Expected dim to be a multiple of 16 heads, but got {chosen.dim}.")
     return CromaModel(_card(variant, chosen), chosen.depth)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the five published state dicts, as `part.key`, or torchgeo's whole model."""
+    """Map the five published state dicts, as `part.key`, or torchgeo's whole model, to our keys."""
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     return {
         f"net.{key.replace('_GAP_FFN.', '_pool.')}": tensor
@@ -141,6 +141,6 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network that a file is of, by its width; "" for another."""
+    """Identify the published network by its width; "" if none fits."""
     norm = convert(state).get("net.s2_encoder.transformer.norm_out.weight")
     return {768: "base", 1024: "large"}.get(0 if norm is None else len(norm), "")

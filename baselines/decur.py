@@ -1,9 +1,9 @@
-"""DeCUR: networks for Sentinel-1 and Sentinel-2 whose embeddings are partly common, partly not.
+"""DeCUR: networks for Sentinel-1 and Sentinel-2 with common and unique embedding dimensions.
 
-Published are three kinds of networks, each for either sensor and for both in one file: ResNet-50,
+Three architectures are published, each for one sensor and for both in one file: ResNet-50,
 ResNet-50 with residual deformable attention ("rda"), and ViT-S/16. A joint variant reads either
-sensor or both; of both, `pooled` and the maps are those of Sentinel-1 and Sentinel-2 stacked, as
-in the authors' late fusion. Where a dataset lacks B10, as all of level 2A, its channel is 0.
+sensor or both; for both, `pooled` and the maps of Sentinel-1 and Sentinel-2 are concatenated, as
+in the authors' late fusion. If a dataset lacks B10, as level 2A does, its channel is 0.
 """
 
 from __future__ import annotations
@@ -17,9 +17,16 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import L1C, L2A
 
-from ._families import resnet as resnets
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.resnet import (
+    RESNET50,
+    TINY_RESNET50,
+    ResNetArch,
+    identify_resnet,
+    resnet_card,
+    resnet_keys,
+)
+from ._families.settings import variant_settings
+from ._families.vit import TINY_VIT, VIT_S, ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,17 +45,17 @@ CHANNELS = {13: "s2", 2: "s1"}
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings: the sensors that have a network, and that network."""
+    """Settings: the sensors, and the network that each of them has."""
 
     sensors: tuple[str, ...] = ("s2",)  # Sentinel-1 first: the order of the features
-    net: resnets.Arch | vits.Arch = resnets.RESNET50
+    net: ResNetArch | ViTArch = RESNET50
     attention: bool = False  # after the last two stages of a ResNet
 
 
 NETWORKS = {
     "resnet50": Arch(),
     "resnet50_rda": Arch(attention=True),
-    "vit_small": Arch(net=vits.VIT_S),
+    "vit_small": Arch(net=VIT_S),
 }
 SENSORS = {"s2": ("s2",), "s1": ("s1",), "joint": ("s1", "s2")}
 VARIANTS = {
@@ -56,18 +63,18 @@ VARIANTS = {
     for network, arch in NETWORKS.items()
     for which, sensors in SENSORS.items()
 } | {
-    "tiny": Arch(net=resnets.TINY),
-    "tiny_s1": Arch(("s1",), resnets.TINY),
-    "tiny_joint": Arch(("s1", "s2"), resnets.TINY),
-    "tiny_rda": Arch(("s1", "s2"), resnets.TINY, attention=True),
-    "tiny_vit": Arch(("s1", "s2"), vits.TINY),
+    "tiny": Arch(net=TINY_RESNET50),
+    "tiny_s1": Arch(("s1",), TINY_RESNET50),
+    "tiny_joint": Arch(("s1", "s2"), TINY_RESNET50),
+    "tiny_rda": Arch(("s1", "s2"), TINY_RESNET50, attention=True),
+    "tiny_vit": Arch(("s1", "s2"), TINY_VIT),
 }
 PICK = {"full": ("resnet50_s2", "resnet50_s1"), "tiny": ("tiny", "tiny_s1")}
 
 TITLES = {"resnet50": "ResNet-50", "resnet50_rda": "ResNet-50 with RDA", "vit_small": "ViT-S/16"}
 STEMS = {"resnet50": "rn50", "resnet50_rda": "rn50_rda", "vit_small": "vits16"}
 SHORT = {"s2": "ms", "s1": "sar", "joint": "joint"}
-EQUALS = {"resnet50": "torchvision resnet50", "vit_small": "timm vit_small_patch16_224"}
+EQUIVALENT_TO = {"resnet50": "torchvision resnet50", "vit_small": "timm vit_small_patch16_224"}
 PARAMS = {
     "resnet50": {"s2": 23_539_392, "s1": 23_504_896},
     "resnet50_rda": {"s2": 44_543_000, "s1": 44_508_504},
@@ -110,7 +117,7 @@ def _weights(network: str, which: str) -> WeightsSource:
 COMMON = ModelCard(
     name="decur",
     title="DeCUR",
-    row="extra",
+    group="extra",
     inputs=INPUTS["s2"],
     dim=0,
     levels=(),
@@ -129,7 +136,7 @@ COMMON = ModelCard(
         "each channel from mean - 2 std to mean + 2 std of SSL4EO-S12 to bytes, rounded down, then "
         "/ 255 (src/pretrain/datasets/SSL4EO/ssl4eo_dataset.py: normalize); B10, where it lacks: 0"
     ),
-    leads=(
+    caveats=(
         "torchgeo's transforms (x / 1e4; z-scores of Sentinel-1) are not the authors'",
         "on BigEarthNet (level 2A) the authors stretch by that dataset's own statistics and set "
         "B10 to 0; here the statistics are always those of pre-training",
@@ -138,7 +145,7 @@ COMMON = ModelCard(
     min_pixels=32,
     multiple=32,
 )
-RDA_LEADS = (
+RDA_CAVEATS = (
     "the public pre-training code sends Sentinel-2 through da1, Sentinel-1's attention, so that "
     "da2 would never learn (decur.py, forward); the authors' transfer uses da2, so does this",
     "relative positions are in units of the image: at other sizes than 224 pixels they stretch",
@@ -147,31 +154,31 @@ RDA_LEADS = (
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant_settings(VARIANTS, variant, arch))
 
 
 def _card(arch: Arch) -> ModelCard:
-    if isinstance(arch.net, vits.Arch):
-        network, one = "vit_small", vits.fitted(COMMON, arch.net)
+    if isinstance(arch.net, ViTArch):
+        network, base = "vit_small", vit_card(COMMON, arch.net)
     else:
         network = "resnet50_rda" if arch.attention else "resnet50"
-        one = resnets.fitted(COMMON, arch.net)
+        base = resnet_card(COMMON, arch.net)
     which = "joint" if len(arch.sensors) > 1 else arch.sensors[0]
     count = len(arch.sensors)
     return dataclasses.replace(
-        one,
+        base,
         title=f"DeCUR ({TITLES[network]})",
         inputs=tuple(s for sensor in INPUTS if sensor in arch.sensors for s in INPUTS[sensor]),
-        dim=count * one.dim,
-        levels=tuple((count * channels, stride) for channels, stride in one.levels),
+        dim=count * base.dim,
+        levels=tuple((count * channels, stride) for channels, stride in base.levels),
         weights=_weights(network, which),
         pooling=POOLING[network] + (", of both sensors stacked" if count > 1 else ""),
         params=sum(PARAMS[network][sensor] for sensor in arch.sensors),
-        equals=EQUALS.get(network, ""),
-        leads=COMMON.leads + (RDA_LEADS if arch.attention else ()),
+        equivalent_to=EQUIVALENT_TO.get(network, ""),
+        caveats=COMMON.caveats + (RDA_CAVEATS if arch.attention else ()),
         # Attention needs two points along each side of the last map, of stride 32.
-        min_pixels=64 if arch.attention else one.min_pixels,
+        min_pixels=64 if arch.attention else base.min_pixels,
     )
 
 
@@ -179,11 +186,11 @@ CARD = card("resnet50_s2")
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The networks with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the networks with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.decur import DeCUR
 
-    chosen = choose(VARIANTS, variant, arch)
-    return DeCUR(_card(chosen), chosen)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return DeCUR(_card(chosen), chosen.sensors, chosen.net, chosen.attention)
 
 
 RENAMED = (
@@ -199,10 +206,10 @@ RENAMED = (
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From a joint file or one sensor's; projectors are left out.
+    """Map the keys of a joint file or of one sensor's to ours; projectors are dropped.
 
-    One sensor's file has the keys of the network alone, or with attention "backbone." and "da1_"
-    or "da2_"; which sensor it is, its input channels tell.
+    One sensor's file has bare keys, or with attention "backbone." and "da1_" or "da2_"; the number
+    of input channels tells the sensor.
     """
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     prefixes = {"s1": "backbone_1.", "s2": "backbone_2."}
@@ -219,27 +226,27 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _one(bare: Mapping[str, Tensor], sensor: str, prefix: str) -> dict[str, Tensor]:
-    """One sensor's network under our keys."""
-    own = {k.removeprefix(prefix): t for k, t in bare.items() if k.startswith(prefix)}
-    found = vits.own_keys(own) if "cls_token" in own else resnets.own_keys(own)
+    """Map the keys of one sensor's network to ours."""
+    ours = {k.removeprefix(prefix): t for k, t in bare.items() if k.startswith(prefix)}
+    mapped = vit_keys(ours) if "cls_token" in ours else resnet_keys(ours)
     for key, tensor in bare.items():
         if key.startswith(f"da{sensor[1]}_"):
             for published, renamed in RENAMED:
                 key = re.sub(published, renamed, key)
-            found[key] = tensor
-    return found
+            mapped[key] = tensor
+    return mapped
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network and sensors that a file is of."""
-    own = convert(state)
-    sensors = tuple(s for s in SENSORS["joint"] if any(k.startswith(f"nets.{s}.") for k in own))
+    """Identify the published network and its sensors; "" if none fits."""
+    ours = convert(state)
+    sensors = tuple(s for s in SENSORS["joint"] if any(k.startswith(f"nets.{s}.") for k in ours))
     which = next((name for name, both in SENSORS.items() if both == sensors), "")
-    one = {k.removeprefix(f"nets.{sensors[0]}."): t for k, t in own.items()} if sensors else {}
-    network = resnets.network_of(one)
-    if "net.cls_token" in one and one["net.cls_token"].shape[-1] == vits.VIT_S.dim:
+    base = {k.removeprefix(f"nets.{sensors[0]}."): t for k, t in ours.items()} if sensors else {}
+    network = identify_resnet(base)
+    if "net.cls_token" in base and base["net.cls_token"].shape[-1] == VIT_S.dim:
         network = "vit_small"
-    elif any(k.startswith("attention.") for k in one):
+    elif any(k.startswith("attention.") for k in base):
         network += "_rda"
     variant = f"{network}_{which}"
     return variant if variant in VARIANTS else ""

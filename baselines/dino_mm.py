@@ -1,7 +1,7 @@
-"""DINO-MM: one ViT-S/8 for Sentinel-2 and Sentinel-1 stacked, 14 channels.
+"""DINO-MM: one ViT-S/8 for Sentinel-2 and Sentinel-1 stacked to 14 channels.
 
-It was trained with whole sensors dropped at random, so either may be missing: its channels are
-zeros then, after the scaling.
+It was trained with random sensor drop, so either sensor may be missing: its channels are then zeros
+after normalisation.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import L2A
 
-from ._families.settings import choose
-from ._families.vit import VIT_S, Arch, fitted, own_keys
+from ._families.settings import variant_settings
+from ._families.vit import VIT_S, ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="dino_mm",
     title="DINO-MM (ViT-S/8)",
-    row="inferred",
+    group="inferred",
     inputs=(
         Sensor("s2", L2A, 10.0, REFLECTANCE),
         Sensor("s1", ("vh", "vv"), 10.0, DB),  # in this order
@@ -55,8 +55,8 @@ CARD = ModelCard(
         "normed class tokens of the last 4 blocks, side by side; linear_dino_B14.py, n_last_blocks"
     ),
     params=21_940_608,
-    equals="timm vit_small_patch8_224 with 14 input channels, at 224 pixels alone",
-    leads=(
+    equivalent_to="timm vit_small_patch8_224 with 14 input channels, at 224 pixels alone",
+    caveats=(
         "its place among SkySense's 18 baselines is inferred from weak evidence",
         "trained on crops of 112 pixels with positions for 224, which are interpolated by a factor "
         "for a size that is 0.1 larger: other interpolations read other places",
@@ -69,18 +69,18 @@ CARD = ModelCard(
 
 VARIANTS = {
     "full": dataclasses.replace(VIT_S, patch=8, channels=14, last=4),
-    "tiny": Arch(image=32, patch=8, dim=32, depth=2, heads=2, channels=14, last=4),
+    "tiny": ViTArch(image=32, patch=8, dim=32, depth=2, heads=2, channels=14, last=4),
 }
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.dino_mm import DinoMM
 
-    chosen = choose(VARIANTS, variant, arch)
-    return DinoMM(dataclasses.replace(fitted(CARD, chosen), min_pixels=chosen.image // 2), chosen)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return DinoMM(dataclasses.replace(vit_card(CARD, chosen), min_pixels=chosen.image // 2), chosen)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the teacher's keys, or the student's (with "module."), without the head."""
-    return own_keys(state, "backbone.")
+    """Map the keys of the teacher, or of the student ("module."), to ours; the head is dropped."""
+    return vit_keys(state, "backbone.")

@@ -1,4 +1,4 @@
-"""DINOv3: the Vision Transformer that was distilled on satellite images (SAT-493M), ViT-L/16."""
+"""DINOv3: the ViT-L/16 distilled on satellite images (SAT-493M)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.settings import choose
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="dinov3",
     title="DINOv3 (ViT-L/16, SAT-493M)",
-    row="extra",
+    group="extra",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.6, UINT8),),
     dim=1024,
     levels=((1024, 16),),
@@ -51,8 +51,8 @@ CARD = ModelCard(
     ),
     pooling="the normed class token (what the network returns; vision_transformer.py)",
     params=303_128_576,
-    equals="timm vit_large_patch16_dinov3_qkvb, but for the periods of its positions",
-    leads=(
+    equivalent_to="timm vit_large_patch16_dinov3_qkvb, but for the periods of its positions",
+    caveats=(
         "The periods of the rotary positions are read from the file, where they are in steps of "
         "bfloat16; timm computes them.",
         "The authors' transform resizes images to 256 pixels; here only smaller ones are enlarged.",
@@ -79,13 +79,13 @@ VARIANTS = {"full": Arch(), "tiny": Arch(image=32, dim=32, depth=2, heads=2)}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.dinov3 import DINOv3
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     levels = ((chosen.dim, 16),)
     card = dataclasses.replace(CARD, dim=chosen.dim, levels=levels, min_pixels=chosen.image)
-    return DINOv3(card, chosen)
+    return DINOv3(card, **dataclasses.asdict(chosen))
 
 
 RENAMED = {"storage_tokens": "reg_token", "ls1.gamma": "gamma_1", "ls2.gamma": "gamma_2"}
@@ -93,9 +93,9 @@ BESIDE = ("mask_token", "local_cls_norm.", "projectors.")  # in files, but only 
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the authors' file or timm's copy.
+    """Map the keys of the authors' file or of timm's copy to ours.
 
-    Of the authors' bias of query, key and value the key's part is left out: a mask makes it 0.
+    The key part of the authors' qkv bias is dropped: their mask makes it 0.
     """
     own: dict[str, Tensor] = {}
     for key, tensor in state.items():

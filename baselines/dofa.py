@@ -1,8 +1,9 @@
-"""DOFA: one network for images of any bands, whose patch kernels follow from their wavelengths.
+"""DOFA: one network for any bands, with patch kernels generated from their wavelengths.
 
-Published are ViT-B/16 and ViT-L/16. "base_first" are the first weights of ViT-B/16, of March 2024,
-whose kernels mixed the bands by mistake; they need that mistake. Each is here for Sentinel-2
-("s2"), Sentinel-1 ("s1") and RGB images ("rgb"): the network is the same, but reads one at a time.
+ViT-B/16 and ViT-L/16 are published. "base_first" are the first weights of ViT-B/16, of March 2024,
+which were trained with kernels that mix the bands by mistake and need that mistake. Each network
+has variants for Sentinel-2 ("s2"), Sentinel-1 ("s1") and RGB images ("rgb"): the same network,
+which reads one sensor at a time.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.settings import variant_settings
+from ._families.vit import SensorArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,22 +32,10 @@ INPUTS = {
 
 
 @dataclass(frozen=True)
-class Arch:
+class Arch(SensorArch):
     """Settings of the network."""
 
-    sensor: str = "s2"  # of INPUTS
-    swapped: bool = (
-        False  # as the first weights need it; see `skybench.baselines._networks.dynamic`
-    )
-    image: int = 224  # side in pixels that the stored positions are for
-    patch: int = 16
-    dim: int = 768
-    depth: int = 12
-    heads: int = 12
-
-    def vit(self) -> vits.Arch:
-        """Those of the transformer."""
-        return vits.Arch(self.image, self.patch, self.dim, self.depth, self.heads)
+    swapped: bool = False  # as the first weights need it; see `_networks.dynamic`
 
 
 TINY = Arch(image=32, dim=32, depth=2, heads=2)
@@ -88,7 +77,7 @@ SENSORS = {
     ),
     "rgb": ("RGB", "(x - mean) / std of ImageNet, as the authors' NAIP"),
 }
-LEADS = {
+CAVEATS = {
     "s2": (
         "That the bytes are SatlasPretrain's is the authors' word (github.com/zhu-xlab/DOFA/issues/"
         "13); how reflectance becomes these bytes is as in `satlas`, see its card.",
@@ -106,14 +95,14 @@ LEADS = {
 def _weights(size: str) -> WeightsSource:
     revision, network, sha256 = COPIES[size]
     filename = f"dofa_{network}_patch16_224-{sha256}.pth"
-    own = ""
-    if size != "base_first":  # whose file is no longer there
-        own = (
+    authors_file = ""
+    if size != "base_first":  # the authors' file is gone
+        authors_file = (
             f" The authors' DOFA_ViT_{network}_e100.pth (huggingface.co/earthflow/DOFA) works too."
         )
     return WeightsSource(
         filename=filename,
-        obtain=f"Download {filename}, torchgeo's copy, from its URL.{own}",
+        obtain=f"Download {filename}, torchgeo's copy, from its URL.{authors_file}",
         licence="CC-BY-4.0 (the card of earthflow/DOFA)",
         url=f"https://hf.co/torchgeo/dofa/resolve/{revision}/{filename}",
         sha256=sha256,
@@ -126,7 +115,7 @@ def _weights(size: str) -> WeightsSource:
 COMMON = ModelCard(
     name="dofa",
     title="DOFA",
-    row="extra",
+    group="extra",
     inputs=INPUTS["s2"],
     dim=0,
     levels=(),
@@ -141,7 +130,7 @@ COMMON = ModelCard(
         "(Five-Billion-Pixels) and EnMAP (HySpecNet-11k), 100 epochs."
     ),
     pooling="norm of the mean of the last block's tokens but the class token (dofa_v1.py)",
-    leads=(
+    caveats=(
         "Two generations of weights have the same keys and shapes, and the file does not tell "
         "which it is. The first (March 2024) mixed the kernels of the bands; the second (August "
         "2024) does not (github.com/torchgeo/torchgeo/pull/2256).",
@@ -152,47 +141,47 @@ COMMON = ModelCard(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
     size = "base" if variant.startswith("tiny") else variant.rpartition("_")[0]
     title, scale = SENSORS[arch.sensor]
-    made = dataclasses.replace(
+    base = dataclasses.replace(
         COMMON,
         title=f"DOFA ({TITLES[size]}, {title})",
         inputs=INPUTS[arch.sensor],
         weights=_weights(size),
         normalisation=f"{scale} (pretraining/datasets/ofall_dataset.py)",
         params=PARAMS[size],
-        equals="" if arch.swapped else f"torchgeo dofa_{size}_patch16_224, at its one size",
-        leads=(*COMMON.leads, *LEADS[arch.sensor]),
+        equivalent_to="" if arch.swapped else f"torchgeo dofa_{size}_patch16_224, at its one size",
+        caveats=(*COMMON.caveats, *CAVEATS[arch.sensor]),
     )
-    return vits.fitted(made, arch.vit())
+    return vit_card(base, arch.vit())
 
 
 CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.dofa import DOFA
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     return DOFA(_card(variant, chosen), chosen.vit(), chosen.swapped)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From a published encoder; what only pre-training needed, its last norm too, is left out."""
+    """Map a published encoder's keys to ours, without its last norm and pre-training parts."""
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    own = {k: t for k, t in vits.own_keys(bare).items() if not k.startswith("net.norm.")}
+    ours = {k: t for k, t in vit_keys(bare).items() if not k.startswith("net.norm.")}
     pooled = {k.removeprefix("fc_"): t for k, t in bare.items() if k.startswith("fc_norm.")}
-    return own | {f"net.{key}": tensor for key, tensor in pooled.items()}
+    return ours | {f"net.{key}": tensor for key, tensor in pooled.items()}
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The size that a file is of, and of the two generations the second; for Sentinel-2."""
+    """Identify the size of a file: its Sentinel-2 variant of the second generation, or ""."""
     bias = convert(state).get("net.patch_embed.weight_generator.fc_bias.bias")
     dims = {arch.dim: size for size, arch in SIZES.items() if not arch.swapped}
     size = dims.get(0 if bias is None else len(bias), "")

@@ -1,8 +1,8 @@
 """Galileo, nano: a transformer over Sentinel-1 and Sentinel-2 band groups and dates.
 
-Of its inputs the adapter gives the Sentinel ones; the others (elevation, land cover, weather,
-place) are left out as unseen, which the model was trained for. `pooled` is the mean of all seen
-tokens, the one level of the pyramid their mean in each patch, as in the authors' evaluations.
+The adapter provides the Sentinel inputs; the others (elevation, land cover, weather, location) are
+masked, which the model was trained for. `pooled` is the mean of all seen tokens, the only level of
+the pyramid their mean per patch, as in the authors' evaluations.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.core.sensors import S2_FINE
+from skybench.core import ModelCard, UsageError, WeightsSource
 
-from ._families.settings import choose
+from ._families.band_groups import INPUTS
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="galileo",
     title="Galileo (nano)",
-    row="extra",
-    inputs=(
-        Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
-        Sensor("s2_rgb", S2_FINE[:3], 10.0, REFLECTANCE),  # the group S2_RGB alone
-        Sensor("s1", ("vv", "vh"), 10.0, DB),
-    ),
+    group="extra",
+    inputs=INPUTS,
     dim=128,
     levels=((128, 4),),
     paper="Tseng et al., Galileo, ICML 2025, arXiv:2502.09356",
@@ -66,7 +62,7 @@ class Arch:
     depth: int = 4
     heads: int = 8
     # 1 to 8. Linear probes of EuroSAT's RGB give 86.5 % at 4 and 83.9 % at 8 pixels; smaller
-    # patches cost the square of their number.
+    # patches cost quadratically more attention.
     patch_size: int = 4
 
 
@@ -74,15 +70,14 @@ VARIANTS = {"full": Arch(), "tiny": Arch(dim=32, depth=2, heads=4)}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._adapters.galileo import Adapter
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._adapters.galileo import GalileoModel
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     patch = chosen.patch_size
     if not 1 <= patch <= 8:
         raise UsageError(f"Expected patch_size to be 1 to 8, but got {patch}.")
-    if chosen.dim % 16:
-        raise UsageError(f"Expected dim to be a multiple of 16, but got {chosen.dim}.")
+    check_width(chosen.dim, 16)
     card = dataclasses.replace(
         CARD,
         dim=chosen.dim,
@@ -90,9 +85,9 @@ def build(variant: str, **arch: Any) -> Model:
         min_pixels=patch,
         multiple=patch,
     )
-    return Adapter(card, chosen.depth, chosen.heads)
+    return GalileoModel(card, chosen.depth, chosen.heads)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The authors' loader drops '.backbone' from keys, so does this."""
+    """Map the published keys to ours; '.backbone' is dropped, as in the authors' loader."""
     return {f"net.{key.replace('.backbone', '')}": tensor for key, tensor in state.items()}

@@ -1,4 +1,4 @@
-"""GASSL: a ResNet-50 that learned from places seen at several times, and from where they are."""
+"""GASSL: a ResNet-50 pre-trained by contrast over time (MoCo-v2) and by geo-location prediction."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.resnet import IMAGENET, RESNET50, TINY, fitted, own_keys
-from ._families.settings import choose
+from ._families.resnet import IMAGENET, RESNET50, TINY_RESNET50, resnet_card, resnet_keys
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="gassl",
     title="GASSL",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # fMoW: 0.3 m and coarser
     dim=2048,
     levels=RESNET50.levels,
@@ -53,8 +53,8 @@ CARD = ModelCard(
     ),
     pooling="global average of the last map, which the authors' linear probe reads",
     params=23_508_032,
-    equals="torchvision resnet50",
-    leads=(
+    equivalent_to="torchvision resnet50",
+    caveats=(
         "trained on fMoW's own images; fmow_s2 has Sentinel-2 images of the same places",
         "the record on Zenodo has four files (MoCo-v2 plain, +Geo, +TP, +Geo+TP): all have the "
         "same keys and shapes, so only the file's name tells which one was loaded",
@@ -63,17 +63,17 @@ CARD = ModelCard(
     multiple=32,
 )
 
-VARIANTS = {"full": RESNET50, "tiny": TINY}
+VARIANTS = {"full": RESNET50, "tiny": TINY_RESNET50}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.resnet import ResNet
 
-    chosen = choose(VARIANTS, variant, arch)
-    return ResNet(fitted(CARD, chosen), chosen, {"hr": IMAGENET})
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return ResNet(resnet_card(CARD, chosen), chosen, {"hr": IMAGENET})
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the authors' file (of both encoders and the queue) or torchgeo's (bare keys)."""
-    return own_keys(state, "encoder_q.")
+    """Map the authors' keys (both encoders and the queue) or torchgeo's (bare) to ours."""
+    return resnet_keys(state, "encoder_q.")

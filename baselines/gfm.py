@@ -1,8 +1,8 @@
-"""GFM: a Swin-B of ImageNet-22k, pre-trained further on aerial images.
+"""GFM: an ImageNet-22k Swin-B with continual pre-training on aerial images.
 
-Pre-trained at 192 pixels with windows of 6. As in the authors' fine-tuning configurations windows
-keep in proportion to the image (4 at 128 pixels, 8 at 256): here up to 8, for all larger images.
-The tables of relative positions are interpolated for them as the authors do.
+Pre-trained at 192 pixels with windows of 6. As in the authors' fine-tuning configurations the
+window size is proportional to the image (4 at 128 pixels, 8 at 256), here with a maximum of 8. The
+relative position tables are interpolated as the authors do.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.settings import choose
-from ._families.swin import Scaled, fitted
+from ._families.settings import variant_settings
+from ._families.swin import ScaledSwinArch, swin_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="gfm",
     title="GFM (Swin-B)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=1024,
     levels=((128, 4), (256, 8), (512, 16), (1024, 32)),
@@ -48,8 +48,8 @@ CARD = ModelCard(
     normalisation="ImageNet's mean and deviation of x / 255 (data/data_simmim.py)",
     pooling="mean of the normed last map (forward_features of models/swin_transformer.py)",
     params=86_725_176,
-    equals="timm swin_base_patch4_window7_224(img_size=192, window_size=6) at 192 pixels",
-    leads=(
+    equivalent_to="timm swin_base_patch4_window7_224(img_size=192, window_size=6) at 192 pixels",
+    caveats=(
         "The file also holds a configuration as an object, which is left out.",
         "Maps of the first three stages are raw: the authors publish no code for dense tasks.",
         "RESISC45's images were seen in pre-training, without labels.",
@@ -60,8 +60,8 @@ CARD = ModelCard(
 )
 
 VARIANTS = {
-    "full": Scaled(),
-    "tiny": Scaled(
+    "full": ScaledSwinArch(),
+    "tiny": ScaledSwinArch(
         embed_dim=32, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), image=96, window=3,
     ),
 }  # fmt: skip
@@ -69,26 +69,26 @@ LARGEST = 8  # of the windows that the authors use, at 256 pixels (configs/UCM.y
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides its settings."""
-    from ._adapters.swin import swin
-    from ._networks.swin import Form
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.swin import swin_model
+    from ._networks.swin import SwinOptions
 
-    chosen = choose(VARIANTS, variant, arch)
-    return swin(fitted(CARD, chosen), chosen, Form(norms=(3,)), LARGEST)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return swin_model(swin_card(CARD, chosen), chosen, SwinOptions(norms=(3,)), LARGEST)
 
 
 DROPPED = ("relative_position_index", "attn_mask", "mask_token")
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the pre-training file, whose encoder counts, or a fine-tuned one with bare keys."""
+    """Map the encoder's keys of the pre-training file, or a fine-tuned file's keys, to ours."""
     state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     prefix = "encoder." if any(key.startswith("encoder.") for key in state) else ""
-    own = {}
+    ours = {}
     for key, tensor in state.items():
         bare = key.removeprefix(prefix)
         if not key.startswith(prefix) or bare.endswith(DROPPED):
             continue
         if bare.startswith(("patch_embed.", "layers.", "norm.")):
-            own["net." + re.sub(r"^norm\.", "norms.3.", bare)] = tensor
-    return own
+            ours["net." + re.sub(r"^norm\.", "norms.3.", bare)] = tensor
+    return ours

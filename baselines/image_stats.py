@@ -1,7 +1,7 @@
 """A floor: mean, standard deviation and quantiles of each band. Nothing is learned.
 
-What it reaches, colour alone reaches. Each input has its own columns; those of an input that the
-dataset lacks are 0.
+It shows how far the band histograms alone go. Each input has its own columns; for an input that the
+dataset lacks they are 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import ModelCard
 
 from ._families.floors import INPUTS
-from ._families.settings import choose
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 CARD = ModelCard(
     name="image_stats",
     title="Image statistics",
-    row="floor",
+    group="floor",
     inputs=INPUTS,
     dim=(2 + len(QUANTILES)) * sum(len(s.bands) for s in INPUTS),
     levels=(),
@@ -36,20 +36,20 @@ CARD = ModelCard(
 
 @dataclass(frozen=True)
 class Arch:
-    """There are no settings."""
+    """No settings."""
 
 
 VARIANTS = {"full": Arch(), "tiny": Arch()}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The statistics; they have no weights."""
+    """Build the feature extractor; it has no weights."""
     from ._adapters.image_stats import ImageStats
 
-    choose(VARIANTS, variant, arch)
+    variant_settings(VARIANTS, variant, arch)
     return ImageStats(CARD, QUANTILES)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """There is nothing to load."""
+    """Return the state dict unchanged: there is nothing to load."""
     return state

@@ -1,6 +1,6 @@
-"""A floor: a small network trained on ImageNet's photographs, EfficientNet-Lite0.
+"""A floor: EfficientNet-Lite0, a small network trained on ImageNet.
 
-Its weights come with the installation. `pooled` is what ImageNet's classifier reads, the mean of
+Its weights come with the installation. `pooled` is the input of ImageNet's classifier, the mean of
 the last convolution's 1280 channels; the pyramid holds the stages at strides 4, 8, 16 and 32.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.settings import choose
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="imagenet",
     title="ImageNet (EfficientNet-Lite0)",
-    row="floor",
+    group="floor",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # photographs: no scale
     dim=1280,
     levels=((24, 4), (40, 8), (112, 16), (320, 32)),
@@ -40,7 +40,7 @@ CARD = ModelCard(
     normalisation="(x - 127) / 128, the published network's own",
     pooling="mean over the last convolution's map, as ImageNet's classifier reads it",
     params=3_371_008,
-    equals="timm tf_efficientnet_lite0",
+    equivalent_to="timm tf_efficientnet_lite0",
     min_pixels=128,
     multiple=32,
 )
@@ -48,24 +48,24 @@ CARD = ModelCard(
 
 @dataclass(frozen=True)
 class Arch:
-    """The network has no settings: it is small enough to be its own tiny variant."""
+    """No settings: the network is small enough to be its own tiny variant."""
 
 
 VARIANTS = {"full": Arch(), "tiny": Arch()}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights."""
+    """Build the network with fresh weights."""
     from ._adapters.imagenet import ImageNet
 
-    choose(VARIANTS, variant, arch)
+    variant_settings(VARIANTS, variant, arch)
     return ImageNet(CARD)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published file's keys are another implementation's, in the order of timm's.
+    """Map the published keys, another implementation's in timm's order, to ours.
 
-    So keys are paired by position, if every shape agrees; the classifier is left out.
+    Keys are paired by position if every shape agrees; the classifier is dropped.
     """
     from ._adapters.imagenet import shapes
 

@@ -1,9 +1,9 @@
-"""MATTER: the published code is incomplete and no weights exist, so a page is all.
+"""MATTER: a card only, as the published code is incomplete and no weights exist.
 
-github:periakiva/MATTER@8b1b55a (three commits) imports a texture-refinement network that is not in
-it, calls its surface encoding with arguments that the class does not take, and links no checkpoint.
-What its code shows: an encoder like ResNet-50 with a stem of stride 1 and no pooling, texture-
-refined features beside the image, an ASPP(2048, 256) and a residual encoding with 64 codes.
+github:periakiva/MATTER@8b1b55a (three commits) imports a texture-refinement network that is
+missing, calls its surface encoding with arguments that the class does not take, and links no
+checkpoint. The code shows an encoder like ResNet-50 with a stem of stride 1 and no pooling,
+texture-refined features beside the image, an ASPP(2048, 256) and a residual encoding of 64 codes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="matter",
     title="MATTER",
-    row="inferred",
+    group="inferred",
     inputs=(Sensor("hr", ("red", "green", "blue"), 10.0, UINT8),),
     dim=2048,
     levels=(),
@@ -31,17 +31,17 @@ CARD = ModelCard(
     code="github:periakiva/MATTER@8b1b55a models/ (incomplete)",
     licence="no licence file",
     pretraining="Sentinel-2 images of unchanged places; the authors publish the data set.",
-    leads=("Which bands it reads is not verified.",),
+    caveats=("Which bands it reads is not verified.",),
     unavailable="the published code is incomplete and no weights exist (periakiva/MATTER@8b1b55a)",
 )
 VARIANTS = {"full": None, "tiny": None}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """Raises CannotRun: the network cannot be made from what is published."""
+    """Raise CannotRun: the published code is not enough to build the network."""
     raise CannotRun(f"matter cannot be built: {CARD.unavailable}")
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As it is: no layout is known."""
+    """Return the state dict unchanged: no layout is known."""
     return state

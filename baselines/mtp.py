@@ -1,8 +1,8 @@
-"""MTP: ViT-B and ViT-L with RVSA, pre-trained as MAE, then supervised on several tasks together.
+"""MTP: ViT-B and ViT-L with RVSA, pre-trained as MAE, then by supervised multi-task learning.
 
-Semantic and instance segmentation and oriented detection of SAMRS, whose images are those of
-DOTA 2.0, DIOR and FAIR1M. Unlike RVSA's own files, these hold the whole network with its windows
-and levels.
+The tasks are semantic and instance segmentation and oriented detection on SAMRS, whose images are
+those of DOTA 2.0, DIOR and FAIR1M. Unlike RVSA's own files, these hold the whole network with its
+windows and levels.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.rvsa import fitted, grid_of, own_keys
-from ._families.rvsa_settings import Settings
-from ._families.settings import choose
+from ._families.rvsa import RVSAArch, grid_of, rvsa_card, rvsa_keys
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-VIT_B = Settings()
-VIT_L = Settings(dim=1024, depth=24, heads=16, interval=6, taken=(7, 11, 15, 23))
+VIT_B = RVSAArch()
+VIT_L = RVSAArch(dim=1024, depth=24, heads=16, interval=6, taken=(7, 11, 15, 23))
 VARIANTS = {
     "vit_b_rvsa": VIT_B,
     "vit_l_rvsa": VIT_L,
@@ -46,7 +45,7 @@ WEIGHTS = WeightsSource(
 CARD = ModelCard(
     name="mtp",
     title="MTP (ViT-B + RVSA)",
-    row="extra",
+    group="extra",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=768,
     levels=((768, 4), (768, 8), (768, 16), (768, 32)),
@@ -61,14 +60,14 @@ CARD = ModelCard(
         "detection together on SAMRS: 17,480 tiles of DOTA 2.0, 11,725 images of DIOR and 64,147 "
         "tiles of FAIR1M 2.0, all of train and val (Multi-Task_Pretrain/main_pretrain.py)."
     ),
-    trained_on=("dior", "dior_r", "fair1m", "isaid"),
+    trained_on=("millionaid", "dior", "dior_r", "fair1m", "isaid"),
     normalisation="ImageNet's mean and deviation of x / 255 (RS_Tasks_Finetune/*/configs/mtp)",
     pooling=(
         "mean of the last block's tokens without a norm (GlobalAveragePooling in "
         "RS_Tasks_Finetune/Scene_Classification/configs/mtp)"
     ),
     params=93_291_328,  # with positions for 224 pixels; the last norm is unused
-    leads=(
+    caveats=(
         "DOTA's images of train and val, DIOR's and FAIR1M's too were in the pre-training, with "
         "their boxes and masks made from these; iSAID's are DOTA's. Cells on them are marked.",
         "The positions may be of 224 or of 448 pixels (the authors' paths name vit_b_rvsa_224 and "
@@ -97,35 +96,35 @@ LARGE = replace(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides settings."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides its settings."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
-def _card(variant: str, settings: Settings) -> ModelCard:
-    own = LARGE if variant == "vit_l_rvsa" else CARD
-    return fitted(own, settings)
+def _card(variant: str, settings: RVSAArch) -> ModelCard:
+    base = LARGE if variant == "vit_l_rvsa" else CARD
+    return rvsa_card(base, settings)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides settings."""
+    """Build the network with fresh weights; `arch` overrides its settings."""
     from ._adapters.rvsa import RVSARGB
 
-    settings = choose(VARIANTS, variant, arch)
+    settings = variant_settings(VARIANTS, variant, arch)
     return RVSARGB(_card(variant, settings), settings, normed=False)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the backbone's file, or that of the whole model with its decoders."""
-    return own_keys(state)
+    """Map the keys of the backbone's file, or of the whole model with its decoders, to ours."""
+    return rvsa_keys(state)
 
 
 def settings(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The grid of the positions that a file holds."""
-    return grid_of(own_keys(state))
+    """Return the setting `grid` that a file's positional embedding decides."""
+    return grid_of(rvsa_keys(state))
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """By the width; "" for networks of another one."""
-    first = own_keys(state).get("net.patch_embed.proj.weight")
+    """Identify the variant by its width; "" if none fits."""
+    first = rvsa_keys(state).get("net.patch_embed.proj.weight")
     widths = {768: "vit_b_rvsa", 1024: "vit_l_rvsa"}
     return "" if first is None else widths.get(len(first), "")

@@ -1,8 +1,8 @@
 """OlmoEarth, first generation: transformers over Sentinel-1 and Sentinel-2 band sets and dates.
 
-Of its inputs the adapter gives the Sentinel ones; Landsat and the maps (elevation, land cover...)
-are left out. `pooled` is the mean of all tokens, the one level of the pyramid their mean in each
-patch, as in the authors' evaluations.
+The adapter provides the Sentinel inputs, without Landsat and the maps (elevation, land cover...).
+`pooled` is the mean of all tokens, the only level of the pyramid their mean per patch, as in the
+authors' evaluations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 
-from ._families.settings import choose
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ class Arch:
     dim: int = 768
     depth: int = 12
     heads: int = 12
-    patch_size: int = 4  # 1 to 8 pixels; smaller patches cost the square of their number
+    patch_size: int = 4  # 1 to 8 pixels; attention is quadratic in the number of patches
 
 
 VARIANTS = {
@@ -46,7 +46,7 @@ VARIANTS = {
     "tiny": Arch(32, 2, 4),
 }
 PICK = {"full": ("v1_base",), "tiny": ("tiny",)}
-PARAMS = {  # of what is built: without what reads Landsat and maps
+PARAMS = {  # of the parts built here, without those for Landsat and maps
     "v1_nano": 909_056,
     "v1_tiny": 5_512_320,
     "v1_base": 85_750_272,
@@ -56,7 +56,7 @@ CODE = "github:allenai/olmoearth_pretrain@0a8852e"
 COMMON = ModelCard(
     name="olmoearth",
     title="OlmoEarth v1 (base)",
-    row="extra",
+    group="extra",
     inputs=(
         Sensor("s2", S2_BANDS, 10.0, REFLECTANCE),
         Sensor("s2_20m", S2_BANDS[:10], 10.0, REFLECTANCE),  # two of its three band sets
@@ -78,7 +78,7 @@ COMMON = ModelCard(
         f"({CODE} olmoearth_pretrain/data/normalize.py, norm_configs/computed.json)"
     ),
     pooling=f"mean of all tokens ({CODE} pool_unmasked_tokens, MEAN, as scripts/official/v1 has)",
-    leads=(
+    caveats=(
         "Patches of 4 x 4 pixels, as in the authors' evaluations (train/callbacks/"
         "evaluator_callback.py); --arch patch_size=8 gives a quarter of the tokens.",
         "It was trained on monthly composites of one year. Every date here is one step with its "
@@ -98,8 +98,8 @@ COMMON = ModelCard(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
@@ -130,15 +130,14 @@ CARD = card("v1_base")
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.olmoearth import OlmoEarthModel
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     if not 1 <= chosen.patch_size <= 8:
         raise UsageError(f"Expected patch_size to be 1 to 8, but got {chosen.patch_size}.")
-    if chosen.dim % 16:
-        raise UsageError(f"Expected dim to be a multiple of 16, but got {chosen.dim}.")
-    return OlmoEarthModel(_card(variant, chosen), chosen)
+    check_width(chosen.dim, 16)
+    return OlmoEarthModel(_card(variant, chosen), **dataclasses.asdict(chosen))
 
 
 EMBED = "patch_embeddings.per_modality_embeddings."
@@ -156,19 +155,19 @@ NAMES = {
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the file of the whole model, or of its encoder alone."""
-    own = {}
+    """Map the keys of the whole model, or of its encoder alone, to ours."""
+    ours = {}
     for key, tensor in state.items():
         bare = key.removeprefix("module.").removeprefix("encoder.")
         for published, name in NAMES.items():
             if bare.startswith(published):
-                own[f"net.{name}{bare.removeprefix(published)}"] = tensor
-    return own
+                ours[f"net.{name}{bare.removeprefix(published)}"] = tensor
+    return ours
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network that a file is of, by its width; "" for another."""
+    """Identify the published network by its width; "" if none fits."""
     kernel = convert(state).get("net.patch_embed.s2.0.proj.weight")
-    if kernel is None or kernel.shape[1:] != (4, 8, 8):  # those of v1.1 are flat
+    if kernel is None or kernel.shape[1:] != (4, 8, 8):  # v1.1 has flat kernels
         return ""
     return {VARIANTS[v].dim: v for v in PARAMS}.get(len(kernel), "")

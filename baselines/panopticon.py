@@ -1,7 +1,7 @@
 """Panopticon: DINOv2 for images of any channels, optical or radar.
 
-Published is ViT-B/14. "base" reads Sentinel-2, any of whose bands may lack, Sentinel-1, or both as
-the channels of one image; "base_rgb" is the same network for RGB images.
+The published network is a ViT-B/14. "base" reads Sentinel-2 with any subset of bands, Sentinel-1,
+or both as channels of one image; "base_rgb" is the same network for RGB images.
 """
 
 from __future__ import annotations
@@ -10,28 +10,19 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.core.sensors import L1C as L1C
-from skybench.core.sensors import L2A
+from skybench.core import UINT8, ModelCard, Sensor, UsageError, WeightsSource
 
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.any_band import RGB, SENTINEL1, SENTINEL2
+from ._families.settings import variant_settings
+from ._families.vit import ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-COARSE = ("coastal", "nir09", "cirrus")  # the bands with pixels of 60 m
-RGB = ("red", "green", "blue")
 INPUTS = {
-    "sentinel": (
-        Sensor("s2", L1C, 10.0, REFLECTANCE),
-        Sensor("s2_l2a", L2A, 10.0, REFLECTANCE),
-        Sensor("s2_20m", tuple(b for b in L1C if b not in COARSE), 10.0, REFLECTANCE),
-        Sensor("s2_rgb", RGB, 10.0, REFLECTANCE),
-        Sensor("s1", ("vv", "vh"), 10.0, DB),
-    ),
+    "sentinel": (*SENTINEL2, SENTINEL1),
     "rgb": (Sensor("hr", RGB, 0.0, UINT8),),
 }
 
@@ -41,16 +32,16 @@ class Arch:
     """Settings of the network."""
 
     sensor: str = "sentinel"  # of INPUTS
-    grid: int = 37  # patches along each side that the stored positions are for
+    grid: int = 37  # patches per side of the stored positional embedding
     dim: int = 768
     depth: int = 12
     heads: int = 12
     inner: int = 2304  # width of the attention over the channels
     inner_heads: int = 16
 
-    def vit(self) -> vits.Arch:
-        """Those of the transformer."""
-        return vits.Arch(14 * self.grid, 14, self.dim, self.depth, self.heads)
+    def vit(self) -> ViTArch:
+        """The settings of the transformer itself."""
+        return ViTArch(14 * self.grid, 14, self.dim, self.depth, self.heads)
 
 
 TINY = Arch(grid=3, dim=32, depth=2, heads=2, inner=48, inner_heads=2)
@@ -65,7 +56,7 @@ PICK = {"full": ("base", "base_rgb"), "tiny": ("tiny", "tiny_rgb")}
 CARD = ModelCard(
     name="panopticon",
     title="Panopticon (ViT-B/14)",
-    row="extra",
+    group="extra",
     inputs=INPUTS["sentinel"],
     dim=768,
     levels=((768, 14),),
@@ -96,8 +87,8 @@ CARD = ModelCard(
     ),
     pooling="the normed class token (README.md)",
     params=98_975_232,
-    equals="torchgeo panopticon_vitb14, but for how positions are interpolated",
-    leads=(
+    equivalent_to="torchgeo panopticon_vitb14, but for how positions are interpolated",
+    caveats=(
         "Sentinel-2's wavelengths are those of the authors' satellites/sentinel2.yaml as a third "
         "party quotes it, B10's is ESA's: unverified. RGB images have those of the README.",
         "Pre-training scaled Sentinel-1 by MMEarth's statistics (dB) and SatlasPretrain's (bytes); "
@@ -111,34 +102,34 @@ RGB_TITLE = "Panopticon (ViT-B/14, RGB)"
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
-    made = dataclasses.replace(
+    base = dataclasses.replace(
         CARD,
         title=RGB_TITLE if arch.sensor == "rgb" else CARD.title,
         inputs=INPUTS[arch.sensor],
     )
-    # The positions are made for larger images than pre-training had.
+    # The positional embedding is for larger images than those of pre-training.
     smallest = 28 if variant.startswith("tiny") else CARD.min_pixels
-    return dataclasses.replace(vits.fitted(made, arch.vit()), min_pixels=smallest)
+    return dataclasses.replace(vit_card(base, arch.vit()), min_pixels=smallest)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.panopticon import Panopticon
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     if chosen.inner % 2 or chosen.inner % chosen.inner_heads:
         raise UsageError(
             f"Expected inner to be even and a multiple of {chosen.inner_heads} heads, but got "
             f"{chosen.inner}."
         )
-    return Panopticon(_card(variant, chosen), chosen)
+    return Panopticon(_card(variant, chosen), chosen.vit(), chosen.inner, chosen.inner_heads)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the published teacher, or torchgeo's model; the mask token is left out."""
-    return vits.own_keys(state, "model.")
+    """Map the keys of the published teacher, or of torchgeo's model; the mask token is dropped."""
+    return vit_keys(state, "model.")

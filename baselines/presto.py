@@ -1,8 +1,8 @@
 """Presto: a small transformer over the time series of a pixel.
 
-Of its inputs the adapter gives the Sentinel ones and the place; the others (weather, elevation,
-land cover) are left out as masked, which the model was trained for. Images are read patch by
-patch, as in the authors' evaluations on images: the mean of a patch is a pixel.
+The adapter provides the Sentinel inputs and the location; the others (weather, elevation, land
+cover) are masked, which the model was trained for. Images are read patch by patch, as in the
+authors' evaluations on images: the mean of each patch is read as a pixel.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
-from skybench.core.sensors import S2_FINE
+from skybench.core import ModelCard, UsageError, WeightsSource
 
-from ._families.settings import choose
+from ._families.band_groups import INPUTS
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,12 +27,8 @@ CODE = "github:nasaharvest/presto"
 CARD = ModelCard(
     name="presto",
     title="Presto",
-    row="extra",
-    inputs=(
-        Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
-        Sensor("s2_rgb", S2_FINE[:3], 10.0, REFLECTANCE),  # the group S2_RGB alone
-        Sensor("s1", ("vv", "vh"), 10.0, DB),
-    ),
+    group="extra",
+    inputs=INPUTS,
     dim=256,
     levels=((128, PATCH),),
     paper=(
@@ -65,7 +61,7 @@ CARD = ModelCard(
         f"of a series' tokens (aggregate 'mean', {CODE}@005ac29 presto/eval/eval.py)"
     ),
     params=404_160,
-    leads=(
+    caveats=(
         "A patch of 4 x 4 pixels is read as one, their mean. The authors' evaluations do so with "
         "patches of 1 to 32 pixels (EuroSAT); --arch patch_size=1 reads pixels, at 16 times the "
         "cost.",
@@ -85,20 +81,20 @@ CARD = ModelCard(
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings of the network; those of the published one if none is given."""
+    """Settings of the network; the defaults are those of the published network."""
 
     dim: int = 128
     depth: int = 2
     heads: int = 8
-    patch_size: int = PATCH  # pixels in a row and in a column that are read as one
+    patch_size: int = PATCH  # side of the square of pixels whose mean is read as one pixel
 
 
 VARIANTS = {"full": Arch(), "tiny": Arch(dim=32, depth=1, heads=4)}
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant_settings(VARIANTS, variant, arch))
 
 
 def _card(arch: Arch) -> ModelCard:
@@ -112,19 +108,18 @@ def _card(arch: Arch) -> ModelCard:
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.presto import PrestoModel
 
-    chosen = choose(VARIANTS, variant, arch)
-    if chosen.dim % 8:
-        raise UsageError(f"Expected dim to be a multiple of 8, but got {chosen.dim}.")
+    chosen = variant_settings(VARIANTS, variant, arch)
+    check_width(chosen.dim, 8)
     if chosen.patch_size < 1:
         raise UsageError(f"Expected patch_size to be 1 or more, but got {chosen.patch_size}.")
     return PrestoModel(_card(chosen), chosen.depth, chosen.heads)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the file of encoder and decoder, or of the encoder alone."""
+    """Map the keys of encoder and decoder, or of the encoder alone, to ours."""
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     prefix = "encoder." if any(key.startswith("encoder.") for key in bare) else ""
     return {f"net.{k.removeprefix(prefix)}": t for k, t in bare.items() if k.startswith(prefix)}

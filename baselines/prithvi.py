@@ -1,18 +1,18 @@
 """Prithvi: masked autoencoders of series of six bands of Harmonized Landsat and Sentinel-2.
 
-The variants are published networks: "v1_100" (Prithvi-EO-1.0), and "v2_tiny_tl" to "v2_600_tl"
-(Prithvi-EO-2.0), of which those with "tl" also read the time of each image and the place.
+The variants are the published networks: "v1_100" (Prithvi-EO-1.0), and "v2_tiny_tl" to "v2_600_tl"
+(Prithvi-EO-2.0); variants with "tl" also read the time of each image and the location.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from skybench.core import REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.core import REFLECTANCE, ModelCard, Sensor, WeightsSource
 
-from ._families.settings import choose
+from ._families.prithvi import Arch
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from skybench.core.model import Model
 
 S2_BANDS = ("blue", "green", "red", "nir08", "swir16", "swir22")  # B2, B3, B4, B8A, B11, B12
-
-
-@dataclass(frozen=True)
-class Arch:
-    """Settings of a network; those of the first generation if none is given."""
-
-    generation: Literal[1, 2] = 1  # whose statistics scale the input
-    image: int = 224  # side in pixels that the table of positions is for
-    patch: int = 16
-    frames: int = 3  # dates that are read together
-    dim: int = 768
-    depth: int = 12
-    heads: int = 12
-    located: bool = False  # reads time and place
 
 
 VARIANTS = {
@@ -58,7 +44,7 @@ def _weights(variant: str, repository: str, filename: str) -> WeightsSource:
         licence="Apache-2.0",
         url=f"{page}/resolve/main/{filename}",
         prefix="encoder.",
-        missing=("net.pos_embed",),  # computed; a table for other dates is not taken from a file
+        missing=("net.pos_embed",),  # computed, so not needed from a file
         variants=(variant,),
     )
 
@@ -67,7 +53,7 @@ TERRATORCH = "github:terrastackai/terratorch@f111497 terratorch/models"
 CARD = ModelCard(
     name="prithvi",
     title="Prithvi-EO-1.0 (100M)",
-    row="inferred",
+    group="inferred",
     inputs=(Sensor("s2", S2_BANDS, 30.0, REFLECTANCE),),
     dim=768,
     levels=((768, 16),),
@@ -91,7 +77,7 @@ CARD = ModelCard(
         f"terratorch drops the class token and averages places ({TERRATORCH}/heads/scalar_head.py)"
     ),
     params=86_237_184,
-    leads=(
+    caveats=(
         "terratorch stacks the dates' maps as channels, which needs the same number of dates "
         "everywhere; that they are averaged here, in `pooled` and in the map, is ours.",
         "Pre-training read three dates (second generation: four). Longer series are read in "
@@ -107,9 +93,9 @@ CARD = ModelCard(
 
 
 def _second(variant: str, size: str, params: int) -> ModelCard:
-    """The card of a network of the second generation."""
+    """Return the card of a network of the second generation."""
     located = variant.endswith("_tl")
-    leads = (
+    caveats = (
         "Time and place are given as (year, day of the year) and (latitude, longitude), as "
         "terratorch documents; the authors' demonstration (inference.py) passes (longitude, "
         "latitude). Which one pre-training had is not verified.",
@@ -132,7 +118,7 @@ def _second(variant: str, size: str, params: int) -> ModelCard:
             "reflectance, 30 m) all over the world, 4.2 million series, 224 x 224 pixels."
         ),
         params=params,
-        leads=CARD.leads[:3] + located * leads + (variant == "v2_tiny_tl") * one,
+        caveats=CARD.caveats[:3] + located * caveats + (variant == "v2_tiny_tl") * one,
     )
 
 
@@ -145,17 +131,18 @@ CARDS = {
     "v2_600": _second("v2_600", "600M", 631_188_480),
     "v2_600_tl": _second("v2_600_tl", "600M-TL", 631_188_482),
 }
-BIG = {"tiny": "v1_100", "tiny_tl": "v2_300_tl"}  # whose card a reduced network has
+# Reduced network -> the published network whose card it has.
+REDUCED = {"tiny": "v1_100", "tiny_tl": "v2_300_tl"}
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
     return dataclasses.replace(
-        CARDS[BIG.get(variant, variant)],
+        CARDS[REDUCED.get(variant, variant)],
         dim=arch.dim,
         levels=((arch.dim, arch.patch),),
         min_pixels=arch.image,
@@ -164,12 +151,11 @@ def _card(variant: str, arch: Arch) -> ModelCard:
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.prithvi import PrithviModel
 
-    chosen = choose(VARIANTS, variant, arch)
-    if chosen.dim % 16:
-        raise UsageError(f"Expected dim to be a multiple of 16, but got {chosen.dim}.")
+    chosen = variant_settings(VARIANTS, variant, arch)
+    check_width(chosen.dim, 16)
     return PrithviModel(_card(variant, chosen), chosen)
 
 
@@ -180,7 +166,7 @@ PARTS = (
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the file of the whole autoencoder; older ones have no "encoder." before the keys."""
+    """Map the keys of the whole autoencoder to ours; older files lack the prefix "encoder."."""
     bare = {
         key.removeprefix("module.").removeprefix("encoder."): tensor
         for key, tensor in state.items()
@@ -189,10 +175,10 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network that a file is of, by its width, and whether it reads time."""
-    own = convert(state)
-    first, kernel = own.get("net.cls_token"), own.get("net.patch_embed.proj.weight")
+    """Identify the published network by its width and time encoder; "" if none fits."""
+    ours = convert(state)
+    first, kernel = ours.get("net.cls_token"), ours.get("net.patch_embed.proj.weight")
     if first is None or kernel is None or kernel.ndim != 5:
         return ""
-    kind = (first.shape[-1], "net.temporal_embed_enc.scale" in own)
+    kind = (first.shape[-1], "net.temporal_embed_enc.scale" in ours)
     return {(a.dim, a.located): v for v, a in VARIANTS.items() if v in CARDS}.get(kind, "")

@@ -1,9 +1,9 @@
 """A floor: random convolutional features. Nothing is learned.
 
-Fixed random 3 x 3 kernels (half of them without the mean of each channel), a negative bias,
-rectified with both signs, averaged. The published features take their kernels from patches of the
-data; random ones need no data, so that the numbers of two datasets are of one model. With several
-sensors the features are averaged over them.
+Fixed random 3 x 3 kernels (half of them zero-mean per channel), a negative bias, ReLU of both
+signs, average pooling. The published features take their kernels from patches of the data; random
+kernels need no data, so results on two datasets are of the same model. With several sensors the
+features are averaged over sensors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import ModelCard
 
 from ._families.floors import INPUTS
-from ._families.settings import choose
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="rcf",
     title="Random convolutional features",
-    row="floor",
+    group="floor",
     inputs=INPUTS,
     dim=256,
     levels=((256, 4),),
@@ -39,7 +39,7 @@ CARD = ModelCard(
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings of the features."""
+    """Settings of the random features."""
 
     kernels: int = 128  # each gives two features
 
@@ -48,13 +48,13 @@ VARIANTS = {"full": Arch(), "tiny": Arch(kernels=32)}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The features; their kernels are the same in every run, whatever the seed."""
+    """Build the feature extractor; its kernels are the same for every seed."""
     from ._adapters.rcf import RandomConvolution
 
-    dim = 2 * choose(VARIANTS, variant, arch).kernels
+    dim = 2 * variant_settings(VARIANTS, variant, arch).kernels
     return RandomConvolution(dataclasses.replace(CARD, dim=dim, levels=((dim, 4),)))
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """There is nothing to load."""
+    """Return the state dict unchanged: there is nothing to load."""
     return state

@@ -1,8 +1,8 @@
 """RingMo: masked modelling of aerial images by a Swin-B with a stem of three convolutions.
 
-The architecture is public, weights are not. Pre-trained at 192 pixels with windows of 6, fine-tuned
-at 224 with 7: here windows keep in proportion to the image, up to 7 for all larger images, and the
-tables of relative positions are interpolated for them as the authors do.
+The architecture is public, the weights are not. Pre-trained at 192 pixels with windows of 6,
+fine-tuned at 224 with 7: the window size is proportional to the image here, with a maximum of 7,
+and the relative position tables are interpolated as the authors do.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.settings import choose
-from ._families.swin import Scaled, fitted
+from ._families.settings import variant_settings
+from ._families.swin import ScaledSwinArch, swin_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="ringmo",
     title="RingMo (Swin-B)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=1024,
     levels=((128, 4), (256, 8), (512, 16), (1024, 32)),
@@ -48,7 +48,7 @@ CARD = ModelCard(
     normalisation="ImageNet's mean and deviation of x / 255 (finetune_dataset.py)",
     pooling="mean of the normed last map, as the authors' classifier",
     params=86_728_056,
-    leads=(
+    caveats=(
         "The official code computes linear layers in float16; here all is float32.",
         "MindSpore 2.7 gives mangled names by parameters_dict(); keys are matched by cell path.",
         "The paper's pre-training images are not public, so leaks cannot be told.",
@@ -59,20 +59,20 @@ CARD = ModelCard(
 )
 
 VARIANTS = {
-    "full": Scaled(),
-    "tiny": Scaled(embed_dim=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)),
+    "full": ScaledSwinArch(),
+    "tiny": ScaledSwinArch(embed_dim=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)),
 }
 LARGEST = 7  # of the windows that the authors use, at 224 pixels (swin_base_p4_w7)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides its settings."""
-    from ._adapters.swin import swin
-    from ._networks.swin import Form
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.swin import swin_model
+    from ._networks.swin import SwinOptions
 
-    chosen = choose(VARIANTS, variant, arch)
-    form = Form(norms=(3,), eps=1e-6, merge_eps=1e-4, gelu="tanh", pi_conv=True)
-    return swin(fitted(CARD, chosen), chosen, form, LARGEST)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    form = SwinOptions(norms=(3,), eps=1e-6, merge_eps=1e-4, gelu="tanh", pi_conv=True)
+    return swin_model(swin_card(CARD, chosen), chosen, form, LARGEST)
 
 
 RENAMED = (
@@ -89,13 +89,12 @@ RENAMED = (
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From cell paths, bare or of a pre-training file, with MindSpore's or PyTorch's last names.
+    """Map MindSpore's cell paths to our keys, with MindSpore's or PyTorch's parameter names.
 
-    The two linear layers of a feed-forward network may lie as MindSpore has them, (in, out), or
-    as PyTorch does.
+    The two linear layers of an MLP may be stored as (in, out), as in MindSpore, or as in PyTorch.
     """
     prefix = "encoder." if any(key.startswith("encoder.") for key in state) else ""
-    own = {}
+    ours = {}
     for key, tensor in state.items():
         bare = key.removeprefix(prefix)
         if not key.startswith(prefix) or not bare.startswith(("patch_embed.", "layers.", "norm.")):
@@ -106,20 +105,20 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         turned = bare.endswith("fc1.weight") and tensor.shape[0] < tensor.shape[1]
         turned |= bare.endswith("fc2.weight") and tensor.shape[0] > tensor.shape[1]
-        own[f"net.{bare}"] = tensor.T if turned else tensor
-    return _joined(own)
+        ours[f"net.{bare}"] = tensor.T if turned else tensor
+    return _joined(ours)
 
 
-def _joined(own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Separate queries, keys and values as one layer."""
+def _joined(ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Join separate query, key and value layers to one."""
     import torch
 
-    found = {}
-    for key, tensor in own.items():
+    joined = {}
+    for key, tensor in ours.items():
         head, part, last = key.rpartition(".attn.")[0], *key.split(".")[-2:]
-        if part == "q" and {f"{head}.attn.{p}.{last}" for p in "kv"} <= own.keys():
-            parts = [own[f"{head}.attn.{p}.{last}"] for p in "qkv"]
-            found[f"{head}.attn.qkv.{last}"] = torch.cat(parts)
+        if part == "q" and {f"{head}.attn.{p}.{last}" for p in "kv"} <= ours.keys():
+            parts = [ours[f"{head}.attn.{p}.{last}"] for p in "qkv"]
+            joined[f"{head}.attn.qkv.{last}"] = torch.cat(parts)
         elif part not in ("k", "v"):
-            found[key] = tensor
-    return found
+            joined[key] = tensor
+    return joined

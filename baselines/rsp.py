@@ -1,9 +1,9 @@
 """RSP: networks trained to classify the scenes of MillionAID.
 
-ViTAEv2-S, Swin-T and ResNet-50, for colour images. `pooled` is what the published classifiers read;
+ViTAEv2-S, Swin-T and ResNet-50, for RGB images. `pooled` is the input of the published classifiers;
 the pyramid holds the four stages, of which only Swin's last is normed. The published classifiers
-with windows take images of 224 pixels only; larger maps are padded to whole windows as in dense
-code.
+with windows accept images of 224 pixels only; here larger maps are padded to whole windows, as in
+code for dense prediction.
 """
 
 from __future__ import annotations
@@ -13,25 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families import resnet
-from ._families.resnet import RESNET50, Arch
-from ._families.settings import choose
-from ._families.swin import SWIN_T, TINY_SWIN_T
-from ._families.swin import Arch as SwinArch
-from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
+from ._families.resnet import RESNET50, TINY_RESNET50, ResNetArch
+from ._families.settings import variant_settings
+from ._families.swin import SWIN_T, TINY_SWIN_T, SwinArch
+from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, identify_network, network_card
+from ._families.vitae_v2 import convert as convert
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-VARIANTS: dict[str, ViTAEv2Arch | SwinArch | Arch] = {
+VARIANTS: dict[str, ViTAEv2Arch | SwinArch | ResNetArch] = {
     "vitaev2_s": ViTAEv2Arch(),
     "swin_t": SWIN_T,
     "resnet50": RESNET50,
     "tiny": TINY_VITAE,
     "tiny_swin_t": TINY_SWIN_T,
-    "tiny_resnet50": resnet.TINY,
+    "tiny_resnet50": TINY_RESNET50,
 }
 # All read the same sensor; ViTAEv2-S has the authors' best results on AID (2:8) and RESISC45.
 PICK = {"full": ("vitaev2_s",), "tiny": ("tiny",)}
@@ -55,7 +54,7 @@ def _weights(variant: str, filename: str, drive: str) -> WeightsSource:
 CARD = ModelCard(
     name="rsp",
     title="RSP (ViTAEv2-S)",
-    row="extra",
+    group="extra",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # MillionAID has many scales
     dim=512,
     levels=((64, 4), (128, 8), (256, 16), (512, 32)),
@@ -64,10 +63,11 @@ CARD = ModelCard(
     licence="MIT",
     weights=_weights("vitaev2_s", "rsp-vitaev2-s-ckpt.pth", "1cDB69frN-NxCyoy8lghjx6NiH1JriYUc"),
     pretraining="Supervised on the 51 third-level classes of MillionAID, 100 epochs.",
+    trained_on=("millionaid",),
     normalisation="ImageNet's mean and deviation of x / 255 (the code of Scene Recognition)",
     pooling="mean of the last stage's tokens, not normed, which the published classifier reads",
     params=18_842_688,
-    leads=(
+    caveats=(
         "whether MillionAID shares scenes with AID or RESISC45 is unverified",
         "the published file also holds the training's options as an object, which is left out",
         "AID and RESISC45 in the README are fine-tuned: resized to 256, centre crop of 224",
@@ -84,8 +84,8 @@ SWIN = dataclasses.replace(
     pretraining=CARD.pretraining.replace("100", "300"),
     pooling="mean of the last stage's normed tokens, which the published classifier reads",
     params=27_519_354,
-    equals="timm swin_tiny_patch4_window7_224 at 224 pixels",
-    leads=CARD.leads[:3],
+    equivalent_to="timm swin_tiny_patch4_window7_224 at 224 pixels",
+    caveats=CARD.caveats[:3],
 )
 RESNET = dataclasses.replace(
     SWIN,
@@ -94,31 +94,28 @@ RESNET = dataclasses.replace(
     weights=_weights("resnet50", "rsp-resnet-50-ckpt.pth", "1K3P4_fDfcBRGqpKoSdSa6OXS4xC1xLC9"),
     pooling="mean of the last stage, which the published classifier reads",
     params=23_508_032,
-    equals="torchvision resnet50",
+    equivalent_to="torchvision resnet50",
     min_pixels=32,
 )
 
 
+CARDS = {ViTAEv2Arch: CARD, SwinArch: SWIN, ResNetArch: RESNET}
+
+
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides its settings."""
-    settings = choose(VARIANTS, variant, arch)
-    if isinstance(settings, Arch):
-        return resnet.fitted(RESNET, settings)
-    return fitted(SWIN if isinstance(settings, SwinArch) else CARD, settings)
+    """Return the card of a variant; `arch` overrides its settings."""
+    return network_card(CARDS, variant_settings(VARIANTS, variant, arch))
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides its settings."""
-    from ._adapters.rsp import network
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.vitae_v2 import build_network
+    from ._networks.swin import SwinOptions
 
-    return network(card(variant, **arch), choose(VARIANTS, variant, arch))
-
-
-def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the authors' files, with or without "module." before the keys."""
-    return own_keys(state)
+    settings = variant_settings(VARIANTS, variant, arch)
+    return build_network(card(variant, **arch), settings, SwinOptions(norms=(3,)))
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The variant whose published file this is; "" if none."""
-    return network_of(state, VARIANTS)
+    """Identify the variant of a published file; "" if none fits."""
+    return identify_network(state, VARIANTS)

@@ -1,10 +1,10 @@
-"""RVSA: ViT-B and ViTAE-B pre-trained as MAE, fine-tuned with windows that move, scale and turn.
+"""RVSA: MAE pre-trained ViT-B and ViTAE-B, fine-tuned with rotated varied-size window attention.
 
-The pre-training files hold plain networks: nothing of the windows is in them. So frozen features
-come from these ("vit_b", "vitae_b"); the networks with windows are what the authors fine-tune, and
-with a pre-training file alone their windows are random, by the seed. The forms "…_rvsa" are those
-of the classification scripts, "…_dense" those of segmentation, with four levels; "kvdiff", a
-diamond in the paper's tables, has windows of their own for keys and for values.
+The pre-training files hold plain networks without the windows, so frozen features come from these
+("vit_b", "vitae_b"). The authors fine-tune the networks with windows, whose prediction layers are
+randomly initialised if only a pre-training file is loaded. Variants "…_rvsa" are those of the
+classification scripts, "…_dense" those of segmentation, with four levels; "kvdiff", a diamond in
+the paper's tables, has separate windows for keys and values.
 """
 
 from __future__ import annotations
@@ -14,26 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.rvsa import fitted, grid_of, own_keys
-from ._families.rvsa_settings import Settings
-from ._families.settings import choose
-from ._families.vit import TINY, VIT_B, Arch
-from ._families.vit import fitted as fitted_vit
+from ._families.rvsa import RVSAArch, grid_of, rvsa_card, rvsa_keys
+from ._families.settings import variant_settings
+from ._families.vit import TINY_VIT, VIT_B, ViTArch, vit_card
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-VITAE = Settings(
+VITAE = RVSAArch(
     interval=1, relative=False, class_token=True, taken=(), bias="query and value", parallel=True
 )
 # The classification scripts build their networks without the biases that the file has.
-SCENE = Settings(bias="none", taken=())
-DENSE = Settings()
-VITAE_DENSE = Settings(bias="query and value", parallel=True)
+SCENE = RVSAArch(bias="none", taken=())
+DENSE = RVSAArch()
+VITAE_DENSE = RVSAArch(bias="query and value", parallel=True)
 
-VARIANTS: dict[str, Settings | Arch] = {
+VARIANTS: dict[str, RVSAArch | ViTArch] = {
     "vit_b": VIT_B,
     "vitae_b": VITAE,
     "vit_b_rvsa": SCENE,
@@ -44,7 +42,7 @@ VARIANTS: dict[str, Settings | Arch] = {
     "vit_b_rvsa_kvdiff_dense": replace(DENSE, separate=True),
     "vitae_b_rvsa_dense": VITAE_DENSE,
     "vitae_b_rvsa_kvdiff_dense": replace(VITAE_DENSE, separate=True),
-    "tiny": TINY,
+    "tiny": TINY_VIT,
     "tiny_vitae_b": replace(VITAE, dim=32, depth=3, heads=4, grid=8),
     "tiny_vit_b_rvsa": replace(SCENE, dim=32, depth=3, heads=4, grid=8),
     "tiny_vitae_b_rvsa_kvdiff_dense": replace(
@@ -82,7 +80,7 @@ WINDOWS = (
 CARD = ModelCard(
     name="rvsa",
     title="RVSA (ViT-B, MAE)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=768,
     levels=((768, 16),),
@@ -94,11 +92,12 @@ CARD = ModelCard(
     licence="MIT",
     weights=WEIGHTS,
     pretraining="Masked autoencoder on MillionAID, 1600 epochs, images of 224 pixels.",
+    trained_on=("millionaid",),
     normalisation="ImageNet's mean and deviation of x / 255 (main_linprobe.py; img_norm_cfg)",
     pooling="class token after the last norm (the default of main_linprobe.py)",
     params=85_798_656,
-    equals="timm vit_base_patch16_224(num_classes=0)",
-    leads=(
+    equivalent_to="timm vit_base_patch16_224(num_classes=0)",
+    caveats=(
         "SkySense's row quotes the best of the paper's four fine-tuned networks for each dataset: "
         "ViT-B and ViTAE-B with RVSA, windows shared or not by keys and values.",
         "The links may be dead (issue 34 of the repository); no file was at hand to try.",
@@ -106,17 +105,17 @@ CARD = ModelCard(
     min_pixels=224,
     multiple=16,
 )
-VITAE_LEADS = (
+VITAE_CAVEATS = (
     "The file is most likely padded from 1x1 to 3x3 convolutions; unpadded ones load as well.",
     "The official code takes squares only; other images are an extension of this adapter.",
     "ViTAE-B without windows has no stored outputs of the authors' code to compare with.",
 )
-WINDOW_LEADS = (
+WINDOW_CAVEATS = (
     "Windows and relative positions are not in the pre-training file. They start as in the "
     "official code, by the seed: for frozen features take vit_b or vitae_b.",
     "Files of the authors' fine-tuned networks load as well, with positions of their own size.",
 )
-DENSE_LEADS = (
+DENSE_CAVEATS = (
     "The convolutions to strides 4 and 8 are not in the pre-training file, but start by the seed.",
     "The official loader leaves positions of another size random; here they are interpolated.",
     "Levels come without the last norm, from four blocks as for segmentation; the authors' "
@@ -137,65 +136,65 @@ PARAMS = {  # counted; with positions for 224 pixels, without heads
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides settings."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides its settings."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
-def _card(variant: str, settings: Settings | Arch) -> ModelCard:
-    if isinstance(settings, Arch):
-        return fitted_vit(CARD, settings)
+def _card(variant: str, settings: RVSAArch | ViTArch) -> ModelCard:
+    if isinstance(settings, ViTArch):
+        return vit_card(CARD, settings)
     big = variant.removeprefix("tiny_")
-    weights, leads = WEIGHTS, CARD.leads
-    title, equals, pooling = CARD.title, CARD.equals, CARD.pooling
+    weights, caveats = WEIGHTS, CARD.caveats
+    title, equivalent, pooling = CARD.title, CARD.equivalent_to, CARD.pooling
     if settings.parallel:
-        weights, leads = VITAE_WEIGHTS, leads + VITAE_LEADS
-        title, equals = title.replace("ViT", "ViTAE"), ""
+        weights, caveats = VITAE_WEIGHTS, caveats + VITAE_CAVEATS
+        title, equivalent = title.replace("ViT", "ViTAE"), ""
     if settings.interval > 1:
-        weights, leads = replace(weights, missing=WINDOWS), leads + WINDOW_LEADS
-        title, equals = title.replace("MAE", "windows"), ""
+        weights, caveats = replace(weights, missing=WINDOWS), caveats + WINDOW_CAVEATS
+        title, equivalent = title.replace("MAE", "windows"), ""
         pooling = "mean of the last block's tokens, then the last norm (forward_features)"
     if settings.separate:
         title = title.replace("windows", "separate windows")
     if settings.taken:
-        leads += DENSE_LEADS
+        caveats += DENSE_CAVEATS
         title = title.replace(")", ", dense)")
         pooling += " as for classification: the official dense networks pool nothing"
-    own = replace(
-        CARD, title=title, equals=equals, pooling=pooling, leads=leads, params=PARAMS[big],
-        weights=replace(weights, variants=(big,)),
+    base = replace(
+        CARD, title=title, equivalent_to=equivalent, pooling=pooling, caveats=caveats,
+        params=PARAMS[big], weights=replace(weights, variants=(big,)),
     )  # fmt: skip
-    return fitted(own, settings)
+    return rvsa_card(base, settings)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides settings."""
-    from ._adapters.rvsa import network
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.rvsa import rvsa_model
 
-    settings = choose(VARIANTS, variant, arch)
-    return network(_card(variant, settings), settings)
+    settings = variant_settings(VARIANTS, variant, arch)
+    return rvsa_model(_card(variant, settings), settings)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From a pre-training file, or from a fine-tuned network's with its head or decoder."""
-    return own_keys(state)
+    """Map the keys of a pre-training file, or of a fine-tuned network, to ours."""
+    return rvsa_keys(state)
 
 
 def settings(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The grid of the positions in the file of a fine-tuned network, if not the usual one."""
-    grid = grid_of(own_keys(state))
+    """Return the setting `grid` that a fine-tuned file decides, if it is not the default."""
+    grid = grid_of(rvsa_keys(state))
     return {} if grid == {"grid": DENSE.grid} else grid
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """By the kinds of keys; MTP's files pass for vit_b_rvsa_dense, which is the same network."""
-    own = own_keys(state)
-    first = own.get("net.patch_embed.proj.weight")
-    if first is None or len(first) != CARD.dim or "net.pos_embed" not in own:
+    """Identify the variant by its keys; MTP's files give vit_b_rvsa_dense, the same network."""
+    ours = rvsa_keys(state)
+    first = ours.get("net.patch_embed.proj.weight")
+    if first is None or len(first) != CARD.dim or "net.pos_embed" not in ours:
         return ""
-    name = "vitae_b" if any(".PCM." in key for key in own) else "vit_b"
-    if not any(".sampling_" in key for key in own):
-        return name if "net.cls_token" in own else ""
+    name = "vitae_b" if any(".PCM." in key for key in ours) else "vit_b"
+    if not any(".sampling_" in key for key in ours):
+        return name if "net.cls_token" in ours else ""
     name += "_rvsa"
-    if any(".sampling_angles_k." in key for key in own):
+    if any(".sampling_angles_k." in key for key in ours):
         name += "_kvdiff"
-    return f"{name}_dense" if "net.fpn2.0.weight" in own else name
+    return f"{name}_dense" if "net.fpn2.0.weight" in ours else name

@@ -1,8 +1,8 @@
 """SAMRS: networks trained to segment SAM's masks of objects in aerial images.
 
 The authors call this segmentation pre-training (SEP) and start it from weights of ImageNet (IMP),
-for RVSA from masked modelling of MillionAID. It has four backbones here, for colour images, whose
-pyramid is what their decoders read. They have no classifier: `pooled` is the choice of this
+for RVSA from masked modelling of MillionAID. There are four backbones, for RGB images, whose
+pyramid is the input of their decoders. They have no classifier: `pooled` is the choice of this
 adapter.
 """
 
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families import resnet, rvsa
-from ._families.resnet import RESNET50, Arch
-from ._families.rvsa_settings import Settings
-from ._families.settings import choose
-from ._families.swin import SWIN_T, TINY_SWIN_T
-from ._families.swin import Arch as SwinArch
-from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, fitted, network_of, own_keys
+from ._families.resnet import RESNET50, TINY_RESNET50, ResNetArch
+from ._families.rvsa import RVSAArch
+from ._families.settings import variant_settings
+from ._families.swin import SWIN_T, TINY_SWIN_T, SwinArch
+from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, identify_network, network_card
+from ._families.vitae_v2 import convert as convert
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from skybench.core.model import Model
 
 
-# Without positions but those within windows.
-VIT_B_RVSA = Settings(positions=False, relative=False)
-VARIANTS: dict[str, ViTAEv2Arch | Settings | SwinArch | Arch] = {
+# The only positional information is the relative position bias within windows.
+VIT_B_RVSA = RVSAArch(positions=False, relative=False)
+VARIANTS: dict[str, ViTAEv2Arch | RVSAArch | SwinArch | ResNetArch] = {
     "vitaev2_s": ViTAEv2Arch(),
     "vit_b_rvsa": VIT_B_RVSA,
     "swin_t": SWIN_T,
@@ -39,7 +38,7 @@ VARIANTS: dict[str, ViTAEv2Arch | Settings | SwinArch | Arch] = {
         VIT_B_RVSA, dim=32, depth=4, heads=4, grid=8, interval=2, taken=(0, 1, 2, 3)
     ),
     "tiny_swin_t": TINY_SWIN_T,
-    "tiny_resnet50": resnet.TINY,
+    "tiny_resnet50": TINY_RESNET50,
 }
 PICK = {"full": ("vitaev2_s",), "tiny": ("tiny",)}  # all read the same sensor
 
@@ -68,7 +67,7 @@ CODE = (
 CARD = ModelCard(
     name="samrs",
     title="SAMRS (ViTAEv2-S)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # of many scales
     dim=512,
     levels=((64, 4), (128, 8), (256, 16), (512, 32)),
@@ -89,7 +88,7 @@ CARD = ModelCard(
     normalisation="ImageNet's mean and deviation of x / 255 (Encoder_Decoder/datasets.py)",
     pooling="mean of the last stage: ours, the official code has no pooled output",
     params=18_842_688,
-    leads=(
+    caveats=(
         "that SkySense's row is this backbone is inferred: its 66.26 on iSAID is the README's "
         "number of IMP + SEP ViTAEv2-S",
         "images of iSAID's train and val, of DIOR's and FAIR1M's train and val were in the "
@@ -114,10 +113,11 @@ RVSA = dataclasses.replace(
     pretraining=CARD.pretraining.replace(
         "ImageNet, supervised", "Masked modelling of MillionAID (RVSA's)"
     ),
+    trained_on=("millionaid", *CARD.trained_on),
     pooling="mean of the last block's tokens: ours, the official code has no pooled output",
     params=93_126_976,
-    leads=(
-        *CARD.leads[1:4],
+    caveats=(
+        *CARD.caveats[1:4],
         "a file of SAMRS-MAE + SEP fits as well, but is another pre-training",
     ),
 )
@@ -132,7 +132,7 @@ SWIN = dataclasses.replace(
     ),
     pooling="mean of the normed last stage: ours, the official code has no pooled output",
     params=27_520_698,
-    leads=CARD.leads[1:4],
+    caveats=CARD.caveats[1:4],
 )
 RESNET = dataclasses.replace(
     CARD,
@@ -144,9 +144,9 @@ RESNET = dataclasses.replace(
         "AimBgYV7JjTlgclrvwsXrhGR0kN0tg?e=fbE39F",
     ),
     params=23_508_032,
-    equals="torchvision resnet50",
-    leads=(
-        *CARD.leads[1:4],
+    equivalent_to="torchvision resnet50",
+    caveats=(
+        *CARD.caveats[1:4],
         "files of RSP + SEP and of other decoders fit as well, but are another pre-training",
         "no output of the authors' own code was at hand for this backbone; it is the ResNet of "
         "mmsegmentation 1.0, style pytorch",
@@ -155,28 +155,23 @@ RESNET = dataclasses.replace(
 )
 
 
+CARDS = {ViTAEv2Arch: CARD, RVSAArch: RVSA, SwinArch: SWIN, ResNetArch: RESNET}
+
+
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides its settings."""
-    settings = choose(VARIANTS, variant, arch)
-    if isinstance(settings, Settings):
-        return rvsa.fitted(RVSA, settings)
-    if isinstance(settings, Arch):
-        return resnet.fitted(RESNET, settings)
-    return fitted(SWIN if isinstance(settings, SwinArch) else CARD, settings)
+    """Return the card of a variant; `arch` overrides its settings."""
+    return network_card(CARDS, variant_settings(VARIANTS, variant, arch))
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides its settings."""
-    from ._adapters.samrs import network
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.vitae_v2 import build_network
+    from ._networks.swin import SwinOptions
 
-    return network(card(variant, **arch), choose(VARIANTS, variant, arch))
-
-
-def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the file of the encoder alone or of the whole network, saved in parallel or not."""
-    return own_keys(state)
+    settings = variant_settings(VARIANTS, variant, arch)
+    return build_network(card(variant, **arch), settings, SwinOptions(shift_small=True))
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The variant whose published file this is; "" if none."""
-    return network_of(state, VARIANTS)
+    """Identify the variant of a published file; "" if none fits."""
+    return identify_network(state, VARIANTS)

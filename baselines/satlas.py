@@ -1,11 +1,12 @@
-"""SatLas: supervised on SatlasPretrain's labels, a network for each sensor and backbone.
+"""SatLas: supervised on SatlasPretrain's labels, one network per sensor and backbone.
 
-Backbones are Swin V2 (base, tiny) and ResNet (50, 152); "si" are for single images, "mi" for
-several of a place, of which each stage's maximum is taken. Names are those of the authors' files.
+Backbones are Swin V2 (base, tiny) and ResNet (50, 152); "si" reads single images, "mi" several
+images of a location, with the maximum over images at each stage. The names of the variants are
+those of the authors' files.
 
-Sentinel-2's networks read the 8-bit colour product (TCI). The datasets here have reflectance, so
-that is scaled as the product is. For Sentinel-1, whose networks read uncalibrated numbers, and for
-Landsat see `leads`.
+Sentinel-2's networks read the 8-bit true-colour product (TCI). The datasets here have reflectance,
+which is scaled to match. For Sentinel-1, whose networks read uncalibrated digital numbers, and for
+Landsat see `caveats`.
 """
 
 from __future__ import annotations
@@ -13,42 +14,19 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.core import ModelCard, UsageError, WeightsSource
 
 from ._families.resnet import PARTS
-from ._families.settings import choose
+from ._families.satlas import AMPLITUDE, FPN_DIMS, SENSORS, TCI, Arch
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-RGB = ("red", "green", "blue")
-SENSORS = {
-    "aerial": Sensor("hr", RGB, 1.0, UINT8),
-    "sentinel2_rgb": Sensor("s2", RGB, 10.0, REFLECTANCE),
-    "sentinel2_ms": Sensor(
-        "s2",
-        (*RGB, "rededge071", "rededge075", "rededge078", "nir", "swir16", "swir22"),
-        10.0,
-        REFLECTANCE,
-    ),
-    "sentinel1": Sensor("s1", ("vh", "vv"), 10.0, DB),
-    "landsat": Sensor(
-        "landsat",
-        (
-            *("coastal", "blue", "green", "red", "nir08", "swir16", "swir22", "pan", "cirrus"),
-            *("lwir11", "lwir12"),
-        ),
-        30.0,
-        REFLECTANCE,
-    ),
-}
-TCI = 3558.0  # what the 8-bit colour product shows as 255, reflectance x 1e4
-AMPLITUDE = 474.0  # Sentinel-1's 16-bit number at 0 dB
 NORMALISATION = {
     "aerial": "x / 255",
     "sentinel2_rgb": f"x / {TCI:.0f}, cut off at 1: the 8-bit product / 255",
@@ -60,7 +38,7 @@ COLOURS = (
     "That the 8-bit colour product reaches 255 at a reflectance of 0.3558 is not in the authors' "
     "repository: unverified. The networks were trained on level 1C."
 )
-LEADS = {
+CAVEATS = {
     "aerial": (),
     "sentinel2_rgb": (COLOURS,),
     "sentinel2_ms": (COLOURS,),
@@ -75,37 +53,13 @@ LEADS = {
 }
 
 
-@dataclass(frozen=True)
-class Arch:
-    """Settings of a network."""
-
-    sensor: str  # of SENSORS
-    temporal: bool = False
-    width: int = 128  # channels of the first stage; of a ResNet's before the factor of 4
-    depths: tuple[int, int, int, int] = (2, 2, 18, 2)
-    heads: tuple[int, ...] = (4, 8, 16, 32)  # (): a ResNet
-    fpn: bool = False  # the pyramid is that of the authors' FPN, which is in their files only
-
-    @property
-    def channels(self) -> int:
-        """Of the input."""
-        return len(SENSORS[self.sensor].bands)
-
-    @property
-    def stages(self) -> tuple[tuple[int, int], ...]:
-        """(channels, stride) of the stages."""
-        first = self.width if self.heads else 4 * self.width
-        return tuple((first << i, 4 << i) for i in range(len(self.depths)))
-
-
-FPN_DIMS = 128
 BACKBONES = {
     "swinb": ("Swin-B", Arch("aerial")),
     "swint": ("Swin-T", Arch("aerial", False, 96, (2, 2, 6, 2), (3, 6, 12, 24))),
     "resnet50": ("ResNet-50", Arch("aerial", False, 64, (3, 4, 6, 3), ())),
     "resnet152": ("ResNet-152", Arch("aerial", False, 64, (3, 8, 36, 3), ())),
 }
-# Counted, with 3 input channels, without the unused norm and classifier; then of one channel more.
+# Counted with 3 input channels, without the unused norm and classifier; then per further channel.
 PARAMS = {
     "swinb": (86_903_800, 2048),
     "swint": (27_581_034, 1536),
@@ -137,8 +91,8 @@ HASHES = {
     "landsat_swinb_si": "4af978f6",
     "landsat_swinb_mi": "6b4a1cda",
 }
-# Each reduced network and the published one that it stands for.
-TINY = {
+# Each reduced network -> the published network that it stands for.
+REDUCED = {
     "tiny": "aerial_swinb_si",
     "tiny_sentinel2_ms": "sentinel2_swinb_si_ms",
     "tiny_sentinel2_rgb": "sentinel2_swinb_si_rgb",
@@ -150,7 +104,7 @@ TINY = {
 
 
 def _arch(name: str) -> Arch:
-    """The settings of a published network, which its name says."""
+    """Derive the settings of a published network from its name."""
     sensor, backbone, images, *bands = name.split("_")
     return dataclasses.replace(
         BACKBONES[backbone][1], sensor="_".join((sensor, *bands)), temporal=images == "mi"
@@ -158,33 +112,33 @@ def _arch(name: str) -> Arch:
 
 
 def _tiny(name: str) -> Arch:
-    arch = _arch(TINY[name])
+    arch = _arch(REDUCED[name])
     if not arch.heads:
         return dataclasses.replace(arch, width=8, depths=(1, 1, 1, 1))
     return dataclasses.replace(arch, width=16, depths=(2, 2, 2, 2), heads=(1, 2, 4, 8))
 
 
-VARIANTS = {n: _arch(n) for n in HASHES} | {n: _tiny(n) for n in TINY}
+VARIANTS = {n: _arch(n) for n in HASHES} | {n: _tiny(n) for n in REDUCED}
 # The first five: one for each input.
-PICK = {"full": tuple(TINY.values())[:5], "tiny": tuple(TINY)[:5]}
+PICK = {"full": tuple(REDUCED.values())[:5], "tiny": tuple(REDUCED)[:5]}
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
     if arch.sensor not in SENSORS:
         raise UsageError(f"Expected sensor to be one of {', '.join(SENSORS)}, not {arch.sensor!r}.")
-    name = TINY.get(variant, variant)
+    name = REDUCED.get(variant, variant)
     backbone = name.split("_")[1]
     params, more = PARAMS[backbone]
     images = "several dates" if arch.temporal else "one date"
     return ModelCard(
         name="satlas",
         title=f"SatLas ({BACKBONES[backbone][0]}, {arch.sensor.replace('_', ' ')}, {images})",
-        row="paper",
+        group="paper",
         inputs=(SENSORS[arch.sensor],),
         dim=arch.stages[-1][0],
         levels=tuple((FPN_DIMS, s) for _, s in arch.stages) if arch.fpn else arch.stages,
@@ -199,12 +153,12 @@ def _card(variant: str, arch: Arch) -> ModelCard:
         normalisation=f"{NORMALISATION[arch.sensor]} (Normalization.md)",
         pooling="mean of the last stage, without the norm after it: ours, none is official",
         params=params + more * (len(SENSORS[arch.sensor].bands) - 3),
-        equals=f"torchvision {_stock(backbone)}, its first layer exchanged",
-        leads=(
+        equivalent_to=f"torchvision {_stock(backbone)}, its first layer exchanged",
+        caveats=(
             "Which network SkySense's row is of was not seen; Swin-B is the natural choice.",
             "Files of single and of several images, and the colour networks of aerial images and "
             "Sentinel-2, have equal shapes: give the variant with the file.",
-            *LEADS[arch.sensor],
+            *CAVEATS[arch.sensor],
         ),
         temporal=arch.temporal,
         min_pixels=32,
@@ -241,10 +195,10 @@ CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.satlas import SatLas
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     return SatLas(_card(variant, chosen), chosen)
 
 
@@ -254,17 +208,17 @@ COMPUTED = ("relative_coords_table", "relative_position_index")
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From torchgeo's file with bare keys, or the authors' of the whole network."""
-    own = {}
+    """Map torchgeo's bare keys, or the authors' of the whole network, to ours."""
+    ours = {}
     for key, tensor in state.items():
         bare = key.removeprefix("module.")
         if bare.startswith(FPN):
-            own["fpn." + bare.removeprefix(FPN)] = tensor
+            ours["fpn." + bare.removeprefix(FPN)] = tensor
             continue
         bare = PREFIX.sub("", bare, count=1)
         if bare.split(".")[0] in ("features", *PARTS) and not bare.endswith(COMPUTED):
-            own[f"net.{bare}"] = tensor
-    return own
+            ours[f"net.{bare}"] = tensor
+    return ours
 
 
 STEMS = ("features.0.0.weight", "resnet.conv1.weight")
@@ -272,17 +226,17 @@ BLOCK = re.compile(r"net\.(?:features\.|layer)([1-7])\.(\d+)\.")
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network whose authors' file this is; "" where several files look alike.
+    """Identify the published network of an authors' file; "" if several have the same keys.
 
-    torchgeo's do not tell single images from several.
+    torchgeo's files do not distinguish single images from several.
     """
-    own = convert(state)
-    blocks = sorted({found.groups() for key in own if (found := BLOCK.match(key))})
+    ours = convert(state)
+    blocks = sorted({found.groups() for key in ours if (found := BLOCK.match(key))})
     nested = max((key.count("backbone.") for key in state if key.endswith(STEMS)), default=0)
     fitting = []
     for name in HASHES:
         arch = VARIANTS[name]
-        stem = own.get("net.features.0.0.weight" if arch.heads else "net.conv1.weight")
+        stem = ours.get("net.features.0.0.weight" if arch.heads else "net.conv1.weight")
         if (
             stem is not None
             and tuple(stem.shape[:2]) == (arch.width, arch.channels)

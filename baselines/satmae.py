@@ -1,8 +1,8 @@
-"""SatMAE: masked autoencoders of fMoW, in colour, of ten Sentinel-2 bands, and of three dates.
+"""SatMAE: masked autoencoders of fMoW for RGB, for ten Sentinel-2 bands, and for three dates.
 
-The variants are published networks: "rgb" (ViT-L/16), "multispectral" (ViT-L/8) and
-"multispectral_base" (ViT-B/8), which have tokens for each of three groups of bands, and
-"temporal" (ViT-L/16), which reads three images of a place with their dates.
+The variants are the published networks: "rgb" (ViT-L/16), "multispectral" (ViT-L/8) and
+"multispectral_base" (ViT-B/8) with tokens for each of three groups of bands, and "temporal"
+(ViT-L/16), which reads three images of a location with their dates.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
 from skybench.core.sensors import S2_FINE
 
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.settings import variant_settings
+from ._families.vit import ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,16 +28,16 @@ class Arch:
     """Settings of a network."""
 
     kind: Literal["rgb", "multispectral", "temporal"] = "rgb"
-    image: int = 224  # side in pixels that the stored positions are for
+    image: int = 224  # side in pixels of the stored positional embedding
     patch: int = 16
     dim: int = 1024
     depth: int = 24
     heads: int = 16
-    codes: int = 0  # channels of a token that say of which group of bands or date it is
+    codes: int = 0  # channels of the positional embedding for the band group or date
 
-    def vit(self) -> vits.Arch:
-        """Those of the transformer."""
-        return vits.Arch(self.image, self.patch, self.dim, self.depth, self.heads)
+    def vit(self) -> ViTArch:
+        """The settings of the transformer itself."""
+        return ViTArch(self.image, self.patch, self.dim, self.depth, self.heads)
 
 
 VARIANTS = {
@@ -70,7 +70,7 @@ CODE = "github:sustainlab-group/SatMAE@e31c11f"
 CARD = ModelCard(
     name="satmae",
     title="SatMAE (RGB, ViT-L/16)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # fMoW: 0.3 m and coarser
     dim=1024,
     levels=((1024, 16),),
@@ -86,8 +86,8 @@ CARD = ModelCard(
         "fine-tuning (global_pool, main_finetune.py) gives to its new norm and head"
     ),
     params=303_301_632,
-    equals="timm vit_large_patch16_224",
-    leads=(
+    equivalent_to="timm vit_large_patch16_224",
+    caveats=(
         "fmow_s2 has the places of fMoW: the RGB networks saw them, though in other images.",
         "The authors normalise, then resize to 256 pixels and crop 224; here images are resized "
         "first, only if they are smaller than 224, and read whole.",
@@ -112,8 +112,8 @@ MULTISPECTRAL = dataclasses.replace(
         f"({CODE} util/datasets.py, SentinelNormalize)"
     ),
     params=303_083_264,
-    equals="",
-    leads=(
+    equivalent_to="",
+    caveats=(
         "The authors normalise, then resize to 109 pixels and crop 96; here images are resized "
         "first, only if they are smaller than 96, and read whole.",
         "The statistics are those of fMoW-Sentinel, level 1C; none are published for level 2A.",
@@ -138,9 +138,9 @@ TEMPORAL = dataclasses.replace(
     weights=_weights("temporal", "7369797/files/pretrain_fmow_temporal.pth"),
     pretraining="Masked autoencoding of three dates of fMoW's RGB images, 50 epochs.",
     params=303_225_984,
-    equals="",
-    leads=(
-        CARD.leads[0],
+    equivalent_to="",
+    caveats=(
+        CARD.caveats[0],
         "Exactly three images are read. One date is read three times, of two the second twice, "
         "as the authors' data set does; it draws three of more at random, while here all are read "
         "in threes spread over the series, and the features averaged.",
@@ -159,42 +159,42 @@ CARDS = {
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
-    return vits.fitted(CARDS.get(variant, CARDS[arch.kind]), arch.vit())
+    return vit_card(CARDS.get(variant, CARDS[arch.kind]), arch.vit())
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    from ._adapters.satmae import MultiSpectral, Temporal, satmae
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._adapters.satmae import MultiSpectralViT, TemporalViT, rgb_model
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     if chosen.codes >= chosen.dim:
         raise UsageError(f"Expected dim to be more than {chosen.codes} codes, got {chosen.dim}.")
     whole, vit = _card(variant, chosen), chosen.vit()
     if chosen.kind == "rgb":
-        return satmae(whole, vit)
-    several = MultiSpectral if chosen.kind == "multispectral" else Temporal
+        return rgb_model(whole, vit)
+    several = MultiSpectralViT if chosen.kind == "multispectral" else TemporalViT
     return several(whole, vit, chosen.codes)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the pre-training file; its decoder is left out."""
+    """Map the keys of the pre-training file to ours; its decoder is dropped."""
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     groups = {f"net.{k}": t for k, t in bare.items() if k.startswith("channel_")}
-    return vits.own_keys(bare) | groups
+    return vit_keys(bare) | groups
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network that a file is of, by the widths of its tokens and positions."""
-    own = convert(state)
-    if not {"net.cls_token", "net.pos_embed"} <= own.keys():
+    """Identify the published network by the widths of its tokens and positional embedding."""
+    ours = convert(state)
+    if not {"net.cls_token", "net.pos_embed"} <= ours.keys():
         return ""
-    grouped = "net.patch_embed.0.proj.weight" in own
-    widths = (grouped, own["net.cls_token"].shape[-1], own["net.pos_embed"].shape[-1])
+    grouped = "net.patch_embed.0.proj.weight" in ours
+    widths = (grouped, ours["net.cls_token"].shape[-1], ours["net.pos_embed"].shape[-1])
     return {
         (False, 1024, 1024): "rgb",
         (False, 1024, 640): "temporal",

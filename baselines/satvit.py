@@ -1,11 +1,11 @@
-"""SatViT: masked autoencoders of Sentinel-1 and Sentinel-2, whose 15 channels nobody documents.
+"""SatViT: masked autoencoders of Sentinel-1 and Sentinel-2 with 15 undocumented channels.
 
-The repository says "optical-SAR (15 channels)", its tutorial has 12 and 4 of them for an older
-model. So the channels must be stated, in the network's order, as `sensor:band`:
+The repository says "optical-SAR (15 channels)"; its tutorial has 12 optical and 4 SAR channels for
+an older model. So users must state the channels, in the network's order, as `sensor:band`:
 
     load_model("satvit", path, "v2", channels=("s2:coastal", ..., "s1a:vv", "s1a:vh"))
 
-A network without them is built and loaded, but reads nothing.
+Without them the network is built and loaded, but cannot run.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
 
-from ._families import vit as vit
-from ._families.resnet import Standardised
-from ._families.settings import choose
+from ._families.resnet import Standardise
+from ._families.settings import variant_settings
+from ._families.vit import ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CHANNELS = 15  # of the published networks
 # Mean and deviation of each channel of the pre-training data, reflectance x 1e4 and dB. Of the
-# orbits, a sensor whose orbit is not told ("s1") gets the ascending one's.
+# orbits, a sensor without a known orbit ("s1") gets the ascending orbit's.
 # Source: github:antofuller/SatViT@b945f03 tutorials/README.md
 S1A = {"vv": (-10.97, 3.667), "vh": (-17.915, 4.514)}
 STATISTICS = {
@@ -56,7 +56,7 @@ STATE = 'state the 15 channels by load_model(channels=("s2:blue", ...)): no publ
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings of the network; those of SatViT-V2 if none is given."""
+    """Settings of the network; the defaults are those of SatViT-V2."""
 
     image: int = 256
     patch: int = 8
@@ -66,9 +66,9 @@ class Arch:
     channels: tuple[str, ...] = ()  # as "s2:blue", in the network's order; (): not stated
 
     @property
-    def vit(self) -> vit.Arch:
-        """The network as a plain ViT."""
-        return vit.Arch(
+    def vit(self) -> ViTArch:
+        """The settings of the network as a plain ViT."""
+        return ViTArch(
             self.image, self.patch, self.dim, self.depth, self.heads,
             channels=len(self.channels) or CHANNELS, class_token=False, qkv_bias=False, eps=1e-5,
         )  # fmt: skip
@@ -87,7 +87,7 @@ PARAMS = {"v2": 86_552_832, "v1": 88_174_848}
 
 
 def _inputs(channels: tuple[str, ...]) -> tuple[Sensor, ...]:
-    """The sensors of stated channels, or one with a band that no dataset has."""
+    """Return the sensors of the stated channels, or without any a sensor that no dataset has."""
     if not channels:
         return (Sensor("s2", (STATE,), 10.0, REFLECTANCE),)
     bands: dict[str, list[str]] = {}
@@ -106,7 +106,7 @@ def _inputs(channels: tuple[str, ...]) -> tuple[Sensor, ...]:
 COMMON = ModelCard(
     name="satvit",
     title="SatViT",
-    row="extra",
+    group="extra",
     inputs=(),
     dim=0,
     levels=(),
@@ -122,8 +122,8 @@ COMMON = ModelCard(
     ),
     normalisation="(x - mean) / deviation of each channel; tutorials/README.md",
     pooling="mean of all normed tokens, as in the tutorial's fine-tuning",
-    equals="timm VisionTransformer without class token and without bias of q, k and v",
-    leads=(
+    equivalent_to="timm VisionTransformer without class token and without bias of q, k and v",
+    caveats=(
         "which 15 channels the networks read, and in which order, is documented nowhere: they must "
         "be stated (channels), and what is stated is not verified",
         "the statistics are the tutorial's, for 12 optical and 4 radar channels of an older model",
@@ -137,15 +137,15 @@ COMMON = ModelCard(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`. Raises UsageError for channels."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant with `arch` in `Arch`. Raises UsageError for bad channels."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
     version = "v1" if variant == "v1" else "v2"
     filename = f"SatViT_{version.upper()}.pt"
     url = f"https://github.com/antofuller/SatViT/releases/download/pretrained_weights/{filename}"
-    made = dataclasses.replace(
+    base = dataclasses.replace(
         COMMON,
         title=f"SatViT-{version.upper()} (ViT-B/{VARIANTS[version].patch})",
         inputs=_inputs(arch.channels),
@@ -160,21 +160,21 @@ def _card(variant: str, arch: Arch) -> ModelCard:
         ),
         params=PARAMS[version],
     )
-    return vit.fitted(made, arch.vit)
+    return vit_card(base, arch.vit)
 
 
 CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.satvit import SatViT
 
-    chosen = choose(VARIANTS, variant, arch)
-    made = _card(variant, chosen)  # refuses channels that are not in STATISTICS
+    chosen = variant_settings(VARIANTS, variant, arch)
+    base = _card(variant, chosen)  # refuses channels that are not in STATISTICS
     pairs = [STATISTICS[sensor][band] for sensor, band in (c.split(":") for c in chosen.channels)]
-    scale = Standardised(tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs))
-    return SatViT(made, chosen, scale)
+    scale = Standardise(tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs))
+    return SatViT(base, chosen.vit, chosen.channels, scale)
 
 
 RENAMED = (
@@ -191,20 +191,20 @@ RENAMED = (
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's keys under timm's names; the decoder is left out.
+    """Map the encoder's keys to timm's names; the decoder is dropped.
 
-    The patch embedding stays a matrix: the model gives it the shape of its own kernel.
+    The patch embedding stays a matrix: `SatViT.adapt` reshapes it to the kernel.
     """
     renamed = {}
     for key, tensor in state.items():
         for theirs, ours in RENAMED:
             key = re.sub(theirs, ours, key)
         renamed[key] = tensor
-    return vit.own_keys(renamed)
+    return vit_keys(renamed)
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The version that a published file is of."""
+    """Identify the version of a published file; "" if none fits."""
     positions = convert(state).get("net.pos_embed")
     sizes = {(1, (a.image // a.patch) ** 2, a.dim): v for v, a in VARIANTS.items()}
     found = "" if positions is None else sizes.get((*positions.shape,), "")

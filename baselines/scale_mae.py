@@ -1,8 +1,8 @@
-"""Scale-MAE: a masked autoencoder of fMoW that is told the size of a pixel on the ground.
+"""Scale-MAE: a masked autoencoder of fMoW that reads the ground sampling distance.
 
-The position of a patch is coded in multiples of `gsd`, a setting of the network. Its default, 1, is
-what the authors evaluate with at 224 pixels, whatever the images' true resolution:
-`load_model("scale_mae", gsd=0.5)` has another one.
+The positional embedding is scaled by `gsd`, a setting of the network. Its default, 1, is the value
+of the authors' evaluations at 224 pixels, whatever the images' true resolution;
+`load_model("scale_mae", gsd=0.5)` sets another.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, UsageError, WeightsError, WeightsSource
 
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.settings import variant_settings
+from ._families.vit import ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="scale_mae",
     title="Scale-MAE (ViT-L/16)",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),  # fMoW: 0.3 m and coarser
     dim=1024,
     levels=((1024, 16),),
@@ -57,8 +57,8 @@ CARD = ModelCard(
     ),
     pooling="class token after the last norm (mae/main_linprobe.py and mae/eval/knn.py)",
     params=303_099_904,
-    equals="torchgeo scalemae_large_patch16(res=gsd), for squares",
-    leads=(
+    equivalent_to="torchgeo scalemae_large_patch16(res=gsd), for squares",
+    caveats=(
         "The ground sampling distance is a setting, `gsd`, 1 by default, for all data sets alike: "
         "the authors' kNN and linear probe take 1.0 at 224 pixels whatever the images' resolution "
         "(mae/eval/knn.py, eval_base_resolution). In torchgeo-bench 1.0 beat the sensors' true "
@@ -78,41 +78,41 @@ CARD = ModelCard(
 class Arch:
     """Settings of the network."""
 
-    gsd: float = 1.0  # metres per pixel; see the card's leads
+    gsd: float = 1.0  # metres per pixel; see the card's caveats
     image: int = 224  # smaller images are enlarged to this side
     patch: int = 16
     dim: int = 1024
     depth: int = 24
     heads: int = 16
 
-    def vit(self) -> vits.Arch:
-        """Those of the transformer."""
-        return vits.Arch(self.image, self.patch, self.dim, self.depth, self.heads)
+    def vit(self) -> ViTArch:
+        """The settings of the transformer itself."""
+        return ViTArch(self.image, self.patch, self.dim, self.depth, self.heads)
 
 
 VARIANTS = {"full": Arch(), "tiny": Arch(image=64, dim=64, depth=4, heads=4)}
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.scale_mae import ScaleMAE
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     if not 0 < chosen.gsd < math.inf:
         raise UsageError(f"Expected gsd in metres per pixel, above 0, but got {chosen.gsd}.")
-    return ScaleMAE(vits.fitted(CARD, chosen.vit()), chosen.vit(), chosen.gsd)
+    return ScaleMAE(vit_card(CARD, chosen.vit()), chosen.vit(), chosen.gsd)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the pre-training file, or torchgeo's flat one; decoder and stored positions are left.
+    """Map the keys to ours; the decoder and the stored positional embedding are dropped.
 
-    Raises WeightsError where positions are not as wide as tokens: SatMAE's temporal network.
+    Raises WeightsError if that embedding is not as wide as the tokens: SatMAE's temporal network.
     """
-    own = vits.own_keys(state)
-    positions, token = own.pop("net.pos_embed", None), own.get("net.cls_token")
+    ours = vit_keys(state)
+    positions, token = ours.pop("net.pos_embed", None), ours.get("net.cls_token")
     if positions is not None and token is not None and positions.shape[-1] != token.shape[-1]:
         raise WeightsError(
             "These weights are not Scale-MAE's: the stored positions are "
             f"{positions.shape[-1]} wide, its tokens {token.shape[-1]}. Give the published file"
         )
-    return own
+    return ours

@@ -1,4 +1,4 @@
-"""SeCo: ResNets that learned from Sentinel-2's RGB which changes seasons make, and which not."""
+"""SeCo: ResNets pre-trained on Sentinel-2 RGB by seasonal contrast."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, WeightsSource
 
-from ._adapters import seco
-from ._adapters.seco import PICK as PICK
-from ._adapters.seco import VARIANTS as VARIANTS
-from ._families.resnet import RESNET50, network_of, own_keys
+from ._families import seco
+from ._families.resnet import RESNET50
+from ._families.seco import PICK as PICK
+from ._families.seco import VARIANTS as VARIANTS
+from ._families.seco import convert as convert
+from ._families.seco import variant_of as variant_of
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from skybench.core.model import Model
 
 
 def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource:
-    """Where torchgeo's copy of one network is, and the authors' file (md5)."""
+    """Source of the weights of one network: torchgeo's copy, and the authors' file (md5)."""
     filename = f"{network}_sentinel2_rgb_seco-{sha256}.pth"
     repository = f"torchgeo/{network}_sentinel2_rgb_seco"
     return WeightsSource(
@@ -33,14 +34,14 @@ def weights(network: str, revision: str, sha256: str, md5: str) -> WeightsSource
         sha256=sha256,
         container="none; the authors' file: state_dict",
         prefix="none; the authors' file: encoder_q.",
-        variants=seco.fits(network),
+        variants=seco.file_variants(network),
     )
 
 
 CARD = ModelCard(
     name="seco",
     title="SeCo (ResNet-50)",
-    row="paper",
+    group="paper",
     inputs=(seco.INPUTS["s2"],),
     dim=2048,
     levels=RESNET50.levels,
@@ -61,8 +62,8 @@ CARD = ModelCard(
     normalisation=seco.NORMALISATION,
     pooling="global average of the last map: the output of the authors' encoder",
     params=23_508_032,
-    equals="torchvision resnet50",
-    leads=(
+    equivalent_to="torchvision resnet50",
+    caveats=(
         "the authors transfer without ImageNet's normalisation: BigEarthNet by its mean and two "
         "deviations to bytes, OSCD by other quantiles, then x / 255",
         "torchgeo's transform for these weights has the stretch in the order B2, B3, B4 for bands "
@@ -74,7 +75,7 @@ CARD = ModelCard(
 )
 CARDS = (
     CARD,
-    seco.resnet18(
+    seco.resnet18_card(
         CARD,
         "SeCo (ResNet-18)",
         weights(
@@ -86,20 +87,12 @@ CARDS = (
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return seco.card(CARDS, variant, arch)
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return seco.seco_card(CARDS, variant, arch)
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
-    return seco.build(CARDS, variant, arch)
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
+    from ._adapters.seco import seco_model
 
-
-def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the authors' file (both encoders, heads, queue; indices) or torchgeo's (bare names)."""
-    return own_keys(state, "encoder_q.")
-
-
-def variant_of(state: dict[str, Tensor]) -> str:
-    """The network that a published file is of."""
-    return network_of(convert(state))
+    return seco_model(card(variant, **arch), variant_settings(VARIANTS, variant, arch))

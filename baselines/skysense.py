@@ -1,33 +1,33 @@
 """SkySense: high-resolution images, Sentinel-2 and Sentinel-1 series, and their fusion.
 
 Three branches (a Swin Transformer V2 of 655 million parameters, two ViT-L of 303 million each) and
-a transformer over all their tokens of a place; together 1,659,013,072 parameters. What the authors
-publish no code for, and what follows from that:
+a transformer over all their tokens of a location; together 1,659,013,072 parameters. The authors
+published no code for these parts:
 
-- No whole model: the forward pass is that of SkySense++ (github:kang-wu/SkySensePlusPlus@cb0c6b7
+- The whole model: the forward pass is that of SkySense++ (github:kang-wu/SkySensePlusPlus@cb0c6b7
   lib/models/segmentors/skysense_pp_pipeline.py, steps 1 to 3) without its annotations and VAE. As
   there, only Sentinel-2's tokens get the calendar embedding.
-- No geo-context prototypes, neither code nor tensors: absent unless `prototypes` says how many a
-  region has; then they are untrained, after the paper's description (`_networks.prototypes`).
+- Geo-context prototypes (no tensors either): absent unless `prototypes` gives their number per
+  region; then they are untrained and follow the paper's description (`_networks.prototypes`).
   The paper counts 2.06 billion parameters with them and with parts for training only.
-- No classification head: `pooled` is the spatial mean of the last map, which is the choice of this
-  adapter. It has 2816 channels for images of high resolution alone, else 1024.
+- The classification head: `pooled` is the spatial mean of the last map, which is the choice of this
+  adapter. It has 2816 channels for high-resolution images alone, else 1024.
 
-Weights come as one joint file or as up to six files. What a file does not hold is not built, and
-a sensor or fusion that needs it cannot run.
+Weights come as one joint file or as up to six files. Parts missing from the files are not built,
+and a sensor or fusion that needs them cannot run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, WeightsSource
 from skybench.core.sensors import S2_FINE
 
-from ._families.settings import choose
+from ._families.settings import variant_settings
+from ._families.skysense import PARTS, Arch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="skysense",
     title="SkySense",
-    row="paper",
+    group="paper",
     inputs=(
         Sensor("hr", ("red", "green", "blue"), 0.3, UINT8),  # pre-training: WorldView 0.3 m
         Sensor("s2", S2_FINE, 10.0, REFLECTANCE),
@@ -82,21 +82,9 @@ CARD = ModelCard(
     temporal=True,
     min_pixels=256,  # the official code refuses maps smaller than the window
     multiple=32,
-    sides={"s2": (16, 4), "s1": (16, 4)},  # 16 is SkySense++'s size beside 512 pixels of "hr"
+    input_sizes={"s2": (16, 4), "s1": (16, 4)},  # 16 is SkySense++'s size beside 512 pixels of "hr"
 )
 
-# Part -> the prefix of its keys in the joint file, in our network, and a key that tells it is
-# there. Source: github:Bili-Sakura/SkySense@107d4e0 tools/ckpt_convert.py; it only says "head" for
-# the heads, whose names are SkySense++'s.
-PARTS = {
-    "hr": ("backbone_gep.", "net.", "patch_embed.projection.weight"),
-    "s2": ("backbone_s2.", "s2.", "patch_embed.projection.weight"),
-    "s1": ("backbone_s1.", "s1.", "patch_embed.projection.weight"),
-    "head_s2": ("head_s2.", "head_s2.", "decoder.0.weight"),
-    "head_s1": ("head_s1.", "head_s1.", "decoder.0.weight"),
-    "fusion": ("fusion.", "fusion.", "project.weight"),
-    "ctpe": ("ctpe", "ctpe", ""),
-}
 FILES = {
     "skysense_model_backbone_hr.pth": "backbone_gep.",
     "skysense_model_backbone_s2.pth": "backbone_s2.",
@@ -105,35 +93,6 @@ FILES = {
     "skysense_model_head_s1.pth": "head_s1.",
     "skysense_model_fusion.pth": "fusion.",
 }
-
-
-@dataclass(frozen=True)
-class Arch:
-    """Settings of the networks; see `_networks.swin_v2`, `.vit_mm` and `.fusion`."""
-
-    embed_dims: int = 352  # of the high-resolution branch, as the four below
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    num_heads: tuple[int, ...] = (8, 16, 32, 64)
-    in_channels: int = 3  # 4: red, green, blue, near infrared
-    pad_small_map: bool = False
-    vit_dims: int = 1024
-    vit_layers: int = 24
-    vit_heads: int = 16
-    vit_grid: int = 16
-    # Of the layer norms of both ViTs. The official models/ have 1e-5, the configurations of
-    # SkySense++ (configs/pretrain_skysensepp.yml) 1e-6 for the same weights.
-    eps: float = 1e-5
-    fusion_dims: int = 1024
-    fusion_layers: int = 24
-    fusion_heads: int = 16
-    parts: tuple[str, ...] = tuple(PARTS)  # that are built
-    prototypes: int = 0  # of the geo-context of each region; 0: none, as in the published files
-    regions: tuple[int, int] = (64, 64)  # rows and columns of the globe; the division is ours
-
-    @property
-    def token_dims(self) -> int:
-        """Channels of the last high-resolution stage, and of every token before the fusion."""
-        return self.embed_dims << (len(self.depths) - 1)  # it doubles from stage to stage
 
 
 VARIANTS = {
@@ -146,8 +105,8 @@ VARIANTS = {
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant_settings(VARIANTS, variant, arch))
 
 
 def _card(arch: Arch) -> ModelCard:
@@ -166,10 +125,10 @@ def _card(arch: Arch) -> ModelCard:
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The networks with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the networks with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.skysense import SkySense
 
-    chosen = choose(VARIANTS, variant, arch)
+    chosen = variant_settings(VARIANTS, variant, arch)
     unknown = sorted(set(chosen.parts) - set(PARTS))
     if unknown or not chosen.parts:
         raise UsageError(f"Expected parts among {', '.join(PARTS)}, but got {chosen.parts!r}.")
@@ -188,52 +147,54 @@ REBUILT = ("relative_coords_table", "relative_position_index")
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the joint file, or one part's file with keys that begin with 'backbone.' or are bare.
+    """Map the keys of the joint file, or of one part's ('backbone.' or bare), to ours.
 
-    Keys of parts that are not there as a whole are left out, as are those of other heads.
+    Incomplete parts and other heads are dropped.
     """
-    own = _renamed(state)
-    there = held(own)
-    lacking = [ours for part, (_, ours, _) in PARTS.items() if part not in there and part != "hr"]
-    if not there & {"s2", "s1"}:
-        lacking.append("ctpe")  # it lies in both Sentinel files
-    return {k: v for k, v in own.items() if not k.startswith(tuple(lacking))}
+    mapped = _renamed(state)
+    available = held(mapped)
+    incomplete = [
+        ours for part, (_, ours, _) in PARTS.items() if part not in available and part != "hr"
+    ]
+    if not available & {"s2", "s1"}:
+        incomplete.append("ctpe")  # it lies in both Sentinel files
+    return {k: v for k, v in mapped.items() if not k.startswith(tuple(incomplete))}
 
 
 def settings(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The settings that a published file decides: only the parts that it holds are built."""
-    there = held(_renamed(state))
-    if not there >= {"s2", "fusion"}:
-        there -= {"ctpe"}
-    return {"parts": tuple(p for p in PARTS if p in there) or ("hr",)}
+    """Return the settings that a published file decides: only the parts that it holds are built."""
+    available = held(_renamed(state))
+    if not available >= {"s2", "fusion"}:
+        available -= {"ctpe"}
+    return {"parts": tuple(p for p in PARTS if p in available) or ("hr",)}
 
 
-def held(own: dict[str, Tensor]) -> set[str]:
-    """The parts that a state dict under our keys holds."""
-    return {part for part, (_, ours, mark) in PARTS.items() if ours + mark in own}
+def held(mapped: dict[str, Tensor]) -> set[str]:
+    """Return the parts that a state dict with our keys holds."""
+    return {part for part, (_, ours, mark) in PARTS.items() if ours + mark in mapped}
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Every key that is not another head's or rebuilt, under our name."""
+    """Map every key to ours, except other heads' and those that are computed."""
     bare = _only_part(state)
-    found = {}
+    mapped = {}
     for key, tensor in state.items():
         part = next((p for p, (theirs, _, _) in PARTS.items() if key.startswith(theirs)), "")
         if key.endswith(REBUILT) or (not part and key.startswith("head")):
             continue
         if key.endswith("ctpe"):
-            found["ctpe"] = tensor
+            mapped["ctpe"] = tensor
             continue
         theirs, ours, _ = PARTS[part or bare]
-        own = key.removeprefix(theirs).removeprefix("backbone.")
+        name = key.removeprefix(theirs).removeprefix("backbone.")
         for published, renamed in RENAMED:
-            own = re.sub(published, renamed, own)
-        found[ours + own] = tensor
-    return found
+            name = re.sub(published, renamed, name)
+        mapped[ours + name] = tensor
+    return mapped
 
 
 def _only_part(state: dict[str, Tensor]) -> str:
-    """The part that keys without a part's prefix belong to."""
+    """Return the part that keys without a part's prefix belong to."""
     bare = {key.removeprefix("backbone."): tensor for key, tensor in state.items()}
     if "porj_linear.weight" in bare:
         return "fusion"

@@ -1,8 +1,8 @@
-"""SoftCon: networks for Sentinel-2 and Sentinel-1, by soft contrast of images with like land cover.
+"""SoftCon: networks for Sentinel-2 and Sentinel-1, pre-trained by soft contrast on land cover.
 
-Published are ViT-B/14 and ViT-S/14, which go on from DINOv2's weights, and ResNet-50, each for
-Sentinel-2 (level 1C, 13 bands) and for Sentinel-1. Where a dataset lacks B10, as all of level 2A,
-its channel is 0.
+ViT-B/14 and ViT-S/14, both continued from DINOv2's weights, and ResNet-50 are published, each for
+Sentinel-2 (level 1C, 13 bands) and for Sentinel-1. If a dataset lacks B10, as level 2A does, its
+channel is 0.
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import L1C, L2A
 
-from ._families import resnet as resnets
-from ._families import vit as vits
-from ._families.settings import choose
+from ._families.resnet import (
+    RESNET50,
+    TINY_RESNET50,
+    ResNetArch,
+    identify_resnet,
+    resnet_card,
+    resnet_keys,
+)
+from ._families.settings import variant_settings
+from ._families.vit import ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,35 +37,33 @@ CHANNELS = {sensor: len(inputs[0].bands) for sensor, inputs in INPUTS.items()}
 
 
 class Network(NamedTuple):
-    """A kind of network that was published."""
+    """A published architecture."""
 
     title: str
-    arch: resnets.Arch | vits.Arch
-    tiny: resnets.Arch | vits.Arch
+    arch: ResNetArch | ViTArch
+    tiny: ResNetArch | ViTArch
     stem: str  # its name in the files
-    equals: str  # the stock network
+    equivalent_to: str  # the stock network
 
 
-VIT_B = vits.Arch(patch=14)
-VIT_S = vits.Arch(patch=14, dim=384, heads=6)
-TINY = vits.Arch(image=56, patch=14, dim=32, depth=2, heads=2)
+VIT_B = ViTArch(patch=14)
+VIT_S = ViTArch(patch=14, dim=384, heads=6)
+TINY = ViTArch(image=56, patch=14, dim=32, depth=2, heads=2)
 NETWORKS = {
     "vit_base": Network("ViT-B/14", VIT_B, TINY, "vitb14", "timm vit_base_patch14_dinov2"),
     "vit_small": Network("ViT-S/14", VIT_S, TINY, "vits14", "timm vit_small_patch14_dinov2"),
-    "resnet50": Network(
-        "ResNet-50", resnets.RESNET50, resnets.TINY, "rn50", "torchvision resnet50"
-    ),
+    "resnet50": Network("ResNet-50", RESNET50, TINY_RESNET50, "rn50", "torchvision resnet50"),
 }
 REDUCED = {"tiny": "vit_base_s2", "tiny_s1": "vit_base_s1", "tiny_resnet": "resnet50_s2"}
 
 
 def _parts(variant: str) -> tuple[Network, str]:
-    """Network and sensor of a variant."""
+    """Return the network and the sensor of a variant."""
     network, _, sensor = REDUCED.get(variant, variant).rpartition("_")
     return NETWORKS[network], sensor
 
 
-def _settings(variant: str) -> resnets.Arch | vits.Arch:
+def _settings(variant: str) -> ResNetArch | ViTArch:
     network, sensor = _parts(variant)
     arch = network.tiny if variant in REDUCED else network.arch
     return dataclasses.replace(arch, channels=CHANNELS[sensor])
@@ -91,7 +96,7 @@ POOLING = {
 
 def _weights(variant: str) -> WeightsSource:
     (_, arch, _, stem, _), sensor = _parts(variant)
-    encoder = "_enc" if isinstance(arch, vits.Arch) else ""
+    encoder = "_enc" if isinstance(arch, ViTArch) else ""
     filename = f"B{CHANNELS[sensor]}_{stem}_softcon{encoder}.pth"
     page = "https://huggingface.co/wangyi111/softcon"
     return WeightsSource(
@@ -107,7 +112,7 @@ def _weights(variant: str) -> WeightsSource:
 COMMON = ModelCard(
     name="softcon",
     title="SoftCon",
-    row="extra",
+    group="extra",
     inputs=INPUTS["s2"],
     dim=0,
     levels=(),
@@ -123,7 +128,7 @@ COMMON = ModelCard(
         "each channel from mean - 2 std to mean + 2 std of SSL4EO-S12 to bytes, rounded down, then "
         "/ 255 (README.md, data normalization); B10, where it lacks: 0"
     ),
-    leads=(
+    caveats=(
         "The README recommends the statistics of SSL4EO-S12 or of the dataset at hand; here they "
         "are always the former, in level 1C, as the authors' other repositories have them.",
         "Of Sentinel-1 the authors also cut off the lowest and highest 1 % of each image "
@@ -137,47 +142,47 @@ COMMON = ModelCard(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides its settings."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides its settings."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
-def _card(variant: str, arch: resnets.Arch | vits.Arch) -> ModelCard:
+def _card(variant: str, arch: ResNetArch | ViTArch) -> ModelCard:
     published, (network, sensor) = REDUCED.get(variant, variant), _parts(variant)
-    is_resnet = isinstance(arch, resnets.Arch)
-    made = dataclasses.replace(
+    is_resnet = isinstance(arch, ResNetArch)
+    base = dataclasses.replace(
         COMMON,
         title=f"SoftCon ({network.title}, {'Sentinel-2' if sensor == 's2' else 'Sentinel-1'})",
         inputs=INPUTS[sensor],
         weights=_weights(published),
         pooling=POOLING["resnet" if is_resnet else "vit"],
         params=PARAMS[published],
-        equals=f"{network.equals} with {arch.channels} input channels",
+        equivalent_to=f"{network.equivalent_to} with {arch.channels} input channels",
     )
-    return resnets.fitted(made, arch) if isinstance(arch, resnets.Arch) else vits.fitted(made, arch)
+    return resnet_card(base, arch) if isinstance(arch, ResNetArch) else vit_card(base, arch)
 
 
 CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides its settings."""
-    from ._adapters.softcon import adapter
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.softcon import softcon_model
 
-    chosen = choose(VARIANTS, variant, arch)
-    return adapter(_card(variant, chosen), chosen)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return softcon_model(_card(variant, chosen), chosen)
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From a published encoder; its mask token is left out."""
-    return vits.own_keys(state) | resnets.own_keys(state)
+    """Map a published encoder's keys to ours; its mask token is dropped."""
+    return vit_keys(state) | resnet_keys(state)
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published network and sensor that a file is of."""
-    own = convert(state)
-    kernel = own.get("net.conv1.weight", own.get("net.patch_embed.proj.weight"))
-    network = resnets.network_of(own)
-    if kernel is not None and "net.blocks.0.ls1.gamma" in own:
+    """Identify the published network and its sensor; "" if none fits."""
+    ours = convert(state)
+    kernel = ours.get("net.conv1.weight", ours.get("net.patch_embed.proj.weight"))
+    network = identify_resnet(ours)
+    if kernel is not None and "net.blocks.0.ls1.gamma" in ours:
         network = {768: "vit_base", 384: "vit_small"}.get(kernel.shape[0], "")
     channels = 0 if kernel is None else kernel.shape[1]
     sensor = next((s for s, number in CHANNELS.items() if number == channels), "")

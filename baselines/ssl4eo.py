@@ -1,10 +1,10 @@
 """SSL4EO-S12: ResNets and Vision Transformers for Sentinel-2, its RGB alone, and Sentinel-1.
 
-"full" is MoCo-v2's ResNet-50 for the sensor at hand: the 91.8 % on BigEarthNet of the authors'
-README are what SkySense's tables have for SSL4EO. The other networks go by their names.
+"full" is MoCo-v2's ResNet-50 for the given sensor: the 91.8 % on BigEarthNet in the authors' README
+is SSL4EO's score in SkySense's tables. The other networks have their own variants.
 
 The networks for Sentinel-2 were trained on level 1C, 13 bands. A second input, "s2_l2a", takes the
-12 bands of level 2A, with zeros for B10: so the authors read BigEarthNet.
+12 bands of level 2A, with zeros for B10, as the authors do for BigEarthNet.
 """
 
 from __future__ import annotations
@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import L1C, L2A
 
-from ._families import resnet as resnet
-from ._families import vit as vit
-from ._families.settings import choose
+from ._families.resnet import (
+    RESNET18,
+    RESNET50,
+    TINY_RESNET50,
+    ResNetArch,
+    identify_resnet,
+    resnet_card,
+    resnet_keys,
+)
+from ._families.settings import variant_settings
 from ._families.ssl4eo import PUBLISHED
+from ._families.vit import TINY_VIT, VIT_B, VIT_H, VIT_L, VIT_S, ViTArch, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,21 +41,21 @@ INPUTS = {
 
 
 class Network(NamedTuple):
-    """A kind of network that was published."""
+    """A published architecture."""
 
     title: str
-    arch: resnet.Arch | vit.Arch
-    tiny: resnet.Arch | vit.Arch
-    equals: str  # the stock network
+    arch: ResNetArch | ViTArch
+    tiny: ResNetArch | ViTArch
+    equivalent_to: str  # the stock network
 
 
 NETWORKS = {
-    "resnet50": Network("ResNet-50", resnet.RESNET50, resnet.TINY, "torchvision resnet50"),
-    "resnet18": Network("ResNet-18", resnet.RESNET18, resnet.TINY, "torchvision resnet18"),
-    "vit_small": Network("ViT-S/16", vit.VIT_S, vit.TINY, "timm vit_small_patch16_224"),
-    "vit_base": Network("ViT-B/16", vit.VIT_B, vit.TINY, "timm vit_base_patch16_224"),
-    "vit_large": Network("ViT-L/16", vit.VIT_L, vit.TINY, "timm vit_large_patch16_224"),
-    "vit_huge": Network("ViT-H/14", vit.VIT_H, vit.TINY, "timm vit_huge_patch14_224"),
+    "resnet50": Network("ResNet-50", RESNET50, TINY_RESNET50, "torchvision resnet50"),
+    "resnet18": Network("ResNet-18", RESNET18, TINY_RESNET50, "torchvision resnet18"),
+    "vit_small": Network("ViT-S/16", VIT_S, TINY_VIT, "timm vit_small_patch16_224"),
+    "vit_base": Network("ViT-B/16", VIT_B, TINY_VIT, "timm vit_base_patch16_224"),
+    "vit_large": Network("ViT-L/16", VIT_L, TINY_VIT, "timm vit_large_patch16_224"),
+    "vit_huge": Network("ViT-H/14", VIT_H, TINY_VIT, "timm vit_huge_patch14_224"),
 }
 METHODS = {"moco": "MoCo", "dino": "DINO", "mae": "MAE"}
 
@@ -65,17 +73,17 @@ PICK = {
 
 
 def _parts(variant: str) -> tuple[str, Network, str]:
-    """Method, network and sensor of a variant."""
+    """Return the method, the network and the sensor of a variant."""
     method, _, rest = REDUCED.get(variant, variant).partition("_")
     network, _, sensor = rest.rpartition("_")
     return method, NETWORKS[network], sensor
 
 
-def _settings(variant: str) -> resnet.Arch | vit.Arch:
+def _settings(variant: str) -> ResNetArch | ViTArch:
     method, network, sensor = _parts(variant)
     arch = network.tiny if variant in REDUCED else network.arch
     channels = len(INPUTS[sensor][0].bands)
-    if isinstance(arch, resnet.Arch):
+    if isinstance(arch, ResNetArch):
         return dataclasses.replace(arch, channels=channels)
     return dataclasses.replace(arch, channels=channels, last=4 if method == "dino" else 1)
 
@@ -105,7 +113,7 @@ def _weights(variant: str) -> WeightsSource:
 
 
 BYTES = "bytes of reflectance (x / 1e4 * 255, cut off at 255), then / 255"
-SENSORS = {  # title, normalisation, and a lead of its own
+SENSORS = {  # title, normalisation, and its own caveat
     "s2": (
         "Sentinel-2",
         BYTES,
@@ -131,7 +139,7 @@ POOLING = {
 COMMON = ModelCard(
     name="ssl4eo",
     title="SSL4EO-S12",
-    row="paper",
+    group="paper",
     inputs=(),
     dim=0,
     levels=(),
@@ -141,7 +149,7 @@ COMMON = ModelCard(
         "src/benchmark/transfer_classification"
     ),
     licence="Apache-2.0",
-    leads=(
+    caveats=(
         "the authors resize every image to 256 pixels and cut out 224; here only the ViTs, whose "
         "positions are for 224, have smaller images enlarged to that",
         "their bytes wrap around above a reflectance of 1, here they are cut off; torchgeo's "
@@ -155,18 +163,18 @@ COMMON = ModelCard(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides its settings."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides its settings."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
-def _card(variant: str, arch: resnet.Arch | vit.Arch) -> ModelCard:
+def _card(variant: str, arch: ResNetArch | ViTArch) -> ModelCard:
     method, network, sensor = _parts(variant)
-    is_resnet = isinstance(arch, resnet.Arch)
-    title, scale, lead = SENSORS[sensor]
+    is_resnet = isinstance(arch, ResNetArch)
+    title, scale, caveat = SENSORS[sensor]
     how = METHODS[method] if method != "moco" else "MoCo-v2" if is_resnet else "MoCo-v3"
     pooling = "resnet" if is_resnet else "dino vit" if method == "dino" else "vit"
     published = REDUCED.get(variant, variant)
-    made = dataclasses.replace(
+    base = dataclasses.replace(
         COMMON,
         title=f"SSL4EO-S12 ({how}, {network.title}, {title})",
         inputs=INPUTS[sensor],
@@ -177,39 +185,39 @@ def _card(variant: str, arch: resnet.Arch | vit.Arch) -> ModelCard:
         normalisation=f"{scale}; datasets/SSL4EO/ssl4eo_dataset.py",
         pooling=POOLING[pooling],
         params=PUBLISHED[published].params,
-        equals=f"{network.equals} with {len(INPUTS[sensor][0].bands)} input channels",
-        leads=(*COMMON.leads, lead),
+        equivalent_to=f"{network.equivalent_to} with {len(INPUTS[sensor][0].bands)} input channels",
+        caveats=(*COMMON.caveats, caveat),
     )
-    return resnet.fitted(made, arch) if isinstance(arch, resnet.Arch) else vit.fitted(made, arch)
+    return resnet_card(base, arch) if isinstance(arch, ResNetArch) else vit_card(base, arch)
 
 
 CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides its settings."""
-    from ._adapters.ssl4eo import adapter
+    """Build the network with fresh weights; `arch` overrides its settings."""
+    from ._adapters.ssl4eo import ssl4eo_model
 
-    chosen = choose(VARIANTS, variant, arch)
-    return adapter(_card(variant, chosen), chosen, _parts(variant)[0])
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return ssl4eo_model(_card(variant, chosen), chosen, _parts(variant)[0])
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From full checkpoints (momentum encoders, heads, queue, decoder) or encoders (bare keys)."""
+    """Map the keys of a full training checkpoint, or of an encoder (bare keys), to ours."""
     prefixes = "encoder_q.", "base_encoder.", "backbone."
     # DeCUR's files have such a backbone too: their attention must not pass unseen.
     others = {k: tensor for k, tensor in state.items() if k.startswith(("da1_", "da2_"))}
-    return vit.own_keys(state, *prefixes) | resnet.own_keys(state, *prefixes) | others
+    return vit_keys(state, *prefixes) | resnet_keys(state, *prefixes) | others
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The variant that a published file is of; "" where encoders of several methods look alike."""
-    own = convert(state)
-    kernel = own.get("net.conv1.weight", own.get("net.patch_embed.proj.weight"))
+    """Identify the variant of a published file; "" if encoders of several methods look alike."""
+    ours = convert(state)
+    kernel = ours.get("net.conv1.weight", ours.get("net.patch_embed.proj.weight"))
     if kernel is None:
         return ""
-    vits = {n.arch.dim: k for k, n in NETWORKS.items() if isinstance(n.arch, vit.Arch)}
-    network = resnet.network_of(own) or vits.get(kernel.shape[0], "")
+    vits = {n.arch.dim: k for k, n in NETWORKS.items() if isinstance(n.arch, ViTArch)}
+    network = identify_resnet(ours) or vits.get(kernel.shape[0], "")
     sensor = {len(i[0].bands): sensor for sensor, i in INPUTS.items()}.get(kernel.shape[1])
     marks = {"moco": "encoder", "dino": "backbone.", "mae": "decoder"}
     methods = [m for m, mark in marks.items() if any(mark in key for key in state)] or METHODS

@@ -9,10 +9,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, UsageError, WeightsSource
+from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import L2A
 
-from ._families.settings import choose
+from ._families.settings import check_width, variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arch:
-    """Settings of the network; those of the base size if none is given."""
+    """Settings of the network; the defaults are those of the base size."""
 
-    image: int = 224  # side in pixels that the stored positions are for
+    image: int = 224  # side in pixels of the stored positional embedding
     dim: int = 768
     depth: int = 12
     heads: int = 12
@@ -41,14 +41,15 @@ VARIANTS = {
     "tiny_biased": Arch(image=32, dim=32, depth=2, heads=2, gated=False),
 }
 PICK = {"full": ("v1_base",), "tiny": ("tiny",)}
-BIG = {"tiny": "v1_base", "tiny_biased": "v1_tiny"}  # whose card a reduced network has
+# Reduced network -> the published network whose card it has.
+REDUCED = {"tiny": "v1_base", "tiny_biased": "v1_tiny"}
 PARAMS = {
     "v1_tiny": 6_022_464,
     "v1_small": 22_661_760,
     "v1_base": 87_707_904,
     "v1_large": 305_662_976,
 }
-# As users of the file recorded it; of the others none was found.
+# As users of the file recorded it; no hash of the other files is known.
 SHA256 = {"v1_tiny": "e56ea9ebcd4451078b9ca4893d5cd8a89bbee376ae16829c3e7fbbbc76de0eba"}
 REGISTER = "terratorch/models/backbones/terramind/model/terramind_register.py"
 
@@ -70,7 +71,7 @@ def _weights(variant: str) -> WeightsSource:
 COMMON = ModelCard(
     name="terramind",
     title="TerraMind 1.0",
-    row="extra",
+    group="extra",
     inputs=(
         Sensor("s2", L2A, 10.0, REFLECTANCE),
         Sensor("s1", ("vv", "vh"), 10.0, DB),
@@ -92,7 +93,7 @@ COMMON = ModelCard(
         "mean over sensors (terratorch's default for this backbone, terramind_vit.py), then over "
         "places, of the last block's normed tokens"
     ),
-    leads=(
+    caveats=(
         "The published files also read elevation, Sentinel-2 L1C, Sentinel-1 RTC and RGB images; "
         "those parts are left out here. Images of level 1C are read as level 2A, and radar as GRD.",
         "All 12 bands of Sentinel-2 are needed: terratorch can read fewer, with kernels cut down.",
@@ -102,12 +103,12 @@ COMMON = ModelCard(
 
 
 def card(variant: str, **arch: Any) -> ModelCard:
-    """The card of a variant; `arch` overrides fields of `Arch`."""
-    return _card(variant, choose(VARIANTS, variant, arch))
+    """Return the card of a variant; `arch` overrides fields of `Arch`."""
+    return _card(variant, variant_settings(VARIANTS, variant, arch))
 
 
 def _card(variant: str, arch: Arch) -> ModelCard:
-    published = BIG.get(variant, variant)
+    published = REDUCED.get(variant, variant)
     return dataclasses.replace(
         COMMON,
         title=f"TerraMind 1.0 ({published.removeprefix('v1_')})",
@@ -123,15 +124,12 @@ CARD = card(PICK["full"][0])
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.terramind import TerraMindModel
 
-    chosen = choose(VARIANTS, variant, arch)
-    if chosen.dim % 4 or chosen.dim % chosen.heads:
-        raise UsageError(
-            f"Expected dim to be a multiple of 4 and of {chosen.heads} heads, but got {chosen.dim}."
-        )
-    return TerraMindModel(_card(variant, chosen), chosen)
+    chosen = variant_settings(VARIANTS, variant, arch)
+    check_width(chosen.dim, 4, chosen.heads)
+    return TerraMindModel(_card(variant, chosen), **dataclasses.asdict(chosen))
 
 
 OWN = {  # beginnings of published keys -> ours
@@ -143,7 +141,7 @@ OWN = {  # beginnings of published keys -> ours
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From the file of the whole network; the other sources and the decoder are left out."""
+    """Map the keys of the whole network to ours; other sources and the decoder are dropped."""
     gated = any(key.endswith(".mlp.fc3.weight") for key in state)
     found = {}
     for key, tensor in state.items():
@@ -162,7 +160,7 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def variant_of(state: dict[str, Tensor]) -> str:
-    """The published size that a file is of, by its width; "" for another."""
+    """Identify the published size by its width; "" if none fits."""
     token = convert(state).get("net.embeddings.s2.mod_emb")
     widths = {arch.dim: v for v, arch in VARIANTS.items() if v in PARAMS}
     return "" if token is None else widths.get(token.shape[-1], "")

@@ -1,4 +1,4 @@
-"""TOV: a ResNet-50 that learned from photographs first, then from aerial and satellite images."""
+"""TOV: a ResNet-50 pre-trained on photographs, then on aerial and satellite images."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 
-from ._families.resnet import RESNET50, TINY, Standardised, fitted, own_keys
-from ._families.settings import choose
+from ._families.resnet import RESNET50, TINY_RESNET50, Standardise, resnet_card, resnet_keys
+from ._families.settings import variant_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="tov",
     title="TOV",
-    row="paper",
+    group="paper",
     inputs=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     dim=2048,
     levels=RESNET50.levels,
@@ -43,8 +43,8 @@ CARD = ModelCard(
     normalisation="(x / 255 - 0.5) / 0.5 (TOV_v1/classification/config/default/opt_AID.py)",
     pooling="global average of the last map, which the authors' classifier reads (cls_net.py)",
     params=23_508_032,
-    equals="torchvision resnet50",
-    leads=(
+    equivalent_to="torchvision resnet50",
+    caveats=(
         "the layout of the file is that of the authors' loader (main_cls.py); the file itself was "
         "not seen",
         "TOV-RS is not public: whether it shares images with AID or RESISC-45 is unverified",
@@ -54,18 +54,18 @@ CARD = ModelCard(
     multiple=32,
 )
 
-VARIANTS = {"full": RESNET50, "tiny": TINY}
-SYMMETRIC = Standardised((127.5,), (127.5,))
+VARIANTS = {"full": RESNET50, "tiny": TINY_RESNET50}
+SYMMETRIC = Standardise((127.5,), (127.5,))
 
 
 def build(variant: str, **arch: Any) -> Model:
-    """The network with fresh weights; `arch` overrides fields of `Arch`."""
+    """Build the network with fresh weights; `arch` overrides fields of `Arch`."""
     from ._adapters.resnet import ResNet
 
-    chosen = choose(VARIANTS, variant, arch)
-    return ResNet(fitted(CARD, chosen), chosen, {"hr": SYMMETRIC})
+    chosen = variant_settings(VARIANTS, variant, arch)
+    return ResNet(resnet_card(CARD, chosen), chosen, {"hr": SYMMETRIC})
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From torchvision's keys; a classifier is left out."""
-    return own_keys(state)
+    """Map torchvision's keys to ours; a classifier is dropped."""
+    return resnet_keys(state)

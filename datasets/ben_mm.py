@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DatasetCard
+from skybench.core import DatasetCard, Setup
 
 from ._readers import bigearthnet as facts
 
@@ -25,7 +25,12 @@ CARD = DatasetCard(
     tasks=("multimodal_classification",),
     sensors=(facts.S2, facts.S1),
     classes=facts.CLASSES_19,
+    images=facts.IMAGES,
+    target=facts.TARGET,
     metric=facts.METRIC,
+    setups={
+        "multimodal_classification": Setup(size=facts.SIZE, recipes={"finetune": facts.FINETUNE})
+    },
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,
@@ -42,8 +47,8 @@ CARD = DatasetCard(
         "    S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48_labels_metadata.json\n"
         "  splits/train.csv              optional: also val, test; lines `S2 patch,S1 patch`\n"
     ),
-    leads=(
-        *facts.LEADS,
+    caveats=(
+        *facts.CAVEATS,
         "pairs come from the lists where they have two columns, else from the names: the patch of "
         "the same tile, column and row that is nearest in date; each is checked when it is read",
         "the two sensors may have seen a place on different days; each has its own",
@@ -57,30 +62,31 @@ REMOTES = (facts.S2_REMOTE, facts.S1_REMOTE)
 
 
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
-    """s2: int32 [1, 12, 120, 120]; s1: float32 [1, 2, 120, 120] in dB; classes uint8 [19] or [43].
+    """Open a split: pairs of a Sentinel-2 and a Sentinel-1 patch with their classes.
 
+    s2: int32 [1, 12, 120, 120]; s1: float32 [1, 2, 120, 120] in dB; classes: uint8 [19] or [43].
     split: train, val, test, train10, and with SeCo's lists seco_train, seco_train10, seco_val;
     `tile` must be 0.
     """
     from ._readers import bigearthnet_read, layout
 
-    layout.whole_only(CARD, tile)
-    return bigearthnet_read.open_split(CARD, root, split, options)
+    layout.require_whole_images(CARD, tile)
+    return bigearthnet_read.open_bigearthnet(CARD, root, split, options)
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
-    """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
+    """Return training samples and torchgeo's class on the same files, for `skybench bench data`."""
     from ._readers import bigearthnet_read
 
-    ours = bigearthnet_read.open_split(CARD, root, "train", {})
-    return ours, bigearthnet_read.torchgeo(ours, scratch, "all")
+    ours = bigearthnet_read.open_bigearthnet(CARD, root, "train", {})
+    return ours, bigearthnet_read.torchgeo_class(ours, scratch, "all")
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """99 simulated pairs of 48 x 48 pixels with one to three of six classes each."""
+    """Write 99 simulated pairs of 48 x 48 pixels with one to three of six classes each."""
     from skybench.data import simulation
 
     from ._demo import bigearthnet
 
-    bigearthnet.write(root, CARD.sensors, seed)
-    simulation.mark(root, CARD.name, seed)
+    bigearthnet.write_bigearthnet(root, CARD.sensors, seed)
+    simulation.write_marker(root, CARD.name, seed)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import DatasetCard
+from skybench.core import Column, DatasetCard, DemoSetup, Setup
 
 from ._readers import bigearthnet as facts
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
+
+WHOLE = Column(label="100 %")
 
 CARD = DatasetCard(
     name="ben_s2",
@@ -26,7 +28,17 @@ CARD = DatasetCard(
     tasks=("scene_classification",),
     sensors=(facts.S2,),
     classes=facts.CLASSES_19,
+    images=facts.IMAGES,
+    target=facts.TARGET,
     metric=facts.METRIC,
+    setups={
+        "scene_classification": Setup(
+            columns=(Column("train10", label="10 %"), WHOLE),
+            size=facts.SIZE,
+            recipes={"finetune": facts.FINETUNE},
+            demo=DemoSetup(columns=(WHOLE,)),
+        )
+    },
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,
@@ -42,7 +54,7 @@ CARD = DatasetCard(
         "    S2A_MSIL2A_20170613T101031_87_48_labels_metadata.json\n"
         "  splits/train.csv                                       optional: also val, test\n"
     ),
-    leads=facts.LEADS,
+    caveats=facts.CAVEATS,
     options=facts.OPTIONS,
     multilabel=True,
 )
@@ -52,29 +64,30 @@ REMOTES = (facts.S2_REMOTE,)
 
 
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
-    """Images int32 [1, 12, 120, 120] with their classes, uint8 [19] or [43]; `tile` must be 0.
+    """Open a split: images int32 [1, 12, 120, 120] with their classes, uint8 [19] or [43].
 
-    split: train, val, test, train10, and with SeCo's lists seco_train, seco_train10, seco_val.
+    split: train, val, test, train10, and with SeCo's lists seco_train, seco_train10, seco_val;
+    `tile` must be 0.
     """
     from ._readers import bigearthnet_read, layout
 
-    layout.whole_only(CARD, tile)
-    return bigearthnet_read.open_split(CARD, root, split, options)
+    layout.require_whole_images(CARD, tile)
+    return bigearthnet_read.open_bigearthnet(CARD, root, split, options)
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
-    """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
+    """Return training samples and torchgeo's class on the same files, for `skybench bench data`."""
     from ._readers import bigearthnet_read
 
-    ours = bigearthnet_read.open_split(CARD, root, "train", {})
-    return ours, bigearthnet_read.torchgeo(ours, scratch, "s2")
+    ours = bigearthnet_read.open_bigearthnet(CARD, root, "train", {})
+    return ours, bigearthnet_read.torchgeo_class(ours, scratch, "s2")
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """99 simulated patches of 48 x 48 pixels with one to three of six classes each."""
+    """Write 99 simulated patches of 48 x 48 pixels with one to three of six classes each."""
     from skybench.data import simulation
 
     from ._demo import bigearthnet
 
-    bigearthnet.write(root, CARD.sensors, seed)
-    simulation.mark(root, CARD.name, seed)
+    bigearthnet.write_bigearthnet(root, CARD.sensors, seed)
+    simulation.write_marker(root, CARD.name, seed)

@@ -5,15 +5,23 @@ torchgeo 0.8.1 has no class for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import DatasetCard
+from skybench.core import DatasetCard, DemoSetup, Setup
 
 from ._readers import dynamic_facts as facts
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
+
+FINETUNE = replace(
+    facts.PLANET_FINETUNE,
+    source="seen substitute: as for dyna_pla, on all sensors together; SkySense's supplement "
+    "names UperNet on fused features (unverified), nothing else is known; left out: its "
+    "geo-context prototypes",
+)
 
 CARD = DatasetCard(
     name="dyna_mm",
@@ -25,7 +33,14 @@ CARD = DatasetCard(
     tasks=("multimodal_segmentation",),
     sensors=(facts.PLANET, facts.S2, facts.S1),
     classes=facts.CLASSES,
+    images=facts.IMAGES,
+    target=facts.TARGET,
     metric=facts.METRIC,
+    setups={
+        "multimodal_segmentation": Setup(
+            recipes={"finetune": FINETUNE}, demo=DemoSetup(tile=facts.DEMO_TILE)
+        )
+    },
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,
@@ -34,7 +49,7 @@ CARD = DatasetCard(
         "dyna_mm/\n" + facts.PLANET_LAYOUT + facts.S2_LAYOUT + facts.S1_LAYOUT + facts.LABEL_LAYOUT
     ),
     tile=facts.SIDE,
-    leads=(*facts.LEADS, *facts.PLANET_LEADS, *facts.SENTINEL_LEADS, *facts.S1_LEADS),
+    caveats=(*facts.CAVEATS, *facts.PLANET_CAVEATS, *facts.SENTINEL_CAVEATS, *facts.S1_CAVEATS),
     options={
         "s2_bands": facts.S2_BANDS,
         "s1_bands": facts.S1_BANDS,
@@ -46,18 +61,19 @@ CARD = DatasetCard(
 
 
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
-    """Months: hr int [T, 4, 1024, 1024], s2 [1, 12, 256, 256], s1 [1, 2, 256, 256], a mask.
+    """Open a split: months of a cube with all sensors and a mask.
 
+    hr: int [T, 4, 1024, 1024]; s2: [1, 12, 256, 256]; s1: [1, 2, 256, 256]; mask: [1024, 1024].
     split: train, val, test; tile: another side of the label's pixels, a multiple of 4, cut
-    without overlap. See `_dynamic_earth.Cubes`.
+    without overlap. See `_readers.dynamic_earth.Cubes`.
     """
     from ._readers import dynamic_earth
 
-    return dynamic_earth.opened(CARD, root, split, tile, options)
+    return dynamic_earth.open_cubes(CARD, root, split, tile, options)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """Six months of three training cubes, one of validation and two of test, 128 pixels wide."""
+    """Write six months of three training, one validation and two test cubes, 128 pixels wide."""
     from ._demo import dynamic_earth
 
-    dynamic_earth.write(CARD, root, seed)
+    dynamic_earth.write_dynamic_earth(CARD, root, seed)

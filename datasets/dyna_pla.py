@@ -25,30 +25,34 @@ CARD = DatasetCard(
     tasks=("semantic_segmentation",),
     sensors=(facts.PLANET,),
     classes=facts.CLASSES,
+    images=facts.IMAGES,
+    target=facts.TARGET,
     metric=facts.METRIC,
+    setups={"semantic_segmentation": facts.segmentation_setup(facts.PLANET_FINETUNE)},
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,
     obtain=facts.OBTAIN,
     layout="dyna_pla/\n" + facts.PLANET_LAYOUT + facts.LABEL_LAYOUT,
     tile=facts.SIDE,
-    leads=(*facts.LEADS, *facts.PLANET_LEADS),
+    caveats=(*facts.CAVEATS, *facts.PLANET_CAVEATS),
     options={"dates": facts.DATES, "cubes": facts.TRAINING},
 )
 
 
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
-    """Months: hr int [T, 4, 1024, 1024], T = 1 unless `dates` says otherwise, and a mask.
+    """Open a split: months of a cube, hr: int [T, 4, 1024, 1024], and a mask.
 
-    split: train, val, test; tile: another side, cut without overlap. See `_dynamic_earth.Cubes`.
+    T is 1 unless `dates` says otherwise. split: train, val, test; tile: another side, without
+    overlap. See `_readers.dynamic_earth.Cubes`.
     """
     from ._readers import dynamic_earth
 
-    return dynamic_earth.opened(CARD, root, split, tile, options)
+    return dynamic_earth.open_cubes(CARD, root, split, tile, options)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """Six months of three training cubes, one of validation and two of test, 128 pixels wide."""
+    """Write six months of three training, one validation and two test cubes, 128 pixels wide."""
     from ._demo import dynamic_earth
 
-    dynamic_earth.write(CARD, root, seed)
+    dynamic_earth.write_dynamic_earth(CARD, root, seed)

@@ -8,12 +8,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import DatasetCard, Option
+from skybench.core import IGNORE, Column, DatasetCard, DemoSetup, Option, Recipe, Setup, Target
 
 from ._readers import dynamic_facts as facts
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
+
+# As many months as in 10,000 batches of 16: a series has 24.
+FINETUNE_CHANGE = Recipe(
+    "finetune",
+    val="",
+    iterations=3_300,
+    batch=2,
+    lr=6e-5,
+    weight_decay=0.01,
+    width=256,
+    schedule="poly",
+    warm_up=330,
+    layer_decay=1.0,
+    augment=("flip",),
+    source="seen substitute: the recipe of semantic segmentation on the same data (kang-wu/"
+    "SkySensePlusPlus@cb0c6b7 finetune/configs/atlantic.py), in batches of 2 series of 24 "
+    "months, as many months in all; UperNet is what SkySense's supplement names (unverified)",
+)
 
 CARD = DatasetCard(
     name="dyna_s2",
@@ -25,17 +43,29 @@ CARD = DatasetCard(
     tasks=("semantic_segmentation", "change_detection"),
     sensors=(facts.S2,),
     classes=facts.CLASSES,
+    images=facts.IMAGES,
+    target=facts.TARGET,
     metric=(
         f"{facts.METRIC} Change detection: SCS, the mean of BC (IoU of changed pixels) and SC "
         "(mIoU on them), over the 23 pairs of consecutive months."
     ),
+    setups={
+        "semantic_segmentation": facts.segmentation_setup(facts.SENTINEL_FINETUNE),
+        "change_detection": Setup(
+            target=Target("masks", IGNORE),
+            columns=(Column(test="val", label="val"), Column(test="test", label="test")),
+            options=("sample=series",),
+            recipes={"finetune": FINETUNE_CHANGE},
+            demo=DemoSetup(columns=(Column(),)),
+        ),
+    },
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,
     obtain=facts.OBTAIN,
     layout="dyna_s2/\n" + facts.S2_LAYOUT + facts.LABEL_LAYOUT,
     tile=facts.SIDE,
-    leads=(*facts.LEADS, *facts.SENTINEL_LEADS),
+    caveats=(*facts.CAVEATS, *facts.SENTINEL_CAVEATS),
     options={
         "s2_bands": facts.S2_BANDS,
         "sample": Option(
@@ -48,18 +78,19 @@ CARD = DatasetCard(
 
 
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
-    """Months: s2 [1, 12, 256, 256] with a mask of the label's 1024; series: T = 24 of both.
+    """Open a split: months of a cube, or series of 24 months (sample=series), with masks.
 
+    s2: [T, 12, 256, 256]; mask: [1024, 1024], of a series [24, 1024, 1024].
     split: train, val, test; tile: another side of the label's pixels, a multiple of 4, cut
-    without overlap. See `_dynamic_earth.Cubes`.
+    without overlap. See `_readers.dynamic_earth.Cubes`.
     """
     from ._readers import dynamic_earth
 
-    return dynamic_earth.opened(CARD, root, split, tile, options)
+    return dynamic_earth.open_cubes(CARD, root, split, tile, options)
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """Six months of six training cubes, one of validation and two of test, 128 pixels wide."""
+    """Write six months of six training, one validation and two test cubes, 128 pixels wide."""
     from ._demo import dynamic_earth
 
-    dynamic_earth.write(CARD, root, seed)
+    dynamic_earth.write_dynamic_earth(CARD, root, seed)

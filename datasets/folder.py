@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import UINT8, DataError, DatasetCard, Sensor
+from skybench.core import IGNORE, UINT8, DataError, DatasetCard, Sensor, Target
+
+from ._readers import folder_setups
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from ._readers import folder
 
 DETECTION = ("horizontal_detection", "oriented_detection")
+TARGETS = {
+    "scene_classification": Target("class"),
+    "semantic_segmentation": Target("mask", IGNORE),
+    "change_detection": Target("mask", IGNORE),
+    **dict.fromkeys(DETECTION, Target("boxes")),
+}
 
 CARD = DatasetCard(
     name="folder",
@@ -28,6 +36,7 @@ CARD = DatasetCard(
     tasks=("scene_classification", "semantic_segmentation", "change_detection", *DETECTION),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=(),
+    setups=folder_setups.SETUPS,
     metric="Overall accuracy; mean IoU; F1 of change.",
     splits={"train": 0, "val": 0, "test": 0},  # 0: nothing is published about them
     source="the user's",
@@ -56,13 +65,13 @@ CARD = DatasetCard(
         '  unit = "reflectance x 1e4"\n'
     ),
     tile=512,
-    yours=True,
-    leads=("without groups in [splits], neighbouring images may fall into train and test",),
+    user_data=True,
+    caveats=("without groups in [splits], neighbouring images may fall into train and test",),
 )
 
 
 def open(root: Path, split: str, tile: int = 0) -> Samples:
-    """Images [T, C, H, W] in the stored type with a class id, or tiles with masks.
+    """Open a split: images [T, C, H, W] in the stored type with a class id, or tiles with masks.
 
     root: the folder, or a .toml that names it. Tiles are 512 pixels, or less where no image of
     any split is as large, or `tile`; without overlap (with boxes they overlap by a fifth).
@@ -70,21 +79,23 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     """
     from ._readers import folder, layout
 
-    layout.present(CARD, root)
-    about = folder.describe(root)
-    layout.present(CARD, about.root)
+    layout.require_present(CARD, root)
+    about = folder.describe_folder(root)
+    layout.require_present(CARD, about.root)
     if about.boxes:
         return _with_boxes(about, split, tile)
-    items = folder.items_of(about)
+    items = folder.folder_items(about)
     if not items:
-        raise layout.wrong(CARD, about.root, f"it holds {layout.listing(about.root)}")
+        raise layout.layout_error(CARD, about.root, f"it holds {layout.names_in(about.root)}")
     if items[0].mask is None:
-        layout.whole_only(CARD, tile)
+        layout.require_whole_images(CARD, tile)
         return _with_classes(about, items, split)
     return _with_masks(about, items, split, tile)
 
 
-def _with_classes(about: folder.Description, items: list[folder.Item], split: str) -> Samples:
+def _with_classes(
+    about: folder.FolderDescription, items: list[folder.FolderItem], split: str
+) -> Samples:
     from skybench.data import simulation
 
     from ._readers import folder, images
@@ -96,16 +107,16 @@ def _with_classes(about: folder.Description, items: list[folder.Item], split: st
             f"{about.root} has a folder {min(strange)!r}; its skybench.toml knows the classes "
             f"{', '.join(classes)}"
         )
-    chosen, source, names = folder.members(about, items, split)
-    card = _card(about, ("scene_classification",), classes, names)
+    chosen, source, names = folder.split_members(about, items, split)
+    card = _card(about, "scene_classification", classes, names)
     files = {item.key: item.image.relative_to(about.root) for item in items}
     labels = {item.key: classes.index(item.image.parent.name) for item in items}
-    labelled = images.Labelled(about.root, card, files, labels, simulation.marked(about.root))
-    return images.Images(labelled, [item.key for item in chosen], split, source)
+    labelled = images.ClassFolders(about.root, card, files, labels, simulation.is_demo(about.root))
+    return images.LabelledImages(labelled, [item.key for item in chosen], split, source)
 
 
 def _with_masks(
-    about: folder.Description, items: list[folder.Item], split: str, tile: int
+    about: folder.FolderDescription, items: list[folder.FolderItem], split: str, tile: int
 ) -> Samples:
     from skybench.core.dataset import Split
     from skybench.data import simulation
@@ -117,62 +128,63 @@ def _with_masks(
             f"{about.root} has masks, but nothing names their classes; write a skybench.toml:\n"
             f"{CARD.layout}"
         )
-    chosen, source, names = folder.members(about, items, split)
+    chosen, source, names = folder.split_members(about, items, split)
     task = "change_detection" if about.change else "semantic_segmentation"
-    card = _card(about, (task,), about.classes, names)
+    card = _card(about, task, about.classes, names)
     colours = [(c, i) for i, c in enumerate(about.colours)]
     colours += [(c, raster.IGNORE) for c in about.ignored_colours]
     legend = raster.Legend(len(about.classes), tuple(colours), about.ignored_ids)
-    pairs = [tiles.Pair(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
+    pairs = [tiles.ImageMask(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
     if about.change:
         folder.require_two_dates(about, chosen)
-    side = tile or folder.side_for(about, items, names, CARD.tile)
-    split_of = Split(split, source, "", simulation.marked(about.root))
-    return tiles.Tiles(replace(card, tile=side), split_of, pairs, (side, side), legend)
+    side = tile or folder.tile_side(about, items, names, CARD.tile)
+    split_of = Split(split, source, "", simulation.is_demo(about.root))
+    return tiles.MaskTiles(replace(card, tile=side), split_of, pairs, (side, side), legend)
 
 
-def _with_boxes(about: folder.Description, split: str, tile: int) -> Samples:
+def _with_boxes(about: folder.FolderDescription, split: str, tile: int) -> Samples:
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
     from ._readers import box_tiles, boxes, folder, folder_boxes
 
-    found = folder_boxes.annotated(about)
-    chosen, source, names = folder.members(about, found.items, split)
-    card = _card(about, (DETECTION[found.oriented],), found.classes, names)
-    split_of = Split(split, source, "", simulation.marked(about.root))
-    items = [boxes.Item(item.key, item.image, item.image) for item in chosen]
-    side = tile or folder.side_for(about, found.items, names, CARD.tile)
-    cut = box_tiles.Cut(side, side // 5, (1.0,))
+    found = folder_boxes.read_annotations(about)
+    chosen, source, names = folder.split_members(about, found.items, split)
+    card = _card(about, DETECTION[found.oriented], found.classes, names)
+    split_of = Split(split, source, "", simulation.is_demo(about.root))
+    items = [boxes.AnnotatedImage(item.key, item.image, item.image) for item in chosen]
+    side = tile or folder.tile_side(about, found.items, names, CARD.tile)
+    cut = box_tiles.Tiling(side, side // 5, (1.0,))
     return box_tiles.BoxTiles(replace(card, tile=side), split_of, items, cut, found)
 
 
 def _card(
-    about: folder.Description, tasks: tuple[str, ...], classes: tuple[str, ...], names: list[str]
+    about: folder.FolderDescription, task: str, classes: tuple[str, ...], names: list[str]
 ) -> DatasetCard:
     title = f"folder {about.root.resolve().name}"
     return replace(
         CARD,
         title=title,
-        tasks=tasks,
+        tasks=(task,),
         classes=classes,
+        target=TARGETS[task],
         sensors=(about.sensor,),
         splits=dict.fromkeys(names, 0),
-        tile=0 if "scene_classification" in tasks else CARD.tile,
+        tile=0 if task == "scene_classification" else CARD.tile,
     )
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """Four classes of 20 simulated images, 64 x 64 pixels each."""
+    """Write four classes of 20 simulated images, 64 x 64 pixels each."""
     from skybench.data import simulation
 
-    from ._demo import scenes as _scenes
+    from ._demo import scenes
 
-    scenes = {
-        "bare": _scenes.bare,
-        "fields": _scenes.fields,
-        "forest": _scenes.forest,
-        "town": _scenes.town,
+    classes = {
+        "bare": scenes.bare,
+        "fields": scenes.fields,
+        "forest": scenes.forest,
+        "town": scenes.town,
     }
-    simulation.write_scenes(root, scenes, 20, 64, lambda c, n: f"{c}_{n}.jpg", seed + 3)
-    simulation.mark(root, CARD.name, seed)
+    simulation.write_scenes(root, classes, 20, 64, lambda c, n: f"{c}_{n}.jpg", seed + 3)
+    simulation.write_marker(root, CARD.name, seed)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import UINT8, DatasetCard, Sensor
+from skybench.core import IGNORE, UINT8, DatasetCard, Recipe, Sensor, Setup, Target
 from skybench.data.split_lists import MissingFilesError
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
 
-    from ._readers import tiles as _tiles
+    from ._readers import tiles
 
 # Source: ISPRS, 2D semantic labelling contest; 255 (clutter, boundary) is not scored.
 COLOURS = {
@@ -43,6 +43,26 @@ TEST = (
     *("6_14", "6_15", "7_13"),
 )
 
+FINETUNE = Recipe(
+    "finetune",
+    val="",
+    iterations=160_000,
+    batch=16,
+    lr=6e-5,
+    weight_decay=0.05,
+    width=512,
+    schedule="poly",
+    warm_up=1500,
+    layer_decay=0.9,
+    drop_path=0.1,
+    augment=("resize_crop=0.5,2,0.75", "flip", "photometric"),
+    source="seen substitute: ViTAE-Transformer/Remote-Sensing-RVSA@3899ef2 Semantic "
+    "Segmentation/configs/vit_base_win/upernet_vit_base_win_rvsa_v3_512x512_160k_potsdam_rgb_"
+    "dpr10_lr6e5_lrd90_ps16_class5_ignore5.py, 2 images a GPU; the number of GPUs is unknown: "
+    "16 takes 8 of them, as for iSAID; UperNet and 512 px are also what SkySense's supplement "
+    "names (unverified)",
+)
+
 CARD = DatasetCard(
     name="potsdam",
     title="ISPRS Potsdam",
@@ -50,10 +70,12 @@ CARD = DatasetCard(
     tasks=("semantic_segmentation",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.05, UINT8),),
     classes=("impervious", "building", "low_vegetation", "tree", "car"),
+    target=Target("mask", IGNORE),
     metric=(
         "Mean F1 over 5 classes from one matrix; clutter and boundaries are not scored. `oa` "
         "and `miou` beside it: some papers quote OA in the column of mF1."
     ),
+    setups={"semantic_segmentation": Setup(recipes={"finetune": FINETUNE}, main="mf1")},
     splits={"train": 3456, "test": 2016},  # tiles of 512, 144 an image
     source="ISPRS WG II/4, 2D semantic labelling Potsdam; tiles as in mmsegmentation (potsdam.py)",
     licence="none stated; given on request by ISPRS: do not pass it on",
@@ -67,7 +89,7 @@ CARD = DatasetCard(
         "  5_Labels_all_noBoundary/top_potsdam_2_10_label_noBoundary.tif\n"
     ),
     tile=512,
-    leads=(
+    caveats=(
         "papers score 5 classes; clutter and the 3-pixel boundaries are ignored",
         "numbers of 90.60 to 91.22 that are quoted for RVSA are overall accuracy, not mean F1",
         "label 4_12 is blended with its image and most cars of 6_7 have another yellow; both are "
@@ -78,22 +100,22 @@ CARD = DatasetCard(
 
 
 def open(root: Path, split: str, tile: int = 0) -> Samples:
-    """Tiles uint8 [1, 3, 512, 512] with masks uint8 [512, 512], 255 for clutter and boundary.
+    """Open a split: tiles uint8 [1, 3, 512, 512] with masks uint8 [512, 512].
 
-    split: train, test; tile: another side, also without overlap. Raises MissingFilesError.
+    Clutter and boundary are 255. split: train, test; tile: another side, also without overlap.
+    Raises MissingFilesError.
     """
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
-    from ._readers import layout, raster
-    from ._readers import tiles as _tiles
+    from ._readers import layout, raster, tiles
 
-    name = layout.choose(CARD, split)
-    tree = layout.locate(CARD, root, ("Potsdam", "potsdam"), lambda p: bool(_pairs(p)))
-    simulated = simulation.marked(root, tree, tree.parent)
-    tiles = TRAIN if name == "train" else TEST
+    name = layout.resolve_split(CARD, split)
+    tree = layout.locate_tree(CARD, root, ("Potsdam", "potsdam"), lambda p: bool(_pairs(p)))
+    simulated = simulation.is_demo(root, tree, tree.parent)
+    numbers = TRAIN if name == "train" else TEST
     pairs = _pairs(tree)
-    missing = [t for t in tiles if t not in pairs]
+    missing = [t for t in numbers if t not in pairs]
     if missing and not simulated:
         raise MissingFilesError(
             f"{CARD.title} in {tree}",
@@ -102,13 +124,13 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     legend = raster.Legend(len(CARD.classes), tuple(COLOURS.values()), tolerance=TOLERANCE)
     side = tile or CARD.tile
     split_of = Split(name, "rule: the contest's 24 training and 14 test tiles", "", simulated)
-    chosen = [pairs[t] for t in tiles if t in pairs]
-    return _tiles.Tiles(CARD, split_of, chosen, (side, side), legend)
+    chosen = [pairs[t] for t in numbers if t in pairs]
+    return tiles.MaskTiles(CARD, split_of, chosen, (side, side), legend)
 
 
-def _pairs(tree: Path) -> dict[str, _tiles.Pair]:
-    """Image and label of each tile that has both, by its number."""
-    from ._readers import tiles as _tiles
+def _pairs(tree: Path) -> dict[str, tiles.ImageMask]:
+    """Return image and label of each tile that has both, by tile number."""
+    from ._readers import tiles
 
     images = (tree / "2_Ortho_RGB", tree / "2_Ortho_RGB" / "2_Ortho_RGB", tree)
     labels = (tree / "5_Labels_all_noBoundary", tree)
@@ -118,12 +140,12 @@ def _pairs(tree: Path) -> dict[str, _tiles.Pair]:
         label = [p / f"top_potsdam_{number}_label_noBoundary.tif" for p in labels]
         found = [next((p for p in paths if p.is_file()), None) for paths in (image, label)]
         if found[0] and found[1]:
-            pairs[number] = _tiles.Pair(number, found[0], found[1])
+            pairs[number] = tiles.ImageMask(number, found[0], found[1])
     return pairs
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """Three training and two test tiles of 512 x 512 pixels, with clutter and boundaries."""
+    """Write three training and two test tiles of 512 x 512 pixels, with clutter and boundaries."""
     import numpy as np
     from PIL import Image
 
@@ -136,11 +158,11 @@ def write_demo(root: Path, seed: int = 0) -> None:
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
     for number in (*TRAIN[:3], *TEST[:2]):
-        canvas = aerial.quarter(simulation.seed_of(seed, number), (512, 512), tuple(COLOURS))
+        canvas = aerial.draw_quarter(simulation.rng_of(seed, number), (512, 512), tuple(COLOURS))
         name = f"top_potsdam_{number}"
         packed = {"compression": "tiff_lzw"}
         Image.fromarray(canvas.display()).save(images / f"{name}_RGB.tif", **packed)
         Image.fromarray(table[canvas.labels]).save(
             labels / f"{name}_label_noBoundary.tif", **packed
         )
-    simulation.mark(root, CARD.name, seed)
+    simulation.write_marker(root, CARD.name, seed)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import UINT8, DatasetCard, Sensor
-from skybench.data.split_lists import SplitList
+from skybench.core import UINT8, DatasetCard, Sensor, Target
+
+from ._readers import aerial_scenes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -33,7 +34,9 @@ CARD = DatasetCard(
     tasks=("scene_classification",),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
     classes=CLASSES,
+    target=Target("class"),
     metric="Overall accuracy (top-1); `aa`, the mean of the classes' accuracies, beside it.",
+    setups={"scene_classification": aerial_scenes.setup(aerial_scenes.FINETUNE, "10", "20")},
     splits={"train10": 3150, "test10": 28350, "train20": 6300, "test20": 25200},
     source=(
         "Cheng et al. 2017, arXiv:1703.00121; tag-0 lists of github:MiliLab/SelectiveMAE@5270210"
@@ -50,7 +53,7 @@ CARD = DatasetCard(
         "  NWPU-RESISC45/wetland/wetland_700.jpg\n"
         "  splits/train_labels_19_0.txt   optional: also valid_…, and …_28_0 for 20 %\n"
     ),
-    leads=(
+    caveats=(
         "class ids of the published lists follow a folder listing, not the alphabet; only their "
         "file names are read",
         "the split of torchgeo (60/20/20) is another one; its numbers do not compare",
@@ -58,52 +61,35 @@ CARD = DatasetCard(
     ),
 )
 
-ALIASES = {"train": "train10", "test": "test10"}
-
-# The folder is named in that repository's README; the path of each file could not be opened and
-# is unverified. A wrong path or file cannot do harm: the content is checked by fingerprint.
-URL = (
-    "https://raw.githubusercontent.com/MiliLab/SelectiveMAE/"
-    "52702107cb61157f90f08e1df564c63ef27c244d/Classification/NWPU-RESISC45/"
+LISTS = aerial_scenes.split_lists(
+    CARD,
+    "NWPU-RESISC45",
+    aerial_scenes.Ratio(
+        *("10", "19_0"),
+        "c8ffcb4e981f0e5b6728493311329fcea77ef80699d69b2e2cf611a092ab8982",
+        "2cf07c0d14b2b3aa837ec3f9cfed2ecc044e00393d6ae9f91d14f923dbbf1730",
+    ),
+    aerial_scenes.Ratio(
+        *("20", "28_0"),
+        "550f42dd5c00c344d6505b11e65fd59e83d174934eae0415d847f333353960b6",
+        "0bd511ba3921a95865fe24c94c9af19cb82443be2c5a2598f65657251fdfa6c6",
+    ),
 )
-LISTS = {
-    split: SplitList(file, CARD.splits[split], sha256, URL + file)
-    for split, file, sha256 in (
-        (
-            *("train10", "train_labels_19_0.txt"),
-            "c8ffcb4e981f0e5b6728493311329fcea77ef80699d69b2e2cf611a092ab8982",
-        ),
-        (
-            *("test10", "valid_labels_19_0.txt"),
-            "2cf07c0d14b2b3aa837ec3f9cfed2ecc044e00393d6ae9f91d14f923dbbf1730",
-        ),
-        (
-            *("train20", "train_labels_28_0.txt"),
-            "550f42dd5c00c344d6505b11e65fd59e83d174934eae0415d847f333353960b6",
-        ),
-        (
-            *("test20", "valid_labels_28_0.txt"),
-            "0bd511ba3921a95865fe24c94c9af19cb82443be2c5a2598f65657251fdfa6c6",
-        ),
-    )
-}
 
 
 def open(root: Path, split: str, tile: int = 0) -> Samples:
-    """Images uint8 [1, 3, 256, 256] with their class id; `tile` must be 0.
+    """Open a split: images uint8 [1, 3, 256, 256] with their class id; `tile` must be 0.
 
     split: train10, test10, train20, test20; train and test mean 10 %.
     """
-    from ._readers import images, layout
+    from ._readers import layout
 
-    layout.whole_only(CARD, tile)
-    name = layout.choose(CARD, split, ALIASES)
-    found = images.scan(CARD, root, ("NWPU-RESISC45", "NWPU-RESISC45/NWPU-RESISC45"))
-    return images.by_ratio(found, root, name, LISTS)
+    layout.require_whole_images(CARD, tile)
+    return aerial_scenes.open_ratio(CARD, root, split, "NWPU-RESISC45", LISTS)
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
-    """Training samples and torchgeo's class on the same files, for `skybench bench data`."""
+    """Return training samples and torchgeo's class on the same files, for `skybench bench data`."""
     from torchgeo.datasets import RESISC45
 
     train = open(root, "train10")
@@ -113,21 +99,21 @@ def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:
 
 
 def write_demo(root: Path, seed: int = 0) -> None:
-    """Eight of the classes, 40 simulated images of 96 x 96 pixels each (4 train at 10 %)."""
+    """Write eight of the classes, 40 simulated images of 96 x 96 pixels each (4 train at 10 %)."""
     from skybench.data import simulation
 
-    from ._demo import scenes as _scenes
+    from ._demo import scenes
 
-    scenes = {
-        "airplane": _scenes.planes,
-        "beach": _scenes.coast,
-        "dense_residential": _scenes.town,
-        "forest": _scenes.forest,
-        "harbor": _scenes.harbor,
-        "rectangular_farmland": _scenes.fields,
-        "river": _scenes.river,
-        "storage_tank": _scenes.tanks,
+    classes = {
+        "airplane": scenes.planes,
+        "beach": scenes.coast,
+        "dense_residential": scenes.town,
+        "forest": scenes.forest,
+        "harbor": scenes.harbor,
+        "rectangular_farmland": scenes.fields,
+        "river": scenes.river,
+        "storage_tank": scenes.tanks,
     }
     folder = root / "NWPU-RESISC45"
-    simulation.write_scenes(folder, scenes, 40, 96, lambda c, n: f"{c}_{n:03d}.jpg", seed + 1)
-    simulation.mark(root, CARD.name, seed)
+    simulation.write_scenes(folder, classes, 40, 96, lambda c, n: f"{c}_{n:03d}.jpg", seed + 1)
+    simulation.write_marker(root, CARD.name, seed)

@@ -72,7 +72,7 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
 
 def recipes_of(card: DatasetCard) -> Iterator[tuple[object, ...]]:
     """A row for each task and column of its tables."""
-    for task in catalogue.tasks():
+    for task in (registry.task(n) for n in registry.names("tasks")):
         if task.name in card.tasks:
             for recipe in task.recipes(card, "frozen", False):
                 yield (
@@ -122,7 +122,7 @@ def page(card: DatasetCard) -> list[str]:
         lines += table(("option", "values, default first", "meaning"), options)
     if card.classes:
         lines += [f"**Classes** ({len(card.classes)}). {', '.join(card.classes)}.", ""]
-    traps = [f"- {lead}" for lead in card.leads]
+    traps = [f"- {lead}" for lead in card.caveats]
     return [*lines, "**Traps.**", *traps, "", f"Source: {card.source}.", ""]
 
 
@@ -140,15 +140,15 @@ def datasets() -> str:
 
 def models() -> str:
     """The page of the models."""
-    kinds = {name: variants.variant_cards(name) for name in registry.names("baselines")}
+    kinds = {name: variants.published_cards(name) for name in registry.names("baselines")}
     first = {name: next(iter(cards.values())) for name, cards in kinds.items()}
     index: list[tuple[object, ...]] = [
-        (f"[`{n}`](#{n}-{_anchor(c.title)})", c.title, c.row, len(kinds[n]), _weights(c))
+        (f"[`{n}`](#{n}-{_anchor(c.title)})", c.title, c.group, len(kinds[n]), _weights(c))
         for n, c in first.items()
     ]
     stock: list[tuple[object, ...]] = [
-        (f"`{name}`", f"`{variant}`", card.equals)
-        for name, cards in kinds.items() for variant, card in cards.items() if card.equals
+        (f"`{name}`", f"`{variant}`", card.equivalent_to)
+        for name, cards in kinds.items() for variant, card in cards.items() if card.equivalent_to
     ]  # fmt: skip
     lines = [MODELS, *table(("name", "title", "row", "variants", "weights"), index)]
     lines += ["## Which stock network computes the same", ""]
@@ -242,7 +242,7 @@ def _obtain(variant: str, card: ModelCard) -> str:
 
 
 def _traps(cards: dict[str, ModelCard]) -> list[str]:
-    leads = list(dict.fromkeys(lead for c in cards.values() for lead in c.leads))
+    leads = list(dict.fromkeys(lead for c in cards.values() for lead in c.caveats))
     return ["**Known.**", *(f"- {lead}" for lead in leads), ""] if leads else []
 
 
@@ -250,12 +250,12 @@ def recipe_page() -> str:
     """The page of the fine-tuning recipes."""
     kinds: list[tuple[object, ...]] = [(f"`{k}`", text) for k, text in recipe_text.KINDS.items()]
     lines = [RECIPES, *table(("source", "meaning"), kinds)]
-    for task in catalogue.tasks():
+    for task in (registry.task(n) for n in registry.names("tasks")):
         found = [
             (card, task.recipes(card, "finetune", False))
-            for other, card in recipe_text.pairs() if other.name == task.name
+            for other, card in recipe_text.task_datasets() if other.name == task.name
         ]  # fmt: skip
-        lines += [f"## {task.title}", "", f"Head: {task.protocols['finetune']}.", ""]
+        lines += [f"## {task.title}", "", f"Head: {task.protocol('finetune').text}.", ""]
         head = ("dataset", "source", "length", "batch", "rate", "weight decay", "schedule",
                 "layer decay", "drop path", "pixels", "augmentation")  # fmt: skip
         lines += table(head, [_recipe(card, every[0]) for card, every in found])
@@ -270,8 +270,8 @@ def _recipe(card: DatasetCard, recipe: Recipe) -> tuple[object, ...]:
     rise = f"{warm:,.0f} steps" if warm >= 1 else f"{100 * warm:.3g} %"
     tile = recipe.tile or card.tile
     return (
-        f"`{card.name}`", recipe_text.kind(recipe), recipe_text.length(recipe), recipe.batch,
-        f"{recipe.lr:g}", recipe.weight_decay, f"{recipe.schedule}, {rise} warm-up",
+        f"`{card.name}`", recipe_text.recipe_kind(recipe), recipe_text.training_length(recipe),
+        recipe.batch, f"{recipe.lr:g}", recipe.weight_decay, f"{recipe.schedule}, {rise} warm-up",
         recipe.layer_decay, recipe.drop_path,
         recipe.size or (f"tiles of {tile}" if tile else "as read"),
         ", ".join(f"`{name}`" for name in recipe.augment),

@@ -19,15 +19,15 @@ PLACE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DO
 
 def page(text: str) -> str:
     """The page with every marked place filled: a dataset, a label of one, all, or paper."""
-    found, skipped = store.read_all(HERE / "measured")
+    found, skipped = store.read_records(HERE / "measured")
     if skipped:
         raise SystemExit(f"not a record: {skipped[0]}")
 
     def fill(place: re.Match[str]) -> str:
         if place[2] == "paper":
-            return f"{place[1]}\n{paper_tables.render(found, 'md')}\n\n{place[3]}"
+            return f"{place[1]}\n{paper_tables.render_paper_tables(found, 'md')}\n\n{place[3]}"
         chosen = [r for r in found if place[2] in (r.dataset, r.recipe.get("label"), "all")]
-        return f"{place[1]}\n{tables.render(chosen, 'md', HERE / 'measured')}\n\n{place[3]}"
+        return f"{place[1]}\n{tables.render_tables(chosen, 'md', HERE / 'measured')}\n\n{place[3]}"
 
     return PLACE.sub(fill, text)
 

@@ -1,7 +1,7 @@
 """Benchmark suite for remote-sensing foundation models.
 
-`skybench.load_model`, `load_dataset`, `run`, `table` and `skybench.metrics` are the Python
-interface; everything heavy is imported when it is first used.
+The Python interface is `skybench.load_model`, `load_dataset`, `run`, `table` and
+`skybench.metrics`. Heavy dependencies are imported on first use.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skybench.core import DatasetPlugin, Record
-    from skybench.core.dataset import Samples
+    from skybench.core import Record, Samples
     from skybench.core.model import Model
 
 __all__ = ["load_dataset", "load_model", "metrics", "run", "table"]
@@ -24,6 +23,8 @@ __all__ = ["load_dataset", "load_model", "metrics", "run", "table"]
 def __getattr__(name: str) -> Any:
     if name == "metrics":
         return importlib.import_module("skybench.metrics")
+    if name == "__version__":
+        return importlib.import_module("skybench.core.version").__version__
     raise AttributeError(f"module 'skybench' has no attribute {name!r}")
 
 
@@ -34,26 +35,26 @@ def load_model(
     dtype: str = "float32",
     **arch: Any,
 ) -> Model:
-    """A model with its weights, in eval mode.
+    """Load a model with its weights, in eval mode.
 
-    weights: None (find the published file), "random", a file, or a state dict in the published
-    layout. dtype: "bfloat16" takes half of the memory. Raises UsageError for an unknown name,
-    WeightsError where weights are missing or do not fit.
+    weights: None (find the published file), "random", a path, or a published state dict. dtype:
+    "bfloat16" halves the memory. arch: settings of the network.
+    Raises UsageError for an unknown name, WeightsError where weights are missing or do not fit.
     """
-    from skybench.weights import load as loader
+    from skybench.weights import load
 
-    return loader.load_model(name, weights, variant, dtype=dtype, **arch)
+    return load.load_model(name, weights, variant, dtype=dtype, **arch)
 
 
 def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Samples:
-    """The samples of one split, read from the official layout below `root`.
+    """Open one split of a dataset; root: its folder, in the official layout.
 
     options: as `skybench show NAME` lists them.
-    Raises DataError where data are missing or laid out otherwise, UsageError for unknown names.
+    Raises DataError where data are missing or in another layout, UsageError for unknown names.
     """
     from skybench.core import UsageError, registry
 
-    plugin = cast("DatasetPlugin", registry.load("datasets", name))
+    plugin = registry.dataset(name)
     for option in options.keys() - plugin.CARD.options.keys():
         raise UsageError(registry.unknown(f"option of {name}", option, list(plugin.CARD.options)))
     return plugin.open(Path(root), split, 0, **options)
@@ -62,35 +63,35 @@ def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Sam
 def run(
     model: str | Sequence[str], task: str | Sequence[str] = "all", **options: Any
 ) -> list[Record]:
-    """Runs cells as `skybench run` does; returns the records of all cells asked for.
+    """Run cells as `skybench run` does, and return the records of all requested cells.
 
-    options: the fields of skybench.plan.request.Request by name (datasets, protocol, data, weights,
-    variant, sensors, options, arch, fraction, seeds, limit, overrides, results, device, force,
-    draw).
-    `dataset` and `weights` may be plain strings. Raises SkybenchError where something is missing;
-    a cell that breaks becomes a record with status "failed".
+    options: fields of `skybench.plan.request.Request` (datasets, protocol, data, weights, variant,
+    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw);
+    `dataset` and `weights` may be strings.
+    Raises SkybenchError for an invalid request, or missing data or weights. A cell that raises any
+    other error gets a record with the status "failed".
     """
     from skybench.plan.request import Request
     from skybench.runner.run_cells import run_cells
 
-    def several(value: str | Sequence[str]) -> list[str]:
+    def as_list(value: str | Sequence[str]) -> list[str]:
         return value.split(",") if isinstance(value, str) else list(value)
 
     if "dataset" in options:
-        options["datasets"] = several(options.pop("dataset"))
+        options["datasets"] = as_list(options.pop("dataset"))
     if isinstance(options.get("weights"), str | Path):
         options["weights"] = {"": str(options["weights"])}
     for name in ("data", "results"):
         if options.get(name) is not None:
             options[name] = Path(options[name]) if name == "results" else str(options[name])
-    return run_cells(Request(models=several(model), tasks=several(task), **options))
+    return run_cells(Request(models=as_list(model), tasks=as_list(task), **options))
 
 
 def table(results: str | Path | None = None, task: str = "") -> pd.DataFrame:
-    """The records below a folder, one row each; scores in percent."""
+    """Return the records below a folder as a data frame, one row each."""
     from skybench.core import folders
     from skybench.records import store
-    from skybench.report.tables import frame
+    from skybench.report.tables import data_frame
 
-    found, _ = store.read_all(folders.results() if results is None else Path(results))
-    return frame([r for r in found if task in ("", r.task)])
+    records, _ = store.read_records(folders.results() if results is None else Path(results))
+    return data_frame([r for r in records if task in ("", r.task)])

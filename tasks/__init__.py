@@ -1,4 +1,4 @@
 """Task plugins; imported as skybench.tasks."""
 
-if __name__ == "tasks":  # found through the working folder, not through the install
+if __name__ == "tasks":  # found through the working directory, not through the install
     raise ImportError("tasks/ is imported as skybench.tasks; run 'pip install -e .' first")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -102,7 +104,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Non
 
     def setter(*plugins: Any) -> None:
         known = {p.__name__: p for p in plugins}
-        monkeypatch.setattr(registry, "names", lambda _: sorted(known))
+        monkeypatch.setattr(registry, "own", lambda _: sorted(known))
         monkeypatch.setattr(registry, "load", lambda _, name: known[name])
 
     return setter
@@ -143,10 +145,40 @@ def made(tmp_path: Path) -> Made:
         record = replace(record, **changes)
         parts = [record.model, record.task, record.dataset, dict(recipe), used, record.data]
         record = replace(record, fingerprint=fingerprint.fingerprint({"cell": parts}))
-        path = store.write(record, tmp_path)
+        path = store.write_record(record, tmp_path)
         if keep:
             keys = tuple(f"image{i}" for i in range(rights.shape[1]))
-            predictions.save(path.with_suffix(".npz"), keys, metrics)
+            predictions.save_predictions(path.with_suffix(".npz"), keys, metrics)
         return record
 
     return make
+
+
+class Ended:
+    """Exit code and output of a command run in this process."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def skybench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Any:
+    monkeypatch.setenv("SKYBENCH_RESULTS", str(tmp_path / "runs"))
+
+    def call(*words: str) -> Ended:
+        capsys.readouterr()
+        from skybench.cli import app
+
+        monkeypatch.setattr(sys, "argv", ["skybench", *words])
+        with pytest.raises(SystemExit) as end:
+            app.main()
+        out, err = capsys.readouterr()
+        return Ended(int(end.value.code or 0), out, err)
+
+    return call

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,85 +15,8 @@ from typing import Any
 
 import pytest
 
-from skybench.cli import app
-
 STORED = Path(__file__).parent / "tables" / "demo.csv"
 QUICK = ["--task", "scene_classification", "--dataset", "eurosat", "--data", "demo"]
-
-
-class Ended:
-    """Exit code and output of a command run in this process."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def skybench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Any:
-    monkeypatch.setenv("SKYBENCH_RESULTS", str(tmp_path / "runs"))
-
-    def call(*words: str) -> Ended:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["skybench", *words])
-        with pytest.raises(SystemExit) as end:
-            app.main()
-        out, err = capsys.readouterr()
-        return Ended(int(end.value.code or 0), out, err)
-
-    return call
-
-
-def test_list_gives_the_promised_fields(skybench: Any) -> None:
-    models = skybench("list", "models", "--json").json
-    for row in models:
-        assert {"name", "title", "row", "sensors", "weights", "licence"} <= set(row)
-        assert row["row"] in ("paper", "inferred", "floor", "extra")
-    names = {m["name"] for m in models}
-    assert {"skysense", "image_stats", "rcf", "imagenet", "galileo"} <= names
-    for kind in ("datasets", "tasks", "protocols"):
-        assert all("name" in row for row in skybench("list", kind, "--json").json)
-    datasets = {d["name"] for d in skybench("list", "datasets", "--json").json}
-    assert {"aid", "resisc45", "isaid", "potsdam", "eurosat", "folder"} <= datasets
-    assert skybench("list", "models").code == 0
-
-
-def test_every_name_can_be_shown(skybench: Any) -> None:
-    for name in ("skysense", "potsdam", "scene_classification"):
-        shown = skybench("show", name)
-        assert shown.code == 0
-        assert name in shown.out
-    assert skybench("show", "skysense", "--json").json["row"] == "paper"
-    wrong = skybench("show", "skysens")
-    assert wrong.code == 2
-    assert "Did you mean 'skysense'" in wrong.err
-    assert skybench("list", "modules").code == 2
-
-
-def test_doctor_says_what_is_in_force_and_why(skybench: Any, tmp_path: Path) -> None:
-    facts = skybench("doctor", "--json").json
-    assert facts["SKYBENCH_RESULTS"] == f"{tmp_path / 'runs'} (environment, absent)"
-    assert {"torch", "device", "cores", "free disk"} <= set(facts)
-
-
-def test_a_dry_run_prints_cells_and_reasons_and_runs_nothing(skybench: Any, tmp_path: Path) -> None:
-    words = ["run", "--model", "image_stats,rcf", "--task", "all", "--data", "demo", "--dry-run"]
-    cells = skybench(*words, "--json").json
-    for cell in cells:
-        fields = {"model", "task", "dataset", "protocol", "sensors", "status", "reason"}
-        assert fields <= set(cell)
-        assert cell["status"] in ("planned", "done", "cannot run")
-        assert bool(cell["reason"]) == (cell["status"] == "cannot run")
-    assert {c["status"] for c in cells if c["model"] == "rcf"} == {"planned"}
-    text = skybench(*words)
-    assert "no feature maps" in re.sub(r"\s+", " ", text.out)
-    assert re.search(r"\d+ cells: .* Features to compute: at most [\d.]+ GB", text.out)
-    assert not (tmp_path / "runs").exists()
 
 
 def test_the_table_of_a_demo_run_is_the_stored_one(skybench: Any) -> None:
@@ -205,78 +127,3 @@ def test_python_gives_the_same_as_the_command_line(
     assert library.metrics.overall_accuracy([1], [1])["oa"] == 100.0
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         _ = library.runn
-
-
-def test_demo_data_are_written_verified_and_read_by_path(skybench: Any, tmp_path: Path) -> None:
-    out = tmp_path / "copies"
-    assert skybench("data", "demo", "eurosat", "--out", str(out)).code == 0
-    assert skybench("data", "verify", "eurosat", "--data", str(out)).code == 0
-    again = skybench("data", "demo", "eurosat", "--out", str(out))
-    assert again.code == 2
-    assert "is not empty" in again.err
-    words = ["run", "--model", "rcf", "--task", "all", "--protocol", "knn"]
-    named = skybench(*words, "--dataset", "eurosat", "--data", str(out), "--json").json
-    direct = skybench(*words, "--dataset", f"eurosat:{out / 'eurosat'}", "--json").json
-    assert named[0]["data"] == "demo"  # the marker in the folder tells, not the option
-    assert named[0]["fingerprint"] == direct[0]["fingerprint"]
-    cached = skybench("data", "demo", "eurosat")
-    assert "skybench run --data demo" in cached.err
-    assert skybench("data", "verify", "eurosat", "--data", "demo").code == 0
-    missing = skybench("data", "verify", "aid", "--data", str(out))
-    assert missing.code in (1, 2)
-    found = {
-        r["name"]: r["found"] for r in skybench("data", "list", "--data", str(out), "--json").json
-    }
-    assert found["eurosat"]
-    assert not found["aid"]
-
-
-def test_what_may_not_be_downloaded_is_explained(skybench: Any, tmp_path: Path) -> None:
-    ended = skybench("data", "download", "potsdam", "--data", str(tmp_path))
-    assert ended.code == 2
-    for text in ("cannot be downloaded", "ISPRS", "Licence: ", "2_Ortho_RGB"):
-        assert text in ended.err
-    assert not list(tmp_path.glob("potsdam/*"))
-    assert skybench("data", "download", "potsdm").code == 2
-
-
-def test_readers_are_timed(skybench: Any) -> None:
-    (row,) = skybench("bench", "data", "eurosat", "--seconds", "0.1", "--json").json
-    assert row["dataset"] == "eurosat"
-    assert row["samples_per_s"] > 0
-    missing = skybench("bench", "data", "eurosat", "--data", "nowhere")
-    assert missing.code == 2
-    assert "none of these datasets was found" in missing.err
-
-
-def test_options_are_checked_and_marked(skybench: Any) -> None:
-    words = ["run", "--model", "rcf", "--task", "all", "--dataset", "fmow_s2", "--data", "demo"]
-    words += ["--protocol", "knn", "--json", "--option"]
-    (record,) = skybench(*words, "dropped=satmae").json
-    assert record["used"]["overridden"] == ["dropped"]
-    assert record["recipe"]["options"] == ["dropped=satmae"]
-    assert "override" in record["flags"]
-    assert "coastal" not in record["used"]["inputs"]["s2"]["bands"]
-    for wrong in ("dropped=none of them", "droped=none", "dropped"):
-        assert skybench(*words, wrong).code == 2
-
-
-def test_all_tasks_of_the_paper_are_planned(skybench: Any) -> None:
-    words = ["run", "--model", "skysense", "--task", "all", "--data", "demo", "--dry-run"]
-    cells = skybench(*words, "--json").json
-    pairs = {(c["task"], c["dataset"]) for c in cells if c["status"] == "planned"}
-    assert {task for task, _ in pairs} >= {
-        "change_detection", "multimodal_classification", "multimodal_segmentation",
-        "scene_classification", "semantic_segmentation",
-    }  # fmt: skip
-    assert len({dataset for _, dataset in pairs}) >= 14
-
-
-def test_augmentations_keep_their_commas_on_the_command_line() -> None:
-    given = ["epochs=5,batch=4", "augment=flip resize_crop=0.5,2", "views=window=64,32"]
-    assert app._pairs(given, "--set") == {
-        "epochs": "5",
-        "batch": "4",
-        "augment": "flip resize_crop=0.5,2",
-        "views": "window=64,32",
-    }

@@ -42,6 +42,6 @@ def test_every_card_has_its_section(file: str, kind: registry.Kind) -> None:
 
 def test_the_page_of_recipes_names_every_pair_with_its_source() -> None:
     page = written("recipes.md")
-    for task, card in recipe_text.pairs():
+    for task, card in recipe_text.task_datasets():
         for recipe in task.recipes(card, "finetune", False):
             assert f"- `{card.name}`, {recipe.source}." in page

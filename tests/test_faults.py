@@ -143,8 +143,8 @@ def test_a_size_that_is_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert faults(run()) == []
     assert faults(run(overrides={"size": "64"})) == []  # the side as it is read
     assert faults(run(overrides={"size": "32"})) == []  # also of these the network sees 128
-    join = batching._join
-    monkeypatch.setattr(batching, "_join", lambda _, samples: join(0, samples))
+    collate = batching.collate
+    monkeypatch.setattr(batching, "collate", lambda samples, _: collate(samples))
     record = run(overrides={"size": "48"})
     assert faults(record) == ["same features"]
 

@@ -52,7 +52,7 @@ APART = {"demo": {"data": "demo"}, "protocol": under(protocol="knn")}
 def test_what_was_measured_otherwise_has_a_row_of_its_own_with_a_mark(kind: str) -> None:
     changes, told = KINDS[kind]
     other = make(**changes, **LATER)
-    (grid,) = tables.grids([make(), other])
+    (grid,) = tables.record_grids([make(), other])
     assert len(grid.rows) == 2  # the newer one does not replace the other
     (plain,) = (row for row in grid.rows if "71.25" in row[-1])
     (row,) = (row for row in grid.rows if "93.75" in row[-1])
@@ -66,7 +66,7 @@ def test_what_was_measured_otherwise_has_a_row_of_its_own_with_a_mark(kind: str)
 
 @pytest.mark.parametrize("kind", APART)
 def test_demo_data_and_protocols_have_tables_of_their_own(kind: str) -> None:
-    one, other = tables.grids([make(), make(**APART[kind], **LATER)])
+    one, other = tables.record_grids([make(), make(**APART[kind], **LATER)])
     assert one.title != other.title
     assert [len(grid.rows) for grid in (one, other)] == [1, 1]
 
@@ -74,11 +74,11 @@ def test_demo_data_and_protocols_have_tables_of_their_own(kind: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_is_marked_at_the_score_and_explained_below(form: str, flag: str) -> None:
-    lines = tables.render([make(flags=[flag])], form).splitlines()
+    lines = tables.render_tables([make(flags=[flag])], form).splitlines()
     assert any("71.25" in line and f"({labels.MARKS[flag]})" in line for line in lines)
     assert any(FLAGS[flag] in line and flag in line for line in lines)
-    assert flag in tables.render([make(flags=[flag])], "csv")
-    assert flag in tables.render([make(flags=[flag])], "json")
+    assert flag in tables.render_tables([make(flags=[flag])], "csv")
+    assert flag in tables.render_tables([make(flags=[flag])], "json")
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *APART])
@@ -86,20 +86,20 @@ def test_the_papers_tables_take_none_of_it(kind: str) -> None:
     changes = APART[kind] if kind in APART else KINDS[kind][0]
     place = next(
         r.place
-        for r in paper_tables.rows()
+        for r in paper_tables.reported_rows()
         if (r.model, r.dataset, r.split) == ("satmae", "aid", "TR=20%")
     )
-    assert paper_tables.score(make(), place) == 71.25
+    assert paper_tables.paper_score(make(), place) == 71.25
     if kind != "other sensors":  # of a task with a single sensor there are none
-        assert paper_tables.score(make(**changes), place) is None
+        assert paper_tables.paper_score(make(**changes), place) is None
 
 
 def test_a_table_without_a_floor_says_so() -> None:
     said = tables.NO_FLOOR
-    assert said in tables.render([make()], "text")
-    assert said not in tables.render([make(), make(model="rcf")], "text")
+    assert said in tables.render_tables([make()], "text")
+    assert said not in tables.render_tables([make(), make(model="rcf")], "text")
     none: dict[str, Any] = {"scores": {}, "intervals": {}}
     cannot = make(model="rcf", status="cannot run", note="no maps", **none)
-    assert said in tables.render([make(), cannot], "text")
-    assert said not in tables.render([cannot], "text")
-    assert said in tables.render([make(model="of a plugin that is gone")], "text")
+    assert said in tables.render_tables([make(), cannot], "text")
+    assert said not in tables.render_tables([cannot], "text")
+    assert said in tables.render_tables([make(model="of a plugin that is gone")], "text")

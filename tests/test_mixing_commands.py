@@ -85,7 +85,7 @@ def test_rescored_rows_show_marks_and_what_they_mean(made: Made, run: Run) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_plain_rows_tell_it(kind: str, made: Made) -> None:
     changes, mark = KINDS[kind]
-    plain, row = tables.long([made("imagenet", GOOD), made("imagenet", FAIR, **changes)])
+    plain, row = tables.long_rows([made("imagenet", GOOD), made("imagenet", FAIR, **changes)])
     assert mark in told(row)
     assert mark not in told(plain)
 
@@ -102,9 +102,9 @@ def test_a_network_of_other_settings_is_meant_only_where_they_are_named(made: Ma
     plain, deep = made("imagenet", GOOD), made("imagenet", FAIR, **DEEP)
     deep = replace(deep, made="2026-02-01T00:00:00+00:00")
     for asked, record in (("imagenet", plain), ("imagenet/depth=3/stages=1+2", deep)):
-        assert list(comparable.entries([plain, deep], asked).values()) == [record]
+        assert list(comparable.records_of_model([plain, deep], asked).values()) == [record]
     with pytest.raises(UsageError, match=r"There are imagenet/full/\w+/depth=3/stages=1\+2"):
-        comparable.entries([deep], "imagenet")
+        comparable.records_of_model([deep], "imagenet")
 
 
 def test_two_models_are_compared_under_their_names_and_on_what_part(
@@ -112,8 +112,9 @@ def test_two_models_are_compared_under_their_names_and_on_what_part(
 ) -> None:
     part: dict[str, Any] = {"recipe": {"limit": 50}}
     records = [made("imagenet", GOOD, **DEEP, **part), made("rcf", FAIR, **part)]
-    found = compare.compare(records, tmp_path, ("imagenet/depth=3/stages=1+2", "rcf"), "", "linear")
-    (duel,) = found.duels
+    names = ("imagenet/depth=3/stages=1+2", "rcf")
+    found = compare.compare_models(records, tmp_path, names, "", "linear")
+    (duel,) = found.cells
     assert duel.row()["settings"] == "limit=50"  # those of the network are the model's
     assert found.summary()[0].startswith("imagenet/depth=3/stages=1+2 is 25.00 points above rcf")
     assert "of 1 common cell(s) on a part of the data (linear)" in found.summary()[0]
@@ -123,9 +124,9 @@ def test_ranks_are_of_usual_networks_unless_others_are_named(made: Made, tmp_pat
     labels = ({"label": "20 %"}, {"label": "50 %"})
     records = [made(m, r, recipe=n) for m, r in (("gfm", GOOD), ("rcf", FAIR)) for n in labels]
     records += [made("imagenet", FAIR, recipe=n, **DEEP) for n in labels]
-    assert {s.model for s in ranks.rank(records, tmp_path).standings} == {"gfm", "rcf"}
+    assert {s.model for s in ranks.rank_models(records, tmp_path).standings} == {"gfm", "rcf"}
     names = ("imagenet/depth=3/stages=1+2", "gfm")
-    found = ranks.rank(records, tmp_path, names)
+    found = ranks.rank_models(records, tmp_path, names)
     assert {s.model for s in found.standings} == set(names)
     assert not any("depth" in cell for cell in found.cells)
 
@@ -134,7 +135,7 @@ def test_curves_show_flags_and_are_of_one_network(made: Made, run: Run) -> None:
     flagged = [made("gfm", GOOD, flags=["partial checkpoint"], recipe={"fraction": f})
                for f in (0.1, 1.0)]  # fmt: skip
     lone = made("imagenet", GOOD), made("imagenet", GOOD, recipe={"fraction": 0.1}, **DEEP)
-    rows = label_fraction.points([*flagged, *lone])
+    rows = label_fraction.curve_points([*flagged, *lone])
     assert [(r["model"], r["flags"]) for r in rows] == [("gfm", ["partial checkpoint"])] * 2
     out = run("curve")
     assert out.count("75.00 (k)") == 2
@@ -147,7 +148,7 @@ def test_gains_are_over_trained_whole_models_on_all_of_the_data(made: Made) -> N
         if changes.get("flags") or changes.get("data"):
             records += [made(m, r, dataset=f"d{number}", **changes)
                         for m, r in (("imagenet", FAIR), ("rcf", GOOD))]  # fmt: skip
-    (claim,) = claims.of_model("imagenet", records)
+    (claim,) = claims.measured_claims("imagenet", records)
     assert (claim.model, claim.cells, claim.recomputed) == ("rcf", 1, 25.0)
 
 
@@ -155,11 +156,12 @@ def test_gains_are_of_one_checkpoint_and_network_on_equal_recipes(made: Made) ->
     own = made("imagenet", GOOD)
     others = [made("galileo", r, used={"variant": v}) for v, r in (("base", GOOD), ("nano", FAIR))]
     apart = [made("rcf", FAIR, **DEEP), made("gfm", FAIR, recipe={"epochs": 5})]
-    made_ = claims.of_model("imagenet", [own, *others, *apart])
+    made_ = claims.measured_claims("imagenet", [own, *others, *apart])
     assert {c.model: c.recomputed for c in made_} == {
         "galileo/base/abababab": 0.0, "galileo/nano/abababab": 25.0
     }  # fmt: skip
-    assert {c.of for c in claims.of_model("galileo", [own, *others])} == {c.model for c in made_}
+    again = claims.measured_claims("galileo", [own, *others])
+    assert {c.of for c in again} == {c.model for c in made_}
 
 
 def test_gains_show_settings_and_flags(made: Made, run: Run) -> None:

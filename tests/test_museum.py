@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from skybench import metrics
-from skybench.core import Setting
-from skybench.data.subsampling import stratified
+from skybench.core import FitContext
+from skybench.data.subsampling import stratified_subset
 from skybench.heads import knn
 from skybench.metrics.segmentation import Segmentation
 
@@ -48,11 +48,11 @@ def pairs_of_labels(count: int, seed: int) -> Memory:
     return Memory(labels + 0.05 * torch.randn((count, 6), generator=made), labels)
 
 
-def fitted() -> tuple[knn.Neighbours, Memory]:
+def fitted() -> tuple[knn.KNN, Memory]:
     """A head that learned from such images, and others to test it on."""
     train, val, test = (pairs_of_labels(60, seed) for seed in range(3))
-    head = knn.Neighbours(6, refit=False)
-    head.fit(train, val, Setting(0))
+    head = knn.KNN(6, refit=False)
+    head.fit(train, val, FitContext(0))
     return head, test
 
 
@@ -83,7 +83,7 @@ def test_b2_a_class_that_the_split_lacks_takes_nothing_from_a_perfect_score() ->
 def test_b3_a_tenth_of_a_set_is_a_tenth_of_every_class(kind: Any) -> None:
     """PANGAEA: tensors as keys of a dict, so that all 100 samples came back."""
     labels = [i % 5 for i in range(100)]
-    chosen = stratified(kind(labels), 100, 10, seed=0)
+    chosen = stratified_subset(kind(labels), 100, 10, seed=0)
     assert len(chosen) == 10
     assert sorted(labels[i] for i in chosen) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
@@ -115,8 +115,8 @@ def test_b12_distances_are_computed_once_whatever_the_number_of_classes(
 ) -> None:
     """OlmoEarth and Galileo: the whole matrix of distances again for every class."""
     head, test = fitted()
-    spy = Mock(wraps=knn.neighbours)
-    monkeypatch.setattr(knn, "neighbours", spy)
+    spy = Mock(wraps=knn.nearest_neighbours)
+    monkeypatch.setattr(knn, "nearest_neighbours", spy)
     list(head.predict(test))
     spy.assert_called_once()
 
@@ -131,8 +131,8 @@ def test_b14_the_device_does_not_change_the_measure_of_distance() -> None:
     ]
     found = []
     for parts, device in (((train, val, test), "cpu"), (scaled, "cpu"), (scaled, "cuda")):
-        head = knn.Neighbours(6, refit=False)
-        head.fit(parts[0], parts[1], Setting(0, device))
+        head = knn.KNN(6, refit=False)
+        head.fit(parts[0], parts[1], FitContext(0, device))
         found.append(np.stack(list(head.predict(parts[2]))))
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)  # cosine: lengths do not matter
     np.testing.assert_array_equal(found[2], found[1])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from skybench.cli import app, output
-from skybench.core import Batch, Features, Recipe, Record, Setting, fingerprint, folders
+from skybench.core import Batch, Features, FitContext, Recipe, Record, fingerprint, folders
 from skybench.data.demo_folder import demo_root
 from skybench.plan import cell as cells
 from skybench.plan.planner import Planner
@@ -28,7 +28,7 @@ from skybench.plan.request import Request
 from skybench.records import predictions, store
 from skybench.runner import run_cells
 from skybench.training import fit, lr_schedules
-from skybench.training.step import Job, Stepper
+from skybench.training.step import Stepper, TrainingJob
 from skybench.weights.load import load_model
 
 QUICK = Request(
@@ -50,7 +50,7 @@ def test_b4_every_protocol_learns_from_a_part(protocol: str, tmp_path: Path) -> 
 def test_b5_every_option_arrives_under_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """PANGAEA: `use_wandb` was passed in the place of `inference_mode`."""
     spy = Mock(return_value=0)
-    monkeypatch.setattr(output, "run", spy)
+    monkeypatch.setattr(output, "run_request", spy)
     words = {
         "model": "rcf", "task": "change_detection", "dataset": "oscd", "protocol": "linear",
         "data": "/d", "weights": "rcf=/w", "variant": "tiny", "sensors": "s2", "fraction": "0.25",
@@ -83,7 +83,7 @@ def test_b5_a_flag_sets_what_it_is_called_and_nothing_else(
     flag: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spy = Mock(return_value=0)
-    monkeypatch.setattr(output, "run", spy)
+    monkeypatch.setattr(output, "run_request", spy)
     monkeypatch.setattr(
         "sys.argv", ["skybench", "run", "--model", "rcf", f"--{flag.replace('_', '-')}"]
     )
@@ -111,10 +111,10 @@ def test_b7_the_scale_of_the_loss_is_a_number(monkeypatch: pytest.MonkeyPatch) -
     names = inspect.signature(torch.amp.GradScaler)
     spy = Mock()
     monkeypatch.setattr(torch.amp, "GradScaler", spy)
-    job = Job(Mock(), lr_schedules.Schedule(lr_schedules.rate))
+    job = TrainingJob(Mock(), lr_schedules.Schedule(lr_schedules.linear_decay))
     for precision, scaled in (("fp16", True), ("bf16", False), ("", False)):
         recipe = Recipe("linear", batch=4, lr=0.01, precision=precision)
-        Stepper(nn.Linear(3, 1), recipe, Setting(0, "cuda"), job)
+        Stepper(nn.Linear(3, 1), recipe, FitContext(0, "cuda"), job)
         given = names.bind(*spy.call_args.args, **spy.call_args.kwargs).arguments
         assert given == {"device": "cuda", "enabled": scaled}
 
@@ -123,7 +123,7 @@ def test_b8_every_test_image_is_in_the_score(tmp_path: Path) -> None:
     """PANGAEA: each process of several scored its own shard, and one of them was printed."""
     cell = Planner(replace(QUICK, results=tmp_path)).cells()[0]
     (record,) = run_cells.run_cells(replace(QUICK, results=tmp_path))
-    kept = predictions.load(record, tmp_path)
+    kept = predictions.load_predictions(record, tmp_path)
     assert record.samples["test"] == len(cell.splits["test"]) == len(kept.keys) == 42
     assert kept.keys == cell.splits["test"].keys
     assert kept.metrics[0].scores()["oa"] == pytest.approx(record.scores["oa"], abs=1e-4)
@@ -185,8 +185,8 @@ def test_b11_one_optimizer_goes_through_all_epochs(
 
     scores = itertools.count(1.0)  # the last is the best
     score = functools.partial(next, scores) if validate else None
-    job = Job(loss_of, lr_schedules.Schedule(lr_schedules.rate), score)
-    trained = fit.train(layer, 8, recipe, Setting(0), job)
+    job = TrainingJob(loss_of, lr_schedules.Schedule(lr_schedules.linear_decay), score)
+    trained = fit.train(layer, 8, recipe, FitContext(0), job)
     (optimizer,) = made
     steps = {int(state["step"]) for state in optimizer.state.values()}
     assert steps == {trained.steps} == {10}
@@ -220,7 +220,7 @@ def test_b15_a_crash_loses_only_the_cell_that_was_running(
     monkeypatch.setattr(run_cells, "run_cell", crashing)
     with pytest.raises(KeyboardInterrupt):
         run_cells.run_cells(both)
-    found, skipped = store.read_all(tmp_path)
+    found, skipped = store.read_records(tmp_path)
     assert [r.model for r in found] == ["image_stats"]
     assert found[0].scores
     assert skipped == []

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
+import skybench
+
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETTINGS = PROJECT["tool"]["setuptools"]
+
+
+def test_the_package_says_the_version_that_is_installed() -> None:
+    assert skybench.__version__ == PROJECT["project"]["version"]
 
 
 def test_every_folder_with_code_is_in_the_list_of_packages() -> None:

@@ -1,1 +1,1 @@
-"""Adapters: from a batch in sensor units to a model's features."""
+"""Adapters: each turns a batch in sensor units into a model's features."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, CannotRun, Features, ModelCard
+from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
 from .._networks.anysat import AnySat
-from .prithvi import moments
-from .series import parts
-
-if TYPE_CHECKING:
-    from ..anysat import Arch
+from .grids import common_size
+from .prithvi import year_and_day
+from .series import series_parts
 
 # Mean and standard deviation of PASTIS, one of the pre-training sets: reflectance x 1e4, and VV, VH
 # and their ratio in dB. Source: fold 1 of its NORM_S2_patch.json and NORM_S1A_patch.json.
@@ -33,17 +30,17 @@ STATISTICS = {
     ),
     "s1": ((-10.930951, -17.348515, 6.417512), (3.285966, 3.212952, 3.342108)),
 }  # fmt: skip
-LONGEST = 366  # dates of a part of a series: one a day, as nothing but memory limits it
+LONGEST = 366  # dates per part of a series: one a day; only memory limits it
 JULY = 181  # the day, from 0, where no date is known
 
 
 def days_of_year(days: Tensor) -> Tensor:
-    """Days of the year, from 0, of days since 1970-01-01; 1 July where the day is -1 (unknown)."""
-    return (moments(days)[..., 1] - 1).nan_to_num(JULY)
+    """Days since 1970-01-01 -> day of the year, counted from 0; -1 (unknown) becomes 1 July."""
+    return (year_and_day(days)[..., 1] - 1).nan_to_num(JULY)
 
 
 def normalise(name: str, x: Tensor) -> Tensor:
-    """[..., C, H, W] in the input's unit -> (x - mean) / std; of Sentinel-1 with VV / VH as third.
+    """[..., C, H, W] in the input's unit -> (x - mean) / std; Sentinel-1 gets VV / VH as a third.
 
     In dB the ratio is a difference.
     """
@@ -54,33 +51,30 @@ def normalise(name: str, x: Tensor) -> Tensor:
 
 
 class AnySatModel(Model):
-    """Series of Sentinel-2, Sentinel-1 or both -> the class token, and a map of patches' tokens."""
+    """Series of Sentinel-2, Sentinel-1 or both -> the class token, and a map of patch tokens."""
 
-    def __init__(self, card: ModelCard, arch: Arch) -> None:
+    def __init__(self, card: ModelCard, dim: int, depth: int, heads: int, patch_size: int) -> None:
         super().__init__(card)
-        self.patch = arch.patch_size
-        self.net = AnySat(arch.dim, arch.depth, arch.heads)
+        self.patch = patch_size
+        self.net = AnySat(dim, depth, heads)
 
     def forward(self, batch: Batch) -> Features:
         images = {name: normalise(name, x) for name, x in batch.images.items()}
-        sizes = {tuple(x.shape[-2:]) for x in images.values()}
-        if len(sizes) > 1:
-            raise CannotRun(f"anysat reads sensors on one grid, but got sizes {sorted(sizes)}")
+        size = common_size(self.card.name, images.values())
         when = {name: days_of_year(batch.days[name]) for name in images}
-        (size,) = sizes
         like = next(iter(images.values()))
         pooled = like.new_zeros(len(like), self.card.dim)
         level = like.new_zeros(*pooled.shape, *(n // self.patch for n in size))
-        for part in parts({n: batch.seen[n] for n in images}, LONGEST):
-            found = self.extract(part.pick(images), part.pick(when))
-            pooled = pooled.index_add(0, part.rows, part.share * found.pooled.to(like))
-            level = level.index_add(0, part.rows, part.share * found.pyramid[0].to(like))
+        for part in series_parts({n: batch.seen[n] for n in images}, LONGEST):
+            features = self.extract(part.pick(images), part.pick(when))
+            pooled = pooled.index_add(0, part.rows, part.share * features.pooled.to(like))
+            level = level.index_add(0, part.rows, part.share * features.pyramid[0].to(like))
         return Features(pooled, (level,))
 
     def extract(self, images: Mapping[str, Tensor], days: Mapping[str, Tensor]) -> Features:
-        """Features of normalised images that every sample has whole; see `AnySat.forward`."""
+        """Features of normalised images without unseen dates; see `AnySat.forward`."""
         pooled, level = self.net(images, days, self.patch)
         return Features(pooled, (level,))
 
     def layers(self) -> Sequence[nn.Module]:
-        return self.net.layers()
+        return self.net.layer_groups()

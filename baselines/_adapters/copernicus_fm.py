@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skybench.core import Batch, Features, ModelCard
+from skybench.core.sensors import L1C
 
-from .._families.resnet import Standardised
-from .._families.vit import Arch
-from .._networks.dynamic import CODE, DynamicPatches, fourier
-from ..copernicus_fm import INPUTS, L1C
-from .dofa import Dynamic
+from .._families.any_band import RGB, SENTINEL2
+from .._families.resnet import Standardise
+from .._families.vit import ViTArch
+from .._networks.dynamic import CODE, DynamicPatches, fourier_codes
+from .dofa import DynamicPatchViT
 from .vit import Normalise
 
 # Mean and standard deviation of the pre-training images, in reflectance x 1e4 and dB.
@@ -28,7 +29,7 @@ STD_S2 = (
     791.0, 854.3, 878.7, 1144.9, 1127.5, 1164.2, 1276.0, 1249.5, 1345.9, 577.5, 47.5, 1340.0,
     1142.9,
 )  # fmt: skip
-S1 = Standardised((-12.59, -20.26), (5.26, 5.91))
+S1 = Standardise((-12.59, -20.26), (5.26, 5.91))
 # Centre and width of the bands of Sentinel-2, nanometres. Source: Copernicus-Bench/src/configs/
 # dataset/cobench_eurosat_s2.yaml, and _s1.yaml for Sentinel-1.
 CENTRES = (440, 490, 560, 665, 705, 740, 783, 842, 860, 940, 1370, 1610, 2190)
@@ -36,20 +37,20 @@ WIDTHS = (20, 65, 35, 30, 15, 15, 20, 115, 20, 20, 30, 90, 180)
 
 
 class Bands(NamedTuple):
-    """What the network is told of the channels, in nanometres."""
+    """Centre and width of each channel, in nanometres, as the network reads them."""
 
     centres: Sequence[float]
     widths: Sequence[float]
 
 
 def _of(values: Sequence[float], bands: Sequence[str]) -> tuple[float, ...]:
-    """Those of some bands of Sentinel-2."""
+    """Pick the values of the given Sentinel-2 bands."""
     return tuple(values[L1C.index(band)] for band in bands)
 
 
-OPTICAL = {s.name: s.bands for s in (*INPUTS["s2"], *INPUTS["rgb"])}
+OPTICAL = {s.name: s.bands for s in SENTINEL2} | {"hr": RGB}
 NORMALISE: Mapping[str, Normalise] = {
-    name: Standardised(_of(MEAN_S2, bands), _of(STD_S2, bands)) for name, bands in OPTICAL.items()
+    name: Standardise(_of(MEAN_S2, bands), _of(STD_S2, bands)) for name, bands in OPTICAL.items()
 } | {"s1": S1}
 BANDS = {name: Bands(_of(CENTRES, bands), _of(WIDTHS, bands)) for name, bands in OPTICAL.items()}
 BANDS["s1"] = Bands((5e7, 5e7), (1e9, 1e9))
@@ -62,12 +63,12 @@ DEGREES, DAYS, AREAS = (0.0001, 720), (1, 365.25), (0.001, 5.1e8)
 
 
 def antialiased(stored: Tensor, size: tuple[int, int]) -> Tensor:
-    """The stored positions at another size, as the authors' flexivit/utils.py."""
+    """Resize the stored positional embedding as the authors' flexivit/utils.py does."""
     return F.interpolate(stored, size, mode="bicubic", antialias=True)
 
 
 class NamedPatches(DynamicPatches):
-    """Patches of one channel whose kernel follows from the embedding of a name, [LANGUAGE]."""
+    """Patch embedding of one channel; its kernel follows from a name embedding, [LANGUAGE]."""
 
     def __init__(self, dim: int, patch: int) -> None:
         super().__init__(dim, patch)
@@ -77,10 +78,10 @@ class NamedPatches(DynamicPatches):
         return super().forward(images, self.language_proj(codes[None]))
 
 
-class CopernicusFM(Dynamic):
-    """Sentinel-2 with any of its bands, Sentinel-1, or RGB images: the card's inputs."""
+class CopernicusFM(DynamicPatchViT):
+    """Copernicus-FM for any Sentinel-2 bands, Sentinel-1 or RGB images: the card's inputs."""
 
-    def __init__(self, card: ModelCard, arch: Arch) -> None:
+    def __init__(self, card: ModelCard, arch: ViTArch) -> None:
         super().__init__(card, arch, NORMALISE, positions=antialiased)
         net, dim = self.net, arch.dim
         net.patch_embed = None
@@ -105,8 +106,8 @@ class CopernicusFM(Dynamic):
     ) -> Features:
         """Features of normalised images [B, C, H, W].
 
-        bands: None: those of the card's first input. about: longitude and latitude in degrees,
-        days since 1970-01-01, and area of a patch in km² of each image, [B, 4]; NaN: not known.
+        bands: None means the card's first input. about: longitude and latitude in degrees,
+        days since 1970-01-01, and area of a patch in km² of each image, [B, 4]; NaN if unknown.
         """
         patches = self.net.patch_embed_spectral(images, self.codes(images, bands))
         return self.features(patches, self.context(patches, about))
@@ -120,22 +121,24 @@ class CopernicusFM(Dynamic):
     def codes(self, images: Tensor, bands: Bands | None) -> Tensor:
         """Codes of the channels, [C, CODE]; `bands` as in `extract`."""
         centres, widths = (images.new_tensor(b) for b in bands or BANDS[self.card.inputs[0].name])
-        return fourier(centres, *CENTRE_PERIODS, CODE) + fourier(widths, *WIDTH_PERIODS, CODE)
+        return fourier_codes(centres, *CENTRE_PERIODS, CODE) + fourier_codes(
+            widths, *WIDTH_PERIODS, CODE
+        )
 
     def context(self, like: Tensor, about: Tensor | None) -> Tensor:
-        """What is added to every token, [B, 1, D]; `about` as in `extract`."""
+        """Metadata embedding that is added to every token, [B, 1, D]; `about` as in `extract`."""
         if about is None:
             about = like.new_full((len(like), 4), torch.nan)
         net, dim = self.net, like.shape[1]
         lon, lat, day, area = about.unbind(1)
         half = dim // 2
         place = torch.cat(
-            (fourier(lon + 180, *DEGREES, half), fourier(lat + 90, *DEGREES, half)), -1
+            (fourier_codes(lon + 180, *DEGREES, half), fourier_codes(lat + 90, *DEGREES, half)), -1
         )
         parts = (
             (net.coord_fc, net.coord_token, place),
-            (net.scale_fc, net.scale_token, fourier(area, *AREAS, dim)),
-            (net.time_fc, net.time_token, fourier(day, *DAYS, dim)),
+            (net.scale_fc, net.scale_token, fourier_codes(area, *AREAS, dim)),
+            (net.time_fc, net.time_token, fourier_codes(day, *DAYS, dim)),
         )
         sums = [
             layer(torch.where(code.isnan().any(1, keepdim=True), token[0], code.nan_to_num()))

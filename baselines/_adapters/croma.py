@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from skybench.core import Batch, CannotRun, Features, ModelCard
+from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
 from .._networks.croma import PATCH, Croma
+from .grids import common_size
 
 # Mean and standard deviation of SSL4EO-S12, the pre-training set: Sentinel-2 L2A, reflectance
 # x 1e4, and Sentinel-1 (VV, VH), dB.
@@ -33,7 +34,7 @@ STATISTICS = {
 
 
 def normalise(name: str, x: Tensor) -> Tensor:
-    """[B, C, H, W] in the input's unit -> mean - 2 std .. mean + 2 std to 0..1 in 255 steps.
+    """[B, C, H, W] in the input's unit -> 0..1 in 255 steps, for mean - 2 std .. mean + 2 std.
 
     Rounded down, as the authors' conversion to 8 bits does.
     """
@@ -44,8 +45,8 @@ def normalise(name: str, x: Tensor) -> Tensor:
 class CromaModel(Model):
     """Sentinel-2, Sentinel-1 or both, of one date -> a vector, and a map of stride 8.
 
-    One sensor alone: its own encoder, with the network that CROMA has for its mean token. Both:
-    the joint encoder, and the mean of its tokens. All are equally wide.
+    One sensor alone: its own encoder, with CROMA's MLP on the mean token. Both: the joint encoder,
+    and the mean of its tokens. All have the same width.
     """
 
     def __init__(self, card: ModelCard, depth: int) -> None:
@@ -54,9 +55,7 @@ class CromaModel(Model):
 
     def forward(self, batch: Batch) -> Features:
         images = {name: normalise(name, x[:, 0]) for name, x in batch.images.items()}
-        sizes = {tuple(x.shape[-2:]) for x in images.values()}
-        if len(sizes) > 1:
-            raise CannotRun(f"croma reads sensors on one grid, but got sizes {sorted(sizes)}")
+        common_size(self.card.name, images.values())
         return self.extract(images)
 
     def extract(self, images: Mapping[str, Tensor]) -> Features:
@@ -69,7 +68,7 @@ class CromaModel(Model):
         net = self.net
         stem = nn.ModuleList((net.s2_encoder.linear_input, net.s1_encoder.linear_input))
         optical, radar = net.s2_encoder.transformer, net.s1_encoder.transformer
-        # The radar encoder's layers go with every second one of the optical encoder.
+        # Each layer of the radar encoder is paired with every second layer of the optical encoder.
         pairs = [
             nn.ModuleList((layer, radar.layers[i // 2]) if i % 2 else (layer,))
             for i, layer in enumerate(optical.layers)

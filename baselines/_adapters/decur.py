@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,11 @@ from torch import Tensor, nn
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.resnet import Arch as ResNetArch
-from .._families.resnet import stretched
-from .._families.vit import Arch as ViTArch
+from .._families.resnet import ResNetArch, two_sigma_stretch
+from .._families.vit import ViTArch
 from .._networks.deformable import DeformableAttention
 from .resnet import Normalise, ResNet, stages, stem
 from .vit import ViT
-
-if TYPE_CHECKING:
-    from ..decur import Arch
 
 # Mean and standard deviation of SSL4EO-S12 (of Sentinel-2: level 1C), in reflectance x 1e4 and dB.
 # Source: github:zhu-xlab/DeCUR@f190e9a src/pretrain/datasets/SSL4EO/ssl4eo_dataset.py
@@ -43,24 +39,24 @@ CIRRUS = 10  # channel of B10
 
 
 def without_cirrus(x: Tensor) -> Tensor:
-    """[B, 12, H, W] -> [B, 13, H, W], with 0 for B10, as in the authors' BigEarthNet."""
-    x = stretched(*(s[:CIRRUS] + s[CIRRUS + 1 :] for s in STATISTICS["s2"]))(x)
+    """Insert zeros for B10, [B, 12, H, W] -> [B, 13, H, W], as in the authors' BigEarthNet."""
+    x = two_sigma_stretch(*(s[:CIRRUS] + s[CIRRUS + 1 :] for s in STATISTICS["s2"]))(x)
     return torch.cat((x[:, :CIRRUS], torch.zeros_like(x[:, :1]), x[:, CIRRUS:]), 1)
 
 
 NORMALISE: Mapping[str, Mapping[str, Normalise]] = {
-    "s2": {"s2": stretched(*STATISTICS["s2"]), "s2_l2a": without_cirrus},
-    "s1": {"s1": stretched(*STATISTICS["s1"])},
+    "s2": {"s2": two_sigma_stretch(*STATISTICS["s2"]), "s2_l2a": without_cirrus},
+    "s1": {"s1": two_sigma_stretch(*STATISTICS["s1"])},
 }
 
 
 def sensor_of(name: str) -> str:
-    """The sensor that an input is of: "s2_l2a" is Sentinel-2 as "s2" is."""
+    """Return the sensor of an input name: "s2" for both "s2" and "s2_l2a"."""
     return name.partition("_")[0]
 
 
-class Attentive(ResNet):
-    """A ResNet that adds to the maps of its last two stages what deformable attention gives."""
+class AttentionResNet(ResNet):
+    """A ResNet with residual deformable attention after each of its last two stages."""
 
     # Stage -> heads, stride, kernel, and the side of its map at 224 pixels.
     ATTENTION: Mapping[int, tuple[int, int, int, int]] = {2: (8, 2, 5, 14), 3: (16, 1, 3, 7)}
@@ -93,40 +89,48 @@ class Attentive(ResNet):
         return (*plain[:-last], middle, *plain[-last:], top)
 
 
-def network(card: ModelCard, arch: Arch, sensor: str) -> ResNet | ViT:
-    """The network of one sensor."""
+def build_branch(
+    card: ModelCard, net: ResNetArch | ViTArch, attention: bool, sensor: str
+) -> ResNet | ViT:
+    """Build the network of one sensor with fresh weights."""
     card = dataclasses.replace(
         card, inputs=tuple(s for s in card.inputs if sensor_of(s.name) == sensor)
     )
     normalise = NORMALISE[sensor]
     channels = len(STATISTICS[sensor][0])
-    if isinstance(arch.net, ViTArch):
-        return ViT(card, dataclasses.replace(arch.net, channels=channels), normalise)
-    kind = Attentive if arch.attention else ResNet
-    return kind(card, dataclasses.replace(arch.net, channels=channels), normalise)
+    if isinstance(net, ViTArch):
+        return ViT(card, dataclasses.replace(net, channels=channels), normalise)
+    kind = AttentionResNet if attention else ResNet
+    return kind(card, dataclasses.replace(net, channels=channels), normalise)
 
 
 class DeCUR(Model):
-    """Sentinel-1, Sentinel-2 or both: features of the sensors that are there, stacked."""
+    """Sentinel-1, Sentinel-2 or both -> the features of the given sensors, concatenated."""
 
-    def __init__(self, card: ModelCard, arch: Arch) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        sensors: Sequence[str],
+        net: ResNetArch | ViTArch,
+        attention: bool,
+    ) -> None:
         super().__init__(card)
-        self.nets = nn.ModuleDict({s: network(card, arch, s) for s in arch.sensors})
+        self.nets = nn.ModuleDict({s: build_branch(card, net, attention, s) for s in sensors})
 
     def forward(self, batch: Batch) -> Features:
         sizes = sorted({tuple(x.shape[-2:]) for x in batch.images.values()})
         if len(sizes) > 1:
             raise CannotRun(f"{self.card.name} stacks sensors of one grid, but got sizes {sizes}")
-        there = {sensor_of(name) for name in batch.images}
-        each: list[Features] = [net(batch) for sensor, net in self.nets.items() if sensor in there]
+        given = {sensor_of(name) for name in batch.images}
+        each: list[Features] = [net(batch) for sensor, net in self.nets.items() if sensor in given]
         maps = zip(*(f.pyramid for f in each), strict=True)
         return Features(
             torch.cat([f.pooled for f in each], 1), tuple(torch.cat(level, 1) for level in maps)
         )
 
     def levels_of(self, inputs: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
-        there = len({sensor_of(name) for name in inputs})
-        return tuple((c // len(self.nets) * there, stride) for c, stride in self.card.levels)
+        given = len({sensor_of(name) for name in inputs})
+        return tuple((c // len(self.nets) * given, stride) for c, stride in self.card.levels)
 
     def layers(self) -> Sequence[nn.Module]:
         each = [cast(Model, net).layers() for net in self.nets.values()]

@@ -14,29 +14,28 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.resnet import Standardised
-from ..dinov3 import Arch
+from .._families.resnet import Standardise
 
 PATCH = 16
-REGISTERS = 4  # further tokens beside the class token
+REGISTERS = 4  # register tokens beside the class token
 # Mean and standard deviation of SAT-493M, of 0..255.
 # Source: github:facebookresearch/dinov3@6876159 README.md, image transforms.
-SAT = Standardised(
+SAT = Standardise(
     tuple(255 * m for m in (0.430, 0.411, 0.296)), tuple(255 * s for s in (0.213, 0.156, 0.143))
 )
 
 
-def network(arch: Arch) -> Any:
-    """The backbone, with fresh weights; timm's, but with the periods among the weights."""
+def build_eva(image: int, dim: int, depth: int, heads: int, eps: float) -> Any:
+    """Build timm's EVA backbone with fresh weights; its rotary periods are a stored buffer."""
     net: Any = Eva(
-        arch.image,
+        image,
         PATCH,
         num_classes=0,
         global_pool="",
-        embed_dim=arch.dim,
-        depth=arch.depth,
-        num_heads=arch.heads,
-        norm_layer=functools.partial(nn.LayerNorm, eps=arch.eps),
+        embed_dim=dim,
+        depth=depth,
+        num_heads=heads,
+        norm_layer=functools.partial(nn.LayerNorm, eps=eps),
         init_values=1e-5,
         num_reg_tokens=REGISTERS,
         use_abs_pos_emb=False,
@@ -55,9 +54,11 @@ class DINOv3(Model):
 
     net: Any  # timm has no types
 
-    def __init__(self, card: ModelCard, arch: Arch) -> None:
+    def __init__(
+        self, card: ModelCard, image: int, dim: int, depth: int, heads: int, eps: float
+    ) -> None:
         super().__init__(card)
-        self.net = network(arch)
+        self.net = build_eva(image, dim, depth, heads, eps)
 
     def forward(self, batch: Batch) -> Features:
         return self.extract(SAT(batch.images["hr"][:, 0]))
@@ -70,7 +71,7 @@ class DINOv3(Model):
         return Features(normed[:, 0], (normed[:, 1 + REGISTERS :].mT.unflatten(2, size),))
 
     def tokens(self, images: Tensor) -> Iterator[Tensor]:
-        """After each block the class token, the registers and the others row by row, [B, N, C]."""
+        """Yield the tokens after each block, [B, N, C]: class token, registers, then patches."""
         net = self.net
         patches = net.patch_embed.proj(images)  # [B, C, h, w]
         first = torch.cat((net.cls_token, net.reg_token), 1).expand(len(images), -1, -1)

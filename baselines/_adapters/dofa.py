@@ -11,9 +11,9 @@ from torch import Tensor
 
 from skybench.core import Batch, Features, ModelCard
 
-from .._families.resnet import IMAGENET, Standardised
-from .._families.vit import Arch
-from .._networks.dynamic import CODE, DynamicPatches, sines
+from .._families.resnet import IMAGENET, Standardise
+from .._families.vit import ViTArch
+from .._networks.dynamic import CODE, DynamicPatches, sincos_codes
 from .satlas import normalise as satlas
 from .vit import Normalise, ViT
 
@@ -30,20 +30,22 @@ STD_S2 = (
 
 
 @dataclass(frozen=True)
-class Bytes:
-    """[B, C, H, W] in the input's unit -> as in SatlasPretrain's 8-bit files, then standardised."""
+class SatlasBytes:
+    """Converts [B, C, H, W] from the input's unit to SatlasPretrain's bytes, then standardises."""
 
     sensor: str  # SatLas's name
-    after: Standardised
+    after: Standardise
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.after((255 * satlas(self.sensor, x)).floor())
 
 
 NORMALISE: Mapping[str, Normalise] = {
-    "s2": Bytes("sentinel2_ms", Standardised(MEAN_S2, STD_S2)),
-    "s2_rgb": Bytes("sentinel2_rgb", Standardised(MEAN_S2[:3], STD_S2[:3])),
-    "s1": Bytes("sentinel1", Standardised((166.36275909, 88.45542715), (64.83126309, 43.07350145))),
+    "s2": SatlasBytes("sentinel2_ms", Standardise(MEAN_S2, STD_S2)),
+    "s2_rgb": SatlasBytes("sentinel2_rgb", Standardise(MEAN_S2[:3], STD_S2[:3])),
+    "s1": SatlasBytes(
+        "sentinel1", Standardise((166.36275909, 88.45542715), (64.83126309, 43.07350145))
+    ),
     "hr": IMAGENET,
 }
 # Micrometres; of Sentinel-1 what stood for it in pre-training (github.com/torchgeo/torchgeo/
@@ -57,15 +59,15 @@ WAVES = {
 }
 
 
-class Dynamic(ViT):
-    """A masked autoencoder's encoder whose patches are made by `DynamicPatches`.
+class DynamicPatchViT(ViT):
+    """A masked autoencoder's encoder with patch embeddings of `DynamicPatches`.
 
-    `pooled` is the normed mean of the last block's tokens but the class token, the map these
-    tokens, without a norm.
+    `pooled` is the layer-normed mean of the last block's patch tokens; the map holds these tokens
+    without a norm.
     """
 
     def through(self, patches: Tensor, more: Tensor | float = 0.0) -> Iterator[Tensor]:
-        """The tokens after each block; patches: [B, D, h, w]; more: added to every position."""
+        """Yield the tokens after each block; patches: [B, D, h, w]; more: added to every token."""
         x = torch.cat((self.net.cls_token.expand(len(patches), -1, -1), patches.flatten(2).mT), 1)
         x = x + (self.positions(*patches.shape[-2:]) + more)
         for block in self.net.blocks:
@@ -79,10 +81,10 @@ class Dynamic(ViT):
         return Features(self.net.norm(places.mean(2)), (places.reshape_as(patches),))
 
 
-class DOFA(Dynamic):
-    """Sentinel-2, its RGB, Sentinel-1 or RGB images: those of the card's inputs."""
+class DOFA(DynamicPatchViT):
+    """DOFA for Sentinel-2, its RGB bands, Sentinel-1 or RGB images: the card's inputs."""
 
-    def __init__(self, card: ModelCard, arch: Arch, swapped: bool) -> None:
+    def __init__(self, card: ModelCard, arch: ViTArch, swapped: bool) -> None:
         super().__init__(card, arch, NORMALISE)
         self.net.patch_embed = DynamicPatches(arch.dim, arch.patch, swapped)
 
@@ -93,7 +95,7 @@ class DOFA(Dynamic):
     def extract(self, images: Tensor, waves: Sequence[float] | None = None) -> Features:
         """Features of normalised images [B, C, H, W] with these wavelengths in micrometres.
 
-        waves: None: those of the card's first input.
+        waves: None means the wavelengths of the card's first input.
         """
         return self.features(self.patches(images, waves))
 
@@ -103,5 +105,5 @@ class DOFA(Dynamic):
     def patches(self, images: Tensor, waves: Sequence[float] | None = None) -> Tensor:
         """Embedded patches [B, D, h, w]; see `extract`."""
         wanted = images.new_tensor(waves or WAVES[self.card.inputs[0].name])
-        patches: Tensor = self.net.patch_embed(images, sines(1000 * wanted, CODE))
+        patches: Tensor = self.net.patch_embed(images, sincos_codes(1000 * wanted, CODE))
         return patches

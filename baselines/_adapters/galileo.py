@@ -7,21 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, CannotRun, Features, ModelCard
+from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
-from .._networks.galileo import Galileo, Group, Tokens
-
-# Group -> the channels of an input that it reads.
-S2 = {
-    "S2_RGB": slice(0, 3),
-    "S2_Red_Edge": slice(3, 6),
-    "S2_NIR_10m": slice(6, 7),
-    "S2_NIR_20m": slice(7, 8),
-    "S2_SWIR": slice(8, 10),
-}
-GROUPS = {"s2": S2, "s2_rgb": {"S2_RGB": slice(0, 3)}, "s1": {"S1": slice(0, 2)}}
-RED, NIR = 2, 6  # channels of "s2"
+from .._families.band_groups import GROUPS, NIR, RED
+from .._networks.galileo import BandGroup, Galileo, Tokens
+from .grids import common_size
+from .series import months
 
 # Mean and standard deviation of the pre-training data, in dB and reflectance x 1e4.
 # Source: github:nasaharvest/galileo@0f0b5b9 config/normalization.json, entry "13".
@@ -45,13 +37,6 @@ JUNE = 5  # where no date is known; the authors' DEFAULT_MONTH (src/data/utils.p
 RUN = 12
 
 
-def months(days: Tensor) -> Tensor:
-    """Months, 0..11, of days since 1970-01-01; June where the day is -1 (unknown)."""
-    calendar = days.cpu().numpy().astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12
-    found = torch.from_numpy(calendar).to(days.device)
-    return torch.where(days < 0, JUNE, found)
-
-
 def normalise(name: str, x: Tensor) -> Tensor:
     """[B, T, C, H, W] in the input's unit -> (x - (mean - 2 std)) / (4 std)."""
     mean, std = (x.new_tensor(s)[:, None, None] for s in STATISTICS[name])
@@ -59,13 +44,13 @@ def normalise(name: str, x: Tensor) -> Tensor:
 
 
 def ndvi(s2: Tensor) -> Tensor:
-    """Vegetation index of reflectances, [B, T, 1, H, W] in -1..1; 0 where both are 0."""
+    """NDVI of reflectances, [B, T, 1, H, W] in -1..1; 0 where red and near infrared are 0."""
     red, nir = s2[:, :, RED : RED + 1].clamp(min=0), s2[:, :, NIR : NIR + 1].clamp(min=0)
     return (nir - red) / (nir + red).clamp(min=1e-6)
 
 
-class Adapter(Model):
-    """Sentinel-2 (all bands or RGB) and Sentinel-1 series -> mean of tokens, and it per patch."""
+class GalileoModel(Model):
+    """Sentinel-2 (all bands or RGB) and Sentinel-1 series -> mean token, and a mean per patch."""
 
     def __init__(self, card: ModelCard, depth: int, heads: int) -> None:
         super().__init__(card)
@@ -73,9 +58,7 @@ class Adapter(Model):
 
     def forward(self, batch: Batch) -> Features:
         names = [n for n in batch.images if not (n == "s2_rgb" and "s2" in batch.images)]
-        sizes = {tuple(batch.images[n].shape[-2:]) for n in names}
-        if len(sizes) > 1:
-            raise CannotRun(f"galileo reads sensors on one grid, but got sizes {sorted(sizes)}")
+        common_size(self.card.name, (batch.images[n] for n in names))
         longest = max(batch.images[n].shape[1] for n in names)
         patch = self.card.levels[0][1]
         runs = [
@@ -86,25 +69,25 @@ class Adapter(Model):
 
     @staticmethod
     def average(runs: Iterable[Mapping[str, Tokens]]) -> Features:
-        """The mean of all seen space-time tokens, and their mean in each patch (one level)."""
+        """Average all seen space-time tokens over the image, and over each patch (one level)."""
         tokens = [t for run in runs for t in run.values()]  # values [B, T, h, w, D]
         sums = torch.stack([(t.values * t.seen[..., None]).sum(1) for t in tokens]).sum(0)
         counts = torch.stack([t.seen.sum(1) for t in tokens]).sum(0)[..., None]  # [B, h, w, 1]
         pooled = sums.sum((1, 2)) / counts.sum((1, 2))
         return Features(pooled, ((sums / counts).permute(0, 3, 1, 2),))
 
-    def _groups(self, batch: Batch, names: Sequence[str], dates: slice) -> dict[str, Group]:
-        """The normalised band groups of some dates; a sensor without any of them is left out."""
-        groups: dict[str, Group] = {}
+    def _groups(self, batch: Batch, names: Sequence[str], dates: slice) -> dict[str, BandGroup]:
+        """Normalised band groups of a range of dates; sensors without dates in it are left out."""
+        groups: dict[str, BandGroup] = {}
         for name in names:
             x = batch.images[name][:, dates]
             if not x.shape[1]:
                 continue
-            when = (months(batch.days[name][:, dates]), batch.seen[name][:, dates])
+            when = (months(batch.days[name][:, dates], JUNE), batch.seen[name][:, dates])
             normed = normalise(name, x)
-            groups |= {g: Group(normed[:, :, c], *when) for g, c in GROUPS[name].items()}
+            groups |= {g: BandGroup(normed[:, :, c], *when) for g, c in GROUPS[name].items()}
             if name == "s2":
-                groups["NDVI"] = Group(ndvi(x), *when)  # as it is: the authors do not scale it
+                groups["NDVI"] = BandGroup(ndvi(x), *when)  # as it is: the authors do not scale it
         return groups
 
     def layers(self) -> Sequence[nn.Module]:

@@ -1,4 +1,4 @@
-"""The adapter of the floor that knows the distribution of each band alone."""
+"""The adapter of the image-statistics floor: per-band statistics, no learned weights."""
 
 from __future__ import annotations
 

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from skybench.core import Batch, Features, ModelCard
-from skybench.core.model import Model
+
+from .resnet import FrozenNorms
 
 NAME = "tf_efficientnet_lite0"
 LEVELS = (1, 2, 4, 6)  # blocks that end a stage at strides 4, 8, 16, 32
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """timm's keys, in order, and their shapes; with the classifier."""
+    """Return timm's keys and shapes in order, classifier included."""
     with torch.device("meta"):
         return {k: tuple(t.shape) for k, t in timm.create_model(NAME).state_dict().items()}
 
 
-class ImageNet(Model):
+class ImageNet(FrozenNorms):
     """[B, 1, 3, H, W] in 0..255 -> 1280 means and four maps.
 
-    Batch norms keep their ImageNet statistics in training too: batches there are small.
+    Batch norms stay in eval mode in training; see `FrozenNorms`.
     """
 
     net: Any  # timm has no types
@@ -48,13 +49,6 @@ class ImageNet(Model):
                 maps.append(x)
         last = self.net.bn2(self.net.conv_head(x))
         return Features(last.mean((2, 3)), tuple(maps))
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
     def layers(self) -> Sequence[nn.Module]:
         net = self.net

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, CannotRun, Features, ModelCard
+from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
 from .._networks.olmoearth import DATES, OlmoEarth, Series
-from . import galileo
-from .series import parts
-
-if TYPE_CHECKING:
-    from ..olmoearth import Arch
+from .grids import common_size
+from .series import months, series_parts
 
 # Mean and standard deviation of the pre-training data, reflectance x 1e4 and dB, in the model's
 # order. Source: github:allenai/olmoearth_pretrain@27a08f8
@@ -37,27 +33,22 @@ STATISTICS = {
 JULY = 6  # where no date is known; olmoearth_pretrain/evals/datasets/geobench_dataset.py
 
 
-def months(days: Tensor) -> Tensor:
-    """Months, 0..11, of days since 1970-01-01; July where the day is -1 (unknown)."""
-    return galileo.months(days).masked_fill(days < 0, JULY)
-
-
 def normalise(name: str, x: Tensor) -> Tensor:
-    """[..., C, H, W] in the input's unit -> (x - (mean - 2 std)) / (4 std); C may be the first."""
+    """[..., C, H, W] in the input's unit -> (x - (mean - 2 std)) / (4 std); C may be a prefix."""
     mean, std = (x.new_tensor(s[: x.shape[-3]])[:, None, None] for s in STATISTICS[name])
     return (x - mean + 2 * std) / (4 * std)
 
 
 class OlmoEarthModel(Model):
-    """Series of Sentinel-2, Sentinel-1 or both -> the mean of all tokens, and that of each patch.
+    """Series of Sentinel-2, Sentinel-1 or both -> the mean of all tokens, and of each patch's.
 
     A longer series than the network was trained with is read in parts, which are averaged.
     """
 
-    def __init__(self, card: ModelCard, arch: Arch) -> None:
+    def __init__(self, card: ModelCard, dim: int, depth: int, heads: int, patch_size: int) -> None:
         super().__init__(card)
-        self.patch = arch.patch_size
-        self.net = OlmoEarth(arch.dim, arch.depth, arch.heads)
+        self.patch = patch_size
+        self.net = OlmoEarth(dim, depth, heads)
 
     def forward(self, batch: Batch) -> Features:
         inputs: dict[str, str] = {}  # by sensor; of alternatives that with most bands
@@ -65,22 +56,19 @@ class OlmoEarthModel(Model):
             if given.name in batch.images:
                 inputs.setdefault(given.name.partition("_")[0], given.name)
         images = {name: normalise(name, batch.images[i]) for name, i in inputs.items()}
-        sizes = {tuple(x.shape[-2:]) for x in images.values()}
-        if len(sizes) > 1:
-            raise CannotRun(f"olmoearth reads sensors on one grid, but got sizes {sorted(sizes)}")
-        when = {name: months(batch.days[i]) for name, i in inputs.items()}
-        (size,) = sizes
+        size = common_size(self.card.name, images.values())
+        when = {name: months(batch.days[i], JULY) for name, i in inputs.items()}
         count = len(batch.keys)
         shape = (count, self.card.dim, *(n // self.patch for n in size))
         level = torch.zeros(shape, device=next(iter(images.values())).device)
-        for part in parts({n: batch.seen[i] for n, i in inputs.items()}, DATES):
+        for part in series_parts({n: batch.seen[i] for n, i in inputs.items()}, DATES):
             chosen, dates = part.pick(images), part.pick(when)
-            found = self.extract({n: Series(x, dates[n]) for n, x in chosen.items()}).pyramid[0]
-            level = level.index_add(0, part.rows, part.share * found.to(level))
+            means = self.extract({n: Series(x, dates[n]) for n, x in chosen.items()}).pyramid[0]
+            level = level.index_add(0, part.rows, part.share * means.to(level))
         return Features(level.mean((2, 3)), (level,))
 
     def extract(self, sensors: Mapping[str, Series]) -> Features:
-        """Features of normalised series that every sample has whole."""
+        """Features of normalised series without unseen dates."""
         tokens = [t.flatten(1, 2) for t in self.net(sensors, self.patch).values()]
         level = torch.cat(tokens, 1).mean(1).permute(0, 3, 1, 2)
         return Features(level.mean((2, 3)), (level,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +11,9 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.prithvi import Arch
 from .._networks.prithvi import Prithvi
-from .series import parts
-
-if TYPE_CHECKING:
-    from ..prithvi import Arch
+from .series import series_parts
 
 # Mean and standard deviation of the pre-training data, reflectance x 1e4, in the bands' order.
 # Source: github:terrastackai/terratorch@f111497 terratorch/models/backbones/prithvi_vit.py.
@@ -28,13 +25,15 @@ STATISTICS = {
 }  # fmt: skip
 
 
-def moments(days: Tensor) -> Tensor:
-    """Days since 1970-01-01 -> year, and day of the year from 1, [..., 2]; NaN for -1 (unknown)."""
+def year_and_day(days: Tensor) -> Tensor:
+    """Days since 1970-01-01 -> (year, day of the year from 1), [..., 2]; NaN for -1 (unknown)."""
     calendar = days.cpu().numpy().astype("datetime64[D]")
     years = calendar.astype("datetime64[Y]")
     ordinal = (calendar - years.astype("datetime64[D]")).astype(int) + 1
-    found = torch.stack((torch.from_numpy(years.astype(int) + 1970), torch.from_numpy(ordinal)), -1)
-    return found.to(days.device, torch.float32).masked_fill((days < 0)[..., None], torch.nan)
+    result = torch.stack(
+        (torch.from_numpy(years.astype(int) + 1970), torch.from_numpy(ordinal)), -1
+    )
+    return result.to(days.device, torch.float32).masked_fill((days < 0)[..., None], torch.nan)
 
 
 class PrithviModel(Model):
@@ -50,14 +49,14 @@ class PrithviModel(Model):
         x = self.normalise(batch.images["s2"])  # [B, T, 6, H, W]
         size = [n // self.net.patch for n in x.shape[-2:]]
         level = x.new_zeros(len(x), self.card.dim, *size)
-        for part in parts({"s2": batch.seen["s2"]}, self.frames):
+        for part in series_parts({"s2": batch.seen["s2"]}, self.frames):
             images = part.pick({"s2": x})["s2"].transpose(1, 2)
             when = where = None
             if self.located:
-                when = moments(part.pick(batch.days)["s2"])
+                when = year_and_day(part.pick(batch.days)["s2"])
                 where = batch.lonlat[part.rows].flip(1).float()
-            found = self.extract(images, when, where).pyramid[0]
-            level = level.index_add(0, part.rows, part.share * found.to(level))
+            result = self.extract(images, when, where).pyramid[0]
+            level = level.index_add(0, part.rows, part.share * result.to(level))
         return Features(level.mean((2, 3)), (level,))
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -76,7 +75,7 @@ class PrithviModel(Model):
         return Features(patches.mean(1), (dates.mean(2),))
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Without a table of positions for other dates; the one computed here replaces it."""
+        """Drop a stored positional embedding for another number of dates; it is computed here."""
         table = state.get("net.pos_embed", self.net.pos_embed)
         fits = table.shape == self.net.pos_embed.shape
         return {k: t for k, t in state.items() if fits or k != "net.pos_embed"}

@@ -20,12 +20,12 @@ AT_ONCE = 32  # kernels, to bound memory on large images
 
 
 class RandomConvolution(Model):
-    """Images of any sensors, [B, 1, C, H, W] each -> means of rectified responses, one map."""
+    """Images of any sensors, [B, 1, C, H, W] each -> mean ReLU responses, and one map of them."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
         count = card.dim // 2
-        with torch.device("cpu"):  # the same numbers wherever the model is built
+        with torch.device("cpu"):  # the same kernels on every device
             generator = torch.Generator().manual_seed(SEED)
             for sensor in card.inputs:
                 kernels = torch.randn(count, len(sensor.bands), 3, 3, generator=generator)

@@ -1,4 +1,4 @@
-"""ResNets: the adapter of models whose backbone is torchvision's ResNet."""
+"""The adapter of models whose backbone is a ResNet with torchvision's layout."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.resnet import Arch
+from .._families.resnet import ResNetArch
 
 Normalise = Callable[[Tensor], Tensor]  # [B, C, H, W] in the input's unit -> the network's
 
 
-def network(arch: Arch) -> Any:
-    """The backbone, with fresh weights; timm's, with torchvision's names and numbers."""
+def build_resnet(arch: ResNetArch) -> Any:
+    """Build timm's ResNet with fresh weights; same parameter names and outputs as torchvision's."""
     block: Any = resnet.Bottleneck if arch.bottleneck else resnet.BasicBlock
     widths: Any = [arch.width << i for i in range(len(arch.blocks))]
     return resnet.ResNet(block, arch.blocks, 0, arch.channels, channels=widths)
 
 
 def stem(net: Any, x: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, 64, H / 4, W / 4]."""
+    """Run the stem, [B, C, H, W] -> [B, 64, H / 4, W / 4]."""
     x = x.contiguous(memory_format=torch.channels_last)
     pooled: Tensor = net.maxpool(net.act1(net.bn1(net.conv1(x))))
     return pooled
@@ -36,8 +36,8 @@ def stages(net: Any) -> tuple[nn.Sequential, ...]:
     return net.layer1, net.layer2, net.layer3, net.layer4
 
 
-class StillNorms(Model):
-    """A model whose batch norms keep their statistics in training too: batches there are small."""
+class FrozenNorms(Model):
+    """A model whose batch norms stay in eval mode in training, since batches there are small."""
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -47,18 +47,20 @@ class StillNorms(Model):
         return self
 
 
-class ResNet(StillNorms):
-    """One image, in any one of the card's inputs -> the mean of the last map, and four maps.
+class ResNet(FrozenNorms):
+    """One image of one of the card's inputs -> the mean of the last map, and four maps.
 
-    normalise: for each input of the card; these are alternatives, and of several in a batch the
-    card's first is read.
+    normalise: by input name. The card's inputs are alternatives: if a batch has several, the
+    first of the card is read.
     """
 
     net: Any  # timm has no types
 
-    def __init__(self, card: ModelCard, arch: Arch, normalise: Mapping[str, Normalise]) -> None:
+    def __init__(
+        self, card: ModelCard, arch: ResNetArch, normalise: Mapping[str, Normalise]
+    ) -> None:
         super().__init__(card)
-        self.net = network(arch)
+        self.net = build_resnet(arch)
         self.normalise = dict(normalise)
 
     def forward(self, batch: Batch) -> Features:

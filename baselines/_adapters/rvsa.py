@@ -1,4 +1,4 @@
-"""The adapter of plain vision transformers with RVSA, and of the MAE networks before it."""
+"""The adapter of plain Vision Transformers with RVSA, and of the MAE networks before them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from skybench.core import Batch, Features, ModelCard, WeightsError
 from skybench.core.model import Model
 
 from .._families.resnet import IMAGENET
-from .._families.rvsa_settings import Settings
-from .._families.vit import Arch
+from .._families.rvsa import RVSAArch
+from .._families.vit import ViTArch
 from .._networks.rvsa import RVSA
-from .resnet import StillNorms
+from .resnet import FrozenNorms
 from .vit import ViT
 
-# What tells one network's keys from another's.
+# Parts of keys that distinguish the networks of this family.
 MARKS = {
     ".PCM.": "convolutions beside the attention (ViTAE)",
     ".sampling_angles.": "windows that keys and values share",
@@ -25,10 +25,11 @@ MARKS = {
 NEEDED = ("net.pos_embed", "net.cls_token")
 
 
-def check(model: Model, state: Mapping[str, Tensor]) -> None:
-    """Raises WeightsError for another of these networks.
+def check_file(model: Model, state: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError if the file belongs to another network of this family.
 
-    They differ by less than 1 % of the parameters, or only in what a pre-training file lacks.
+    These differ by less than 1 % of the parameters, or only in what a pre-training file lacks, so
+    coverage does not tell.
     """
     own = model.state_dict()
     differs = [
@@ -48,19 +49,19 @@ class PlainViT(ViT):
     """The ViT of the pre-training file, without windows."""
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The same, unless it is another network's: then WeightsError is raised."""
-        check(self, state)
+        """Return the state unchanged. Raises WeightsError if it belongs to another network."""
+        check_file(self, state)
         return state
 
 
-class RVSARGB(StillNorms):
+class RVSARGB(FrozenNorms):
     """[B, 1, 3, H, W] in 0..255 -> the mean of all tokens, and maps as they leave the blocks.
 
-    normed: whether the network's last norm is applied to `pooled`. A network with a class token
-    gives that as `pooled`, and its one map is normed as well, as other plain ViTs do.
+    normed: apply the network's last norm to `pooled`. For a network with a class token `pooled` is
+    that token, and its one map is normed as well, as in other plain ViTs.
     """
 
-    def __init__(self, card: ModelCard, settings: Settings, normed: bool) -> None:
+    def __init__(self, card: ModelCard, settings: RVSAArch, normed: bool) -> None:
         super().__init__(card)
         self.net, self.normed = RVSA(settings), normed
 
@@ -78,22 +79,22 @@ class RVSARGB(StillNorms):
         return Features(self.net.norm(pooled) if self.normed else pooled, levels)
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Leaves the class token's row of the positions out where the network has none.
+        """Drop the class token's positional embedding if the network has no class token.
 
-        Raises WeightsError for another of these networks.
+        Raises WeightsError if the file belongs to another network of this family.
         """
-        check(self, state)
+        check_file(self, state)
         table, settings = state.get("net.pos_embed"), self.net.settings
         if table is None or settings.class_token or table.shape[1] != settings.grid**2 + 1:
             return state
         return state | {"net.pos_embed": table[:, 1:]}
 
     def layers(self) -> Sequence[nn.Module]:
-        return self.net.parts()
+        return self.net.layer_groups()
 
 
-def network(card: ModelCard, settings: Settings | Arch) -> Model:
-    """RVSA's network, with or without windows, with these settings."""
-    if isinstance(settings, Arch):
+def rvsa_model(card: ModelCard, settings: RVSAArch | ViTArch) -> Model:
+    """Build RVSA's network, or the plain ViT of its pre-training, with fresh weights."""
+    if isinstance(settings, ViTArch):
         return PlainViT(card, settings, {"hr": IMAGENET})
     return RVSARGB(card, settings, normed=True)

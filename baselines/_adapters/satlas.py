@@ -16,19 +16,19 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from skybench.core import Batch, Features, ModelCard, WeightsError
 
-from .._families.resnet import Arch as ResNetArch
-from ..satlas import AMPLITUDE, FPN_DIMS, TCI, Arch
+from .._families.resnet import ResNetArch
+from .._families.satlas import AMPLITUDE, FPN_DIMS, TCI, Arch
 from . import resnet
 
 # What brings each band to 0..1 before clipping: (x + offset) / range. Source:
-# github:allenai/satlas@c8b9aa5 Normalization.md; for what is not there see the cards' `leads`.
+# github:allenai/satlas@c8b9aa5 Normalization.md; for assumptions of ours see the cards' `caveats`.
 RANGES = {
     "aerial": (0.0, (255.0,)),
     "sentinel2_rgb": (0.0, (TCI,)),
-    "sentinel2_ms": (0.0, (TCI,) * 3 + (8160.0,) * 6),  # numbers of level 1C / 8160
-    # (N - 4000) / 16320 of level 1's numbers N, which are 5 x + 5000 for x = reflectance x 1e4.
+    "sentinel2_ms": (0.0, (TCI,) * 3 + (8160.0,) * 6),  # values of level 1C / 8160
+    # (N - 4000) / 16320 of level 1's digital numbers N = 5 x + 5000, x = reflectance x 1e4.
     "landsat": (200.0, (3264.0,)),
-    "sentinel1": (0.0, (255.0,)),  # numbers of GRD / 255
+    "sentinel1": (0.0, (255.0,)),  # digital numbers of GRD / 255
 }
 
 
@@ -40,10 +40,12 @@ def normalise(sensor: str, x: Tensor) -> Tensor:
     return ((x + offset) / x.new_tensor(ranges)[:, None, None]).clamp(0, 1)
 
 
-def network(arch: Arch) -> Any:
-    """The backbone, with fresh weights; torchvision's Swin V2 without norm and classifier."""
+def build_backbone(arch: Arch) -> Any:
+    """Build the backbone with fresh weights: a ResNet, or Swin V2 without norm and classifier."""
     if not arch.heads:
-        return resnet.network(ResNetArch(arch.depths, width=arch.width, channels=arch.channels))
+        return resnet.build_resnet(
+            ResNetArch(arch.depths, width=arch.width, channels=arch.channels)
+        )
     net = SwinTransformer(
         patch_size=[4, 4],
         embed_dim=arch.width,
@@ -63,8 +65,8 @@ def network(arch: Arch) -> Any:
     return net
 
 
-class SatLas(resnet.StillNorms):
-    """[B, T, C, H, W] -> each stage's maximum over the dates; the mean of the last, and four maps.
+class SatLas(resnet.FrozenNorms):
+    """[B, T, C, H, W] -> four maps, each the maximum over dates, and the mean of the last.
 
     Networks for single images get T = 1.
     """
@@ -73,7 +75,7 @@ class SatLas(resnet.StillNorms):
 
     def __init__(self, card: ModelCard, arch: Arch) -> None:
         super().__init__(card)
-        self.arch, self.net = arch, network(arch)
+        self.arch, self.net = arch, build_backbone(arch)
         widths = [channels for channels, _ in arch.stages]
         self.fpn = FeaturePyramidNetwork(widths, FPN_DIMS) if arch.fpn else None
 
@@ -109,10 +111,10 @@ class SatLas(resnet.StillNorms):
         return maps
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Leaves the FPN's weights out where it was not asked for.
+        """Drop the FPN's parameters if this model has no FPN.
 
-        Raises WeightsError where it was and the file has none: it is too small a part of the
-        network for the count of keys to tell.
+        Raises WeightsError if it has one and the file does not: the FPN is too small a part of the
+        network for coverage to tell.
         """
         if self.fpn is None:
             return {key: tensor for key, tensor in state.items() if not key.startswith("fpn.")}
@@ -124,7 +126,7 @@ class SatLas(resnet.StillNorms):
         return state
 
     def layers(self) -> Sequence[nn.Module]:
-        """Merging goes with the block after it."""
+        """Stem, then block by block; patch merging belongs to the block after it."""
         if not self.arch.heads:
             blocks = (block for stage in resnet.stages(self.net) for block in stage)
             return (nn.ModuleList((self.net.conv1, self.net.bn1)), *blocks)

@@ -1,4 +1,4 @@
-"""The adapters of SatMAE: images, groups of Sentinel-2 bands, and three dates."""
+"""The adapters of SatMAE: RGB, groups of Sentinel-2 bands, and three dates."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from skybench.core import Batch, Features, ModelCard
 
-from .._families.resnet import Standardised, stretched
-from .._families.vit import Arch
+from .._families.resnet import Standardise, two_sigma_stretch
+from .._families.vit import ViTArch
 from .vit import Normalise, ViT
 
 # Channels of each group: B2, B3, B4, B8; B5, B6, B7, B8A; B11, B12.
@@ -35,32 +35,33 @@ STD_S2 = (
     1258.36394548, 1233.1492281, 1364.38688993, 1310.36996126, 1087.6020813,
 )  # fmt: skip
 NORMALISE: Mapping[str, Normalise] = {
-    "hr": Standardised(tuple(255 * m for m in MEAN_RGB), tuple(255 * s for s in STD_RGB)),
-    "s2": stretched(MEAN_S2, STD_S2),
+    "hr": Standardise(tuple(255 * m for m in MEAN_RGB), tuple(255 * s for s in STD_RGB)),
+    "s2": two_sigma_stretch(MEAN_S2, STD_S2),
 }
 
 FIRST_YEAR = 2002  # of fMoW
-UNKNOWN = 16617  # 1 July 2015: the day of an image without one; fMoW is of 2002 to 2017
+UNKNOWN = 16617  # 1 July 2015: for images without a date; fMoW covers 2002 to 2017
 HOUR = 10  # of every image: days carry none
 
 
-def patch_mean(net: Any, tokens: Sequence[Tensor]) -> Tensor:
-    """The mean of the last block's tokens but the class token, without a norm."""
+def unnormed_patch_mean(net: Any, tokens: Sequence[Tensor]) -> Tensor:
+    """Mean of the last block's patch tokens, without a norm."""
     return tokens[-1][:, 1:].mean(1)
 
 
-def satmae(card: ModelCard, arch: Arch) -> ViT:
-    """The adapter for images."""
-    return ViT(card, arch, {"hr": NORMALISE["hr"]}, patch_mean)
+def rgb_model(card: ModelCard, arch: ViTArch) -> ViT:
+    """Build the adapter for RGB images with fresh weights."""
+    return ViT(card, arch, {"hr": NORMALISE["hr"]}, unnormed_patch_mean)
 
 
-class Several(ViT):
-    """A network that has several tokens at a place; its map holds their mean.
+class MultiTokenViT(ViT):
+    """A ViT with several tokens per patch location; its map holds their mean.
 
-    codes: how many of a token's channels say which of them it is; the others say where it is.
+    codes: channels of the positional embedding that encode the band group or date of a token; the
+    others encode its location.
     """
 
-    def __init__(self, card: ModelCard, arch: Arch, codes: int) -> None:
+    def __init__(self, card: ModelCard, arch: ViTArch, codes: int) -> None:
         super().__init__(card, arch, {s.name: NORMALISE[s.name] for s in card.inputs})
         self.codes = codes
         table = torch.empty(1, 1 + self.grid**2, arch.dim - codes)
@@ -68,12 +69,12 @@ class Several(ViT):
 
     @abc.abstractmethod
     def embed(self, images: Tensor, when: Tensor | None) -> Tensor:
-        """All tokens before the first block, [B, 1 + K * h * w, D]; see `extract`."""
+        """Embed all tokens before the first block, [B, 1 + K * h * w, D]; see `extract`."""
 
     def coded(self, patches: Tensor, codes: Tensor, first: Tensor) -> Tensor:
-        """The same from K patches at each place, [B, K, D, h, w].
+        """Add class token and codes to the K patch embeddings of each location, [B, K, D, h, w].
 
-        codes: which of the K it is, [B or 1, K, c]; first: of the class token, [1, 1, c].
+        codes: of the band group or date, [B or 1, K, c]; first: of the class token, [1, 1, c].
         """
         where = self.positions(*patches.shape[-2:])  # [1, 1 + h * w, D - c]
         start = self.net.cls_token + torch.cat((where[:, :1], first), -1)
@@ -91,18 +92,18 @@ class Several(ViT):
     def extract(self, images: Tensor, when: Tensor | None = None) -> Features:
         """Features of normalised images: [B, 10, H, W], or of three dates, [B, 3, 3, H, W].
 
-        when: (year - 2002, month - 1, hour) of each date, int64 [B, 3, 3]; None: not known.
+        when: (year - 2002, month - 1, hour) of each date, int64 [B, 3, 3]; None: unknown.
         """
         last = deque(self.tokens(images, when), 1)[0]
         size = [n // self.patch for n in images.shape[-2:]]
         places = self.net.norm(last[:, 1:]).mT.reshape(len(last), last.shape[-1], -1, *size)
-        return Features(patch_mean(self.net, [last]), (places.mean(2),))
+        return Features(unnormed_patch_mean(self.net, [last]), (places.mean(2),))
 
 
-class MultiSpectral(Several):
-    """Ten bands of Sentinel-2 in three groups, each with patches of its own."""
+class MultiSpectralViT(MultiTokenViT):
+    """Ten bands of Sentinel-2 in three groups, each with its own patch embedding."""
 
-    def __init__(self, card: ModelCard, arch: Arch, codes: int) -> None:
+    def __init__(self, card: ModelCard, arch: ViTArch, codes: int) -> None:
         super().__init__(card, arch, codes)
         net = self.net
         net.patch_embed = nn.ModuleList(
@@ -124,19 +125,18 @@ class MultiSpectral(Several):
         return (nn.ModuleList((stem, codes)), *blocks)
 
 
-class Temporal(Several):
+class TemporalViT(MultiTokenViT):
     """Three dates of RGB images with the year, month and hour of each.
 
-    Of a single date all three are it, of two the third is the second again, as in the authors'
-    data set. More are read in threes that are spread over the series, the 1st, 3rd and 5th of six
-    and the 2nd, 4th and 6th, and the features of these are averaged. A date that is not seen is
-    as if it were not there.
+    A single date is repeated three times, and the second of two is repeated once, as in the
+    authors' data set. A longer series is split into triples that are spread over it (1st, 3rd and
+    5th of six, then 2nd, 4th and 6th), and their features are averaged. Unseen dates are ignored.
     """
 
     def forward(self, batch: Batch) -> Features:
         images = self.normalise["hr"](batch.images["hr"])  # [B, T, 3, H, W]
-        when = moments(batch.days["hr"])  # [B, T, 3]
-        each, shares = threes(batch.seen["hr"])
+        when = year_month_hour(batch.days["hr"])  # [B, T, 3]
+        each, shares = date_triples(batch.seen["hr"])
         rows = torch.arange(len(images), device=images.device)[:, None]
         found = [self.extract(images[rows, dates], when[rows, dates]) for dates in each]
         pooled, level = (
@@ -147,32 +147,32 @@ class Temporal(Several):
 
     def embed(self, images: Tensor, when: Tensor | None) -> Tensor:
         if when is None:
-            when = moments(torch.full(images.shape[:2], -1, device=images.device))
+            when = year_month_hour(torch.full(images.shape[:2], -1, device=images.device))
         patches = self.net.patch_embed.proj(images.flatten(0, 1))
-        codes = waves(when, self.codes // when.shape[-1]).to(patches)
+        codes = sincos_codes(when, self.codes // when.shape[-1]).to(patches)
         nothing = torch.zeros_like(codes[:1, :1])
         return self.coded(patches.unflatten(0, images.shape[:2]), codes, nothing)
 
 
-def moments(days: Tensor) -> Tensor:
-    """Days since 1970-01-01, -1 unknown, [...] -> (year - 2002, month - 1, hour), [..., 3]."""
+def year_month_hour(days: Tensor) -> Tensor:
+    """Days since 1970-01-01 (-1: unknown), [...] -> (year - 2002, month - 1, hour), [..., 3]."""
     known = torch.where(days < 0, UNKNOWN, days).cpu().numpy().astype("datetime64[D]")
     months = torch.from_numpy(known.astype("datetime64[M]").astype(int)).to(days.device)
     years = torch.div(months, 12, rounding_mode="floor") + 1970 - FIRST_YEAR
     return torch.stack((years, months % 12, torch.full_like(months, HOUR)), -1)
 
 
-def waves(numbers: Tensor, width: int) -> Tensor:
-    """Sines, then cosines of each number, side by side, [..., n] -> [..., n * width], float64."""
+def sincos_codes(numbers: Tensor, width: int) -> Tensor:
+    """Sine-cosine codes of each value, concatenated, [..., n] -> [..., n * width], float64."""
     steps = torch.arange(width // 2, device=numbers.device, dtype=torch.float64)
     angles = numbers[..., None] * 10000 ** -(steps / (width // 2))
     return torch.cat((angles.sin(), angles.cos()), -1).flatten(-2)
 
 
-def threes(seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Which dates are read together, int64 [K, B, 3], and the share of each in the mean, [K, B].
+def date_triples(seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the triples of dates, int64 [K, B, 3], and their weights in the mean, [K, B].
 
-    seen: bool [B, T]. See `Temporal`; a sample with fewer dates than others has shares of 0.
+    seen: bool [B, T]. See `TemporalViT`; a sample with fewer triples than others has weights of 0.
     """
     count = seen.sum(1).clamp(min=1)  # [B]
     runs = torch.div(count + DATES - 1, DATES, rounding_mode="floor")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from skybench.core import Batch, CannotRun, Features, ModelCard
 
+from .._families.vit import ViTArch
 from .vit import Normalise, ViT, patch_mean
-
-if TYPE_CHECKING:
-    from ..satvit import Arch
 
 
 def sincos(dim: int, side: int) -> Tensor:
-    """Fixed positions of a square grid, [1, side * side, dim]: of the column, then of the row.
+    """Fixed positional embedding of a square grid, [1, side * side, dim]: column, then row.
 
     Source: github:antofuller/SatViT@b945f03 transformer_model.py (MAE's get_2d_sincos_pos_embed).
     """
@@ -28,11 +26,13 @@ def sincos(dim: int, side: int) -> Tensor:
 
 
 class SatViT(ViT):
-    """All stated channels on one grid -> the mean of the tokens, and their map."""
+    """All the channels that the user stated, on one grid -> the mean token, and the token map."""
 
-    def __init__(self, card: ModelCard, arch: Arch, scale: Normalise) -> None:
-        super().__init__(card, arch.vit, {}, pool=patch_mean)
-        self.channels, self.scale = [channel.split(":") for channel in arch.channels], scale
+    def __init__(
+        self, card: ModelCard, arch: ViTArch, channels: Sequence[str], scale: Normalise
+    ) -> None:
+        super().__init__(card, arch, {}, pool=patch_mean)
+        self.channels, self.scale = [channel.split(":") for channel in channels], scale
         self.net.pos_embed = nn.Parameter(sincos(arch.dim, self.grid), requires_grad=False)
 
     def forward(self, batch: Batch) -> Features:
@@ -48,7 +48,7 @@ class SatViT(ViT):
         return self.extract(self.scale(torch.stack(bands, 1)))
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The published patch embedding, a matrix, as our kernel: its rows are (c, i, j)."""
+        """Reshape the published patch embedding, a matrix with rows (c, i, j), to our kernel."""
         key, own = "net.patch_embed.proj.weight", self.net.patch_embed.proj.weight
         if key in state and state[key].numel() == own.numel():
             state = state | {key: state[key].reshape(own.shape)}

@@ -1,4 +1,4 @@
-"""Which dates of a series are read together, by networks that take only so many at once."""
+"""Splits series of images for networks that read a limited number of dates at once."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ import torch
 from torch import Tensor
 
 
-class Part(NamedTuple):
-    """Samples of a batch that are read alike, and the dates that are read together."""
+def months(days: Tensor, unknown: int) -> Tensor:
+    """Months, 0..11, of days since 1970-01-01; `unknown` where the day is -1."""
+    calendar = days.cpu().numpy().astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12
+    return torch.from_numpy(calendar).to(days.device).masked_fill(days < 0, unknown)
+
+
+class SeriesPart(NamedTuple):
+    """Samples with equally many dates, and the dates that go into one forward pass."""
 
     rows: Tensor  # of the batch, int64 [b]
     dates: Mapping[str, Tensor]  # by input, int64 [b, n], n > 0; a sensor without any is left out
     share: float  # of the samples' dates
 
     def pick(self, series: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same of images, days or what else has a date, [B, T, ...] -> [b, n, ...]."""
+        """Select this part of images, days or other series, [B, T, ...] -> [b, n, ...] by input."""
         return {name: series[name][self.rows[:, None], d] for name, d in self.dates.items()}
 
 
-def parts(seen: Mapping[str, Tensor], longest: int, traits: Tensor | None = None) -> Iterator[Part]:
-    """All samples of a batch with all their dates that are seen, at most `longest` at once.
+def series_parts(
+    seen: Mapping[str, Tensor], longest: int, traits: Tensor | None = None
+) -> Iterator[SeriesPart]:
+    """Yield parts that cover every seen date of every sample, at most `longest` dates each.
 
-    Parts of a longer series are spread over it: the 1st, 3rd and 5th of six dates, and the 2nd,
-    4th and 6th. Padding thus never reaches a network, nor moves other dates. Of a sample without
-    any date the first one is read. seen: bool [B, T] by input. traits: what else samples that are
-    read together must have in common, int64 [B, k].
+    Parts of a longer series are spread over it: the 1st, 3rd and 5th of six dates, then the 2nd,
+    4th and 6th. Padding thus never reaches a network, nor moves other dates. For a sample without
+    seen dates the first date is read. seen: bool [B, T] by input. traits: further values that the
+    samples of a part must share, int64 [B, k].
     """
     counts = torch.stack([s.sum(1) for s in seen.values()], 1)
     counts[:, 0] += counts.sum(1) == 0
@@ -43,4 +51,4 @@ def parts(seen: Mapping[str, Tensor], longest: int, traits: Tensor | None = None
                 for name, number in zip(seen, numbers, strict=True)
                 if number > start
             }
-            yield Part(rows, dates, sum(d.shape[1] for d in dates.values()) / sum(numbers))
+            yield SeriesPart(rows, dates, sum(d.shape[1] for d in dates.values()) / sum(numbers))

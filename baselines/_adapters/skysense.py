@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,11 @@ from torch.nn import functional as F
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.skysense import Arch
 from .._networks.fusion import Fusion, UPHead
 from .._networks.prototypes import Prototypes
 from .._networks.swin_v2 import SwinV2
 from .._networks.vit_mm import PATCH, ViT
-
-if TYPE_CHECKING:
-    from ..skysense import Arch
 
 # Mean and standard deviation in each input's unit. "hr": ImageNet's on 0..255, as in the official
 # configurations; for the near infrared none are published, and as its input plane starts as a copy
@@ -45,15 +42,15 @@ FIRST = "net.patch_embed.projection.weight"
 
 
 def normalise(name: str, x: Tensor) -> Tensor:
-    """[B, T, C, H, W] in the input's unit -> mean 0, deviation 1 on the pre-training data."""
+    """[B, T, C, H, W] in the input's unit -> (x - mean) / std of the pre-training data."""
     mean, std = (x.new_tensor(s[: x.shape[2]])[:, None, None] for s in STATISTICS[name])
     return (x - mean) / std
 
 
 def day_of_year(days: Tensor) -> Tensor:
-    """0..364 of days since 1970-01-01, -1 where the day is unknown (-1).
+    """Days since 1970-01-01 -> day of the year, 0..364; -1 (unknown) stays -1.
 
-    The last day of a leap year counts as the day before it: there are 365 embeddings.
+    The last day of a leap year counts as day 364: there are 365 embeddings.
     """
     dates = days.cpu().numpy().astype("datetime64[D]")
     passed = torch.from_numpy((dates - dates.astype("datetime64[Y]")).astype(int))
@@ -61,29 +58,29 @@ def day_of_year(days: Tensor) -> Tensor:
 
 
 def fuses(dates: Mapping[str, int]) -> bool:
-    """Whether inputs (name -> number of dates) are fused: several sensors, or Sentinel dates."""
+    """True if inputs (name -> number of dates) are fused: several sensors or Sentinel dates."""
     return len(dates) > 1 or any(dates[name] > 1 for name in SENTINEL if name in dates)
 
 
 def averaged(maps: tuple[Tensor, ...]) -> Features:
-    """Maps [B, C_i, h_i, w_i] with the spatial mean of the last."""
+    """Features of maps [B, C_i, h_i, w_i]; `pooled` is the spatial mean of the last."""
     return Features(maps[-1].mean((2, 3)), maps)
 
 
 class SkySense(Model):
-    """Images of high resolution, Sentinel-2 and Sentinel-1 series, or some of these.
+    """High-resolution images, Sentinel-2 and Sentinel-1 series, or any subset of these.
 
-    - "hr" alone: the four stages; the mean of the last. Dates are averaged stage by stage.
+    - "hr" alone: the four stages, and the mean of the last. Dates are averaged stage by stage.
     - One date of a Sentinel sensor alone: its ViT's last map, stride 4, and its mean.
-    - Several sensors, or several dates: each place's tokens (one for "hr", one a date for the
-      others) are fused. Places are the cells of stride 32 of "hr", to which Sentinel maps are
-      resized if need be (SkySense++ pairs images so that a Sentinel pixel is such a cell), without
-      "hr" the pixels of Sentinel-2, else of Sentinel-1. `pooled` is the mean of the fused map. It
-      is the last level of the pyramid, after the stages of "hr"; alone it is averaged to stride
-      4, as 1024 channels for every pixel are too many to keep for dense heads.
+    - Several sensors, or several dates: the tokens of each location (one for "hr", one per date
+      for the others) are fused. Locations are the cells of stride 32 of "hr", to which Sentinel
+      maps are resized if necessary (SkySense++ pairs images so that a Sentinel pixel is such a
+      cell); without "hr", the pixels of Sentinel-2, or else of Sentinel-1. `pooled` is the mean of
+      the fused map, which is the last level of the pyramid, after the stages of "hr"; without "hr"
+      it is averaged to stride 4, since 1024 channels per pixel are too much for dense heads.
 
-    Dates that are not seen are left out. Which case it is depends on the number of dates in the
-    batch: a single date beside longer series is fused.
+    Unseen dates are left out. The case depends on the number of dates in the batch, so a sample
+    with a single date beside longer series is fused.
     """
 
     def __init__(self, card: ModelCard, arch: Arch) -> None:
@@ -116,12 +113,12 @@ class SkySense(Model):
         return self.features(dataclasses.replace(batch, images=images))
 
     def extract(self, images: Tensor) -> Features:
-        """Features of normalised images of high resolution, [B, C, H, W]."""
+        """Features of normalised high-resolution images, [B, C, H, W]."""
         assert self.net is not None
         return averaged(self.net(images))
 
     def features(self, batch: Batch) -> Features:
-        """Features of normalised images. Raises CannotRun where a part is not there."""
+        """Features of normalised images. Raises CannotRun if a needed part is missing."""
         dates = {name: x.shape[1] for name, x in batch.images.items()}
         self._require(dates)
         stages = self.stages(batch) if "hr" in dates else ()
@@ -140,7 +137,7 @@ class SkySense(Model):
         return (*high, (width, high[-1][1] if high else PATCH))
 
     def _require(self, dates: Mapping[str, int]) -> None:
-        """Raises CannotRun unless all that these inputs need is built."""
+        """Raise CannotRun unless every part that these inputs need is built."""
         heads = [f"head_{name}" for name in SENTINEL if name in dates]
         needed = [*dates, *([*heads, "fusion"] if fuses(dates) else [])]
         lacking = [part for part in needed if part not in self.arch.parts]
@@ -153,7 +150,7 @@ class SkySense(Model):
             )
 
     def stages(self, batch: Batch) -> tuple[Tensor, ...]:
-        """The stages of "hr", [B, C_i, H / stride_i, W / stride_i]: the mean of the seen dates."""
+        """Stages of "hr", [B, C_i, H / stride_i, W / stride_i], averaged over the seen dates."""
         assert self.net is not None
         images = batch.images["hr"]
         each: list[tuple[Tensor, ...]] = [
@@ -167,7 +164,7 @@ class SkySense(Model):
         return tuple(torch.einsum("tb...,tb->b...", stage, share) for stage in stacked)
 
     def tokens(self, name: str, images: Tensor, days: Tensor) -> Tensor:
-        """One date of a Sentinel sensor, [B, C, H, W] and [B] -> [B, token_dims, H, W]."""
+        """Embed one date of a Sentinel sensor, [B, C, H, W] and [B] -> [B, token_dims, H, W]."""
         x: Tensor = self.get_submodule(f"head_{name}")(self.get_submodule(name)(images))
         if name != "s2" or self.ctpe is None:
             return x
@@ -176,9 +173,9 @@ class SkySense(Model):
         return x + codes[:, :, None, None]
 
     def fuse(self, batch: Batch, high: Tensor | None) -> Tensor:
-        """The fused map, [B, fusion_dims, h, w], of normalised Sentinel series and a map of "hr".
+        """Fuse normalised Sentinel series and a map of "hr" to one map, [B, fusion_dims, h, w].
 
-        With prototypes it has twice the channels: their mean at each place comes after it.
+        With prototypes it has twice the channels: the attended prototypes follow the tokens.
         high: the last stage, [B, token_dims, h, w]; None without "hr".
         """
         assert self.fusion is not None
@@ -194,17 +191,17 @@ class SkySense(Model):
                 maps.append(self.fusion.project(x.movedim(1, -1)))  # [B, h, w, fusion_dims]
                 seen.append(batch.seen[name][:, date])
         places = torch.stack(maps, 3)  # [B, h, w, tokens, fusion_dims]
-        there = torch.stack(seen, 1)  # [B, tokens]
+        present = torch.stack(seen, 1)  # [B, tokens]
         shape, count = places.shape[:3], places.shape[1] * places.shape[2]
-        mask = None if there.all() else there.repeat_interleave(count, 0)
+        mask = None if present.all() else present.repeat_interleave(count, 0)
         fused: Tensor = self.fusion(places.flatten(0, 2), mask)
-        whole = fused.view(*shape, -1).movedim(-1, 1)
-        return whole if self.prototypes is None else self.prototypes(whole, batch.lonlat)
+        fused_map = fused.view(*shape, -1).movedim(-1, 1)
+        return fused_map if self.prototypes is None else self.prototypes(fused_map, batch.lonlat)
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Leaves out parts that were not asked for; a first layer for three bands is made to fit.
+        """Drop parts that are not built, and widen a first layer for three bands to four.
 
-        The fourth input plane is a copy of red's. Source: github:Bili-Sakura/SkySense@107d4e0
+        The fourth input channel is a copy of red's. Source: github:Bili-Sakura/SkySense@107d4e0
         tools/ckpt_convert.py.
         """
         parts = {key.split(".")[0] for key in self.state_dict()} | {"ctpe"}
@@ -215,14 +212,14 @@ class SkySense(Model):
         return {**state, FIRST: torch.cat((kernel, kernel[:, :1]), 1)}
 
     def layers(self) -> Sequence[nn.Module]:
-        """The i-th layers of all branches and of the fusion together, their last ones at the end.
+        """Layers of all branches and of the fusion side by side, aligned at their last layers.
 
-        The decay of learning rates runs through each of them alone, as in
+        Layer-wise learning-rate decay thus runs through each branch separately, as in
         github:kang-wu/SkySensePlusPlus@cb0c6b7 `get_optimizer_parameters`, where the heads and the
-        calendar embedding belong to no layer, and learn at the full rate.
+        calendar embedding belong to no layer and have the full learning rate.
         """
-        columns = [m.stages() for m in self.children() if isinstance(m, ViT | Fusion)]
-        columns += [self.net.layers()] if self.net is not None else []
+        columns = [m.layer_groups() for m in self.children() if isinstance(m, ViT | Fusion)]
+        columns += [self.net.layer_groups()] if self.net is not None else []
         longest = max(map(len, columns))
         return [
             nn.ModuleList(c[len(c) - back] for c in columns if back <= len(c))

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from skybench.core import ModelCard
 from skybench.core.model import Model
 
-from .._families.resnet import Arch as ResNetArch
-from .._families.vit import Arch as ViTArch
+from .._families.resnet import ResNetArch
+from .._families.vit import ViTArch
 from .decur import NORMALISE  # the same for both: that of SSL4EO-S12
 from .resnet import ResNet
-from .vit import ViT, dino
+from .vit import ViT, dino_positions
 
 
 class LayerScale(nn.Module):
-    """A learned factor for each channel; it begins with DINOv2's 1e-5."""
+    """A learned factor per channel, initialised to DINOv2's 1e-5."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -28,17 +28,17 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-def scale_layers(net: Any) -> None:
-    """Gives every block of timm's ViT the layer scales that DINOv2's has."""
+def add_layer_scale(net: Any) -> None:
+    """Add DINOv2's layer scale to every block of timm's ViT."""
     for block in net.blocks:
         block.ls1, block.ls2 = LayerScale(net.embed_dim), LayerScale(net.embed_dim)
 
 
-def adapter(card: ModelCard, arch: ResNetArch | ViTArch) -> Model:
-    """The network of a variant."""
+def softcon_model(card: ModelCard, arch: ResNetArch | ViTArch) -> Model:
+    """Build the network of a variant with fresh weights."""
     normalise = NORMALISE["s2" if arch.channels > 2 else "s1"]
     if isinstance(arch, ResNetArch):
         return ResNet(card, arch, normalise)
-    model = ViT(card, arch, normalise, positions=dino)
-    scale_layers(model.net)
+    model = ViT(card, arch, normalise, positions=dino_positions)
+    add_layer_scale(model.net)
     return model

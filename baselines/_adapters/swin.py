@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 
 from .._families.resnet import IMAGENET
-from .._families.swin import Arch, Scaled
-from .._networks.swin import PATCH, Form, Swin
-from .resnet import StillNorms
+from .._families.swin import ScaledSwinArch, SwinArch
+from .._networks.swin import PATCH, Swin, SwinOptions
+from .resnet import FrozenNorms
 
 
-class SwinRGB(StillNorms):
+class SwinRGB(FrozenNorms):
     """[B, 1, 3, H, W] in 0..255 -> the mean of the last map, and four maps.
 
-    image: side of the images that the network's windows were made for, where windows keep in
-    proportion to the image's short side, up to `largest`; 0: they stay as they are.
+    image: image side of pre-training, if windows grow in proportion to the image's short side, up
+    to `largest`; 0 for a fixed window size.
     """
 
     def __init__(self, card: ModelCard, net: Swin, image: int = 0, largest: int = 0) -> None:
@@ -34,7 +34,7 @@ class SwinRGB(StillNorms):
         return Features(maps[-1].mean((2, 3)), maps)
 
     def windows(self, side: int) -> tuple[int, ...]:
-        """Each stage's windows for an image with this short side; () for the network's own."""
+        """Window size of each stage for an image with this short side; () for the stored sizes."""
         if not self.image:
             return ()
         own = self.net.window[0]
@@ -44,12 +44,14 @@ class SwinRGB(StillNorms):
         return tuple(min(window, side // PATCH >> i) for i in range(len(self.net.window)))
 
     def layers(self) -> Sequence[nn.Module]:
-        return self.net.parts()
+        return self.net.layer_groups()
 
 
-def swin(card: ModelCard, arch: Arch | Scaled, form: Form, largest: int = 0) -> SwinRGB:
-    """The network with fresh weights; largest: see `SwinRGB`, of `Scaled` settings."""
-    image, stages = arch.image if isinstance(arch, Scaled) else 0, range(len(arch.depths))
+def swin_model(
+    card: ModelCard, arch: SwinArch | ScaledSwinArch, form: SwinOptions, largest: int = 0
+) -> SwinRGB:
+    """Build the network with fresh weights; largest: see `SwinRGB`, for `ScaledSwinArch`."""
+    image, stages = arch.image if isinstance(arch, ScaledSwinArch) else 0, range(len(arch.depths))
     # At the pre-training's side windows are no larger than the map.
     windows = [min(arch.window, image // PATCH >> i) if image else arch.window for i in stages]
     net = Swin(arch.embed_dim, arch.depths, arch.num_heads, windows, form)

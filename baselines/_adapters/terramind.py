@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from skybench.core import Batch, CannotRun, Features, ModelCard
+from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.resnet import Standardised
+from .._families.resnet import Standardise
 from .._networks.terramind import PATCH, TerraMind
-from ..terramind import Arch
+from .grids import common_size
 
 # Mean and standard deviation of the pre-training images: Sentinel-2 L2A, reflectance x 1e4, and
 # Sentinel-1 GRD, dB.
 # Source: github:IBM/terratorch@85467a9 terratorch/models/backbones/terramind/model/
 # terramind_register.py, v1_pretraining_mean and v1_pretraining_std.
 NORMALISE = {
-    "s2": Standardised(
+    "s2": Standardise(
         (
             1390.458, 1503.317, 1718.197, 1853.91, 2199.1, 2779.975, 2987.011, 3083.234, 3132.22,
             3162.988, 2424.884, 1857.648,
@@ -29,22 +29,21 @@ NORMALISE = {
             1753.829, 1797.379, 1434.261, 1334.311,
         ),
     ),
-    "s1": Standardised((-12.599, -20.293), (5.195, 5.890)),
+    "s1": Standardise((-12.599, -20.293), (5.195, 5.890)),
 }  # fmt: skip
 
 
 class TerraMindModel(Model):
     """Sentinel-2, Sentinel-1 or both, of one date -> the mean of the last tokens, and their map."""
 
-    def __init__(self, card: ModelCard, arch: Arch) -> None:
+    def __init__(
+        self, card: ModelCard, image: int, dim: int, depth: int, heads: int, gated: bool
+    ) -> None:
         super().__init__(card)
-        side = arch.image // PATCH
-        self.net = TerraMind(side, arch.dim, arch.depth, arch.heads, arch.gated)
+        self.net = TerraMind(image // PATCH, dim, depth, heads, gated)
 
     def forward(self, batch: Batch) -> Features:
-        sizes = {tuple(x.shape[-2:]) for x in batch.images.values()}
-        if len(sizes) > 1:
-            raise CannotRun(f"terramind reads sensors on one grid, but got sizes {sorted(sizes)}")
+        common_size(self.card.name, batch.images.values())
         return self.extract({n: NORMALISE[n](x[:, 0]) for n, x in batch.images.items()})
 
     def extract(self, images: Mapping[str, Tensor]) -> Features:

@@ -1,4 +1,4 @@
-"""Plain Vision Transformers: the adapter of models whose network is timm's."""
+"""The adapter of models whose backbone is timm's VisionTransformer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.vit import Arch
+from .._families.vit import ViTArch
 
 Normalise = Callable[[Tensor], Tensor]  # [B, C, H, W] in the input's unit -> the network's
 # The network, and its tokens after each of the last blocks, [B, N, C] each -> [B, D].
@@ -24,8 +24,8 @@ Pool = Callable[[Any, Sequence[Tensor]], Tensor]
 Positions = Callable[[Tensor, tuple[int, int]], Tensor]
 
 
-def network(arch: Arch) -> Any:
-    """The backbone, with fresh weights; timm's."""
+def build_vit(arch: ViTArch) -> Any:
+    """Build timm's VisionTransformer with fresh weights."""
     return VisionTransformer(
         arch.image,
         arch.patch,
@@ -42,23 +42,23 @@ def network(arch: Arch) -> Any:
 
 
 def class_tokens(net: Any, tokens: Sequence[Tensor]) -> Tensor:
-    """The normed class token of each block, side by side."""
+    """Concatenate the normed class token of each block."""
     return torch.cat([net.norm(x)[:, 0] for x in tokens], 1)
 
 
 def patch_mean(net: Any, tokens: Sequence[Tensor]) -> Tensor:
-    """The mean of the last block's normed tokens but the class token."""
+    """Mean of the last block's normed patch tokens."""
     mean: Tensor = net.norm(tokens[-1])[:, net.num_prefix_tokens :].mean(1)
     return mean
 
 
-def bicubic(stored: Tensor, size: tuple[int, int]) -> Tensor:
-    """As MAE's interpolate_pos_embed and many others do."""
+def bicubic_positions(stored: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a positional embedding as MAE's interpolate_pos_embed does."""
     return F.interpolate(stored, size, mode="bicubic", align_corners=False)
 
 
-def dino(stored: Tensor, size: tuple[int, int]) -> Tensor:
-    """As DINO does: by a factor for a size that is 0.1 larger, so other places are read.
+def dino_positions(stored: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a positional embedding as DINO does: by the scale factor of a size 0.1 larger.
 
     Source: github:zhu-xlab/SSL4EO-S12@1dc0c83 src/benchmark/transfer_classification/models/dino/
     vision_transformer.py, interpolate_pos_encoding; DINO-MM's is the same.
@@ -68,21 +68,21 @@ def dino(stored: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class ViT(Model):
-    """One image, in any one of the card's inputs -> `pooled`, and the map of the last block.
+    """One image of one of the card's inputs -> `pooled`, and the map of the last block.
 
-    normalise: for each input of the card; these are alternatives, and of several in a batch the
-    card's first is read. pool: of the last `arch.last` blocks. positions: for images of another
-    size than `arch.image`.
+    normalise: by input name. The card's inputs are alternatives: if a batch has several, the
+    first of the card is read. pool: of the last `arch.last` blocks. positions: resizes the
+    positional embedding for images of another size than `arch.image`.
     """
 
     net: Any  # timm has no types
 
     def __init__(
-        self, card: ModelCard, arch: Arch, normalise: Mapping[str, Normalise],
-        pool: Pool = class_tokens, positions: Positions = bicubic,
+        self, card: ModelCard, arch: ViTArch, normalise: Mapping[str, Normalise],
+        pool: Pool = class_tokens, positions: Positions = bicubic_positions,
     ) -> None:  # fmt: skip
         super().__init__(card)
-        self.net = network(arch)
+        self.net = build_vit(arch)
         self.normalise, self.pool, self.resized = dict(normalise), pool, positions
         self.patch, self.grid, self.last = arch.patch, arch.image // arch.patch, arch.last
 
@@ -99,7 +99,7 @@ class ViT(Model):
         return Features(self.pool(self.net, last), (last_map,))
 
     def tokens(self, images: Tensor) -> Iterator[Tensor]:
-        """Block by block the tokens after it, [B, N, C]: the class token, then row by row."""
+        """Yield the tokens after each block, [B, N, C]: class token, then patches row by row."""
         patches = self.net.patch_embed.proj(images)  # [B, C, h, w]
         x = patches.flatten(2).mT
         if self.net.cls_token is not None:
@@ -110,7 +110,7 @@ class ViT(Model):
             yield x
 
     def positions(self, height: int, width: int) -> Tensor:
-        """[1, N, C] for a grid of so many patches."""
+        """Positional embedding of a grid of height x width patches, [1, N, C]."""
         stored: Tensor = self.net.pos_embed
         if (height, width) == (self.grid, self.grid):
             return stored

@@ -1,4 +1,4 @@
-"""What the floors without learned weights share: the inputs that they read, and their scale."""
+"""Inputs of the floors without learned weights, and the scale of each unit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ INPUTS = (
 )
 
 
-class Scale(NamedTuple):
-    """Rough middle and spread of a unit's values."""
+class UnitScale(NamedTuple):
+    """Approximate centre and spread of the values of a unit, for standardisation."""
 
     middle: float
     spread: float
 
 
 # Ours. Reflectance as uint8 under the stretch of `core.S2_DISPLAY`.
-SCALES = {UINT8: Scale(127.5, 64.0), REFLECTANCE: Scale(1375.0, 690.0), DB: Scale(-15.0, 6.0)}
+SCALES = {
+    UINT8: UnitScale(127.5, 64.0),
+    REFLECTANCE: UnitScale(1375.0, 690.0),
+    DB: UnitScale(-15.0, 6.0),
+}

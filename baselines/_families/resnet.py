@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arch:
-    """Settings of a ResNet; those of ResNet-50 if none is given."""
+class ResNetArch:
+    """Settings of a ResNet; the defaults are those of ResNet-50."""
 
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)  # of the four stages
     bottleneck: bool = True
@@ -29,20 +29,20 @@ class Arch:
         return tuple((first << i, 4 << i) for i in range(len(self.blocks)))
 
 
-RESNET50 = Arch()
-RESNET18 = Arch(blocks=(2, 2, 2, 2), bottleneck=False)
-TINY = Arch(blocks=(1, 1, 1, 1), width=8)
-TINY_RESNET18 = Arch(blocks=(1, 1, 1, 1), bottleneck=False, width=8)
+RESNET50 = ResNetArch()
+RESNET18 = ResNetArch(blocks=(2, 2, 2, 2), bottleneck=False)
+TINY_RESNET50 = ResNetArch(blocks=(1, 1, 1, 1), width=8)
+TINY_RESNET18 = ResNetArch(blocks=(1, 1, 1, 1), bottleneck=False, width=8)
 
 
-def fitted(card: ModelCard, arch: Arch) -> ModelCard:
-    """The card with the sizes that these settings give."""
+def resnet_card(card: ModelCard, arch: ResNetArch) -> ModelCard:
+    """Return the card with the feature sizes of these settings."""
     return dataclasses.replace(card, dim=arch.levels[-1][0], levels=arch.levels)
 
 
 @dataclass(frozen=True)
-class Standardised:
-    """[B, C, H, W] -> (x - mean) / std of each channel."""
+class Standardise:
+    """Standardises each channel, [B, C, H, W] -> (x - mean) / std."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -53,10 +53,10 @@ class Standardised:
 
 
 @dataclass(frozen=True)
-class EightBits:
-    """[B, C, H, W] -> low..high of each channel to the whole numbers 0..255, then `after`.
+class StretchToBytes:
+    """Stretches low..high of each channel to the integers 0..255, [B, C, H, W], then calls `after`.
 
-    Values outside are cut off; between, they are rounded down, as numpy's astype("uint8") does.
+    Values outside are clipped; others are rounded down, as numpy's astype("uint8") does.
     """
 
     low: tuple[float, ...]
@@ -68,14 +68,16 @@ class EightBits:
         return self.after(((x - low) / (high - low) * 255).clamp(0, 255).floor())
 
 
-IMAGENET = Standardised((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # of 0..255
-UNIT = Standardised((0.0,), (255.0,))  # 0..255 -> 0..1
+IMAGENET = Standardise((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # of 0..255
+UNIT = Standardise((0.0,), (255.0,))  # 0..255 -> 0..1
 
 
-def stretched(mean: Sequence[float], std: Sequence[float]) -> EightBits:
-    """Mean less to mean plus two deviations of each channel to bytes, then 0..1."""
+def two_sigma_stretch(mean: Sequence[float], std: Sequence[float]) -> StretchToBytes:
+    """Stretch mean - 2 std .. mean + 2 std of each channel to bytes, then to 0..1."""
     pairs = tuple(zip(mean, std, strict=True))
-    return EightBits(tuple(m - 2 * s for m, s in pairs), tuple(m + 2 * s for m, s in pairs), UNIT)
+    return StretchToBytes(
+        tuple(m - 2 * s for m, s in pairs), tuple(m + 2 * s for m, s in pairs), UNIT
+    )
 
 
 PARTS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
@@ -84,25 +86,25 @@ SEQUENTIAL = dict(zip(("0", "1", "4", "5", "6", "7"), PARTS, strict=True))
 LAST = {(512, 256, 3, 3): "resnet18", (512, 1024, 1, 1): "resnet50"}  # first of the last stage
 
 
-def own_keys(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
-    """A published ResNet under the names of ours: torchvision's, below "net.".
+def resnet_keys(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
+    """Map a published ResNet's keys to ours: torchvision's names below "net.".
 
-    prefixes: of the network's keys in published files, with or without "module."; the first that
-    occurs counts, else there is none. Both torchvision's names and the indices of a Sequential
-    are known. What is no part of the network is left out: heads, queues, momentum encoders.
+    prefixes: possible prefixes of the network's keys, with or without "module."; the first that
+    occurs is stripped. Both torchvision's names and the indices of a Sequential are recognised.
+    Keys outside the network are dropped: heads, queues, momentum encoders.
     """
     known = [module + p for p in (*prefixes, "") for module in ("module.", "")]
     prefix = next((p for p in known if any(k.startswith(p) for k in state)), "")
-    found = {}
+    mapped = {}
     for key, tensor in state.items():
         part, _, rest = key.removeprefix(prefix).partition(".")
         part = SEQUENTIAL.get(part, part)
         if key.startswith(prefix) and part in PARTS:
-            found[f"net.{part}.{rest}"] = tensor
-    return found
+            mapped[f"net.{part}.{rest}"] = tensor
+    return mapped
 
 
-def network_of(own: Mapping[str, Tensor]) -> str:
-    """Which network a state dict under our keys is of: resnet18, resnet50, or "" for another."""
+def identify_resnet(own: Mapping[str, Tensor]) -> str:
+    """Name the network of a state dict with our keys: resnet18, resnet50, or "" for another."""
     first = own.get("net.layer4.0.conv1.weight")
     return "" if first is None else LAST.get((*first.shape,), "")

@@ -1,4 +1,4 @@
-"""Choosing a variant of a network and overriding single settings of it."""
+"""Settings of a plugin's variants, with overrides by the user."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from skybench.core import UsageError
 S = TypeVar("S")
 
 
-def choose(variants: Mapping[str, S], variant: str, arch: Mapping[str, Any]) -> S:
-    """The settings (a frozen dataclass) of a variant, with `arch` in place of some of them.
+def variant_settings(variants: Mapping[str, S], variant: str, arch: Mapping[str, Any]) -> S:
+    """Return the settings (a frozen dataclass) of a variant, with the overrides in `arch`.
 
-    Raises UsageError for a variant or a setting that does not exist.
+    Raises UsageError for an unknown variant or setting.
     """
     if variant not in variants:
         raise UsageError(f"No variant {variant!r}. Known: {', '.join(variants)}.")
@@ -27,3 +27,10 @@ def choose(variants: Mapping[str, S], variant: str, arch: Mapping[str, Any]) -> 
         )
     chosen: S = dataclasses.replace(settings, **arch)
     return chosen
+
+
+def check_width(dim: int, factor: int, heads: int = 1) -> None:
+    """Raise UsageError unless `dim` is a multiple of `factor` and of the number of heads."""
+    if dim % factor or dim % heads:
+        wanted = f"{factor} and of {heads} heads" if heads > 1 else f"{factor}"
+        raise UsageError(f"Expected dim to be a multiple of {wanted}, but got {dim}.")

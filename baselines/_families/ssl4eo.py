@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class File(NamedTuple):
+class PublishedFile(NamedTuple):
     """A published network; its variant is named by method, network and sensor."""
 
     params: int
@@ -14,15 +14,15 @@ class File(NamedTuple):
     sha256: str  # its first digits; "" where none is published
 
 
-def _torchgeo(params: int, repository: str, revision: str, sha256: str) -> File:
-    return File(
+def _torchgeo(params: int, repository: str, revision: str, sha256: str) -> PublishedFile:
+    return PublishedFile(
         params, f"torchgeo/{repository}/resolve/{revision}", f"{repository}-{sha256}.pth", sha256
     )
 
 
-def _authors(params: int, name: str) -> File:
+def _authors(params: int, name: str) -> PublishedFile:
     place = "wangyi111/SSL4EO-S12/resolve/75c72195d35201dc1fb210818993518c25da566b"
-    return File(params, place, name, "")
+    return PublishedFile(params, place, name, "")
 
 
 # Source: torchgeo 0.8.1 models/resnet.py and models/vit.py.

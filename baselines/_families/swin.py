@@ -9,8 +9,8 @@ from skybench.core import ModelCard
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Of a Swin Transformer, see `_networks.swin`; those of Swin-B if none is given."""
+class SwinSizes:
+    """Sizes of a Swin Transformer (`_networks.swin`); the defaults are those of Swin-B."""
 
     embed_dim: int = 128
     depths: tuple[int, ...] = (2, 2, 18, 2)
@@ -23,24 +23,24 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Arch(Sizes):
-    """Settings of a network with the same windows for every image."""
+class SwinArch(SwinSizes):
+    """Settings of a network with a fixed window size."""
 
     window: int = 7
 
 
 @dataclass(frozen=True)
-class Scaled(Sizes):
-    """Settings of a network whose windows keep in proportion to the image."""
+class ScaledSwinArch(SwinSizes):
+    """Settings of a network whose window size is proportional to the image size."""
 
     image: int = 192  # side for which the file's tables of relative positions are
     window: int = 6  # at that side
 
 
-SWIN_T = Arch(embed_dim=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24))
-TINY_SWIN_T = Arch(embed_dim=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), window=4)
+SWIN_T = SwinArch(embed_dim=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24))
+TINY_SWIN_T = SwinArch(embed_dim=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), window=4)
 
 
-def fitted(card: ModelCard, arch: Sizes) -> ModelCard:
-    """The card with the sizes that these settings give."""
+def swin_card(card: ModelCard, arch: SwinSizes) -> ModelCard:
+    """Return the card with the feature sizes of these settings."""
     return dataclasses.replace(card, dim=arch.levels[-1][0], levels=arch.levels)

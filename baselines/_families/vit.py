@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arch:
-    """Settings of a Vision Transformer; those of ViT-B/16 if none is given."""
+class ViTArch:
+    """Settings of a Vision Transformer; the defaults are those of ViT-B/16."""
 
-    image: int = 224  # side in pixels that the stored positions are for
+    image: int = 224  # side in pixels of the stored positional embedding
     patch: int = 16
     dim: int = 768
     depth: int = 12
@@ -26,18 +26,34 @@ class Arch:
     class_token: bool = True
     qkv_bias: bool = True
     eps: float = 1e-6  # of the layer norms
-    last: int = 1  # how many last blocks `pooled` reads, see `_vit.ViT`
+    last: int = 1  # number of last blocks that `pooled` reads, see `_adapters.vit.ViT`
 
 
-VIT_S = Arch(dim=384, heads=6)
-VIT_B = Arch()
-VIT_L = Arch(dim=1024, depth=24, heads=16)
-VIT_H = Arch(patch=14, dim=1280, depth=32, heads=16)
-TINY = Arch(image=64, dim=32, depth=2, heads=2)
+@dataclass(frozen=True)
+class SensorArch:
+    """Settings of a Vision Transformer that is used for one sensor at a time."""
+
+    sensor: str = "s2"  # a key of the plugin's INPUTS
+    image: int = 224  # side in pixels of the stored positional embedding
+    patch: int = 16
+    dim: int = 768
+    depth: int = 12
+    heads: int = 12
+
+    def vit(self) -> ViTArch:
+        """The settings of the transformer itself."""
+        return ViTArch(self.image, self.patch, self.dim, self.depth, self.heads)
 
 
-def fitted(card: ModelCard, arch: Arch) -> ModelCard:
-    """The card with the sizes that these settings give; `pooled` as `_vit.class_tokens` does."""
+VIT_S = ViTArch(dim=384, heads=6)
+VIT_B = ViTArch()
+VIT_L = ViTArch(dim=1024, depth=24, heads=16)
+VIT_H = ViTArch(patch=14, dim=1280, depth=32, heads=16)
+TINY_VIT = ViTArch(image=64, dim=32, depth=2, heads=2)
+
+
+def vit_card(card: ModelCard, arch: ViTArch) -> ModelCard:
+    """Return the card with the feature sizes of these settings, pooled by class tokens."""
     return dataclasses.replace(
         card,
         dim=arch.dim * min(arch.last, arch.depth),
@@ -50,12 +66,11 @@ def fitted(card: ModelCard, arch: Arch) -> ModelCard:
 PARTS = ("cls_token", "pos_embed", "patch_embed", "blocks", "norm")
 
 
-def own_keys(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
-    """A published ViT under the names of ours: timm's, below "net.".
+def vit_keys(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
+    """Map a published ViT's keys to ours: timm's names below "net.".
 
-    prefixes: of the network's keys in published files, with or without "module."; the first that
-    occurs counts, else there is none. What is no part of the network is left out: heads,
-    decoders, momentum encoders.
+    prefixes: possible prefixes of the network's keys, with or without "module."; the first that
+    occurs is stripped. Keys outside the network are dropped: heads, decoders, momentum encoders.
     """
     known = [module + p for p in (*prefixes, "") for module in ("module.", "")]
     prefix = next((p for p in known if any(k.startswith(p) for k in state)), "")

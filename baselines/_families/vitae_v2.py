@@ -1,4 +1,4 @@
-"""What RSP and SAMRS share, without torch: settings of their networks and published keys."""
+"""What RSP and SAMRS share, without torch: settings, cards and published keys."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from skybench.core import ModelCard
 
-from .resnet import own_keys as resnet_keys
-from .rvsa import own_keys as rvsa_keys
-from .swin import Arch as SwinArch
+from .resnet import ResNetArch, resnet_card, resnet_keys
+from .rvsa import RVSAArch, rvsa_card, rvsa_keys
+from .swin import SwinArch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ViTAEv2Arch:
-    """Settings of a ViTAEv2, by stage; those of ViTAEv2-S if none is given."""
+    """Settings of a ViTAEv2, by stage; the defaults are those of ViTAEv2-S."""
 
     embed_dims: tuple[int, ...] = (64, 64, 128, 256)
     token_dims: tuple[int, ...] = (64, 128, 256, 512)
@@ -43,18 +43,26 @@ TINY_VITAE = ViTAEv2Arch(
 )  # fmt: skip
 
 
-def fitted(card: ModelCard, arch: ViTAEv2Arch | SwinArch) -> ModelCard:
-    """The card with the sizes that these settings give.
+Network = ViTAEv2Arch | SwinArch | ResNetArch | RVSAArch
 
-    Images have 224 pixels at least, with which the networks were trained and all maps are whole
-    windows of 7: those of much smaller images would be mostly padding.
+
+def network_card(cards: Mapping[type, ModelCard], arch: Network) -> ModelCard:
+    """Return the card of these settings' class with the sizes that they give.
+
+    Images for ViTAEv2 and Swin have at least 224 pixels, the size of pre-training, for which every
+    map is made of whole windows of 7: smaller images would be mostly padding.
     """
+    card = cards[type(arch)]
+    if isinstance(arch, RVSAArch):
+        return rvsa_card(card, arch)
+    if isinstance(arch, ResNetArch):
+        return resnet_card(card, arch)
     dim, stride = arch.levels[-1]
     return dataclasses.replace(card, dim=dim, levels=arch.levels, min_pixels=arch.window * stride)
 
 
 REBUILT = ("relative_position_index", "relative_coords_table", "attn_mask")
-# The network's last weight and its shape: they tell which one a state dict is of.
+# Network -> its last weight and that weight's shape, which identify a state dict.
 MARKS = {
     "vitaev2_s": ("layers.3.NC.1.mlp.fc2.weight", (512, 2048)),
     "swin_t": ("layers.3.blocks.1.mlp.fc2.weight", (768, 3072)),
@@ -63,25 +71,25 @@ MARKS = {
 }
 
 
-def bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without what parallel training and a surrounding model put before the keys."""
-    found = {re.sub(r"^(module\.)?(encoder\.)?(module\.)?", "", k): t for k, t in state.items()}
-    return {k: t for k, t in found.items() if not k.endswith(REBUILT)}
+def bare_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Strip the prefixes of parallel training and of a surrounding model from the keys."""
+    mapped = {re.sub(r"^(module\.)?(encoder\.)?(module\.)?", "", k): t for k, t in state.items()}
+    return {k: t for k, t in mapped.items() if not k.endswith(REBUILT)}
 
 
-def network_of(state: Mapping[str, Tensor], among: Container[str]) -> str:
-    """The key of MARKS that fits a published state dict; "" if none of these does."""
-    keys = bare(state)
+def identify_network(state: Mapping[str, Tensor], among: Container[str]) -> str:
+    """Name the network of a published state dict, a key of MARKS; "" if none fits."""
+    keys = bare_keys(state)
     marks = ((name, *mark) for name, mark in MARKS.items() if name in among)
     return next((n for n, key, shape in marks if key in keys and keys[key].shape == shape), "")
 
 
-def own_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Any of these networks under our names; heads, decoders and what is not used are left out.
+def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Map the keys of any of these networks to ours; heads, decoders and unused keys are dropped.
 
-    ViTAEv2's code does not apply the tables of relative positions and the norms that it has.
+    ViTAEv2 stores relative position tables and norms that its code never applies.
     """
-    keys = bare(state)
+    keys = bare_keys(state)
     if any(key.startswith("blocks.") for key in keys):
         return rvsa_keys(keys)
     parts: tuple[str, ...] = ()
@@ -89,11 +97,11 @@ def own_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         keys = {k: t for k, t in keys.items() if not k.endswith("relative_position_bias_table")}
         parts = ("layers.",)
     elif any(key.startswith("layers.") for key in keys):
-        # Swin's norm is that of the last stage, or there is one of each.
+        # Swin has one norm, of the last stage, or one per stage.
         keys = {re.sub(r"^norm(\d?)\.", _norm, key): tensor for key, tensor in keys.items()}
         parts = ("patch_embed.", "layers.", "norms.")
-    found = {f"net.{k}": t for k, t in keys.items() if k.startswith(parts)}
-    return found or resnet_keys(keys)
+    mapped = {f"net.{k}": t for k, t in keys.items() if k.startswith(parts)}
+    return mapped or resnet_keys(keys)
 
 
 def _norm(match: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""Networks that no installed package has as their authors wrote them."""
+"""Networks whose original form is in none of the installed packages."""

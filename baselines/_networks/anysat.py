@@ -1,4 +1,4 @@
-"""AnySat: a transformer over patches, each of which is the token of a transformer over its parts.
+"""AnySat: a transformer over patches, whose tokens come from a transformer over sub-patches.
 
 Source: Astruc et al., AnySat, arXiv:2412.14123; github:gastruc/AnySat@e03e72e hubconf.py,
 src/models/networks/encoder, read for the facts. Of its eleven sensors three are built here: series
@@ -24,14 +24,14 @@ EPS = 1e-6
 
 
 def date_codes(days: Tensor, size: int) -> Tensor:
-    """Sines and cosines, in turn, of days of the year, [...] -> [..., size]."""
+    """Interleaved sine-cosine codes of days of the year, [...] -> [..., size]."""
     steps = torch.arange(size, device=days.device)
     angles = days[..., None] / PERIOD ** (2 * (steps // 2) / size)
     return torch.where(steps % 2 == 0, angles.sin(), angles.cos())
 
 
 def grid_codes(height: int, width: int, step: float, like: Tensor) -> Tensor:
-    """Codes of a grid's places, step apart, [h, w, D]: of the column, then of the row."""
+    """Sine-cosine codes of grid positions `step` apart, [h, w, D]: column, then row."""
     quarter = like.shape[-1] // 4
     powers: Tensor = torch.arange(quarter, device=like.device) / quarter
     frequencies = 10000.0**-powers
@@ -44,28 +44,30 @@ def grid_codes(height: int, width: int, step: float, like: Tensor) -> Tensor:
     return torch.cat((code(width)[None].expand(grid), code(height)[:, None].expand(grid)), -1)
 
 
-def buckets(height: int, width: int, device: torch.device) -> Tensor:
-    """Which entry of a table of distances each pair of tokens has, [1 + h w, 1 + h w].
+def relative_position_buckets(height: int, width: int, device: torch.device) -> Tensor:
+    """Index into the relative position table for each pair of tokens, [1 + h w, 1 + h w].
 
-    Distances are rounded: 0, 1, 2 and 3, more. Their entries are 3 to 6, that of the class token
-    is 7; the first three would be those of negative distances and are never used.
+    Rounded distances 0, 1, 2-3 and above have entries 3 to 6, and the class token has 7. The first
+    three entries are for negative distances and are never used.
     """
     rows = torch.arange(height, device=device).repeat_interleave(width)
     columns = torch.arange(width, device=device).repeat(height)
     places = torch.stack((rows, columns), -1).float()
     distances = (places[:, None] - places).square().sum(-1).sqrt().round()
-    found = 3 + torch.bucketize(distances, torch.tensor([1.0, 2.0, 4.0], device=device), right=True)
-    return F.pad(found, (1, 0, 1, 0), value=7)
+    buckets = 3 + torch.bucketize(
+        distances, torch.tensor([1.0, 2.0, 4.0], device=device), right=True
+    )
+    return F.pad(buckets, (1, 0, 1, 0), value=7)
 
 
-def bias(queries: Tensor, table: Tensor, places: Tensor) -> Tensor:
-    """What attention gets by distance: [B, heads, N, d], [1, d, 8], [N, N] -> [B, 1, N, N].
+def relative_position_bias(queries: Tensor, table: Tensor, places: Tensor) -> Tensor:
+    """Attention bias by distance: [B, heads, N, d], [1, d, 8], [N, N] -> [B, 1, N, N].
 
-    Each query is compared with the table's entries. All heads get what those of the first give: so
-    does the official code where its compiled helper (rpe_ops) is not there.
+    Scores of the queries against the table. All heads get the bias of the first, as in the
+    official code when its compiled helper (rpe_ops) is not installed.
     """
-    found = queries[:, :1] @ table[0]
-    return found.gather(-1, places.expand(len(found), 1, -1, -1))
+    scores = queries[:, :1] @ table[0]
+    return scores.gather(-1, places.expand(len(scores), 1, -1, -1))
 
 
 class Mlp(nn.Module):
@@ -81,7 +83,7 @@ class Mlp(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention, with or without a table of distances."""
+    """Self-attention, with or without a relative position bias."""
 
     def __init__(self, dim: int, heads: int, near: bool) -> None:
         super().__init__()
@@ -94,7 +96,7 @@ class Attention(nn.Module):
         q, k, v = split.unbind()
         mask = None
         if places is not None and self.distances is not None:
-            mask = bias(q * q.shape[-1] ** -0.5, self.distances, places)
+            mask = relative_position_bias(q * q.shape[-1] ** -0.5, self.distances, places)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         projected: Tensor = self.proj(out.transpose(1, 2).reshape(x.shape))
         return projected
@@ -116,9 +118,9 @@ class Block(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """One learned query for each place, and one for the class, looks at the tokens of all sensors.
+    """Cross-attention from learned queries, one per location and one for the class, to all sensors.
 
-    Other than in `Attention` it is the unscaled query that meets the table of distances.
+    Unlike in `Attention`, the relative position bias uses the unscaled query.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -135,7 +137,7 @@ class CrossAttention(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (queries, self.wk(x), self.wv(x))
         )
-        near = bias(q, self.distances, places)
+        near = relative_position_bias(q, self.distances, places)
         sensors = (x.shape[1] - 1) // len(codes)
         mask = torch.cat((near[..., :1], near[..., 1:].repeat(1, 1, 1, sensors)), -1)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -144,7 +146,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """The last block: what the queries found replaces the tokens."""
+    """The last block: the output of cross-attention replaces the tokens, without a residual."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -158,10 +160,10 @@ class CrossBlock(nn.Module):
         return out
 
 
-def cut(maps: Tensor, scale: int, cell: int = 1) -> Tensor:
-    """Maps of parts, [B, D, H, W] -> the parts of each patch, [B, h, w, parts, D].
+def patchify(maps: Tensor, scale: int, cell: int = 1) -> Tensor:
+    """Group a map of sub-patches, [B, D, H, W], by patch, [B, h, w, parts, D].
 
-    A patch has scale x scale squares of 10 m, and each of these cell x cell parts; in that order.
+    A patch has scale x scale squares of 10 m, each with cell x cell sub-patches, in that order.
     """
     side = scale * cell
     height, width = (n // side for n in maps.shape[-2:])
@@ -170,7 +172,7 @@ def cut(maps: Tensor, scale: int, cell: int = 1) -> Tensor:
 
 
 class SeriesEmbed(nn.Module):
-    """A series of images -> a vector for each pixel, by attention over its dates (L-TAE)."""
+    """Embeds a series of images: one vector per pixel, by attention over dates (L-TAE)."""
 
     def __init__(self, channels: int, dim: int, normed: bool) -> None:
         super().__init__()
@@ -190,20 +192,20 @@ class SeriesEmbed(nn.Module):
         """[B, T, C, H, W] and days of the year, from 0, [B, T] -> [B, h, w, parts, D]."""
         count, dates, _, height, width = x.shape
         pixels = x.permute(0, 3, 4, 1, 2).flatten(0, 2)  # [P, T, C]
-        found = self.inconv(pixels.flatten(0, 1)).unflatten(0, (-1, dates))
-        found = self.in_norm(found.mT).mT
-        codes = date_codes(days, found.shape[-1] // HEADS).repeat(1, 1, HEADS)
-        found = found + codes.repeat_interleave(height * width, 0)
-        keys = self.key(found).unflatten(-1, (HEADS, KEY))
+        hidden = self.inconv(pixels.flatten(0, 1)).unflatten(0, (-1, dates))
+        hidden = self.in_norm(hidden.mT).mT
+        codes = date_codes(days, hidden.shape[-1] // HEADS).repeat(1, 1, HEADS)
+        hidden = hidden + codes.repeat_interleave(height * width, 0)
+        keys = self.key(hidden).unflatten(-1, (HEADS, KEY))
         weights = torch.einsum("pthk,hk->pth", keys, self.query).div(KEY**0.5).softmax(1)
-        values = found.unflatten(-1, (HEADS, -1))
+        values = hidden.unflatten(-1, (HEADS, -1))
         mixed = torch.einsum("pth,pthd->phd", weights, values).flatten(1)
         out = self.out_norm(self.mlp(mixed)).view(count, height, width, -1)
-        return cut(out.permute(0, 3, 1, 2), scale)
+        return patchify(out.permute(0, 3, 1, 2), scale)
 
 
 class AerialEmbed(nn.Module):
-    """An image of 0.2 m -> a vector for each 2 x 2 m."""
+    """Embeds an image of 0.2 m: one vector per 2 x 2 m."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
@@ -215,12 +217,12 @@ class AerialEmbed(nn.Module):
 
     def forward(self, x: Tensor, scale: int) -> Tensor:
         """[B, C, H, W] -> [B, h, w, parts, D]."""
-        out: Tensor = self.mlp(cut(self.patch_embed(x), scale, CELL))
+        out: Tensor = self.mlp(patchify(self.patch_embed(x), scale, CELL))
         return out
 
 
 class SpatialEncoder(nn.Module):
-    """The parts of a patch -> its token, a class token that has seen them all."""
+    """A transformer over the sub-patches of a patch; its class token is the patch's token."""
 
     def __init__(self, dim: int, depth: int, heads: int) -> None:
         super().__init__()
@@ -229,10 +231,10 @@ class SpatialEncoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, parts: Tensor, side: int, metres: float) -> Tensor:
-        """[N, side * side, D], parts of that many metres -> [N, D]."""
+        """Encode sub-patches of side `metres`, [N, side * side, D] -> [N, D]."""
         x = parts + grid_codes(side, side, metres, parts).flatten(0, 1)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), 1)
-        places = buckets(side, side, x.device)
+        places = relative_position_buckets(side, side, x.device)
         for block in self.blocks:
             x = block(x, places)
         out: Tensor = self.norm(x[:, 0])
@@ -256,7 +258,7 @@ class AnySat(nn.Module):
     def forward(
         self, images: Mapping[str, Tensor], days: Mapping[str, Tensor], scale: int
     ) -> tuple[Tensor, Tensor]:
-        """The class token, [B, D], and the patches' tokens, [B, D, h, w].
+        """Return the class token, [B, D], and the patch tokens, [B, D, h, w].
 
         images: series [B, T, C, H, W], or "aerial" [B, 4, H, W]; days: of the year, from 0,
         [B, T]; scale: side of a patch in units of 10 m.
@@ -269,19 +271,19 @@ class AnySat(nn.Module):
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x)
-        x = last(x, codes, buckets(height, width, x.device))
+        x = last(x, codes, relative_position_buckets(height, width, x.device))
         return x[:, 0], x[:, 1:].mT.unflatten(-1, (height, width))
 
     def _patches(self, name: str, x: Tensor, days: Tensor | None, scale: int) -> Tensor:
         """One token for each patch of a sensor, [B, h, w, D]."""
         cells, metres = (1, 10.0) if name in CHANNELS else (CELL, 2.0)
         parts = self.aerial(x, scale) if days is None else self.series[name](x, days, scale)
-        found = self.spatial_encoder(parts.flatten(0, 2), scale * cells, metres)
-        out: Tensor = found.unflatten(0, parts.shape[:3])
+        tokens = self.spatial_encoder(parts.flatten(0, 2), scale * cells, metres)
+        out: Tensor = tokens.unflatten(0, parts.shape[:3])
         return out
 
-    def layers(self) -> Sequence[nn.Module]:
-        """From stem to last block."""
+    def layer_groups(self) -> Sequence[nn.Module]:
+        """Stem, then block by block, for layer-wise learning-rate decay."""
         inner = self.spatial_encoder
         tokens = nn.ParameterList((inner.cls_token, self.cls_token))
         *blocks, last = inner.blocks

@@ -13,30 +13,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dynamic import CODE, Generator
-from .residual import Branches
+from .dynamic import CODE, WeightGenerator
+from .residual import ResidualBranches
 
-ABOUT = 8  # last channels of the positions: what is known of time and place
+ABOUT = 8  # last channels of the positional embedding: time and location
 SCALE = 0.02  # of the generated kernels, not of the bias
 
 
-def _falling(count: int, like: Tensor) -> Tensor:
-    """From 0 to 1 in `count` numbers: what the frequencies of a code fall with."""
+def _exponents(count: int, like: Tensor) -> Tensor:
+    """`count` evenly spaced exponents from 0 to 1, for the frequencies of a code."""
     return torch.arange(count, device=like.device) / (count - 1)
 
 
 def wave_codes(waves: Tensor) -> Tensor:
-    """Codes of wavelengths in micrometres, [C] -> [C, CODE]: sines, then cosines."""
-    angles = waves[:, None] * (1.0 / 10000 ** _falling(CODE // 2, waves))
+    """Sine-cosine codes of wavelengths in micrometres, [C] -> [C, CODE]."""
+    angles = waves[:, None] * (1.0 / 10000 ** _exponents(CODE // 2, waves))
     return torch.cat((angles.sin(), angles.cos()), 1)
 
 
-def positions(rows: int, columns: int, width: int, gsd: float, like: Tensor) -> Tensor:
-    """Codes of a grid's places, row by row, [rows * columns, width].
+def grid_codes(rows: int, columns: int, width: int, gsd: float, like: Tensor) -> Tensor:
+    """Positional embedding of a grid, row by row, [rows * columns, width].
 
-    The first half tells the column, the second the row, in patches times `gsd`, the metres a pixel.
+    The first half encodes the column, the second the row, in patches times `gsd`, metres per pixel.
     """
-    steps = (1.0 / 10000 ** (2 * _falling(width // 4, like) / width)) * gsd
+    steps = (1.0 / 10000 ** (2 * _exponents(width // 4, like) / width)) * gsd
     places = torch.arange(rows * columns, device=like.device)
     codes = []
     for place in (places % columns, places // columns):
@@ -51,7 +51,7 @@ class Patches(nn.Module):
     def __init__(self, dim: int, patch: int) -> None:
         super().__init__()
         self.dim, self.patch = dim, patch
-        self.weight_generator = Generator(dim, patch * patch * dim)
+        self.weight_generator = WeightGenerator(dim, patch * patch * dim)
         self.fclayer = nn.ModuleDict({name: nn.Linear(CODE, CODE) for name in ("l1", "l2")})
 
     def forward(self, images: Tensor, waves: Sequence[float]) -> Tensor:
@@ -63,7 +63,7 @@ class Patches(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention without biases, normed before."""
+    """Pre-norm self-attention without biases."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Clay(nn.Module):
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, dim))
         self.patch_embedding = Patches(dim, patch)
         self.layers = nn.ModuleList(
-            Branches(
+            ResidualBranches(
                 Attention(dim, heads),
                 nn.Sequential(
                     nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)
@@ -100,14 +100,14 @@ class Clay(nn.Module):
     def forward(
         self, images: Tensor, waves: Sequence[float], gsd: float, about: Tensor | None = None
     ) -> Tensor:
-        """The normed class token and tokens row by row, [B, 1 + h * w, D].
+        """Return the normed class token, then the patch tokens row by row, [B, 1 + h * w, D].
 
-        images: normalised, [B, C, H, W]. waves: micrometres, of each channel. gsd: metres a pixel.
-        about: sine and cosine of week, hour, latitude and longitude, [B, 8]; None: not known.
+        images: normalised, [B, C, H, W]. waves: micrometres of each channel. gsd: metres per pixel.
+        about: sine and cosine of week, hour, latitude and longitude, [B, 8]; None if unknown.
         """
         patches = self.patch_embedding(images, waves)
         dim, rows, columns = patches.shape[1:]
-        codes = positions(rows, columns, dim - ABOUT, gsd, patches)
+        codes = grid_codes(rows, columns, dim - ABOUT, gsd, patches)
         if about is None:
             about = images.new_zeros(len(images), ABOUT)
         known = about[:, None].expand(-1, len(codes), -1)

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .residual import Branches
+from .residual import ResidualBranches
 
 PATCH = 8
 HEADS = 16  # in the base and in the large network
 
 
-def alibi(height: int, width: int, like: Tensor) -> Tensor:
-    """What is added to attention scores of a grid of patches, [1, HEADS, N, N], N = height * width.
+def alibi_bias(height: int, width: int, like: Tensor) -> Tensor:
+    """2-D ALiBi bias of the attention scores of a grid, [1, HEADS, N, N], N = height * width.
 
-    Minus the distance between two patches, times a slope that falls from head to head by 2 ** -0.5.
+    Minus the distance between two patches, times a slope that shrinks by 2 ** -0.5 per head.
     """
     places = torch.arange(height * width, device=like.device)
     rows, columns = (places // width).float(), (places % width).float()
@@ -34,15 +34,15 @@ def alibi(height: int, width: int, like: Tensor) -> Tensor:
     return (-slopes[:, None, None] * distances)[None].to(like.dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Attention with HEADS heads; all but the bias [B, N, D]."""
+def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Multi-head attention with an additive bias; q, k, v and the output are [B, N, D]."""
     q, k, v = (x.view(*x.shape[:2], HEADS, -1).transpose(1, 2) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
     return out.transpose(1, 2).flatten(2)
 
 
 class Attention(nn.Module):
-    """Self-attention, normed before."""
+    """Pre-norm self-attention."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -52,12 +52,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor, context: Tensor | None) -> Tensor:
         q, k, v = self.to_qkv(self.input_norm(x)).chunk(3, -1)
-        out: Tensor = self.to_out(attend(q, k, v, bias))
+        out: Tensor = self.to_out(biased_attention(q, k, v, bias))
         return out
 
 
 class CrossAttention(nn.Module):
-    """Attention to another sensor's tokens; one norm serves both."""
+    """Cross-attention to another sensor's tokens; one layer norm serves both."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -68,13 +68,13 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, bias: Tensor, context: Tensor) -> Tensor:
         x, context = self.input_norm(x), self.input_norm(context)
         out: Tensor = self.to_out(
-            attend(self.to_q(x), self.to_k(context), self.to_v(context), bias)
+            biased_attention(self.to_q(x), self.to_k(context), self.to_v(context), bias)
         )
         return out
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a GELU between them, normed before."""
+    """A pre-norm MLP: two linear layers with a GELU between them."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -90,12 +90,14 @@ class FeedForward(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Layers of self-attention, cross-attention if asked for, and a feed-forward network."""
+    """Layers of self-attention, optional cross-attention, and an MLP."""
 
     def __init__(self, dim: int, depth: int, crosses: bool = False) -> None:
         super().__init__()
         kinds = (Attention, CrossAttention, FeedForward) if crosses else (Attention, FeedForward)
-        self.layers = nn.ModuleList(Branches(*(kind(dim) for kind in kinds)) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            ResidualBranches(*(kind(dim) for kind in kinds)) for _ in range(depth)
+        )
         self.norm_out = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, bias: Tensor, context: Tensor | None = None) -> Tensor:
@@ -107,7 +109,7 @@ class Transformer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One sensor's images, [B, C, H, W] -> tokens, row by row, [B, H / 8 * W / 8, D]."""
+    """Encodes one sensor's images, [B, C, H, W], to tokens row by row, [B, H / 8 * W / 8, D]."""
 
     def __init__(self, channels: int, dim: int, depth: int) -> None:
         super().__init__()
@@ -121,7 +123,7 @@ class Encoder(nn.Module):
 
 
 class Croma(nn.Module):
-    """The three encoders, and what makes one vector of a sensor's mean token.
+    """The three encoders, and the MLP that maps a sensor's mean token to its pooled vector.
 
     depth: layers of the optical encoder; the other two have half as many.
     """
@@ -139,13 +141,13 @@ class Croma(nn.Module):
         )
 
     def forward(self, images: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Normalised images of one sensor or both: "s2" [B, 12, H, W], "s1" [B, 2, H, W].
+        """Encode normalised images of one sensor or both: "s2" [B, 12, H, W], "s1" [B, 2, H, W].
 
-        Returns one vector an image, [B, D], and tokens, [B, N, D]: the sensor's own for one, for
-        both the joint ones, whose mean the vector is.
+        Returns a pooled vector, [B, D], and tokens, [B, N, D]: the sensor's for one sensor; for
+        both, the joint tokens, whose mean is the vector.
         """
         first = next(iter(images.values()))
-        bias = alibi(first.shape[-2] // PATCH, first.shape[-1] // PATCH, first)
+        bias = alibi_bias(first.shape[-2] // PATCH, first.shape[-1] // PATCH, first)
         tokens: dict[str, Tensor] = {
             name: self.get_submodule(f"{name}_encoder")(x, bias) for name, x in images.items()
         }

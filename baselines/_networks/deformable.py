@@ -1,4 +1,4 @@
-"""Deformable attention: every place of a map asks the map at a few learned points."""
+"""Deformable attention: each cell of a map attends to a few learned points of it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def grid(height: int, width: int, first: float, like: Tensor) -> Tensor:
-    """Points [H, W, 2] as (y, x), at `first`, `first` + 1, … cells; -1..1 are the outer cells."""
+def reference_grid(height: int, width: int, first: float, like: Tensor) -> Tensor:
+    """Grid points, [H, W, 2] as (y, x), at `first`, `first` + 1, … cells; -1..1 are outer cells."""
     rows, columns = (
         (torch.arange(n, dtype=like.dtype, device=like.device) + first) / (n - 1) * 2 - 1
         for n in (height, width)
@@ -27,11 +27,11 @@ class DeformableAttention(nn.Module):
     """Multi-head attention of a map [B, C, H, W] to itself, sampled at shifted points.
 
     Each group of channels (two heads) has its own points: a regular grid, one every `stride`
-    cells, plus what a small network makes of the queries. Every pair of place and point gets a
-    learned bias from a table over their displacement. It is in units of the map's side, so that a
-    table made for maps of `side` cells serves all with more than `stride` cells a side. The grid
-    of points begins half a cell late and ends outside, where it is cut off: so the published
-    networks were trained.
+    cells, plus offsets that a small network predicts from the queries. Each pair of cell and point
+    gets a learned bias from a table over their displacement, in units of the map's side, so a
+    table made for maps of `side` cells serves all maps with more than `stride` cells a side. The
+    grid of points starts half a cell late and ends outside, where it is clipped: the published
+    networks were trained this way.
     Source: github:zhu-xlab/DeCUR@f190e9a src/transfer_classification_BE/models/dat/dat_blocks.py
     (DAttentionBaseline with offset_range_factor -1 and use_pe, after Xia et al. 2022,
     arXiv:2201.00520), read for the definition.
@@ -55,16 +55,16 @@ class DeformableAttention(nn.Module):
         nn.init.trunc_normal_(self.table, std=0.01)
 
     def points(self, query: Tensor) -> Tensor:
-        """Queries [B, C, H, W] -> points [B * groups, h, w, 2] as (y, x) in -1..1."""
+        """Predict sampling points from queries, [B, C, H, W] -> [B * groups, h, w, 2] as (y, x)."""
         shift: Tensor = self.offset(
             query.reshape(-1, query.shape[1] // self.groups, *query.shape[2:])
         )
-        regular = grid(shift.shape[2], shift.shape[3], 0.5, shift)
+        regular = reference_grid(shift.shape[2], shift.shape[3], 0.5, shift)
         return (shift.permute(0, 2, 3, 1) + regular).clamp(-1, 1)
 
     def bias(self, points: Tensor, height: int, width: int) -> Tensor:
-        """Points [B * groups, h, w, 2] -> what scores get added, [B * heads, H * W, h * w]."""
-        places = grid(height, width, 0.0, points).reshape(-1, 1, 2)
+        """Relative position bias of the scores, [B * heads, H * W, h * w], of sampling points."""
+        places = reference_grid(height, width, 0.0, points).reshape(-1, 1, 2)
         apart = (places - points.flatten(1, 2)[:, None]) / 2  # [B * groups, H * W, h * w, 2]
         table = self.table.reshape(self.groups, -1, *self.table.shape[1:])
         table = table.repeat(len(points) // self.groups, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Patch embeddings for any bands: a small network makes the kernels from a code for each band.
+"""Patch embeddings for any bands: a small network generates the kernel of each band.
 
 Source: github:zhu-xlab/DOFA@1550cbe wave_dynamic_layer.py (there `swapped`); github:zhu-xlab/
 Copernicus-FM@da95635 Copernicus-FM/src/dynamic_hypernetwork.py and aurora/fourier.py. The names of
@@ -14,21 +14,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CODE = 128  # width of a band's code
-TOKENS = 128  # learned ones that stand beside the codes
-SCALE = 0.01  # of the generated numbers
+TOKENS = 128  # learned tokens beside the codes
+SCALE = 0.01  # of the generated weights and bias
 
 
-def sines(places: Tensor, width: int) -> Tensor:
-    """Codes of numbers [N] -> [N, width]: sines, then cosines, of falling frequency."""
+def sincos_codes(places: Tensor, width: int) -> Tensor:
+    """Sine-cosine codes of values, [N] -> [N, width], of decreasing frequency."""
     powers = torch.arange(width // 2, dtype=torch.float32, device=places.device) / (width / 2)
     angles = places[:, None] * (1 / 10000**powers)
     return torch.cat((angles.sin(), angles.cos()), -1)
 
 
-def fourier(x: Tensor, low: float, high: float, width: int) -> Tensor:
-    """Codes of numbers [N] -> [N, width], float32: sines, then cosines.
+def fourier_codes(x: Tensor, low: float, high: float, width: int) -> Tensor:
+    """Sine-cosine codes of values, [N] -> [N, width], float32, computed in float64.
 
-    Their periods are spaced evenly in the logarithm from `low` to `high`.
+    The periods are logarithmically spaced from `low` to `high`.
     """
     lengths = torch.logspace(
         math.log10(low), math.log10(high), width // 2, dtype=torch.float64, device=x.device
@@ -37,8 +37,8 @@ def fourier(x: Tensor, low: float, high: float, width: int) -> Tensor:
     return torch.cat((angles.sin(), angles.cos()), -1).float()
 
 
-class Residual(nn.Module):
-    """Two layers beside a short cut."""
+class ResidualMlp(nn.Module):
+    """An MLP of two layers with a residual connection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class Residual(nn.Module):
         return x + F.relu(self.w2(F.relu(self.w1(x))))
 
 
-class Generator(nn.Module):
-    """Codes of bands [C, CODE] -> numbers of each band's kernel [C, K], and a bias [dim]."""
+class WeightGenerator(nn.Module):
+    """Generates a kernel for each band, [C, CODE] -> [C, K], and one bias, [dim]."""
 
     def __init__(self, dim: int, numbers: int) -> None:
         super().__init__()
@@ -67,18 +67,18 @@ class Generator(nn.Module):
 
 
 class DynamicPatches(nn.Module):
-    """Images [B, C, H, W] and codes of their bands [C, CODE] -> patches [B, dim, h, w].
+    """Embeds images [B, C, H, W] with band codes [C, CODE] to patches [B, dim, h, w].
 
-    h, w: H / patch, W / patch; the kernels begin one pixel outside of the image. swapped: the
-    numbers of all kernels are taken in the order of a convolution's weight, which mixes those of
-    different bands, instead of band by band.
+    h, w: H / patch, W / patch; images are padded by one pixel. swapped: read the generated
+    weights in the order of a convolution's weight, which mixes those of different bands, instead
+    of band by band.
     """
 
     def __init__(self, dim: int, patch: int, swapped: bool = False) -> None:
         super().__init__()
         self.dim, self.patch, self.swapped = dim, patch, swapped
-        self.weight_generator = Generator(dim, patch * patch * dim)
-        self.fclayer = Residual()
+        self.weight_generator = WeightGenerator(dim, patch * patch * dim)
+        self.fclayer = ResidualMlp()
 
     def forward(self, images: Tensor, codes: Tensor) -> Tensor:
         numbers, bias = self.weight_generator(self.fclayer(codes))

@@ -1,4 +1,4 @@
-"""SkySense's fusion: Sentinel maps brought to tokens, and one transformer over each place's tokens.
+"""SkySense's fusion: heads that upsample Sentinel maps, and a transformer per location.
 
 Source: github:Bili-Sakura/SkySense@107d4e0 models/up_head.py and models/transformer_encoder.py
 (the official upload, 5ec7e33), read for the facts.
@@ -19,7 +19,7 @@ RUN = 65536
 
 
 class UPHead(nn.Module):
-    """[B, inputs, h, w] -> [B, outputs, 4h, 4w]: a 1x1 convolution, its channels spread out."""
+    """Upsamples [B, inputs, h, w] to [B, outputs, 4h, 4w]: a 1x1 convolution and pixel shuffle."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -32,9 +32,9 @@ class UPHead(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A transformer over the tokens of a place; its class token's output is the fused vector.
+    """A transformer over the tokens of a location; its class token is the fused vector.
 
-    The order of the tokens does not count: there are no positions.
+    There is no positional embedding, so the order of the tokens does not matter.
     """
 
     def __init__(self, inputs: int, dim: int, depth: int, heads: int) -> None:
@@ -45,9 +45,9 @@ class Fusion(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
 
     def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
-        """The fused vectors, [L, dim], of projected tokens.
+        """Fuse projected tokens, [L, N, dim], to vectors, [L, dim].
 
-        x: [L, N, dim]; seen: bool [L, N], which tokens are there; None: all.
+        seen: bool [L, N], False for tokens to mask; None: no mask.
         """
         rows = max(1, RUN // (1 + x.shape[1]))
         parts = torch.split(x, rows)
@@ -62,7 +62,7 @@ class Fusion(nn.Module):
             x = block(x, seen)
         return x[:, 0]
 
-    def stages(self) -> list[nn.Module]:
-        """The projection, then block by block."""
+    def layer_groups(self) -> list[nn.Module]:
+        """The projection, then block by block, for layer-wise learning-rate decay."""
         stem = [self.project, nn.ParameterList([self.cls_token])]
         return [nn.ModuleList(stem), *self.layers]

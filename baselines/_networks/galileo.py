@@ -35,26 +35,26 @@ TIME = {"ERA5": 2, "TC": 3, "VIIRS": 1}
 STATIC = {"LS": 1, "location": 3, "DW_static": 9, "WC_static": 5}
 
 
-class Group(NamedTuple):
+class BandGroup(NamedTuple):
     """One band group of a batch, normalised.
 
     values: [B, T, C, H, W] (SPACE_TIME), [B, C, H, W] (SPACE), [B, T, C] (TIME), [B, C] (STATIC).
     """
 
     values: Tensor
-    months: Tensor | None = None  # [B, T], 0..11; where there is time
+    months: Tensor | None = None  # [B, T], 0..11; None for groups without time
     seen: Tensor | None = None  # [B, T], bool; None: every date
 
 
 class Tokens(NamedTuple):
-    """One group's output."""
+    """Output tokens of one band group."""
 
     values: Tensor  # [B, T, h, w, D] | [B, h, w, D] | [B, T, D] | [B, 1, D]
     seen: Tensor  # bool, the same without D
 
 
-def waves(positions: Tensor, size: int) -> Tensor:
-    """Sines, then cosines of positions, [..., size].
+def sincos_codes(positions: Tensor, size: int) -> Tensor:
+    """Sine-cosine codes of positions, [..., size].
 
     The frequencies are 10000 ** -(i / size / 2), not the usual i / (size / 2): a slip of the
     official code that the released weights were trained with.
@@ -66,17 +66,17 @@ def waves(positions: Tensor, size: int) -> Tensor:
 
 
 def grid_codes(height: int, width: int, step: float, like: Tensor) -> Tensor:
-    """Codes of a grid of tokens, [h, w, D / 4]: first the column's, then the row's."""
+    """Sine-cosine codes of a grid of tokens, [h, w, D / 4]: column, then row."""
     size = like.shape[-1] // 8
-    columns = waves(torch.arange(width, device=like.device) * step, size)
-    rows = waves(torch.arange(height, device=like.device) * step, size)
+    columns = sincos_codes(torch.arange(width, device=like.device) * step, size)
+    rows = sincos_codes(torch.arange(height, device=like.device) * step, size)
     grid = (height, width, size)
     return torch.cat((columns[None].expand(grid), rows[:, None].expand(grid)), -1)
 
 
 @functools.cache
-def resizer(patch: int, device: torch.device) -> Tensor:
-    """The matrix that turns a flat 8 x 8 kernel into a flat patch x patch one, [patch^2, 64].
+def kernel_resizer(patch: int, device: torch.device) -> Tensor:
+    """Matrix that resizes a flat 8 x 8 kernel to patch x patch, [patch^2, 64].
 
     It is the pseudo-inverse of resizing an image (FlexiViT, arXiv:2212.08013, equation 4).
     """
@@ -88,7 +88,7 @@ def resizer(patch: int, device: torch.device) -> Tensor:
 
 
 class PatchEmbed(nn.Module):
-    """A convolution whose kernel is resized to the patch size asked for."""
+    """A patch embedding whose kernel is resized to the requested patch size."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
@@ -98,14 +98,14 @@ class PatchEmbed(nn.Module):
         """[..., C, H, W] -> [..., h, w, D]."""
         kernel = self.proj.weight
         if patch != BASE:
-            flat = kernel.flatten(2) @ resizer(patch, kernel.device).T
+            flat = kernel.flatten(2) @ kernel_resizer(patch, kernel.device).T
             kernel = flat.view(*kernel.shape[:2], patch, patch)
         maps = F.conv2d(x.flatten(0, -4), kernel, self.proj.bias, stride=patch)
         return maps.movedim(1, -1).reshape(*x.shape[:-3], *maps.shape[-2:], -1)
 
 
 class Attention(nn.Module):
-    """Self-attention; `seen` [B, N] says which tokens may be looked at."""
+    """Self-attention with a key mask; `seen` [B, N] is False for masked tokens."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -160,7 +160,9 @@ class Galileo(nn.Module):
         table = torch.cat(
             [month.sin().expand(-1, quarter // 2), month.cos().expand(-1, quarter // 2)], 1
         )
-        self.pos_embed = nn.Parameter(waves(torch.arange(DATES), quarter), requires_grad=False)
+        self.pos_embed = nn.Parameter(
+            sincos_codes(torch.arange(DATES), quarter), requires_grad=False
+        )
         self.month_embed = nn.Embedding(12, quarter, _weight=table)
         self.month_embed.requires_grad_(False)
         self.s_t_channel_embed = nn.Parameter(torch.zeros(len(SPACE_TIME), quarter))
@@ -175,12 +177,12 @@ class Galileo(nn.Module):
         self.static_embed = nn.ModuleDict({n: nn.Linear(c, dim) for n, c in STATIC.items()})
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio * dim) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
-        self.apply(_fresh)
+        self.apply(_init_weights)
 
     def forward(
-        self, groups: Mapping[str, Group], patch: int, metres: float = BASE_GSD
+        self, groups: Mapping[str, BandGroup], patch: int, metres: float = BASE_GSD
     ) -> dict[str, Tokens]:
-        """The normed tokens of the given groups, of at most 24 dates; metres: of a pixel."""
+        """Return the normed tokens of the given groups, of at most 24 dates; metres: per pixel."""
         tokens = {n: self.embed(n, g, patch, metres * patch / BASE_GSD) for n, g in groups.items()}
         x = torch.cat([t.values.flatten(1, -2) for t in tokens.values()], 1)  # [B, N, D]
         seen = torch.cat([t.seen.flatten(1) for t in tokens.values()], 1)  # [B, N]
@@ -194,8 +196,8 @@ class Galileo(nn.Module):
             for (name, t), part in zip(tokens.items(), parts, strict=True)
         }
 
-    def embed(self, name: str, group: Group, patch: int, step: float) -> Tokens:
-        """A group's tokens before the first block; step: from token to token, in units of 10 m."""
+    def embed(self, name: str, group: BandGroup, patch: int, step: float) -> Tokens:
+        """Embed a group before the first block; step: distance between tokens in units of 10 m."""
         values, months, seen = group
         if name in SPACE_TIME:
             x = self.space_time_embed[name](values, patch)
@@ -224,7 +226,7 @@ class Galileo(nn.Module):
         return Tokens(x + torch.cat(code, -1), known)
 
 
-def _fresh(module: nn.Module) -> None:
+def _init_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

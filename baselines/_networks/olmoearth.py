@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .galileo import Block, grid_codes, waves
+from .galileo import Block, grid_codes, sincos_codes
 
 KERNEL = 8  # side of the stored kernels: the largest patch
 DATES = 12  # of a series in pre-training, at most
@@ -32,7 +32,7 @@ class Series(NamedTuple):
 
 
 class PatchEmbed(nn.Module):
-    """A convolution by patches of 8 x 8 pixels."""
+    """A patch embedding with patches of 8 x 8 pixels."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class OlmoEarth(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, sensors: Mapping[str, Series], patch: int) -> dict[str, Tensor]:
-        """The normed tokens of each sensor, [B, T, sets, h, w, D], of patches of 1 to 8 pixels."""
+        """Return the normed tokens of each sensor, [B, T, sets, h, w, D]; patch: 1 to 8 pixels."""
         tokens = {name: self.embed(name, series, patch) for name, series in sensors.items()}
         x = torch.cat([t.flatten(1, -2) for t in tokens.values()], 1)  # [B, N, D]
         for block in self.blocks:
@@ -72,7 +72,7 @@ class OlmoEarth(nn.Module):
         return {n: p.view(t.shape) for (n, t), p in zip(tokens.items(), parts, strict=True)}
 
     def embed(self, name: str, series: Series, patch: int) -> Tensor:
-        """A sensor's tokens before the first block, [B, T, sets, h, w, D]."""
+        """Embed a sensor before the first block, [B, T, sets, h, w, D]."""
         images, months = series
         height, width = (n // patch for n in images.shape[-2:])
         flat = images.flatten(0, 1)
@@ -86,7 +86,7 @@ class OlmoEarth(nn.Module):
         x = torch.stack(maps, 1).movedim(2, -1)  # [B T, sets, h, w, D]
         x = x.view(*months.shape, *x.shape[1:])
         quarter = (*x.shape[:-1], x.shape[-1] // 4)
-        dates = waves(torch.arange(months.shape[1], device=x.device), quarter[-1])
+        dates = sincos_codes(torch.arange(months.shape[1], device=x.device), quarter[-1])
         # A patch of one pixel of 10 m is one unit of position.
         codes = (
             self.channel_embed[name][:count, None, None],

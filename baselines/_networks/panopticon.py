@@ -1,7 +1,7 @@
-"""Panopticon's patch embedding: attention over the channels, each known by a number.
+"""Panopticon's patch embedding: attention over the channels, each with an id.
 
-An optical channel's number is its wavelength in nanometres; radar's are -1 to -12: VV, VH, HH, HV,
-of an orbit that is not known, then of ascending, then of descending ones.
+The id of an optical channel is its wavelength in nanometres; radar has -1 to -12: VV, VH, HH, HV
+of an unknown orbit, then of ascending, then of descending orbits.
 Source: github:Panopticon-FM/panopticon@5ad7f82 dinov2/models/panopticon.py; the names of the parts
 are those of the published file.
 """
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dynamic import sines
+from .dynamic import sincos_codes
 
-RADAR = ("vv", "vh", "hh", "hv")  # the order of the numbers
+RADAR = ("vv", "vh", "hh", "hv")  # the order of the ids
 
 
-class Channels(nn.Module):
-    """Numbers of C channels -> what is added to the tokens of each, [C, dim]."""
+class ChannelCodes(nn.Module):
+    """Channel embedding of C channel ids, [C, dim]."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -30,15 +30,15 @@ class Channels(nn.Module):
         self.embed_receive = nn.Parameter(torch.zeros(2, third))
         self.embed_orbit = nn.Parameter(torch.zeros(2, dim - 2 * third))  # ascending, descending
 
-    def forward(self, numbers: Sequence[float]) -> Tensor:
-        return torch.stack([self.radar(n) if n < 0 else self.optical(n) for n in numbers])
+    def forward(self, ids: Sequence[float]) -> Tensor:
+        return torch.stack([self.radar(n) if n < 0 else self.optical(n) for n in ids])
 
     def optical(self, wavelength: float) -> Tensor:
-        """[dim]; fractions of a nanometre do not count."""
-        return sines(self.embed_orbit.new_tensor([wavelength // 1]), self.dim)[0]
+        """Code of a wavelength in whole nanometres, [dim]."""
+        return sincos_codes(self.embed_orbit.new_tensor([wavelength // 1]), self.dim)[0]
 
     def radar(self, number: float) -> Tensor:
-        """[dim]"""
+        """Code of a radar channel by polarisation and orbit, [dim]."""
         orbit, polarisation = divmod(round(-number) - 1, len(RADAR))
         transmitted, received = ("vh".index(letter) for letter in RADAR[polarisation])
         orbits = (self.embed_orbit.mean(0), *self.embed_orbit)
@@ -48,15 +48,12 @@ class Channels(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Tokens of C channels at each place [N, C, dim] -> one token at each place [N, dim].
-
-    One learned query asks all of them.
-    """
+    """Cross-attention from a learned query to the channels' tokens, [N, C, dim] -> [N, dim]."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.chnemb = Channels(dim)
+        self.chnemb = ChannelCodes(dim)
         self.query = nn.Parameter(torch.randn(1, 1, dim))
         self.xattn = nn.ModuleDict(
             {name: nn.Linear(dim, dim, bias=False) for name in ("inproj_k", "inproj_v")}
@@ -72,7 +69,7 @@ class ChannelAttention(nn.Module):
 
 
 class ChannelPatches(nn.Module):
-    """Images [B, C, H, W] and the numbers of their channels -> patches [B, dim, h, w].
+    """Embeds images [B, C, H, W] with their channel ids to patches [B, dim, h, w].
 
     inner: width of the attention over the channels.
     """
@@ -84,9 +81,9 @@ class ChannelPatches(nn.Module):
         self.chnfus = ChannelAttention(inner, heads)
         self.proj = nn.Linear(inner, dim)
 
-    def forward(self, images: Tensor, numbers: Sequence[float]) -> Tensor:
+    def forward(self, images: Tensor, ids: Sequence[float]) -> Tensor:
         each = self.conv3d["conv3d"](images[:, None])  # [B, inner, C, h, w]
-        tokens = each.permute(0, 3, 4, 2, 1) + self.chnfus.chnemb(numbers)
+        tokens = each.permute(0, 3, 4, 2, 1) + self.chnfus.chnemb(ids)
         fused = self.chnfus(tokens.flatten(0, 2))  # [B * h * w, inner]
         patches: Tensor = self.proj(fused).view(len(images), *each.shape[-2:], -1)
         return patches.permute(0, 3, 1, 2)

@@ -32,7 +32,7 @@ LAND_COVER = "dynamic_world"  # comes last
 CLASSES = 10  # of land cover, the last for an unknown one
 
 
-class Group(NamedTuple):
+class BandGroup(NamedTuple):
     """One band group of some pixels, normalised."""
 
     values: Tensor  # [B, T, C]; of "SRTM" [B, 1, C]; classes of "dynamic_world", int64 [B, T]
@@ -40,20 +40,20 @@ class Group(NamedTuple):
 
 
 def date_codes(size: int) -> Tensor:
-    """Codes of the dates' places in a series, [1, DATES, size]: sine and cosine in turn."""
+    """Interleaved sine-cosine codes of the index of a date in the series, [1, DATES, size]."""
     steps = torch.arange(size) // 2 * 2 / size
     angles = torch.arange(DATES)[:, None] / 1000.0**steps
     return torch.where(torch.arange(size) % 2 == 0, angles.sin(), angles.cos())[None]
 
 
 def month_codes(size: int) -> Tensor:
-    """Codes of the months, [12, size]: one sine in the first half, one cosine in the second."""
+    """Codes of the months, [12, size]: a sine in the first half, a cosine in the second."""
     angles = torch.arange(12)[:, None] * (2 * math.pi / 12)
     return torch.cat((angles.sin().expand(-1, size // 2), angles.cos().expand(-1, size // 2)), 1)
 
 
 def cartesian(place: Tensor) -> Tensor:
-    """Latitude and longitude in degrees, [B, 2] -> a point of the unit sphere, [B, 3]."""
+    """Convert latitude and longitude in degrees, [B, 2], to points of the unit sphere, [B, 3]."""
     latitude, longitude = place.deg2rad().unbind(1)
     flat = latitude.cos()
     return torch.stack((flat * longitude.cos(), flat * longitude.sin(), latitude.sin()), 1)
@@ -76,13 +76,13 @@ class Presto(nn.Module):
             Block(dim, heads, qkv_bias=True, norm_layer=nn.LayerNorm) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(dim)
-        self.apply(_fresh)
+        self.apply(_init_weights)
 
-    def forward(self, groups: Mapping[str, Group], place: Tensor | None = None) -> Tensor:
-        """Tokens before the last norm, [B, N, D]: the place's, then group by group, by date.
+    def forward(self, groups: Mapping[str, BandGroup], place: Tensor | None = None) -> Tensor:
+        """Return the tokens before the last norm, [B, N, D]: location, then groups, by date.
 
-        groups: those that are seen, by their names. place: latitude and longitude in degrees,
-        [B, 2]; None: not known, and no token.
+        groups: the seen band groups by name. place: latitude and longitude in degrees, [B, 2];
+        None if unknown: there is no location token then.
         """
         tokens = [] if place is None else [self.latlon_embed(cartesian(place))[:, None]]
         tokens += [self.embed(n, groups[n]) for n in (*GROUPS, LAND_COVER) if n in groups]
@@ -96,14 +96,14 @@ class Presto(nn.Module):
         pooled: Tensor = self.norm(tokens.mean(1))
         return pooled
 
-    def embed(self, name: str, group: Group) -> Tensor:
-        """A group's tokens before the first block, [B, T, D]."""
+    def embed(self, name: str, group: BandGroup) -> Tensor:
+        """Embed a group before the first block, [B, T, D]."""
         land = name == LAND_COVER
         x: Tensor = (self.dw_embed if land else self.eo_patch_embed[name])(group.values)
         return x + self.codes(name, group.months)
 
     def codes(self, name: str, months: Tensor) -> Tensor:
-        """What tells a group's tokens apart: month, group and date, [B, T, D]; of "SRTM" T = 1."""
+        """Month, group and date codes of a group's tokens, [B, T, D]; T = 1 for "SRTM"."""
         month = self.month_embed(months)
         date = self.pos_embed[:, : months.shape[1]].expand(len(months), -1, -1)
         if name == "SRTM":  # it has no time
@@ -112,7 +112,7 @@ class Presto(nn.Module):
         return torch.cat((month, channel.expand(*month.shape[:2], -1), date), -1)
 
 
-def _fresh(module: nn.Module) -> None:
+def _init_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

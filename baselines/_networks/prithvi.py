@@ -1,4 +1,4 @@
-"""Prithvi's encoder: a transformer over patches of several dates, with sine positions in 3-D.
+"""Prithvi's encoder: a transformer over patches of several dates, with 3-D sine-cosine codes.
 
 Source: Jakubik et al., arXiv:2310.18660; Szwarcman et al., arXiv:2412.02732;
 github:IBM/terratorch@85467a9 terratorch/models/backbones/prithvi_mae.py (other sizes:
@@ -17,31 +17,31 @@ from torch.nn import functional as F
 BANDS = 6
 
 
-def waves(positions: Tensor, size: int) -> Tensor:
-    """Sines, then cosines of positions, [...] -> [..., size], computed in their own precision."""
+def sincos_codes(positions: Tensor, size: int) -> Tensor:
+    """Sine-cosine codes of positions, [...] -> [..., size], computed in their dtype."""
     steps = torch.arange(size // 2, dtype=positions.dtype, device=positions.device)
     angles = positions[..., None] * (1.0 / 10000 ** (steps / (size / 2)))
     return torch.cat((angles.sin(), angles.cos()), -1)
 
 
-def positions(dates: int, rows: int, columns: int, size: int) -> Tensor:
-    """Codes of the class token (zeros) and of all patches, date by date, [1, 1 + T * h * w, size].
+def grid_codes(dates: int, rows: int, columns: int, size: int) -> Tensor:
+    """Positional embedding of class token (zeros) and patches by date, [1, 1 + T * h * w, size].
 
-    Of every 16 channels 6 tell the column, 6 the row and 4 the date.
+    Of every 16 channels 6 encode the column, 6 the row and 4 the date.
     """
     grid = (dates, rows, columns)
     widths = (size // 16 * 4, size // 16 * 6, size // 16 * 6)
     codes = []
     for axis, (count, width) in enumerate(zip(grid, widths, strict=True)):
-        code = waves(torch.arange(count, dtype=torch.float64), width)
+        code = sincos_codes(torch.arange(count, dtype=torch.float64), width)
         shape = [count if i == axis else 1 for i in range(3)]
         codes.append(code.view(*shape, width).expand(*grid, width))
     patches = torch.cat(codes[::-1], -1).flatten(0, 2)
     return F.pad(patches, (0, 0, 1, 0)).float()[None]
 
 
-class Coordinates(nn.Module):
-    """Two numbers as codes with a learned weight, [..., 2] -> [..., D]; 0 where they are NaN."""
+class CoordinateEncoder(nn.Module):
+    """Codes of two coordinates with a learned scale, [..., 2] -> [..., D]; 0 for NaN."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -49,15 +49,15 @@ class Coordinates(nn.Module):
         self.scale = nn.Parameter(torch.full((1,), 0.1))
 
     def forward(self, numbers: Tensor) -> Tensor:
-        codes = waves(numbers, self.width).flatten(-2)
+        codes = sincos_codes(numbers, self.width).flatten(-2)
         return self.scale * codes.nan_to_num(0.0)
 
 
 class Prithvi(nn.Module):
     """The encoder, with its parameters under the published names.
 
-    stored: dates, and patches in a row and in a column, that the table of positions is for.
-    located: whether it reads the time of each date and the place.
+    stored: dates and patches per side of the stored positional embedding.
+    located: read the time of each date and the location.
     """
 
     def __init__(
@@ -68,27 +68,27 @@ class Prithvi(nn.Module):
         kernel = (1, patch, patch)
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv3d(BANDS, dim, kernel, kernel)})
         if located:
-            self.temporal_embed_enc = Coordinates(dim)
-            self.location_embed_enc = Coordinates(dim)
+            self.temporal_embed_enc = CoordinateEncoder(dim)
+            self.location_embed_enc = CoordinateEncoder(dim)
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, dim))
         dates, side = stored
         self.pos_embed: Tensor
-        self.register_buffer("pos_embed", positions(dates, side, side, dim))
+        self.register_buffer("pos_embed", grid_codes(dates, side, side, dim))
         self.blocks = nn.ModuleList(
             Block(dim, heads, qkv_bias=True, norm_layer=nn.LayerNorm) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(dim)
-        self.apply(_fresh)
+        self.apply(_init_weights)
 
     def grid(self, dates: int, rows: int, columns: int) -> Tensor:
-        """Codes of a grid of patches, [1, 1 + T * h * w, D].
+        """Positional embedding of a grid of patches, [1, 1 + T * h * w, D].
 
-        Other numbers of dates are computed, other sizes interpolated, as the authors do.
+        Computed for another number of dates, interpolated for another size, as the authors do.
         """
         stored, side = self.stored
         table = self.pos_embed
         if dates != stored:
-            table = positions(dates, side, side, table.shape[-1]).to(table)
+            table = grid_codes(dates, side, side, table.shape[-1]).to(table)
         if (rows, columns) == (side, side):
             return table
         maps = table[0, 1:].view(dates, side, side, -1).movedim(-1, 1)
@@ -98,7 +98,7 @@ class Prithvi(nn.Module):
     def tokens(
         self, images: Tensor, when: Tensor | None = None, where: Tensor | None = None
     ) -> Iterator[Tensor]:
-        """Block by block the tokens after it, [B, 1 + T * h * w, D]: the class token, then dates.
+        """Yield the tokens after each block, [B, 1 + T * h * w, D]: class token, then date by date.
 
         images: normalised, [B, 6, T, H, W]. when: year and day of the year, from 1, of each date,
         [B, T, 2]. where: latitude and longitude in degrees, [B, 2]. Float; NaN where unknown.
@@ -118,7 +118,7 @@ class Prithvi(nn.Module):
             yield x
 
 
-def _fresh(module: nn.Module) -> None:
+def _init_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Conv3d):
         nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
         if module.bias is not None:

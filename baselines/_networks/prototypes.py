@@ -1,7 +1,7 @@
-"""Geo-context prototypes: what is known of a region, attended to by the features of a place in it.
+"""Geo-context prototypes: learned vectors of a region, to which features in it attend.
 
-After the description in SkySense (arXiv 2312.10115), without code or tensors to compare
-with: both are unpublished, so the division of the globe, the numbers and the scale are ours.
+They follow the description in SkySense (arXiv 2312.10115). Code and tensors are unpublished, so
+the division of the globe, the number of prototypes and the scale are ours.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def region_of(lonlat: Tensor, rows: int, columns: int) -> Tensor:
-    """The region of each place, int64 [B]; -1 where a coordinate is unknown (NaN).
+    """Region index of each location, int64 [B]; -1 if a coordinate is unknown (NaN).
 
     lonlat: degrees, [B, 2]. The globe is cut into rows x columns cells of equal area: rows are
     equal steps of the latitude's sine, columns of the longitude.
@@ -27,10 +27,10 @@ def region_of(lonlat: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class Prototypes(nn.Module):
-    """[B, C, h, w] -> [B, 2 C, h, w]: the features, and the mean of their region's prototypes.
+    """[B, C, h, w] -> [B, 2 C, h, w]: features, then their attention to the region's prototypes.
 
-    The mean is weighted by softmax(q k / sqrt(C)), the features being queries, the prototypes keys
-    and values. Where the place is unknown the second half is zeros.
+    Features are the queries, prototypes the keys and values of softmax(q k / sqrt(C)). For unknown
+    locations the second half is zeros.
     """
 
     def __init__(self, rows: int, columns: int, count: int, dims: int) -> None:

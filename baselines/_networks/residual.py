@@ -1,12 +1,12 @@
-"""Residual branches one after the other, as published files number them."""
+"""Sequential residual branches, numbered as in published files."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 
-class Branches(nn.Module):
-    """x + first(x), then that + second(that), …; the parts are called "0", "1", …"""
+class ResidualBranches(nn.Module):
+    """Applies residual branches in sequence, x = x + branch(x); their names are "0", "1", …"""
 
     def __init__(self, *parts: nn.Module) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Branches(nn.Module):
             self.add_module(f"drop_path{i + 1}", nn.Identity())
 
     def forward(self, x: Tensor, *context: Tensor | None) -> Tensor:
-        """context: what each part is given besides x."""
+        """context: further arguments of each branch."""
         for i in range(self.count):
             branch = self.get_submodule(str(i))(x, *context)
             x = x + self.get_submodule(f"drop_path{i + 1}")(branch)

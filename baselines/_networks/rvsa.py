@@ -1,7 +1,7 @@
-"""RVSA: a plain vision transformer whose windows of attention move, scale and turn by themselves.
+"""RVSA: a plain ViT whose attention windows are shifted, scaled and rotated by prediction.
 
-Every `interval`-th block attends from each token to all, the others within such windows. In the
-ViTAE form a branch of convolutions runs beside the attention of every block.
+Every `interval`-th block has global attention, the others such windows. In the ViTAE form, every
+block has a convolution branch parallel to its attention.
 
 Parts have the names of the published files. Source: Wang et al., arXiv:2208.03987;
 github:ViTAE-Transformer/Remote-Sensing-RVSA@ef153d7 MAEPretrain_SceneClassification/*_win_rvsa*.py
@@ -20,14 +20,14 @@ from torch.nn import functional as F
 
 from skybench.core import CannotRun
 
-from .._families.rvsa_settings import Settings as Settings
+from .._families.rvsa import RVSAArch as RVSAArch
 from .rvsa_attention import WINDOW, Attention, Size, WindowAttention
 
 PATCH = 16
 
 
-class Output(NamedTuple):
-    """What a network gives."""
+class RVSAOutput(NamedTuple):
+    """Output of the network."""
 
     tokens: Tensor  # of the last block, not normed: [B, h * w, dim], a class token before them
     # Without `taken` the last block's map, [B, dim, h, w]; else four at strides 4, 8, 16 and 32.
@@ -35,9 +35,9 @@ class Output(NamedTuple):
 
 
 class Block(nn.Module):
-    """Attention, in ViTAE with convolutions beside it, and a feed-forward network."""
+    """A pre-norm transformer block, in ViTAE with convolutions parallel to the attention."""
 
-    def __init__(self, settings: Settings, everywhere: bool) -> None:
+    def __init__(self, settings: RVSAArch, everywhere: bool) -> None:
         super().__init__()
         s = settings
         side = s.grid if s.relative else 0
@@ -60,7 +60,7 @@ class Block(nn.Module):
         self.drop_path3 = nn.Identity() if s.parallel else None
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        """[B, N, C] -> the same; the convolutions leave the class token as it is."""
+        """[B, N, C] -> [B, N, C]; the convolutions leave the class token unchanged."""
         attended = x + self.drop_path1(self.attn(self.norm1(x), size))
         if self.PCM is not None and self.drop_path3 is not None:
             extra = x.shape[1] - size[0] * size[1]
@@ -83,9 +83,9 @@ class Norm2d(nn.Module):
 
 
 class RVSA(nn.Module):
-    """The network; `norm` is not applied here, for some of its users leave it out."""
+    """The network; `norm` is left to the adapters, since some networks do not apply it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RVSAArch) -> None:
         super().__init__()
         s = self.settings = settings
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, s.dim, PATCH, PATCH)})
@@ -96,16 +96,16 @@ class RVSA(nn.Module):
         )
         self.blocks = nn.ModuleList(Block(s, (i + 1) % s.interval == 0) for i in range(s.depth))
         self.norm = nn.LayerNorm(s.dim, eps=1e-6)
-        self.apply(_fresh)
+        self.apply(_init_weights)
         if s.taken:
             up = nn.ConvTranspose2d(s.dim, s.dim, 2, 2), nn.ConvTranspose2d(s.dim, s.dim, 2, 2)
             self.fpn1 = nn.Sequential(up[0], Norm2d(s.dim), nn.GELU(), up[1])
             self.fpn2 = nn.Sequential(nn.ConvTranspose2d(s.dim, s.dim, 2, 2))
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> RVSAOutput:
         """images: [B, 3, H, W], normalised; H and W are multiples of 16.
 
-        Raises CannotRun for images with less than 7 x 7 patches where there are windows.
+        Raises CannotRun for images with fewer than 7 x 7 patches if the network has windows.
         """
         x = self.patch_embed["proj"](images)
         size = (x.shape[2], x.shape[3])
@@ -121,10 +121,10 @@ class RVSA(nn.Module):
             x = block(x, size)
             if index in taken:
                 maps[index] = x[:, -size[0] * size[1] :].mT.unflatten(2, size)
-        return Output(x, self.levels([maps[index] for index in taken]))
+        return RVSAOutput(x, self.levels([maps[index] for index in taken]))
 
     def embed(self, x: Tensor, size: Size) -> Tensor:
-        """Adds positions, resized where the grid is another, and the class token before all."""
+        """Add the positional embedding, resized to the grid, and prepend the class token."""
         first: Tensor | None = self.cls_token
         if self.pos_embed is not None:
             extra = self.pos_embed.shape[1] - self.settings.grid**2
@@ -139,19 +139,19 @@ class RVSA(nn.Module):
         return x if first is None else torch.cat((first.expand(len(x), -1, -1), x), 1)
 
     def levels(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
-        """The pyramid from the maps of the taken blocks."""
+        """Build the feature pyramid from the maps of the taken blocks."""
         if len(maps) == 1:
             return (maps[0],)
         first, second, third, fourth = maps
         return self.fpn1(first), self.fpn2(second), third, F.max_pool2d(fourth, 2)
 
-    def parts(self) -> tuple[nn.Module, ...]:
-        """From the patches to the last block."""
+    def layer_groups(self) -> tuple[nn.Module, ...]:
+        """Stem, then block by block, for layer-wise learning-rate decay."""
         tables = nn.ParameterList(p for p in (self.cls_token, self.pos_embed) if p is not None)
         return (nn.ModuleList((self.patch_embed, tables)), *self.blocks)
 
 
-def _fresh(module: nn.Module) -> None:
+def _init_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

@@ -1,8 +1,8 @@
-"""The attention of RVSA: to all tokens, or to windows that move, scale and turn by themselves.
+"""The attention of RVSA: global, or within shifted, scaled and rotated windows.
 
-In the second kind the queries of a window of 7 x 7 tokens look at 49 places that each head chooses:
-it predicts from the window's mean how far to shift, scale and turn the window, and reads keys and
-values there by bilinear interpolation. Sources: those of `skybench.baselines._networks.rvsa`.
+In the second kind, each head predicts from the mean of a 7 x 7 window how to shift, scale and
+rotate it, and the window's queries attend to keys and values that are sampled at these 49 points
+by bilinear interpolation. For sources see `skybench.baselines._networks.rvsa`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._families.rvsa_settings import Bias
+from .._families.rvsa import Bias
 
 WINDOW = 7  # tokens a side
 Size = tuple[int, int]  # rows and columns of tokens
 
 
 def relative_scores(q: Tensor, rows: Tensor, columns: Tensor, size: Size) -> Tensor:
-    """Scores of where a key lies as seen from a query, [..., h * w, h * w].
+    """Decomposed relative position scores, [..., h * w, h * w].
 
-    q: [..., h * w, d]. rows, columns: [2 * n - 1, d], by offset; resized where n is not h or w.
+    q: [..., h * w, d]. rows, columns: tables [2 * n - 1, d] by offset, resized if n is not h or w.
     """
     height, width = size
     grid = torch.unflatten(q, -2, size)
@@ -30,7 +30,7 @@ def relative_scores(q: Tensor, rows: Tensor, columns: Tensor, size: Size) -> Ten
 
 
 def _offsets(table: Tensor, side: int) -> Tensor:
-    """The row of a table for every pair (query, key), [side, side, d]."""
+    """Table entry of each pair (query, key), [side, side, d]."""
     length = 2 * side - 1
     if len(table) != length:
         # As MTP's RS_Tasks_Finetune/Scene_Classification does it; its other tasks start anew.
@@ -41,7 +41,7 @@ def _offsets(table: Tensor, side: int) -> Tensor:
 
 
 def relative_index() -> Tensor:
-    """Row of the table of biases for each pair (query, key) of a window, int64 [49, 49]."""
+    """Row of the bias table for each pair (query, key) of a window, int64 [49, 49]."""
     side = torch.arange(WINDOW)
     at = torch.cartesian_prod(side, side)
     offset = at[:, None] - at + WINDOW - 1
@@ -49,7 +49,7 @@ def relative_index() -> Tensor:
 
 
 class Projection(nn.Linear):
-    """Queries, keys and values."""
+    """The linear layer that gives queries, keys and values."""
 
     def __init__(self, dim: int, heads: int, bias: Bias) -> None:
         super().__init__(dim, 3 * dim, bias == "all")
@@ -68,7 +68,7 @@ class Projection(nn.Linear):
 
 
 class Attention(nn.Module):
-    """From each token to all; `side`: of the tables of relative positions, 0 without."""
+    """Global attention; side: of the relative position tables, 0 for none."""
 
     def __init__(self, dim: int, heads: int, bias: Bias, side: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Attention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(shape)) if side else None
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        """[B, N, C] -> the same."""
+        """[B, N, C] -> [B, N, C]."""
         q, k, v = self.qkv(x)
         scores = None
         if self.rel_pos_h is not None and self.rel_pos_w is not None:
@@ -91,7 +91,7 @@ class Attention(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """From the tokens of each window to the places that each head chooses for it."""
+    """Attention from the tokens of each window to the points that each head predicts for it."""
 
     index: Tensor
 
@@ -111,7 +111,7 @@ class WindowAttention(nn.Module):
                 self.add_module(f"sampling_{name}{suffix}", nn.Sequential(*layers))
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        """[B, h * w, C] -> the same; the map is filled up with zeros to whole windows."""
+        """[B, h * w, C] -> [B, h * w, C]; the map is zero-padded to whole windows."""
         height, width = size
         below, right = -height % WINDOW, -width % WINDOW
         margins = (right // 2, right - right // 2, below // 2, below - below // 2)
@@ -119,9 +119,9 @@ class WindowAttention(nn.Module):
         qkv = torch.unflatten(self.qkv(x).flatten(1, 2).mT, -1, size)  # [3, B * heads, d, h, w]
         q, k, v = F.pad(qkv, margins)
         places = [self.places(maps, size, suffix) for suffix in self.suffixes]
-        q = windows(q)
+        q = window_partition(q)
         k, v = (
-            windows(F.grid_sample(t, at, padding_mode="zeros", align_corners=True))
+            window_partition(F.grid_sample(t, at, padding_mode="zeros", align_corners=True))
             for t, at in ((k, places[0]), (v, places[-1]))
         )
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.scores(q))
@@ -132,7 +132,7 @@ class WindowAttention(nn.Module):
         return projected
 
     def scores(self, q: Tensor) -> Tensor:
-        """What the positions within a window add, [B * heads, windows, 49, 49].
+        """Relative position scores within a window, [B * heads, windows, 49, 49].
 
         Unlike those of `Attention`, these queries are not scaled.
         """
@@ -141,7 +141,7 @@ class WindowAttention(nn.Module):
         return found + bias.repeat(len(q) // len(bias), 1, 1)[:, None]
 
     def places(self, maps: Tensor, size: Size, suffix: str) -> Tensor:
-        """Where the windows look: [B * heads, H, W, 2], (x, y) in -1..1 over the filled-up map."""
+        """Sampling points of the windows, [B * heads, H, W, 2], (x, y) in -1..1."""
         offsets, scales, angles = (
             self.get_submodule(f"sampling_{name}{suffix}")(maps).unflatten(1, (-1, count))
             for name, count in (("offsets", 2), ("scales", 2), ("angles", 1))
@@ -154,20 +154,20 @@ class WindowAttention(nn.Module):
         y = (step * 2 / (height - 1))[:, None] * (scales[:, :, 1, ..., None, None] + 1)
         angle = angles[:, :, 0, ..., None, None]
         sine, cosine = angle.sin(), angle.cos()
-        turned_x = x * cosine - y * sine + (centres(width, step) + shift_x)[..., None, None]
+        turned_x = x * cosine - y * sine + (window_centres(width, step) + shift_x)[..., None, None]
         turned_y = x * sine + y * cosine
-        turned_y = turned_y + (centres(height, step)[:, None] + shift_y)[..., None, None]
+        turned_y = turned_y + (window_centres(height, step)[:, None] + shift_y)[..., None, None]
         found = torch.stack((turned_x, turned_y), -1)  # [B, heads, rows, columns, 7, 7, 2]
         return found.transpose(3, 4).reshape(-1, height, width, 2)
 
 
-def centres(side: int, step: Tensor) -> Tensor:
-    """The middles of the windows along a padded side in -1..1; `step` is on the right device."""
+def window_centres(side: int, step: Tensor) -> Tensor:
+    """Centres of the windows along a padded side in -1..1, on the device of `step`."""
     first = torch.arange(0, side, WINDOW, device=step.device)
     return (first + WINDOW // 2) * 2 / (side - 1) - 1
 
 
-def windows(x: Tensor) -> Tensor:
+def window_partition(x: Tensor) -> Tensor:
     """[N, d, H, W] -> [N, windows, 49, d]."""
     count, channels, height, width = x.shape
     x = x.reshape(count, channels, height // WINDOW, WINDOW, width // WINDOW, WINDOW)

@@ -21,28 +21,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .windows import attention, within
+from .windows import attention, shifted_windows
 
 PATCH = 4
 
 
 @dataclass(frozen=True)
-class Form:
-    """In what the networks differ; the defaults are the official code's, with mm's norms."""
+class SwinOptions:
+    """Differences between implementations; the defaults are official, with OpenMMLab's norms."""
 
     norms: tuple[int, ...] = (0, 1, 2, 3)  # stages whose output is normed; the others' is raw
     # Roll also maps no larger than a window, as mmseg does; the others leave them.
     shift_small: bool = False
     eps: float = 1e-5  # of layer norms
-    merge_eps: float = 1e-5  # of those in merging
+    merge_eps: float = 1e-5  # of the layer norms in patch merging
     gelu: Literal["none", "tanh"] = "none"  # "tanh": the approximation
     pi_conv: bool = False  # RingMo's stem of three convolutions
 
 
-def ratio(terms: int, reach: int) -> float:
+def geometric_ratio(terms: int, reach: int) -> float:
     """The q between 1.01 and 1.5 with 1 + q + … + q^(terms - 1) = reach, by bisection to 1e-6.
 
-    >>> round(ratio(5, 7), 4)
+    >>> round(geometric_ratio(5, 7), 4)
     1.169
     """
     low, q, high = 1.01, 1.01, 1.5
@@ -55,11 +55,10 @@ def ratio(terms: int, reach: int) -> float:
     return q
 
 
-def spline(nodes: Tensor, at: Tensor) -> Tensor:
-    """[N] and [M], float64, ascending -> [M, N]: cubic interpolation as a matrix.
+def spline_matrix(nodes: Tensor, at: Tensor) -> Tensor:
+    """Matrix of cubic spline interpolation, [M, N], from N nodes to M points, float64, ascending.
 
-    No third derivative jumps at the second and the last node but one; beyond the ends the value
-    stays (both as in FITPACK).
+    Not-a-knot at the second and the last but one node; constant beyond the ends (as in FITPACK).
     """
     knots = nodes[2:-2]
 
@@ -71,19 +70,19 @@ def spline(nodes: Tensor, at: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def resizer(window: int, wanted: int, device: torch.device) -> Tensor:
-    """Takes an axis of a table of relative positions to another window.
+def table_resizer(window: int, wanted: int, device: torch.device) -> Tensor:
+    """Matrix that resizes an axis of a relative position table, [2 wanted - 1, 2 window - 1].
 
-    [2 wanted - 1, 2 window - 1]. The old offsets lie at the sums of a geometric
-    progression that reaches the new ones, so that near offsets keep their places.
+    The old offsets are placed at the sums of a geometric progression that reaches the new range, so
+    that near offsets keep their positions.
     Source: github:mmendiet/GFM@4dd248e utils.py `remap_pretrained_keys_swin`.
     """
-    # As below, made outside inference mode: what is cached is used in training as well.
+    # Built outside inference mode, as below: the cached tensor is used in training as well.
     with torch.inference_mode(False):
-        q = ratio(window - 1, wanted - 1)
+        q = geometric_ratio(window - 1, wanted - 1)
         ahead = (q ** torch.arange(window - 1, dtype=torch.float64)).cumsum(0)
         nodes = torch.cat((-ahead.flip(0), torch.zeros(1, dtype=torch.float64), ahead))
-        return spline(nodes, torch.arange(1.0 - wanted, wanted).double()).float().to(device)
+        return spline_matrix(nodes, torch.arange(1.0 - wanted, wanted).double()).float().to(device)
 
 
 @functools.lru_cache(maxsize=64)
@@ -97,7 +96,7 @@ def relative_index(window: int, device: torch.device) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Attention within windows, with a learned bias for each offset."""
+    """Window attention with a learned bias per offset."""
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -108,10 +107,10 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def bias(self, window: int) -> Tensor:
-        """Position bias, [heads, window², window²]; the table is interpolated if need be."""
+        """Relative position bias, [heads, window², window²]; interpolated for another window."""
         table: Tensor = self.relative_position_bias_table
         if window != self.window:
-            to = resizer(self.window, window, table.device)
+            to = table_resizer(self.window, window, table.device)
             square = table.view(to.shape[1], to.shape[1], -1)
             table = torch.einsum("ai,bj,ijh->abh", to, to, square).flatten(0, 1)
         return table[relative_index(window, table.device)].permute(2, 0, 1)
@@ -125,15 +124,15 @@ class WindowAttention(nn.Module):
 
 
 def mlp(dim: int, gelu: str) -> nn.Sequential:
-    """Two linear layers, GELU between them."""
+    """Build an MLP of two linear layers with a GELU between them."""
     fc1, fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
     return nn.Sequential(OrderedDict(fc1=fc1, act=nn.GELU(gelu), fc2=fc2))
 
 
 class Block(nn.Module):
-    """Window attention and a feed-forward network, each on the normed stream."""
+    """A pre-norm block of window attention and an MLP."""
 
-    def __init__(self, dim: int, heads: int, window: int, shifted: bool, form: Form) -> None:
+    def __init__(self, dim: int, heads: int, window: int, shifted: bool, form: SwinOptions) -> None:
         super().__init__()
         self.shifted, self.shift_small = shifted, form.shift_small
         self.norm1 = nn.LayerNorm(dim, form.eps)
@@ -145,7 +144,7 @@ class Block(nn.Module):
     def attend(self, x: Tensor, window: int) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C]."""
         shifted = self.shifted and (self.shift_small or min(x.shape[1:3]) > window)
-        return within(x, window, shifted, lambda x, mask: self.attn(x, window, mask))
+        return shifted_windows(x, window, shifted, lambda x, mask: self.attn(x, window, mask))
 
     def forward(self, x: Tensor, window: int) -> Tensor:
         x = x + self.drop_path1(self.attend(self.norm1(x), window))
@@ -156,7 +155,7 @@ class Block(nn.Module):
 class PatchEmbed(nn.Module):
     """[B, 3, H, W] -> [B, H / 4, W / 4, D], zero-padded at the right and bottom if need be."""
 
-    def __init__(self, dim: int, form: Form) -> None:
+    def __init__(self, dim: int, form: SwinOptions) -> None:
         super().__init__()
         self.proj = pi_conv(dim, form.gelu) if form.pi_conv else nn.Conv2d(3, dim, PATCH, PATCH)
         self.norm = nn.LayerNorm(dim, form.eps)
@@ -168,7 +167,7 @@ class PatchEmbed(nn.Module):
 
 
 def pi_conv(dim: int, gelu: str) -> nn.Sequential:
-    """RingMo's stem: convolutions of side and stride 2, 2 and 1, whose product is the patch."""
+    """Build RingMo's stem: convolutions with kernel and stride 2, 2 and 1."""
     quarter = dim // 4
     return nn.Sequential(
         nn.Conv2d(3, quarter, 2, 2), nn.BatchNorm2d(quarter), nn.GELU(gelu),
@@ -194,7 +193,7 @@ class PatchMerging(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks that are shifted in turn; then, unless it is the last stage, merging."""
+    """Blocks with alternately shifted windows, then patch merging except in the last stage."""
 
     def __init__(self, blocks: Sequence[Block], downsample: PatchMerging | None) -> None:
         super().__init__()
@@ -205,7 +204,7 @@ class Stage(nn.Module):
 class Swin(nn.Module):
     """Four stages at strides 4, 8, 16, 32 with `embed_dim` x 1, 2, 4, 8 channels.
 
-    window: side of each stage's windows, that of its table of relative positions.
+    window: window size of each stage and of its relative position table.
     """
 
     def __init__(
@@ -214,7 +213,7 @@ class Swin(nn.Module):
         depths: Sequence[int],
         num_heads: Sequence[int],
         window: Sequence[int] = (7, 7, 7, 7),
-        form: Form = Form(),
+        form: SwinOptions = SwinOptions(),
     ) -> None:
         super().__init__()
         self.window = tuple(window)
@@ -231,7 +230,7 @@ class Swin(nn.Module):
     def forward(self, x: Tensor, window: Sequence[int] = ()) -> tuple[Tensor, ...]:
         """[B, 3, H, W] -> maps [B, C_i, H / stride_i, W / stride_i], rounded up, before merging.
 
-        window: sides other than the network's own, for which the tables are interpolated.
+        window: window sizes other than the stored ones, for which the tables are interpolated.
         """
         x = self.patch_embed(x)
         maps = []
@@ -244,8 +243,8 @@ class Swin(nn.Module):
             x = x if stage.downsample is None else stage.downsample(x)
         return tuple(maps)
 
-    def parts(self) -> list[nn.Module]:
-        """The stem, then block by block; merging goes with the block before it."""
+    def layer_groups(self) -> list[nn.Module]:
+        """The stem, then block by block; patch merging belongs to the block before it."""
         found: list[nn.Module] = [self.patch_embed]
         for stage in self.layers:
             assert isinstance(stage, Stage)

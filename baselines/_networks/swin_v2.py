@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .windows import attention, within
+from .windows import attention, shifted_windows
 
 WINDOW = 8
 PATCH = 4
@@ -37,7 +37,7 @@ def relative_index() -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Cosine attention within windows, with a bias that a small network gives per offset."""
+    """Cosine window attention with a bias that an MLP gives per offset."""
 
     coords: Tensor
     index: Tensor
@@ -57,7 +57,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("index", relative_index(), persistent=False)
 
     def bias(self) -> Tensor:
-        """Position bias, [heads, 64, 64]."""
+        """Relative position bias, [heads, 64, 64]."""
         table: Tensor = 16 * self.cpb_mlp(self.coords).sigmoid()  # [225, heads]
         return table[self.index].permute(2, 0, 1)
 
@@ -73,7 +73,7 @@ class WindowAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Window attention and a feed-forward network, each normed after its branch."""
+    """A res-post-norm block of window attention and an MLP."""
 
     def __init__(self, dim: int, heads: int, shifted: bool, extra: bool) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Block(nn.Module):
     def attend(self, x: Tensor, pad_small_map: bool) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C]."""
         shifted = self.shifted and (pad_small_map or min(x.shape[1:3]) > WINDOW)
-        return within(x, WINDOW, shifted, self.attn)
+        return shifted_windows(x, WINDOW, shifted, self.attn)
 
     def forward(self, x: Tensor, pad_small_map: bool) -> Tensor:
         x = x + self.drop_path1(self.norm1(self.attend(x, pad_small_map)))
@@ -129,7 +129,7 @@ class PatchMerging(nn.Module):
 
 
 class Stage(nn.Module):
-    """Merging (but for the first stage), then blocks that are shifted in turn."""
+    """Patch merging (except in the first stage), then blocks with alternately shifted windows."""
 
     def __init__(self, dim: int, heads: int, depth: int, first: bool) -> None:
         super().__init__()
@@ -155,8 +155,8 @@ class Stage(nn.Module):
 class SwinV2(nn.Module):
     """Four stages at strides 4, 8, 16, 32 with `embed_dims` x 1, 2, 4, 8 channels.
 
-    pad_small_map: shift and pad also maps that are no larger than the window; the released
-    network does not, so it needs 256 pixels on the short side.
+    pad_small_map: also shift and pad maps no larger than the window. The released network does
+    not, so it needs 256 pixels on the short side.
     """
 
     def __init__(
@@ -186,8 +186,8 @@ class SwinV2(nn.Module):
             maps.append(norm(x).permute(0, 3, 1, 2))
         return tuple(maps)
 
-    def layers(self) -> list[nn.Module]:
-        """The stem, then block by block; merging goes with the block after it."""
+    def layer_groups(self) -> list[nn.Module]:
+        """The stem, then block by block; patch merging belongs to the block after it."""
         parts: list[nn.Module] = [self.patch_embed]
         for stage in self.stages:
             assert isinstance(stage, Stage)

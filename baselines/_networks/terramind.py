@@ -1,4 +1,4 @@
-"""TerraMind's encoder: one transformer over the patches of all sensors that are there.
+"""TerraMind's encoder: one transformer over the patches of all given sensors.
 
 Source: Jakubik et al., arXiv:2504.11171; github:IBM/terratorch@85467a9
 terratorch/models/backbones/terramind/model/{terramind_vit,encoder_embeddings,tm_utils}.py, read
@@ -15,13 +15,13 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dynamic import sines
+from .dynamic import sincos_codes
 
 PATCH = 16
 
 
 class Norm(nn.Module):
-    """Layer norm whose bias is stored, but not learned."""
+    """Layer norm with a stored bias that is not learned."""
 
     def __init__(self, dim: int, **_: object) -> None:
         super().__init__()
@@ -34,9 +34,9 @@ class Norm(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Images of one sensor [B, C, H, W] -> tokens, row by row, [B, H / 16 * W / 16, D].
+    """Embeds one sensor's images [B, C, H, W] to tokens, row by row, [B, H / 16 * W / 16, D].
 
-    side: in patches, of the square that the stored positions are for; others are interpolated.
+    side: patches per side of the stored positional embedding; it is interpolated for other sizes.
     """
 
     def __init__(self, channels: int, dim: int, side: int) -> None:
@@ -44,7 +44,7 @@ class Embedding(nn.Module):
         self.side = side
         self.proj = nn.Conv2d(channels, dim, PATCH, PATCH, bias=False)
         self.mod_emb = nn.Parameter(0.02 * torch.randn(1, 1, dim))
-        codes = sines(torch.arange(side), dim // 2)
+        codes = sincos_codes(torch.arange(side), dim // 2)
         rows, columns = (codes.unsqueeze(i).expand(side, side, -1) for i in (1, 0))
         self.pos_emb: Tensor
         self.register_buffer("pos_emb", torch.cat((rows, columns), -1).reshape(1, side**2, dim))
@@ -84,7 +84,7 @@ class TerraMind(nn.Module):
         self.norm = Norm(dim)
 
     def tokens(self, images: Mapping[str, Tensor]) -> Iterator[Tensor]:
-        """After each block, the last time normed: the means over sensors of tokens, [B, N, D].
+        """Yield the tokens after each block, averaged over sensors, [B, N, D]; the last are normed.
 
         images: normalised, [B, C, H, W], of one size.
         """

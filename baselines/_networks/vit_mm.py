@@ -27,7 +27,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
-        """x: [B, N, C]; seen: bool [B, N], which tokens may be looked at; None: all."""
+        """x: [B, N, C]; seen: bool [B, N], False for masked tokens; None: no mask."""
         qkv = self.in_proj(x).view(*x.shape[:2], 3, self.heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x [B, heads, N, C / heads]
         mask = None if seen is None else seen[:, None, None]
@@ -37,7 +37,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward network, each normed before its branch."""
+    """A pre-norm transformer block."""
 
     def __init__(self, dim: int, heads: int, eps: float = EPS) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Block(nn.Module):
 class ViT(nn.Module):
     """[B, bands, H, W] -> the tokens after the last block, [B, dim, H / 4, W / 4], rounded up.
 
-    grid: side of the stored positions in patches; those of other sizes are interpolated.
+    grid: patches per side of the stored positional embedding; it is interpolated for other sizes.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ViT(nn.Module):
         return tokens[:, 1:].mT.reshape(batch, -1, height, width)
 
     def positions(self, height: int, width: int) -> Tensor:
-        """[1, 1 + height * width, C]: the class token's, then the grid's row by row."""
+        """Positional embedding, [1, 1 + height * width, C]: class token, then row by row."""
         if (height, width) == (self.grid, self.grid):
             return self.pos_embed
         first, rest = self.pos_embed[:, :1], self.pos_embed[:, 1:]
@@ -91,7 +91,7 @@ class ViT(nn.Module):
         resized = F.interpolate(stored, (height, width), mode="bicubic", align_corners=False)
         return torch.cat((first, resized.flatten(2).mT), 1)
 
-    def stages(self) -> list[nn.Module]:
-        """The stem, then block by block."""
+    def layer_groups(self) -> list[nn.Module]:
+        """The stem, then block by block, for layer-wise learning-rate decay."""
         stem = [self.patch_embed, nn.ParameterList([self.cls_token, self.pos_embed])]
         return [nn.ModuleList(stem), *self.layers]

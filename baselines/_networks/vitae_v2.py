@@ -1,4 +1,4 @@
-"""ViTAEv2: stages of a reduction cell and normal cells, each with convolutions beside attention.
+"""ViTAEv2: stages of a reduction cell and normal cells, with convolutions parallel to attention.
 
 Parts have the names of the paper (Zhang et al., arXiv:2202.10108) and of the published files: RC
 and NC, the reduction and the normal cell; PRM, the pyramid of dilated convolutions that makes the
@@ -28,7 +28,7 @@ WINDOWED = (True, True, False, False)  # attention within windows, else over the
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What one stage is made of."""
+    """Sizes of one stage."""
 
     inputs: int  # channels of its map
     embed: int  # of each branch of the PRM and inside the PCM of the RC
@@ -39,7 +39,7 @@ class Sizes:
 
 
 def convolutions(widths: Sequence[int], strides: Sequence[int], groups: int) -> nn.Sequential:
-    """A PCM: 3 x 3 convolutions, batch normalisation and SiLU between them."""
+    """Build a PCM: 3 x 3 convolutions with batch normalisation and SiLU between them."""
     layers: list[nn.Module] = []
     for (before, after), stride in zip(itertools.pairwise(widths), strides, strict=True):
         if layers:
@@ -49,9 +49,9 @@ def convolutions(widths: Sequence[int], strides: Sequence[int], groups: int) -> 
 
 
 class Attention(nn.Module):
-    """Attention within windows or over the whole map, without any position.
+    """Window or global attention without positional information.
 
-    The published files hold a table of relative positions for windows, but the code adds none.
+    The published files hold a relative position table for windows, but the code never adds it.
     """
 
     def __init__(self, inputs: int, dim: int, heads: int, window: int, add_values: bool) -> None:
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, inputs] -> [B, H, W, dim]; windows are filled up with zeros, not masked."""
+        """[B, H, W, inputs] -> [B, H, W, dim]; windows are zero-padded, not masked."""
         batch, height, width, _ = x.shape
         if not self.window:
             return self.attend(x.flatten(1, 2)).view(batch, height, width, -1)
@@ -82,7 +82,7 @@ class Attention(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """PRM: dilated convolutions side by side, joined in the channels."""
+    """PRM: parallel dilated convolutions, concatenated over channels."""
 
     def __init__(self, inputs: int, embed: int, stage: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Pyramid(nn.Module):
 
 
 class TokenTransformer(nn.Module):
-    """The attention and feed-forward network of a reduction cell, which change the channels."""
+    """The attention and MLP of a reduction cell, which change the number of channels."""
 
     def __init__(self, inputs: int, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -108,14 +108,14 @@ class TokenTransformer(nn.Module):
         self.mlp = Mlp(dim, dim)
 
     def forward(self, x: Tensor, local: Tensor) -> Tensor:
-        """x: [B, H, W, inputs]; local: what the PCM gives, [B, H, W, dim], as is returned."""
+        """x: [B, H, W, inputs]; local: output of the PCM, [B, H, W, dim]; returns local's shape."""
         x = self.attn(self.norm1(x)) + local
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
 
 
 class ReductionCell(nn.Module):
-    """RC: a map [B, C, H, W] -> a smaller one, [B, h, w, D]."""
+    """RC: reduces a map [B, C, H, W] to [B, h, w, D]."""
 
     def __init__(self, sizes: Sizes, stage: int) -> None:
         super().__init__()
@@ -134,9 +134,9 @@ class ReductionCell(nn.Module):
 
 
 class NormalCell(nn.Module):
-    """NC: [B, H, W, D] -> the same; its PCM reads the tokens before they are normed.
+    """NC: [B, H, W, D] -> [B, H, W, D]; its PCM reads the tokens before the norm.
 
-    Only here are branches dropped, as in the official code, not in reduction cells.
+    As in the official code, drop path is in normal cells only.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -157,7 +157,7 @@ class NormalCell(nn.Module):
 
 
 class Stage(nn.Module):
-    """[B, C, H, W] -> [B, D, h, w]."""
+    """A reduction cell, then normal cells, [B, C, H, W] -> [B, D, h, w]."""
 
     def __init__(self, sizes: Sizes, stage: int, depth: int) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Stage(nn.Module):
 class ViTAEv2(nn.Module):
     """Four stages at strides 4, 8, 16 and 32; without class token, positions and last norm.
 
-    heads, groups: of the reduction cells, then of the normal cells, by stage as the others.
+    heads, groups: of the reduction cells and of the normal cells; all arguments are by stage.
     """
 
     def __init__(
@@ -207,8 +207,8 @@ class ViTAEv2(nn.Module):
             maps.append(x)
         return tuple(maps)
 
-    def parts(self) -> list[nn.Module]:
-        """All cells in turn."""
+    def layer_groups(self) -> list[nn.Module]:
+        """Cell by cell, for layer-wise learning-rate decay."""
         found: list[nn.Module] = []
         for stage in self.layers:
             assert isinstance(stage, Stage)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from skybench.data.simulation import Canvas, Thing, grid, outline, relief, spread, texture
+from skybench.data.simulation import Canvas, Thing, grid, outline, relief, scatter, texture
 
 from . import scenes
 
@@ -16,8 +16,8 @@ ROOFS = ("tile", "concrete", "metal")
 PAINTS = (*ROOFS, "shade")
 
 
-def district(rng: Generator, shape: tuple[int, int], classes: tuple[str, ...]) -> Canvas:
-    """Nine zones in random order: six with objects of iSAID, three with background only.
+def draw_district(rng: Generator, shape: tuple[int, int], classes: tuple[str, ...]) -> Canvas:
+    """Draw nine zones in random order: six with objects of iSAID, three with background only.
 
     Labels are positions in `classes`; 0 is background.
     """
@@ -47,7 +47,7 @@ def _port(c: Canvas, number: dict[str, int]) -> None:
     scenes.open_water(c)
     pier = outline("block", (c.shape[1] / 2, 12), (c.shape[1] * 0.9, 16), 0.0)
     things = [Thing(pier, "concrete", number["Harbor"])]
-    for x, y in spread(c, 8, 32):
+    for x, y in scatter(c, 8, 32):
         if y > 40:
             shape = outline("ship", (x, y), (28, 9), c.rng.uniform(0, np.pi))
             things.append(Thing(shape, c.any(ROOFS), number["ship"]))
@@ -55,13 +55,13 @@ def _port(c: Canvas, number: dict[str, int]) -> None:
 
 
 def _apron(c: Canvas, number: dict[str, int]) -> None:
-    places = spread(c, 6, 44)
+    places = scatter(c, 6, 44)
     shapes = [outline("plane", at, (42, 40), c.rng.uniform(0, 2 * np.pi)) for at in places]
     c.put([Thing(shape, c.any(ROOFS), number["plane"]) for shape in shapes])
 
 
 def _parking(c: Canvas, number: dict[str, int]) -> None:
-    c.paint(scenes.whole(c), c.any(("asphalt", "concrete")))
+    c.paint(scenes.every_pixel(c), c.any(("asphalt", "concrete")))
     things = []
     for at, angle, row in grid(c, 16.0, 1.0):
         if row % 4 == 0 and c.rng.random() < 0.7:
@@ -76,7 +76,7 @@ def _parking(c: Canvas, number: dict[str, int]) -> None:
 def _depot(c: Canvas, number: dict[str, int]) -> None:
     radius = c.rng.uniform(11, 16)
     shapes = [
-        outline("tank", at, (2 * radius, 2 * radius), 0) for at in spread(c, 12, 2.4 * radius)
+        outline("tank", at, (2 * radius, 2 * radius), 0) for at in scatter(c, 12, 2.4 * radius)
     ]
     materials = ("metal", "concrete")
     c.put([Thing(shape, c.any(materials), number["store_tank"]) for shape in shapes], height=4)
@@ -84,7 +84,7 @@ def _depot(c: Canvas, number: dict[str, int]) -> None:
 
 def _sports(c: Canvas, number: dict[str, int]) -> None:
     things = []
-    for at in spread(c, 4, 58):
+    for at in scatter(c, 4, 58):
         angle, ground = c.rng.uniform(0, np.pi), c.any(("tile", "grass", "soil"))
         for size, material in (
             *(((50, 26), ground), ((42, 22), "metal"), ((39, 19), ground)),
@@ -98,7 +98,7 @@ def _sports(c: Canvas, number: dict[str, int]) -> None:
 def _gardens(c: Canvas, number: dict[str, int]) -> None:
     ripple = 0.2 * texture(c.rng, c.shape, 4.0, c.rng.uniform(0, np.pi))
     houses = []
-    for k, at in enumerate(spread(c, 16, 30)):
+    for k, at in enumerate(scatter(c, 16, 30)):
         angle = c.rng.uniform(0, np.pi)
         if k % 2:
             pool = c.region(outline("block", at, (20, 11), angle))
@@ -108,20 +108,20 @@ def _gardens(c: Canvas, number: dict[str, int]) -> None:
     c.put(houses, height=4)
 
 
-def quarter(rng: Generator, shape: tuple[int, int], classes: tuple[str, ...]) -> Canvas:
-    """Streets, houses, trees and cars of a town seen from near, as in Potsdam.
+def draw_quarter(rng: Generator, shape: tuple[int, int], classes: tuple[str, ...]) -> Canvas:
+    """Draw streets, houses, trees and cars of a town at high resolution, as in Potsdam.
 
     Labels are positions in `classes`, of which the last two are clutter and boundary.
     """
     c = Canvas(rng, shape, "grass")
     number = {title: position for position, title in enumerate(classes)}
     lawn = 0.12 * relief(rng, shape) + 0.06 * texture(rng, shape, 3.0)
-    c.paint(scenes.whole(c), c.any(("grass", "soil")), lawn, number["low_vegetation"])
+    c.paint(scenes.every_pixel(c), c.any(("grass", "soil")), lawn, number["low_vegetation"])
     wood = texture(rng, shape, 150.0, spread=0.2) > 0.75
     crowns = 0.3 * texture(rng, shape, 9.0, spread=0.2)
     c.paint(wood, c.any(("grass", "canopy")), crowns, number["tree"])
     rubble = 0.35 * texture(rng, shape, 4.0, spread=0.6)
-    for at in spread(c, 3, 90):
+    for at in scatter(c, 3, 90):
         heap = c.region(outline("tank", at, (60, 44), rng.uniform(0, np.pi)))
         c.paint(heap, c.any(("soil", "concrete")), rubble, number["clutter"])
     _houses(c, number["building"])
@@ -133,7 +133,7 @@ def quarter(rng: Generator, shape: tuple[int, int], classes: tuple[str, ...]) ->
 def _houses(c: Canvas, label: int) -> None:
     angles = (0.3, 0.3 + np.pi / 2)
     ribs = [0.15 * texture(c.rng, c.shape, 7.0, angle, spread=0.1) for angle in angles]
-    for at in spread(c, 14, 105):
+    for at in scatter(c, 14, 105):
         turned = int(c.rng.integers(2))
         size = (c.rng.uniform(60, 95), c.rng.uniform(45, 60))
         house = outline("block", at, size, angles[turned])
@@ -160,7 +160,7 @@ def _streets(c: Canvas, number: dict[str, int]) -> None:
 
 
 def _edges(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Pixels within 3 pixels of another label, along rows and columns, bool [H, W]."""
+    """Return which pixels are within 3 pixels of another label along an axis, bool [H, W]."""
     edge = np.zeros(labels.shape, bool)
     for step in (1, 2, 3):
         down, right = labels[step:] != labels[:-step], labels[:, step:] != labels[:, :-step]

@@ -34,8 +34,8 @@ SCENES = {  # by one of the 43 classes
 }
 
 
-class Product(NamedTuple):
-    """An overpass of each satellite, near in time, over one tile."""
+class DemoProduct(NamedTuple):
+    """An overpass of each satellite over a tile, near in time."""
 
     s2: str
     s2_time: str
@@ -47,7 +47,7 @@ class Product(NamedTuple):
 
 
 PRODUCTS = (  # two of one tile, so that the date decides which patches are a pair
-    Product(
+    DemoProduct(
         s2="S2A_MSIL2A_20170613T101031",
         s2_time="2017-06-13 10:10:31",
         s1="S1A_IW_GRDH_1SDV_20170613T165043",
@@ -56,7 +56,7 @@ PRODUCTS = (  # two of one tile, so that the date decides which patches are a pa
         epsg=32633,
         origin=(300_000, 5_400_000),
     ),
-    Product(
+    DemoProduct(
         s2="S2B_MSIL2A_20170818T101019",
         s2_time="2017-08-18 10:10:19",
         s1="S1B_IW_GRDH_1SDV_20170819T164957",
@@ -65,7 +65,7 @@ PRODUCTS = (  # two of one tile, so that the date decides which patches are a pa
         epsg=32633,
         origin=(300_000, 5_400_000),
     ),
-    Product(
+    DemoProduct(
         s2="S2B_MSIL2A_20170924T93020",
         s2_time="2017-09-24 09:30:20",
         s1="S1A_IW_GRDH_1SDV_20170925T043256",
@@ -77,10 +77,10 @@ PRODUCTS = (  # two of one tile, so that the date decides which patches are a pa
 )
 
 
-class Patch(NamedTuple):
-    """One place that both satellites see."""
+class DemoPatch(NamedTuple):
+    """A place in the products of both satellites."""
 
-    product: Product
+    product: DemoProduct
     column: int  # in the tile's grid of patches
     row: int
     labels: list[str]
@@ -88,31 +88,31 @@ class Patch(NamedTuple):
 
     @property
     def names(self) -> dict[str, str]:
-        """Folder names by sensor."""
+        """Return folder names by sensor."""
         place, product = f"{self.column}_{self.row}", self.product
         return {"s2": f"{product.s2}_{place}", "s1": f"{product.s1}_{product.tile}_{place}"}
 
     @property
     def corner(self) -> tuple[int, int]:
-        """x, y of the upper left, metres."""
+        """Return x, y of the upper left corner, metres."""
         x, y = self.product.origin
         return x + PITCH * self.column, y - PITCH * self.row
 
 
-def write(root: Path, sensors: Sequence[Sensor], seed: int) -> None:
-    """Patches of `DEMO_SIDE` pixels with one to three kinds of land cover each."""
+def write_bigearthnet(root: Path, sensors: Sequence[Sensor], seed: int) -> None:
+    """Write patches of `DEMO_SIDE` pixels with one to three kinds of land cover each."""
     for number in range(COUNT):
         product = PRODUCTS[number % len(PRODUCTS)]
-        rng = simulation.seed_of(seed, number)
+        rng = simulation.rng_of(seed, number)
         labels = rng.choice(list(SCENES), int(rng.integers(1, 4)), replace=False).tolist()
         place = 20 + number // len(PRODUCTS)
-        patch = Patch(product, place, 48, labels, _paint(rng, labels))
+        patch = DemoPatch(product, place, 48, labels, _paint(rng, labels))
         for sensor in sensors:
             _write(root, sensor, patch)
 
 
 def _paint(rng: Generator, labels: Sequence[str]) -> simulation.Canvas:
-    """Sectors around a point near the middle, one a label."""
+    """Paint a sector for each label, around a point near the middle."""
     shape = (facts.DEMO_SIDE, facts.DEMO_SIDE)
     x0, y0 = rng.uniform(-0.2, 0.2, 2)
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
@@ -127,7 +127,7 @@ def _paint(rng: Generator, labels: Sequence[str]) -> simulation.Canvas:
     return whole
 
 
-def _write(root: Path, sensor: Sensor, patch: Patch) -> None:
+def _write(root: Path, sensor: Sensor, patch: DemoPatch) -> None:
     name, product = patch.names[sensor.name], patch.product
     x, y = patch.corner
     size = 10 * facts.DEMO_SIDE
@@ -153,7 +153,7 @@ def _write(root: Path, sensor: Sensor, patch: Patch) -> None:
 
 
 def _optical(canvas: simulation.Canvas) -> dict[str, NDArray[Any]]:
-    """uint16 by the end of the file name, each band at its own resolution."""
+    """Return uint16 bands by file name suffix, each at its own resolution."""
     seen = canvas.reflectance(facts.S2.bands)
     seen = 1e4 * seen + 30 * canvas.rng.standard_normal(seen.shape, np.float32)
     bands = {}
@@ -165,13 +165,13 @@ def _optical(canvas: simulation.Canvas) -> dict[str, NDArray[Any]]:
 
 
 def _radar(canvas: simulation.Canvas) -> dict[str, NDArray[Any]]:
-    """float32 in dB."""
+    """Return float32 backscatter in dB by file name suffix."""
     seen = canvas.backscatter(facts.S1.bands, canvas.rng)
     return dict(zip(facts.POLARISATIONS, seen, strict=True))
 
 
 def _save(path: Path, pixels: NDArray[Any], corner: tuple[int, int], epsg: int) -> None:
-    """Writes a GeoTIFF of one band; several times faster than through GDAL."""
+    """Write a single-band GeoTIFF, several times faster than GDAL."""
     metres = 10.0 * facts.DEMO_SIDE / len(pixels)
     # The version, then three keys: projected, pixels are areas, the code.
     keys = ((1, 1, 0, 3), (1024, 0, 1, 1), (RASTER_TYPE, 0, 1, PIXEL_IS_AREA))

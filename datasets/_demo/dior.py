@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from . import sites
 
 
-def write_demo(card: DatasetCard, root: Path, seed: int, annotations: str) -> None:
-    """24 training, 8 validation and 16 test images of 160 x 160 pixels with 3 to 9 objects.
+def write_dior(card: DatasetCard, root: Path, seed: int, annotations: str) -> None:
+    """Write 24 training, 8 validation and 16 test images of 160 x 160 pixels, 3 to 9 objects.
 
     The scenes of DIOR and DIOR-R are the same.
     """
@@ -23,12 +23,12 @@ def write_demo(card: DatasetCard, root: Path, seed: int, annotations: str) -> No
 
     from . import sites
 
-    kinds: Mapping[str, sites.Kind] = {
-        "airplane": sites.Kind("plane", (38, 36)),
-        "ship": sites.Kind("ship", (38, 12)),
-        "storagetank": sites.Kind("tank", (24, 24)),
-        "tenniscourt": sites.Kind("court", (40, 20)),
-        "vehicle": sites.Kind("block", (20, 9)),
+    kinds: Mapping[str, sites.ObjectKind] = {
+        "airplane": sites.ObjectKind("plane", (38, 36)),
+        "ship": sites.ObjectKind("ship", (38, 12)),
+        "storagetank": sites.ObjectKind("tank", (24, 24)),
+        "tenniscourt": sites.ObjectKind("court", (40, 20)),
+        "vehicle": sites.ObjectKind("block", (20, 9)),
     }
     lists = root / "ImageSets" / "Main"
     labels = root / "Annotations" / annotations
@@ -40,8 +40,8 @@ def write_demo(card: DatasetCard, root: Path, seed: int, annotations: str) -> No
         images = root / ("JPEGImages-test" if part == "test" else "JPEGImages-trainval")
         for number in members:
             name = f"{number:05d}"
-            canvas, placed = sites.scene(
-                simulation.seed_of(seed, "dior", number), (160, 160), kinds
+            canvas, placed = sites.draw_site(
+                simulation.rng_of(seed, "dior", number), (160, 160), kinds
             )
             Image.fromarray(canvas.display()).save(images / f"{name}.jpg", quality=90)
             objects = "".join(write(thing) for thing in placed)
@@ -51,10 +51,10 @@ def write_demo(card: DatasetCard, root: Path, seed: int, annotations: str) -> No
             )
             (labels / f"{name}.xml").write_text(text, encoding="utf-8")
         (lists / f"{part}.txt").write_text("".join(f"{n:05d}\n" for n in members))
-    simulation.mark(root, card.name, seed)
+    simulation.write_marker(root, card.name, seed)
 
 
-def _upright(thing: sites.Placed) -> str:
+def _upright(thing: sites.PlacedObject) -> str:
     (west, north), (east, south) = thing.corners.min(0), thing.corners.max(0)
     return (
         f"<object><name>{thing.name}</name><bndbox><xmin>{west:.0f}</xmin><ymin>{north:.0f}</ymin>"
@@ -62,7 +62,7 @@ def _upright(thing: sites.Placed) -> str:
     )
 
 
-def _rotated(thing: sites.Placed) -> str:
+def _rotated(thing: sites.PlacedObject) -> str:
     from .._readers.boxes import ROTATED
 
     points = "".join(

@@ -1,4 +1,4 @@
-"""Simulated DynamicEarthNet: places whose land cover changes, under seasons that are no change."""
+"""Simulated DynamicEarthNet: land cover that changes, and seasons that are no change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasterio.warp import transform
 
 from skybench.core import DatasetCard
 from skybench.data import simulation
-from skybench.data.simulation import Canvas, Floats, Thing, grid, outline, relief, spread, texture
+from skybench.data.simulation import Canvas, Floats, Thing, grid, outline, relief, scatter, texture
 
 from .._readers.dynamic_facts import CLASSES, MONTHS, ORDERS, PLANET, QUARTER, S1, TEST, TRAIN, VAL
 from . import scenes, seasons
@@ -27,13 +27,13 @@ STEP = 8  # of stored reflectance x 1e4: coarser than a sensor's, so that files 
 CROPS = ("soft_winter_wheat", "corn", "sunflower", "winter_rapeseed")
 
 
-def write(card: DatasetCard, root: Path, seed: int) -> None:
-    """Labels and the card's sensors for the first half of 2018; a composite is missing."""
+def write_dynamic_earth(card: DatasetCard, root: Path, seed: int) -> None:
+    """Write labels and the card's sensors for the first half of 2018; one composite is missing."""
     series = "change_detection" in card.tasks  # few samples, so more cubes
     for cube in (*TRAIN[: 6 if series else 3], *VAL[:1], *TEST[:2]):
         for number, month in enumerate(MONTHS[:6]):
-            canvas, green, labels = _place(simulation.seed_of(seed, cube), number)
-            rng = simulation.seed_of(seed, cube, month)
+            canvas, green, labels = _place(simulation.rng_of(seed, cube), number)
+            rng = simulation.rng_of(seed, cube, month)
             files = _Files(root, cube, month)
             files.label(labels)
             for sensor in card.sensors:
@@ -44,14 +44,14 @@ def write(card: DatasetCard, root: Path, seed: int) -> None:
                 elif sensor.name == "s1":
                     files.sentinel1(canvas, green, rng)
     stated = {k: v for k, v in STATED.items() if k in card.options}
-    simulation.mark(root, card.name, seed, **stated)
+    simulation.write_marker(root, card.name, seed, **stated)
 
 
 def _place(rng: np.random.Generator, month: int) -> tuple[Canvas, Floats, NDArray[np.uint8]]:
-    """A place in the month so many months after January: cover, vigour and labels, [H, W] each.
+    """Draw a place, `month` months after January: canvas, vigour and labels, [H, W] each.
 
-    The generator's numbers are drawn in the same order for every month, so only what depends on
-    the month differs.
+    Random values are drawn in the same order for every month, so only what depends on the month
+    differs.
     """
     c = Canvas(rng, (SIDE, SIDE), "grass")
     wet, woods = relief(rng, c.shape), relief(rng, c.shape)
@@ -60,7 +60,7 @@ def _place(rng: np.random.Generator, month: int) -> tuple[Canvas, Floats, NDArra
     flood = 0.35 if month in (2, 3) else 0.0  # the river leaves its bed in March
     labels[wet > 0.7] = CLASSES.index("wetlands")
     labels[wet > 1.3 - flood] = CLASSES.index("water")
-    discs = [outline("tank", at, (46, 46), 0) for at in spread(c, 4, 40)]
+    discs = [outline("tank", at, (46, 46), 0) for at in scatter(c, 4, 40)]
     regions = [c.region(disc) for disc in discs]
     kinds = ("impervious", "soil" if month < 3 else "impervious", "soil", "agriculture")
     for region, kind in zip(regions, kinds, strict=False):
@@ -80,7 +80,7 @@ def _day(month: int) -> int:
 
 
 def _dress(c: Canvas, labels: NDArray[np.uint8], day: int) -> Floats:
-    """Paints what the labels say, each class with a texture of its own; returns the vigour."""
+    """Paint the labels, each class with its own texture; return the vigour."""
     rows = [texture(c.rng, c.shape, 5.0, angle, spread=0.12) for angle in (0.4, 1.3, 2.2, 2.9)]
     looks: dict[str, tuple[str, Floats]] = {
         "forest": ("canopy", 0.3 * texture(c.rng, c.shape, 6.0, spread=0.2)),
@@ -105,11 +105,11 @@ def _dress(c: Canvas, labels: NDArray[np.uint8], day: int) -> Floats:
 
 
 def _build(c: Canvas, where: NDArray[np.bool_]) -> None:
-    """Roofs on a turned grid, inside a region only."""
+    """Draw roofs on a rotated grid inside of a region."""
     town = Canvas(c.rng, c.shape, "asphalt")
     blocks = [outline("block", at, (7.5, 6.0), angle) for at, angle, _ in grid(c, 11.0, 1.0)]
     town.put([Thing(block, town.any(scenes.ROOFS)) for block in blocks])
-    built = where & (town.cover != simulation.NAMES.index("asphalt"))
+    built = where & (town.cover != simulation.MATERIAL_NAMES.index("asphalt"))
     c.cover[built], c.shine[built] = town.cover[built], town.shine[built]
 
 
@@ -149,7 +149,7 @@ class _Files:
         self._composite("sentinel1", np.concatenate([seen.round(1), others]).astype(np.float32))
 
     def _composite(self, folder: str, small: NDArray[Any]) -> None:
-        """Stored at the label's size, as in the release: every pixel 4 x 4 times."""
+        """Write a composite at the label's size, as in the release: each pixel 4 x 4 times."""
         name = f"{self.cube}_{self.month.replace('-', '_')}.tif"
         pixels = small.repeat(QUARTER, 1).repeat(QUARTER, 2)
         self._write(self.root / folder / self.zone / self.cube / name, pixels)
@@ -173,13 +173,13 @@ class _Files:
 
 
 def _coarse(pixels: NDArray[np.floating[Any]]) -> Floats:
-    """Means of 4 x 4 pixels, [C, H / 4, W / 4]."""
+    """Average 4 x 4 pixels, [C, H / 4, W / 4]."""
     shape = (len(pixels), SIDE // QUARTER, QUARTER, SIDE // QUARTER, QUARTER)
     return np.asarray(pixels.reshape(shape).mean((2, 4)), np.float32)
 
 
 def _stored(seen: Floats, rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Reflectance x 1e4 under an atmosphere of its own each month."""
+    """Return reflectance x 1e4 under a random atmosphere."""
     hazy = seen * rng.uniform(0.88, 1.12) + rng.uniform(0, 0.015)
     hazy = hazy + 0.003 * rng.standard_normal(seen.shape, np.float32)
     return np.asarray((hazy * 1e4 / STEP).round().clip(0, 10000 // STEP) * STEP, np.uint16)

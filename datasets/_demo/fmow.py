@@ -29,8 +29,8 @@ SCENES = {
 STEP = 9e-5  # degrees of a pixel, some 10 m
 
 
-def write(root: Path, bands: tuple[str, ...], seed: int) -> None:
-    """Images of 28 to 44 pixels a side and the three CSV files."""
+def write_fmow(root: Path, bands: tuple[str, ...], seed: int) -> None:
+    """Write images of 28 to 44 pixels a side and the three CSV files."""
     for part, count in COUNTS.items():
         rows = []
         for number in range(count):
@@ -45,8 +45,8 @@ def write(root: Path, bands: tuple[str, ...], seed: int) -> None:
 def _write(
     folder: Path, category: str, number: int, bands: tuple[str, ...], seed: int
 ) -> tuple[str | int, ...]:
-    """Writes one image; its row of the CSV file."""
-    rng = simulation.seed_of(seed, folder.name, category, number)
+    """Write an image; return its row of the CSV file."""
+    rng = simulation.rng_of(seed, folder.name, category, number)
     canvas = simulation.Canvas(rng, (int(rng.integers(28, 45)), int(rng.integers(28, 45))))
     SCENES[category](canvas)
     seen = 1e4 * canvas.reflectance(bands) + 30 * rng.standard_normal((len(bands), *canvas.shape))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from skybench.data.simulation import Canvas, Thing, outline, spread
+from skybench.data.simulation import Canvas, Thing, outline, scatter
 
 from . import scenes
 
@@ -16,17 +16,17 @@ FATES = ("stays", "comes", "goes", "field")
 
 
 class Town(NamedTuple):
-    """A place before and after."""
+    """A place at two dates, and where its buildings changed."""
 
     before: Canvas
     after: Canvas
     changed: NDArray[np.uint8]  # [H, W], 1 where a building came or went
 
 
-def grow(rng: Generator, shape: tuple[int, int], house: tuple[float, float]) -> Town:
-    """Fields with houses; some come, some go, and some fields are tilled, which is no change.
+def grow_town(rng: Generator, shape: tuple[int, int], house: tuple[float, float]) -> Town:
+    """Draw fields with houses; some are built, some removed; tilled fields are no change.
 
-    house: least and greatest length of a house in pixels. At least one house comes.
+    house: smallest and largest length of a house in pixels. At least one house is built.
     """
     before = Canvas(rng, shape)
     scenes.fields(before)
@@ -34,7 +34,7 @@ def grow(rng: Generator, shape: tuple[int, int], house: tuple[float, float]) -> 
     after.cover, after.shine = before.cover.copy(), before.shine.copy()
     _till(after)
     changed = np.zeros(shape, np.uint8)
-    places = spread(before, int(shape[0] * shape[1] / (1.5 * house[1]) ** 2), 1.3 * house[1])
+    places = scatter(before, int(shape[0] * shape[1] / (1.5 * house[1]) ** 2), 1.3 * house[1])
     for number, at in enumerate(places):
         size = (rng.uniform(*house), rng.uniform(house[0], 0.8 * house[1]))
         thing = Thing(outline("block", at, size, rng.uniform(0, np.pi)), before.any(scenes.ROOFS))
@@ -49,8 +49,8 @@ def grow(rng: Generator, shape: tuple[int, int], house: tuple[float, float]) -> 
 
 
 def _till(canvas: Canvas) -> None:
-    """Another crop on a part of the ground."""
-    for at in spread(canvas, 2, min(canvas.shape) / 3):
+    """Paint another crop on a part of the ground."""
+    for at in scatter(canvas, 2, min(canvas.shape) / 3):
         size = (canvas.rng.uniform(0.2, 0.4) * min(canvas.shape),) * 2
         field = canvas.region(outline("block", at, size, canvas.rng.uniform(0, np.pi)))
         canvas.paint(field, canvas.any(("grass", "soil", "canopy", "sand")))

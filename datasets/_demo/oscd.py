@@ -9,14 +9,14 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from .._readers import raster as _raster
+from .._readers import raster
 from .._readers.oscd import BANDS
 from . import growth
 
 
 def write_city(folder: Path, labels: Path, shape: tuple[int, int], rng: Generator) -> None:
-    """One simulated city: bands at one grid and at their own, dates and label."""
-    town = growth.grow(rng, shape, (9, 18))
+    """Write a simulated city: resampled bands, bands at native resolution, dates, label."""
+    town = growth.grow_town(rng, shape, (9, 18))
     labels.mkdir(parents=True, exist_ok=True)
     Image.fromarray(town.changed * 255).save(labels / "cm.png")
     for number, canvas in ((1, town.before), (2, town.after)):
@@ -39,7 +39,7 @@ def write_city(folder: Path, labels: Path, shape: tuple[int, int], rng: Generato
 
 
 def write_place(folder: Path, west: float, south: float) -> None:
-    """The geojson of a simulated city; some cities of the release have none."""
+    """Write the geojson of a simulated city; some cities of the release have none."""
     east, north = west + 0.02, south + 0.01
     corners = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [corners]}}
@@ -47,5 +47,5 @@ def write_place(folder: Path, west: float, south: float) -> None:
     (folder / f"{folder.name}.geojson").write_text(text, encoding="utf-8")
 
 
-def _save(path: Path, pixels: _raster.Array) -> None:
+def _save(path: Path, pixels: raster.Array) -> None:
     Image.fromarray(np.ascontiguousarray(pixels)).save(path, compression="tiff_adobe_deflate")

@@ -1,4 +1,4 @@
-"""Simulated PASTIS: parcels whose crops differ in when they are green, not in how they look."""
+"""Simulated PASTIS: parcels whose crops differ in phenology, not in appearance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rasterio import Affine
 
 from skybench.core import DatasetCard
 from skybench.data import simulation
-from skybench.data.simulation import Canvas, Floats, spread, texture
+from skybench.data.simulation import Canvas, Floats, scatter, texture
 
 from .._readers.pastis import FILES, FINER, VOID
 from . import seasons
@@ -34,7 +34,7 @@ PLACE = (620_000.0, 6_860_000.0)  # Lambert 93, near Chartres
 
 
 class Field(NamedTuple):
-    """The ground of a patch at 1 m."""
+    """The parcels of a patch at 1 m."""
 
     canvas: Canvas
     parcels: NDArray[np.intp]  # number of the parcel
@@ -42,28 +42,28 @@ class Field(NamedTuple):
     late: Floats  # days that each parcel is late
 
 
-def write(card: DatasetCard, root: Path, seed: int) -> None:
-    """Patches in each of five folds, in PASTIS-R/, with SPOT images."""
+def write_pastis(card: DatasetCard, root: Path, seed: int) -> None:
+    """Write patches of each of five folds into PASTIS-R/, with SPOT images."""
     tree, features = root / "PASTIS-R", []
     for folder, _ in FILES.values():
         (tree / folder).mkdir(parents=True, exist_ok=True)
     for number in range(5 * A_FOLD):
         key, fold = str(10000 + number), 1 + number // A_FOLD
         west, north = PLACE[0] + 2000 * number, PLACE[1] + 9000 * fold
-        field = _field(simulation.seed_of(seed, key), card.classes)
-        _write_patch(tree, key, field, card, simulation.seed_of(seed, key, "sensors"))
+        field = _field(simulation.rng_of(seed, key), card.classes)
+        _write_patch(tree, key, field, card, simulation.rng_of(seed, key, "sensors"))
         _write_spot(tree, key, field, (west, north))
         features.append(_feature(key, fold, (west, north)))
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::2154"}}
     content = {"type": "FeatureCollection", "crs": crs, "features": features}
     (tree / "metadata.geojson").write_text(json.dumps(content), encoding="utf-8")
-    simulation.mark(root, card.name, seed)
+    simulation.write_marker(root, card.name, seed)
 
 
 def _field(rng: np.random.Generator, classes: tuple[str, ...]) -> Field:
-    """Parcels around random centres, with rows that say nothing about the crop."""
+    """Draw parcels around random centres, with rows that are independent of the crop."""
     c = Canvas(rng, (SIDE * FINER, SIDE * FINER), "grass")
-    centres = np.asarray(spread(c, 12, 60))
+    centres = np.asarray(scatter(c, 12, 60))
     y, x = np.mgrid[: c.shape[0], : c.shape[1]]
     parcels = np.hypot(x - centres[:, 0, None, None], y - centres[:, 1, None, None]).argmin(0)
     kinds = rng.permutation(np.resize((*CROPS, "background"), len(centres)))
@@ -79,7 +79,7 @@ def _field(rng: np.random.Generator, classes: tuple[str, ...]) -> Field:
 
 
 def _vigour(field: Field, classes: tuple[str, ...], date: str) -> Floats:
-    """How green each pixel of 10 m is on a date, [1, H, W]."""
+    """Return the vigour of each pixel of 10 m on a date, [1, H, W]."""
     new_year = datetime.date(2019, 1, 1).toordinal()
     day = datetime.date.fromisoformat(date).toordinal() - new_year + 1
     names = [classes[i] if i < VOID else "meadow" for i in field.classes]
@@ -89,7 +89,7 @@ def _vigour(field: Field, classes: tuple[str, ...], date: str) -> Floats:
 
 
 def _coarse(pixels: NDArray[np.floating[Any]]) -> Floats:
-    """Means of 10 x 10 pixels, [C, H, W]."""
+    """Average 10 x 10 pixels, [C, H, W]."""
     shape = (len(pixels), SIDE, FINER, SIDE, FINER)
     return np.asarray(pixels.reshape(shape).mean((2, 4)), np.float32)
 
@@ -125,7 +125,7 @@ def _save(tree: Path, kind: str, key: str, values: NDArray[np.generic]) -> None:
 
 
 def _write_spot(tree: Path, key: str, field: Field, northwest: tuple[float, float]) -> None:
-    """Red, green, blue of June, stretched for display."""
+    """Write an RGB image of June, stretched for display."""
     seen = field.canvas.reflectance(("red", "green", "blue"))
     pixels = (seen / seen.max() * 15).round().astype(np.uint8) * 17  # few levels: small files
     folder, name = FILES["hr"]

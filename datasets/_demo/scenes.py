@@ -1,7 +1,7 @@
-"""What the simulated classes look like: each function paints one kind of place on a canvas.
+"""Simulated scenes: each function paints one class on a canvas.
 
-Sizes are in pixels and suit pictures of 64 to 128 pixels. Materials are drawn at random wherever
-the kind allows it, so that colour says little about the kind.
+Sizes are in pixels, for images of 64 to 128 pixels. Materials are random wherever the class allows
+it, so that colour says little about the class.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from skybench.data.simulation import GROUNDS, Canvas, Thing, grid, outline, relief, spread, texture
+from skybench.data.simulation import GROUNDS, Canvas, Thing, grid, outline, relief, scatter, texture
 
 ROOFS = ("tile", "concrete", "metal")
 
 
-def whole(c: Canvas) -> NDArray[np.bool_]:
-    """All of the canvas, bool [H, W]."""
+def every_pixel(c: Canvas) -> NDArray[np.bool_]:
+    """Return a mask of the whole canvas, bool [H, W]."""
     return np.ones(c.shape, bool)
 
 
 def bare(c: Canvas) -> None:
-    """Ground without pattern: large and fine unevenness."""
+    """Paint bare ground: coarse and fine relief without pattern."""
     grain = 0.2 * relief(c.rng, c.shape) + 0.08 * texture(c.rng, c.shape, 3.0)
-    c.paint(whole(c), c.any(("soil", "sand", "grass", "concrete")), grain)
+    c.paint(every_pixel(c), c.any(("soil", "sand", "grass", "concrete")), grain)
 
 
 def forest(c: Canvas) -> None:
-    """Crowns: isotropic bumps of one size."""
+    """Paint tree crowns: isotropic bumps of one size."""
     crowns = texture(c.rng, c.shape, c.rng.uniform(5, 8), spread=0.2)
     grain = 0.3 * crowns + 0.08 * relief(c.rng, c.shape)
-    c.paint(whole(c), c.any(("canopy", "canopy", "grass", "soil")), grain)
+    c.paint(every_pixel(c), c.any(("canopy", "canopy", "grass", "soil")), grain)
 
 
 def fields(c: Canvas) -> None:
-    """Parcels with rows, each with a direction of its own."""
-    centres = np.asarray(spread(c, int(c.rng.integers(4, 9)), min(c.shape) / 4))
+    """Paint parcels with rows, each in its own direction."""
+    centres = np.asarray(scatter(c, int(c.rng.integers(4, 9)), min(c.shape) / 4))
     y, x = np.mgrid[: c.shape[0], : c.shape[1]]
     nearest = np.hypot(x - centres[:, 0, None, None], y - centres[:, 1, None, None]).argmin(0)
     for parcel in range(len(centres)):
@@ -44,13 +44,13 @@ def fields(c: Canvas) -> None:
 
 
 def open_water(c: Canvas) -> None:
-    """Waves of one direction."""
+    """Paint open water: waves of one direction."""
     waves = texture(c.rng, c.shape, c.rng.uniform(7, 11), c.rng.uniform(0, np.pi), spread=0.25)
-    c.paint(whole(c), "water", 0.15 * waves + 0.05 * relief(c.rng, c.shape))
+    c.paint(every_pixel(c), "water", 0.15 * waves + 0.05 * relief(c.rng, c.shape))
 
 
 def coast(c: Canvas) -> None:
-    """Water and land with a beach between."""
+    """Paint water and land with a beach between."""
     angle = c.rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1 : 1 : c.shape[0] * 1j, -1 : 1 : c.shape[1] * 1j]
     height = x * np.cos(angle) + y * np.sin(angle) + 0.12 * relief(c.rng, c.shape)
@@ -61,7 +61,7 @@ def coast(c: Canvas) -> None:
 
 
 def river(c: Canvas) -> None:
-    """A winding band of water."""
+    """Paint a winding band of water."""
     bare(c)
     t = np.linspace(-0.2, 1.2, 40) * max(c.shape)
     swing = c.rng.uniform(0.08, 0.16) * max(c.shape)
@@ -71,7 +71,7 @@ def river(c: Canvas) -> None:
 
 
 def road(c: Canvas) -> None:
-    """A straight carriageway with a line in its middle, over fields."""
+    """Paint a straight road with a centre line, over fields."""
     fields(c)
     angle, reach = c.rng.uniform(0, np.pi), max(c.shape)
     along = np.array([np.cos(angle), np.sin(angle)]) * reach
@@ -82,7 +82,7 @@ def road(c: Canvas) -> None:
 
 
 def town(c: Canvas) -> None:
-    """Small blocks, close together, on a turned grid."""
+    """Paint small blocks, close together, on a rotated grid."""
     step = c.rng.uniform(11, 14)
     blocks = []
     for at, angle, _ in grid(c, step, 1.0):
@@ -93,10 +93,10 @@ def town(c: Canvas) -> None:
 
 
 def factories(c: Canvas) -> None:
-    """A few large halls with ribbed roofs."""
+    """Paint a few large halls with ribbed roofs."""
     angle = c.rng.uniform(0, np.pi)
     ribs = 0.18 * texture(c.rng, c.shape, 4.5, angle, spread=0.1)
-    for at in spread(c, int(c.rng.integers(3, 6)), 0.36 * min(c.shape)):
+    for at in scatter(c, int(c.rng.integers(3, 6)), 0.36 * min(c.shape)):
         size = (c.rng.uniform(0.35, 0.5) * min(c.shape), c.rng.uniform(0.2, 0.28) * min(c.shape))
         hall = outline("block", at, size, angle)
         c.put([Thing(hall, "shade")], height=3)
@@ -104,17 +104,17 @@ def factories(c: Canvas) -> None:
 
 
 def tanks(c: Canvas) -> None:
-    """Round tanks."""
+    """Paint round tanks."""
     radius = c.rng.uniform(0.08, 0.12) * min(c.shape)
-    places = spread(c, int(c.rng.integers(5, 11)), 2.3 * radius)
+    places = scatter(c, int(c.rng.integers(5, 11)), 2.3 * radius)
     size = (2 * radius, 2 * radius)
     c.put([Thing(outline("tank", at, size, 0), c.any(("metal", "concrete"))) for at in places], 3)
 
 
 def planes(c: Canvas) -> None:
-    """Aircraft on an apron."""
+    """Paint aircraft on an apron."""
     length = c.rng.uniform(0.22, 0.3) * min(c.shape)
-    places = spread(c, int(c.rng.integers(4, 8)), 1.05 * length)
+    places = scatter(c, int(c.rng.integers(4, 8)), 1.05 * length)
     turns = c.rng.uniform(0, 2 * np.pi, len(places))
     shapes = [
         outline("plane", at, (length, length), a) for at, a in zip(places, turns, strict=True)
@@ -123,7 +123,7 @@ def planes(c: Canvas) -> None:
 
 
 def harbor(c: Canvas) -> None:
-    """Ships in rows along piers."""
+    """Paint ships in rows along piers."""
     open_water(c)
     things = []
     for at, angle, row in grid(c, 10.0, 0.3):
@@ -136,8 +136,8 @@ def harbor(c: Canvas) -> None:
 
 
 def parking(c: Canvas) -> None:
-    """Rows of cars."""
-    c.paint(whole(c), c.any(GROUNDS[3:]))
+    """Paint rows of cars."""
+    c.paint(every_pixel(c), c.any(GROUNDS[3:]))
     spots = [spot for spot in grid(c, 8.0, 0.4) if c.rng.random() < 0.75]
     cars = [outline("block", at, (6.5, 3.2), angle) for at, angle, _ in spots]
     c.put([Thing(car, c.any((*ROOFS, "shade"))) for car in cars], height=0)

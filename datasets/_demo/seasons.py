@@ -1,4 +1,4 @@
-"""How green the simulated vegetation is through the year."""
+"""The phenology of the simulated vegetation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACE = 9.0  # days; a tenth to nine tenths takes about four and a half times as 
 
 
 def vigour(kind: str, day: float, shift: float = 0.0) -> float:
-    """0 (bare or dry) .. 1 (lush) on a day of the year; `shift`: days by which it is late.
+    """Return the vigour, 0 (bare or dry) to 1 (lush), on a day of the year; shift: delay in days.
 
     >>> round(vigour("corn", 60), 2), round(vigour("corn", 220), 2)
     (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Reads what BigEarthNet v1 says about a patch: <patch>_labels_metadata.json."""
+"""Reads the metadata of a BigEarthNet v1 patch: <patch>_labels_metadata.json."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ WGS84 = CRS.from_epsg(4326)
 TILE = re.compile(r"_T(\d\d[A-Z]{3})_")  # in the name of a Sentinel-2 product
 
 
-class Patch(NamedTuple):
-    """What the file says."""
+class PatchLabels(NamedTuple):
+    """Labels, position and date of a patch, as its JSON file gives them."""
 
     path: Path
     labels: tuple[str, ...]  # of the 43 classes
@@ -33,20 +33,20 @@ class Patch(NamedTuple):
     partner: str  # Sentinel-1: the Sentinel-2 patch that it belongs to; else ""
 
 
-def path_of(folder: Path) -> Path:
-    """The file in a patch's folder."""
+def labels_path(folder: Path) -> Path:
+    """Return the path of the JSON file in a patch's folder."""
     return folder / f"{folder.name}_labels_metadata.json"
 
 
-def read(folder: Path) -> Patch:
-    """About the patch in a folder. Raises DataError."""
-    path = path_of(folder)
+def read_labels(folder: Path) -> PatchLabels:
+    """Read the JSON file in a patch's folder. Raises DataError."""
+    path = labels_path(folder)
     content = _load(path)
     try:
         where = content["coordinates"]
         lower = where["lry"] if "lry" in where else where["lly"]  # so it is called for Sentinel-1
         taken = content.get("acquisition_date") or content["acquisition_time"]
-        return Patch(
+        return PatchLabels(
             path=path,
             labels=tuple(content["labels"]),
             corner=(where["ulx"], where["uly"]),
@@ -59,23 +59,23 @@ def read(folder: Path) -> Patch:
         raise _odd(path, error) from error
 
 
-def tile_of(folder: Path) -> str:
-    """The tile of Sentinel-2 that a patch was cut from, as 33UUP. Raises DataError."""
-    path = path_of(folder)
+def mgrs_tile(folder: Path) -> str:
+    """Return the MGRS tile that a Sentinel-2 patch was cut from, as 33UUP. Raises DataError."""
+    path = labels_path(folder)
     try:
         return str(TILE.findall(_load(path)["tile_source"])[0])
     except (KeyError, TypeError, IndexError) as error:
         raise _odd(path, error) from error
 
 
-def elsewhere(patch: Patch, corner: tuple[float, float], epsg: int) -> bool:
-    """Whether something that begins at `corner` is not where the patch is, within a pixel."""
+def lies_elsewhere(patch: PatchLabels, corner: tuple[float, float], epsg: int) -> bool:
+    """Return whether a raster's upper left corner is over a pixel (60 m) off the patch's."""
     steps = (abs(a - b) for a, b in zip(patch.corner, corner, strict=True))
     return epsg != patch.epsg or max(steps) > COARSEST
 
 
-def lonlat(patch: Patch) -> tuple[float, float]:
-    """Of the centre, in degrees, WGS 84."""
+def patch_lonlat(patch: PatchLabels) -> tuple[float, float]:
+    """Return longitude and latitude of the patch's centre, in degrees, WGS 84."""
     x, y = patch.centre
     (lon,), (lat,) = transform(_crs(patch.epsg), WGS84, [x], [y])
     return lon, lat

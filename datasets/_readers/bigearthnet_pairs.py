@@ -1,4 +1,4 @@
-"""Which patch of Sentinel-1 belongs to a patch of Sentinel-2."""
+"""Pairs Sentinel-2 patches with their Sentinel-1 patches."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ S2_NAME = re.compile(r"(S2[AB]_MSIL2A_(\d{8})T\d+)_(\d+_\d+)")  # product, date,
 S1_NAME = re.compile(r"S1[AB]_IW_GRDH_1SDV_(\d{8})T\d+_(\w{5}_\d+_\d+)")  # date; tile, column, row
 
 
-def partners(
-    names: Sequence[str], s2_tree: Path, there: Iterable[str], lists: Iterable[Path]
+def s1_partners(
+    names: Sequence[str], s2_tree: Path, available: Iterable[str], lists: Iterable[Path]
 ) -> list[str]:
-    """The Sentinel-1 patch of each of the Sentinel-2 patches `names`.
+    """Return the Sentinel-1 patch of each Sentinel-2 patch in `names`.
 
-    there: the Sentinel-1 patches on disk; lists: folders with lists.
-    A pair stands in a list with two columns, else it is the patch of the same tile, column and
-    row that is nearest in date, or a pattern that fits none where there is no such patch. Reads
-    one file of each of the 125 products, as the name of a patch does not tell its tile.
-    Raises DataError for a name that is no patch's, and for such a file that cannot be read.
+    available: names of the Sentinel-1 patches on disk; lists: folders with split lists.
+    A list with two columns names the pairs. Without one, a partner is the patch of the same tile,
+    column and row that is nearest in date; where there is none, a file pattern that matches
+    nothing. Reads one JSON file of each of the 125 products, as patch names lack the tile.
+    Raises DataError for a malformed patch name and for an unreadable JSON file.
     """
     listed = _listed(lists)
     rest = [name for name in names if name not in listed]
-    found = {**listed, **_by_name(rest, s2_tree, there)} if rest else listed
-    return [found[name] for name in names]
+    partners = {**listed, **_by_name(rest, s2_tree, available)} if rest else listed
+    return [partners[name] for name in names]
 
 
 def _listed(folders: Iterable[Path]) -> dict[str, str]:
@@ -45,9 +45,9 @@ def _listed(folders: Iterable[Path]) -> dict[str, str]:
     return pairs
 
 
-def _by_name(names: Iterable[str], s2_tree: Path, there: Iterable[str]) -> dict[str, str]:
+def _by_name(names: Iterable[str], s2_tree: Path, available: Iterable[str]) -> dict[str, str]:
     candidates: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for name in there:
+    for name in available:
         if match := S1_NAME.fullmatch(name):
             candidates[match[2]].append((_day(match[1]), name))
     tiles: dict[str, str] = {}  # by product
@@ -61,7 +61,7 @@ def _by_name(names: Iterable[str], s2_tree: Path, there: Iterable[str]) -> dict[
             )
         product, day, place = match.groups()
         if product not in tiles:
-            tiles[product] = bigearthnet_json.tile_of(s2_tree / name)
+            tiles[product] = bigearthnet_json.mgrs_tile(s2_tree / name)
         where, at = f"{tiles[product]}_{place}", _day(day)
         near = min(((abs(d - at), n) for d, n in candidates[where]), default=(0, f"S1*_{where}"))
         pairs[name] = near[1]

@@ -1,4 +1,4 @@
-"""Reads BigEarthNet v1: patches of Sentinel-2, alone or each with its patch of Sentinel-1."""
+"""Reads BigEarthNet v1: Sentinel-2 patches, alone or paired with Sentinel-1 patches."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ FOLDERS = {"s2": facts.S2_FOLDER, "s1": facts.S1_FOLDER}
 SUFFIXES = {"s2": tuple(band.suffix for band in facts.BANDS), "s1": facts.POLARISATIONS}
 
 
-class Patches(Samples):
+class BigEarthNet(Samples):
     """s2: int32 [1, 12, 120, 120]; s1: float32 [1, 2, 120, 120], dB; classes uint8 [K].
 
     The key is the name of the Sentinel-2 patch, with #2, #3 added where a split repeats it.
-    `files` are those of some 200 patches: to look for all of them would take minutes.
+    `files` holds the files of some 200 patches only: checking all of them would take minutes.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Patches(Samples):
         trees: Mapping[str, Path],
         names: Mapping[str, Sequence[str]],
     ) -> None:
-        """trees, names: by sensor, where its patches lie and their folders, in order.
+        """trees, names: by sensor, the folder of its patches and their names, in order.
 
-        `split.sha256` is filled in here.
+        `split.sha256` is computed here.
         """
         self.card, self.trees = card, dict(trees)
         self.names = {sensor: tuple(own) for sensor, own in names.items()}
@@ -57,7 +57,7 @@ class Patches(Samples):
 
     def read(self, index: int) -> Sample:
         folders = {sensor: self._folder(sensor, index) for sensor in self.trees}
-        about = {sensor: bigearthnet_json.read(folder) for sensor, folder in folders.items()}
+        about = {sensor: bigearthnet_json.read_labels(folder) for sensor, folder in folders.items()}
         images = {}
         if self.needs("s2"):
             images["s2"] = self._optical(folders["s2"], about["s2"])[None]
@@ -65,27 +65,27 @@ class Patches(Samples):
             _agree(about["s1"], about["s2"], folders["s2"].name)
             images["s1"] = self._radar(folders["s1"], about["s1"])[None]
         days = {sensor: torch.tensor([about[sensor].day]) for sensor in images}
-        target, lonlat = self._target(about["s2"]), bigearthnet_json.lonlat(about["s2"])
+        target, lonlat = self._target(about["s2"]), bigearthnet_json.patch_lonlat(about["s2"])
         return Sample(self.keys[index], images, target, days, lonlat)
 
     def _folder(self, sensor: str, index: int) -> Path:
         return self.trees[sensor] / self.names[sensor][index]
 
-    def _optical(self, folder: Path, about: bigearthnet_json.Patch) -> Tensor:
+    def _optical(self, folder: Path, about: bigearthnet_json.PatchLabels) -> Tensor:
         image = torch.empty((len(facts.BANDS), self.side, self.side), dtype=torch.int32)
         for step in (1, 2, 6):  # all bands of one resolution at once
             places = [i for i, band in enumerate(facts.BANDS) if band.step == step]
             paths = [_tif(folder, facts.BANDS[i].suffix) for i in places]
             bands = [_band(path, about, self.side // step, np.uint16) for path in paths]
-            image[places] = enlarge(torch.from_numpy(np.stack(bands).astype(np.int32)), step)
+            image[places] = upsample(torch.from_numpy(np.stack(bands).astype(np.int32)), step)
         return image
 
-    def _radar(self, folder: Path, about: bigearthnet_json.Patch) -> Tensor:
+    def _radar(self, folder: Path, about: bigearthnet_json.PatchLabels) -> Tensor:
         paths = [_tif(folder, suffix) for suffix in facts.POLARISATIONS]
         bands = [_band(path, about, self.side, np.float32) for path in paths]
         return torch.from_numpy(np.stack(bands))
 
-    def _target(self, about: bigearthnet_json.Patch) -> Tensor:
+    def _target(self, about: bigearthnet_json.PatchLabels) -> Tensor:
         ids = facts.IDS[len(self.card.classes)]
         target = torch.zeros(len(self.card.classes), dtype=torch.uint8)
         for label in about.labels:
@@ -96,11 +96,11 @@ class Patches(Samples):
         return target
 
 
-def enlarge(bands: Tensor, factor: int) -> Tensor:
-    """Bands [C, H, W] bilinearly at `factor` times the size, rounded half up; int32.
+def upsample(bands: Tensor, factor: int) -> Tensor:
+    """Upsample bands [C, H, W] bilinearly by `factor`, rounded half up; int32.
 
-    These are the numbers of GDAL, and so of torchgeo. Exact results are multiples of
-    1 / (2 * factor) ** 2; the addition keeps those that end in a half from falling below it.
+    The values equal GDAL's, and so torchgeo's. Exact results are multiples of
+    1 / (2 * factor) ** 2; the small addition keeps exact halves from being rounded down.
     """
     if factor == 1:
         return bands
@@ -108,15 +108,15 @@ def enlarge(bands: Tensor, factor: int) -> Tensor:
     return (finer + (0.5 + 1e-6)).int()
 
 
-def _band(path: Path, about: bigearthnet_json.Patch, side: int, stored: type) -> NDArray[Any]:
-    """The pixels of a band, which must be of the size, type and place that are expected."""
-    pixels, corner, epsg = plain_tiff.read(path)
+def _band(path: Path, about: bigearthnet_json.PatchLabels, side: int, stored: type) -> NDArray[Any]:
+    """Read a band. Raises DataError where its size, type or position is not as expected."""
+    pixels, corner, epsg = plain_tiff.read_band(path)
     if pixels.shape != (side, side) or pixels.dtype != stored:
         raise DataError(
             f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels of type {pixels.dtype}; "
             f"expected {side} x {side} of {np.dtype(stored)}. Get this file again."
         )
-    if bigearthnet_json.elsewhere(about, corner, epsg):
+    if bigearthnet_json.lies_elsewhere(about, corner, epsg):
         raise DataError(
             f"{path} lies elsewhere than {about.path.name} says: its upper left corner is at "
             f"{corner} of EPSG:{epsg}, expected {about.corner} of EPSG:{about.epsg}. Get this "
@@ -125,15 +125,15 @@ def _band(path: Path, about: bigearthnet_json.Patch, side: int, stored: type) ->
     return pixels
 
 
-def _agree(s1: bigearthnet_json.Patch, s2: bigearthnet_json.Patch, name: str) -> None:
-    """Raises DataError unless a patch of Sentinel-1 belongs to the one of Sentinel-2."""
+def _agree(s1: bigearthnet_json.PatchLabels, s2: bigearthnet_json.PatchLabels, name: str) -> None:
+    """Raise DataError unless a Sentinel-1 patch belongs to the Sentinel-2 patch."""
     if s1.partner != name:
         raise DataError(
             f"{s1.path} belongs to {s1.partner}, but was taken for that of {name}. Put the lists "
             "`S2 patch,S1 patch` of BigEarthNet-MM into splits/ (see the layout), and mend them "
             "if they are there."
         )
-    if bigearthnet_json.elsewhere(s2, s1.corner, s1.epsg):
+    if bigearthnet_json.lies_elsewhere(s2, s1.corner, s1.epsg):
         raise DataError(
             f"{s1.path} lies elsewhere than its Sentinel-2 patch: {s1.corner} of EPSG:{s1.epsg}, "
             f"expected {s2.corner} of EPSG:{s2.epsg} as in {s2.path}. Get both again."
@@ -147,42 +147,44 @@ def _tif(folder: Path, suffix: str) -> Path:
 def _files(folder: Path, sensor: str) -> list[Path]:
     return [
         *(_tif(folder, suffix) for suffix in SUFFIXES[sensor]),
-        bigearthnet_json.path_of(folder),
+        bigearthnet_json.labels_path(folder),
     ]
 
 
 def _numbered(names: Sequence[str]) -> Iterator[str]:
-    """The names, with #2, #3 added to those that come again."""
+    """Yield the names, with #2, #3 appended to repeated ones."""
     seen: Counter[str] = Counter()
     for name in names:
         seen[name] += 1
         yield name if seen[name] == 1 else f"{name}#{seen[name]}"
 
 
-def open_split(card: DatasetCard, root: Path, split: str, options: Mapping[str, str]) -> Patches:
-    """A split of ben_s2 or ben_mm; which of the two, its card says by the sensors.
+def open_bigearthnet(
+    card: DatasetCard, root: Path, split: str, options: Mapping[str, str]
+) -> BigEarthNet:
+    """Open a split of ben_s2 or ben_mm, with the sensors of the card.
 
-    Lists the folders of patches, once each; of 590,326 this takes a few seconds.
+    Lists each folder of patches once, which takes a few seconds for 590,326 patches.
     Raises UsageError, DataError and MissingFilesError.
     """
-    chosen = layout.settle(card, options, simulation.stated(root))
-    name = layout.choose(replace(card, splits={**card.splits, **facts.SECO}), split)
+    chosen = layout.resolve_options(card, options, simulation.stated_options(root))
+    name = layout.resolve_split(replace(card, splits={**card.splits, **facts.SECO}), split)
     card = replace(card, classes=facts.CLASSES[chosen["classes"]])
     trees = {sensor.name: _tree(card, root, sensor.name) for sensor in card.sensors}
-    there = {sensor: _patches(tree, sensor) for sensor, tree in trees.items()}
-    simulated = simulation.marked(root, trees["s2"].parent)
-    listed, source = bigearthnet_splits.listed(card, root, name, there["s2"], simulated)
+    available = {sensor: _patches(tree, sensor) for sensor, tree in trees.items()}
+    simulated = simulation.is_demo(root, trees["s2"].parent)
+    listed, source = bigearthnet_splits.patch_list(card, root, name, available["s2"], simulated)
     names = {"s2": listed}
     if not listed:
         raise DataError(f"split {name!r} of {card.title} in {root} is empty")
-    _require(card, root, trees["s2"], set(listed) - there["s2"])
+    _require(card, root, trees["s2"], set(listed) - available["s2"])
     if "s1" in trees:
-        lists = [root / "splits", *([] if simulated else [split_lists.folder(card.name)])]
-        names["s1"] = bigearthnet_pairs.partners(listed, trees["s2"], there["s1"], lists)
-        _require(card, root, trees["s1"], set(names["s1"]) - there["s1"])
-    found = Patches(card, Split(name, source, "", simulated), trees, names)
-    _require(card, root, Path(), {str(path) for path in found.files if not path.is_file()})
-    return found
+        lists = [root / "splits", *([] if simulated else [split_lists.lists_folder(card.name)])]
+        names["s1"] = bigearthnet_pairs.s1_partners(listed, trees["s2"], available["s1"], lists)
+        _require(card, root, trees["s1"], set(names["s1"]) - available["s1"])
+    samples = BigEarthNet(card, Split(name, source, "", simulated), trees, names)
+    _require(card, root, Path(), {str(path) for path in samples.files if not path.is_file()})
+    return samples
 
 
 def _tree(card: DatasetCard, root: Path, sensor: str) -> Path:
@@ -190,7 +192,7 @@ def _tree(card: DatasetCard, root: Path, sensor: str) -> Path:
         with os.scandir(place) as entries:
             return any(entry.name.startswith(sensor.upper()) for entry in entries)
 
-    return layout.locate(card, root, (FOLDERS[sensor],), fits)
+    return layout.locate_tree(card, root, (FOLDERS[sensor],), fits)
 
 
 def _patches(tree: Path, sensor: str) -> set[str]:
@@ -198,14 +200,14 @@ def _patches(tree: Path, sensor: str) -> set[str]:
 
 
 def _require(card: DatasetCard, root: Path, folder: Path, missing: Collection[str]) -> None:
-    """Raises MissingFilesError for names in a folder, shown as they lie below the root."""
+    """Raise MissingFilesError for missing files, named relative to the root."""
     if missing:
         names = ((folder / name).relative_to(root).as_posix() for name in missing)
         raise split_lists.MissingFilesError(f"{card.title} in {root}", names)
 
 
-def torchgeo(ours: Patches, scratch: Path, bands: str) -> Any:
-    """torchgeo's class on the same patches; `scratch` gets its list and links to the folders."""
+def torchgeo_class(ours: BigEarthNet, scratch: Path, bands: str) -> Any:
+    """Return torchgeo's class on the same patches; its list and links are written to `scratch`."""
     from torchgeo.datasets import BigEarthNet
 
     for sensor, tree in ours.trees.items():

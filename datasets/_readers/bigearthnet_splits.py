@@ -1,4 +1,4 @@
-"""Which patches of BigEarthNet v1 a split holds."""
+"""The splits of BigEarthNet v1: official lists, SeCo's lists, or a random split."""
 
 from __future__ import annotations
 
@@ -19,34 +19,37 @@ SEED = 0  # of our own split
 TENTH, TENTH_SEED = 0.1, 42  # SeCo's. Source: ServiceNow/seasonal-contrast@411e37e
 
 
-class Listed(NamedTuple):
-    """The patches of a split and on whose authority."""
+class PatchList(NamedTuple):
+    """The patches of a split, and the source of the list."""
 
     names: list[str]  # of Sentinel-2; a drawn one may come several times
     source: str
 
 
-def listed(
-    card: DatasetCard, root: Path, split: str, there: Iterable[str], simulated: bool
-) -> Listed:
-    """The patches of `split`; there: the Sentinel-2 patches on disk, used where no list is.
+def patch_list(
+    card: DatasetCard, root: Path, split: str, available: Iterable[str], simulated: bool
+) -> PatchList:
+    """Return the patches of a split.
 
-    Raises DataError for a list that is missing or not the published one.
+    available: the Sentinel-2 patches on disk, which are split at random where there is no list.
+    Raises DataError for a list that is missing or differs from the published one.
     """
     tenth = split.endswith("train10")
     part = "train" if tenth else split.removeprefix("seco_")
     if split in facts.SECO:
-        found: Listed | None = _of_seco(card, root, part)
+        found: PatchList | None = _of_seco(card, root, part)
     else:
         found = None if simulated else _official(card, root, part)
-    found = found or _ours(there, part, simulated)
+    found = found or _ours(available, part, simulated)
     if tenth:
-        return Listed(tenth_of(found.names), f"{found.source}; of it SeCo's draw of 10 %, seed 42")
+        return PatchList(
+            draw_tenth(found.names), f"{found.source}; of it SeCo's draw of 10 %, seed 42"
+        )
     return found
 
 
-def tenth_of(names: Sequence[str]) -> list[str]:
-    """A tenth of the names, drawn with replacement as SeCo does, in the order of the draw.
+def draw_tenth(names: Sequence[str]) -> list[str]:
+    """Draw a tenth of the names with replacement, as SeCo does, in the order of the draw.
 
     Source: github:ServiceNow/seasonal-contrast, random_subset; the same lines are in DeCUR.
     """
@@ -54,24 +57,24 @@ def tenth_of(names: Sequence[str]) -> list[str]:
     return [names[i] for i in generator.choice(range(len(names)), int(TENTH * len(names)))]
 
 
-def _official(card: DatasetCard, root: Path, part: str) -> Listed | None:
-    lists = split_lists.official(card.name, facts.LISTS, root)
+def _official(card: DatasetCard, root: Path, part: str) -> PatchList | None:
+    lists = split_lists.official_lists(card.name, facts.LISTS, root)
     if lists is None:
         return None
     # Sorted, because a draw depends on the order, in which copies of the lists may differ.
-    return Listed(sorted(lists[part]), "official list: 19-class split of BigEarthNet-MM")
+    return PatchList(sorted(lists[part]), "official list: 19-class split of BigEarthNet-MM")
 
 
-def _ours(there: Iterable[str], part: str, simulated: bool) -> Listed:
+def _ours(available: Iterable[str], part: str, simulated: bool) -> PatchList:
     shares = DEMO_SHARES if simulated else SHARES
-    parts = split_lists.stratified(dict.fromkeys(there, 0), tuple(shares.values()), SEED)
+    parts = split_lists.stratified_split(dict.fromkeys(available, 0), tuple(shares.values()), SEED)
     percent = "/".join(f"{100 * share:.0f}" for share in shares.values())
-    return Listed(parts[[*shares].index(part)], f"ours: {percent} % by hash, seed {SEED}")
+    return PatchList(parts[[*shares].index(part)], f"ours: {percent} % by hash, seed {SEED}")
 
 
-def _of_seco(card: DatasetCard, root: Path, part: str) -> Listed:
+def _of_seco(card: DatasetCard, root: Path, part: str) -> PatchList:
     path = root / "splits" / f"bigearthnet-{part}.txt"
-    spoilt = split_lists.official(card.name, facts.SPOILT, root)
+    spoilt = split_lists.official_lists(card.name, facts.SPOILT, root)
     missing = [] if path.is_file() else [path.name]
     missing += [] if spoilt else [expected.filename for expected in facts.SPOILT.values()]
     if not path.is_file() or spoilt is None:
@@ -82,5 +85,5 @@ def _of_seco(card: DatasetCard, root: Path, part: str) -> Listed:
         )
     left_out = {name for names in spoilt.values() for name in names}
     # In the order of the file, on which SeCo's draw depends.
-    names = [name for name in split_lists.parse(path.read_bytes()) if name not in left_out]
-    return Listed(names, "rule: SeCo's lists as they lie in splits/, less snow and cloud")
+    names = [name for name in split_lists.parse_list(path.read_bytes()) if name not in left_out]
+    return PatchList(names, "rule: SeCo's lists as they lie in splits/, less snow and cloud")

@@ -1,4 +1,4 @@
-"""Reads boxes from annotation files in XML: those of DIOR, DIOR-R and FAIR1M."""
+"""Reads boxes from the XML annotations of DIOR, DIOR-R and FAIR1M."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UPRIGHT = (("xmin", "ymin"), ("xmax", "ymin"), ("xmax", "ymax"), ("xmin", "ymax"
 
 
 class Object(NamedTuple):
-    """One annotated object."""
+    """An annotated object."""
 
     name: str
     corners: NDArray[np.float32]  # [4, 2] as (x, y) in pixels, in turn around the box
@@ -38,14 +38,14 @@ Reader = Callable[[Path], Sequence[Object]]
 
 
 class _Plain(ElementTree.TreeBuilder):
-    """Refuses documents that define entities: they can blow up or name other files."""
+    """Refuses documents with a DOCTYPE: entities can expand without bound or name other files."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise DataError("it has a DOCTYPE, which no annotation file of the release has")
 
 
-def parse(path: Path) -> ElementTree.Element:
-    """The root of an XML file without DOCTYPE. Raises DataError with the file's name."""
+def parse_xml(path: Path) -> ElementTree.Element:
+    """Parse an XML file without DOCTYPE; return its root. Raises DataError with the file's name."""
     try:
         return ElementTree.parse(path, ElementTree.XMLParser(target=_Plain())).getroot()
     except (OSError, ElementTree.ParseError, LookupError, ValueError, DataError) as error:
@@ -54,22 +54,22 @@ def parse(path: Path) -> ElementTree.Element:
         ) from error
 
 
-def horizontal(path: Path) -> list[Object]:
-    """The objects of a VOC file with <bndbox>, coordinates as they are stored.
+def read_voc(path: Path) -> list[Object]:
+    """Read the objects of a VOC file with <bndbox>, coordinates as stored.
 
-    Neither 1 is taken off nor added: github:ViTAE-Transformer/MTP scripts/dior_h_2_coco.py and
-    mmrotate's DIORDataset do neither, while mmdet's own VOC converter takes 1 off.
+    No offset of 1 is subtracted or added, as in github:ViTAE-Transformer/MTP
+    scripts/dior_h_2_coco.py and mmrotate's DIORDataset; mmdet's own VOC converter subtracts 1.
     """
     return list(_voc(path, "bndbox", UPRIGHT))
 
 
-def oriented(path: Path) -> list[Object]:
-    """The objects of a file of DIOR-R with <robndbox>, corners as they are stored."""
+def read_dior_r(path: Path) -> list[Object]:
+    """Read the objects of a DIOR-R file with <robndbox>, corners as stored."""
     return list(_voc(path, "robndbox", ROTATED))
 
 
 def _voc(path: Path, tag: str, corners: Sequence[tuple[str, str]]) -> Iterator[Object]:
-    for element in parse(path).findall("object"):
+    for element in parse_xml(path).findall("object"):
         box = element.find(tag)
         if box is None:
             raise DataError(f"{path} has an object without <{tag}>; it is of another release")
@@ -78,10 +78,10 @@ def _voc(path: Path, tag: str, corners: Sequence[tuple[str, str]]) -> Iterator[O
         yield Object(_name(path, element, "name"), _corners(path, texts), difficult)
 
 
-def fine(path: Path) -> list[Object]:
-    """The objects of a file of FAIR1M, also of results: closed polygons of 5 points, or 4."""
+def read_fair1m(path: Path) -> list[Object]:
+    """Read the objects of a FAIR1M file, annotation or results: polygons of 4 or 5 points."""
     found = []
-    for element in parse(path).findall("objects/object"):
+    for element in parse_xml(path).findall("objects/object"):
         if (unit := element.findtext("coordinate", "pixel").strip()) != "pixel":
             raise DataError(f"{path} has coordinates in {unit!r}; expected pixel")
         texts = [(point.text or "").split(",") for point in element.findall("points/point")]
@@ -109,8 +109,8 @@ def _corners(path: Path, texts: Sequence[Sequence[str]]) -> NDArray[np.float32]:
     return corners
 
 
-def numbers(classes: Sequence[str]) -> dict[str, int]:
-    """Class ids by name, in the spelling that `boxes` compares."""
+def class_ids(classes: Sequence[str]) -> dict[str, int]:
+    """Return class ids by normalised class name, as `boxes_of` compares them."""
     return {_spelled(name): number for number, name in enumerate(classes)}
 
 
@@ -118,15 +118,14 @@ def _spelled(name: str) -> str:
     return name.lower().replace("-", " ")
 
 
-def boxes(
+def boxes_of(
     path: Path, objects: Sequence[Object], ids: Mapping[str, int], shape: tuple[int, int]
 ) -> Boxes:
-    """The boxes of an image of this height and width.
+    """Return the objects as Boxes of an image of this height and width.
 
-    Capitals, spaces and hyphens of class names are alike. Boxes that reach over the edge stay as
-    they are; left out are those wholly outside, and those without an area (two neighbouring
-    corners are one, or all lie on a line), as MTP leaves them out. Raises DataError for a class
-    that is not in `ids`.
+    Class names are compared without case, a hyphen like a space. Boxes across the edge are not
+    clipped. Boxes wholly outside and boxes without area (two adjacent corners coincide, or all
+    are collinear) are dropped, as MTP does. Raises DataError for a class that is not in `ids`.
     """
     strange = sorted({o.name for o in objects if _spelled(o.name) not in ids})
     if strange:
@@ -151,7 +150,7 @@ def _visible(corners: NDArray[np.float32], shape: tuple[int, int]) -> bool:
     return bool(np.any(sides, 1).all() and not flat and inside)
 
 
-class Item(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """An image and its annotation."""
 
     key: str
@@ -160,42 +159,42 @@ class Item(NamedTuple):
 
 
 class BoxImages(Samples):
-    """Whole images uint8 [1, 3, H, W] with their Boxes; nothing is opened before it is read."""
+    """Whole images uint8 [1, 3, H, W] with their Boxes; files are opened on access only."""
 
     def __init__(
-        self, card: DatasetCard, split: Split, items: Sequence[Item], objects: Reader
+        self, card: DatasetCard, split: Split, items: Sequence[AnnotatedImage], objects: Reader
     ) -> None:
-        """objects: reads an annotation file; `split.sha256` is filled in here."""
+        """objects: reads an annotation file; `split.sha256` is computed here."""
         self.card, self.items, self.objects = card, tuple(items), objects
         self.keys = tuple(item.key for item in items)
         if not items:
             raise DataError(f"split {split.name!r} of {card.title} is empty")
-        self.files = files_of(items)
+        self.files = annotated_files(items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
         item, sensor = self.items[index], self.card.sensors[0]
-        pixels = raster.image(item.image, sensor)
-        target = target_of(item, self.objects, self.card, pixels.shape[1:])
+        pixels = raster.read_image(item.image, sensor)
+        target = read_boxes(item, self.objects, self.card, pixels.shape[1:])
         return Sample(item.key, {sensor.name: torch.from_numpy(pixels)[None]}, target)
 
 
-def files_of(items: Sequence[Item]) -> tuple[Path, ...]:
-    """The images and annotations of these items."""
+def annotated_files(items: Sequence[AnnotatedImage]) -> tuple[Path, ...]:
+    """Return the image and annotation files of these items."""
     return tuple(path for item in items for path in item[1:] if isinstance(path, Path))
 
 
-def target_of(item: Item, objects: Reader, card: DatasetCard, shape: Any) -> Boxes:
-    """All boxes of an image of this height and width; none where it has no annotation."""
+def read_boxes(item: AnnotatedImage, objects: Reader, card: DatasetCard, shape: Any) -> Boxes:
+    """Return all Boxes of an image of this height and width; none without an annotation."""
     if item.annotation is None:
-        return boxes(item.image, (), {}, shape)
-    with raster.reading(item.annotation):
+        return boxes_of(item.image, (), {}, shape)
+    with raster.damage_as_data_error(item.annotation):
         stamp = item.annotation.stat().st_mtime_ns
     found = _kept(objects, item.annotation, stamp)
-    return boxes(item.annotation, found, numbers(card.classes), shape)
+    return boxes_of(item.annotation, found, class_ids(card.classes), shape)
 
 
 @functools.lru_cache(maxsize=4)
 def _kept(objects: Reader, path: Path, stamp: int) -> Sequence[Object]:
-    """The objects of a file that consecutive tiles share."""
+    """Return the objects of a file, cached, as consecutive tiles share it."""
     return objects(path)

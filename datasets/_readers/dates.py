@@ -1,4 +1,4 @@
-"""Images that are a folder of dated files: a time series, one file a date."""
+"""Reads time series: folders with one dated file for each date."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DATE = re.compile(r"(\d{4})[-_]?(\d{2})[-_]?(\d{2})")
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
-def day_of(path: Path) -> int:
-    """Days since 1970-01-01 of the only date in a file's name, as 2019-07-15. Raises DataError."""
+def day_in_name(path: Path) -> int:
+    """Return the day, since 1970-01-01, in a file's name, as 2019-07-15. Raises DataError."""
     found = DATE.findall(path.stem)
     if len(found) == 1:
         try:
@@ -29,8 +29,8 @@ def day_of(path: Path) -> int:
     raise DataError(f"{path} is in a series, and its name holds no date; expected 2019-07-15.tif")
 
 
-def files_of(image: Path) -> list[Path]:
-    """The files of an image in the order of their dates; of a single file itself.
+def dated_files(image: Path) -> list[Path]:
+    """Return the files of a series in the order of their dates; a single file alone.
 
     Raises DataError where two have the same date.
     """
@@ -38,7 +38,7 @@ def files_of(image: Path) -> list[Path]:
         return [image]
     days: dict[int, Path] = {}
     for path in layout.images_in(image):
-        day = day_of(path)
+        day = day_in_name(path)
         if day in days:
             raise DataError(f"{path} and {days[day].name} are of the same date; remove one")
         days[day] = path
@@ -46,17 +46,17 @@ def files_of(image: Path) -> list[Path]:
 
 
 def is_series(folder: Path) -> bool:
-    """Whether a folder holds images, all with a date in their names, and nothing else."""
+    """Return whether a folder holds only images that have a date in their names."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return bool(paths) and all(
         path.suffix.lower() in layout.IMAGES and DATE.search(path.stem) for path in paths
     )
 
 
-def read(image: Path, sensor: Sensor, window: raster.Window | None = None) -> Tensor:
-    """An image or a series, [T, C, H, W] in the stored type. Raises DataError."""
-    files = files_of(image)
-    stack = [raster.image(path, sensor, window) for path in files]
+def read_dates(image: Path, sensor: Sensor, window: raster.Window | None = None) -> Tensor:
+    """Read an image or a series, [T, C, H, W], in the stored dtype. Raises DataError."""
+    files = dated_files(image)
+    stack = [raster.read_image(path, sensor, window) for path in files]
     for path, pixels in zip(files, stack, strict=True):
         if pixels.shape != stack[0].shape:
             raise DataError(
@@ -66,8 +66,8 @@ def read(image: Path, sensor: Sensor, window: raster.Window | None = None) -> Te
     return torch.from_numpy(np.stack(stack))
 
 
-def days(image: Path, sensor: Sensor) -> dict[str, Tensor]:
-    """The days of a series by its sensor's name; {} of a single file."""
+def series_days(image: Path, sensor: Sensor) -> dict[str, Tensor]:
+    """Return the days of a series by its sensor's name; {} for a single file."""
     if not image.is_dir():
         return {}
-    return {sensor.name: torch.tensor([day_of(path) for path in files_of(image)])}
+    return {sensor.name: torch.tensor([day_in_name(path) for path in dated_files(image)])}

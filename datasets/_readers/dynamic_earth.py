@@ -1,4 +1,4 @@
-"""Reads DynamicEarthNet: months of a place with Planet, Sentinel-2 and Sentinel-1 images."""
+"""Reads DynamicEarthNet: monthly labels with Planet, Sentinel-2 and Sentinel-1 images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import torch
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from skybench.core import DataError, DatasetCard, Sample, Sensor, UsageError
+from skybench.core import DataError, DatasetCard, Sample, Sensor, Target, UsageError
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 
-from . import dynamic_tree, georeference, layout, tiles
-from . import raster as _raster
+from . import dynamic_tree, georeference, layout, raster, tiles
 from .dynamic_facts import CLASSES, CUBES, LATER, MONTHS, ORDERS, QUARTER, UNSEEN
-from .dynamic_tree import Month
+from .dynamic_tree import LabelledMonth
 
 FOLDERS = ("DynamicEarthNet", "dynamicearthnet", "dynamic_earthnet")
 STORED = {"s2": 12, "s1": 8}  # bands
@@ -28,18 +27,18 @@ HELD = 255  # in the band of the class that a pixel has, 0 in the others
 DARKEST = 1e-5  # linear backscatter below it counts as this, -50 dB
 
 
-class Reading(NamedTuple):
-    """What the options say about a sample and about stored bands."""
+class StoredBands(NamedTuple):
+    """The options that decide what a sample is and how stored bands are read."""
 
     series: bool  # all months of a cube are one sample
     linear: bool  # Sentinel-1 is stored as linear power
     orders: Mapping[str, tuple[str, ...]]  # Sentinel sensor -> names of the stored bands
 
 
-class Item(NamedTuple):
-    """One month, or all months of a cube, and where the tile begins."""
+class CubeTile(NamedTuple):
+    """A tile of one month, or of all months of a cube; y, x: its first row and column."""
 
-    months: tuple[Month, ...]
+    months: tuple[LabelledMonth, ...]
     y: int
     x: int
 
@@ -47,30 +46,32 @@ class Item(NamedTuple):
 class Cubes(Samples):
     """Tiles of months: hr [T, 4, H, W], s2 and s1 [T, C, H / 4, W / 4], mask uint8 [H, W].
 
-    T is 1, or as many as the option `dates` asks for. A series has a date and a mask a month:
-    uint8 [24, H, W]. Sides and starts of tiles are in pixels of the label. The key is
-    <cube>_<month>_<y>_<x>, of a series <cube>_<y>_<x>.
+    T is 1, or the number of dates that the option `dates` asks for. A series has one date and one
+    mask for each month: uint8 [24, H, W]. Sides and offsets of tiles are in pixels of the label.
+    The key is <cube>_<month>_<y>_<x>, of a series <cube>_<y>_<x>.
     """
 
     def __init__(
         self,
         card: DatasetCard,
         split: Split,
-        samples: Sequence[tuple[Month, ...]],
+        samples: Sequence[tuple[LabelledMonth, ...]],
         whole: int,
-        reading: Reading,
+        reading: StoredBands,
     ) -> None:
-        """whole: side of the labels; `split.sha256` is filled in here."""
+        """whole: side of the labels; `split.sha256` is computed here."""
         self.card, self.whole, self.reading = card, whole, reading
-        starts = tiles.starts(whole, card.tile, card.tile)
-        self.items = tuple(Item(months, y, x) for months in samples for y in starts for x in starts)
+        starts = tiles.tile_starts(whole, card.tile, card.tile)
+        self.items = tuple(
+            CubeTile(months, y, x) for months in samples for y in starts for x in starts
+        )
         self.keys = tuple(self._key(item) for item in self.items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
         months = [month for sample in samples for month in sample]
         paths = {d.path for m in months for dated in m.images.values() for d in dated}
         self.files = tuple(sorted(paths | {m.label for m in months}))
 
-    def _key(self, item: Item) -> str:
+    def _key(self, item: CubeTile) -> str:
         first = item.months[0]
         month = "" if self.reading.series else f"_{first.month}"
         return f"{first.cube}{month}_{item.y}_{item.x}"
@@ -78,7 +79,7 @@ class Cubes(Samples):
     def read(self, index: int) -> Sample:
         months, y, x = self.items[index]
         side = self.card.tile
-        window, inside = Window(x, y, side, side), _raster.Window(y, x, side, side)
+        window, inside = Window(x, y, side, side), raster.Window(y, x, side, side)
         masks, extents = zip(*(self._label(m.label, window) for m in months), strict=True)
         images, days = {}, {}
         for sensor in (s for s in self.card.sensors if self.needs(s.name)):
@@ -87,15 +88,15 @@ class Cubes(Samples):
             images[sensor.name] = torch.from_numpy(np.stack(stack))
             days[sensor.name] = torch.tensor([d.day for d in dated])
         target = torch.from_numpy(np.stack(masks) if self.reading.series else masks[0])
-        lonlat = georeference.centre(extents[0], (self.whole, self.whole), inside)
+        lonlat = georeference.window_centre(extents[0], (self.whole, self.whole), inside)
         return Sample(self.keys[index], images, target, days, lonlat)
 
-    def _label(self, path: Path, window: Window) -> tuple[_raster.Array, georeference.Extent]:
-        """Class ids, uint8 [H, W], from 7 bands of 0 and 255; snow & ice and no class are 255."""
-        with _raster.opened(path) as raster:
-            self._square(path, raster, len(CLASSES) + 1)
-            bands = raster.read(window=window)
-            extent = georeference.extent(raster)
+    def _label(self, path: Path, window: Window) -> tuple[raster.Array, georeference.Extent]:
+        """Read class ids, uint8 [H, W], from 7 one-hot bands; snow & ice and unlabelled are 255."""
+        with raster.open_raster(path) as source:
+            self._square(path, source, len(CLASSES) + 1)
+            bands = source.read(window=window)
+            extent = georeference.extent_of(source)
         held = bands == HELD
         if not (held | (bands == 0)).all():
             raise DataError(f"{path} holds {bands[~held].max()}; expected 0 and 255 in each band")
@@ -106,40 +107,40 @@ class Cubes(Samples):
                 "be 255. Get this file again"
             )
         snow = len(CLASSES)
-        ids = np.where(held[:snow].any(0), held.argmax(0), _raster.IGNORE)
+        ids = np.where(held[:snow].any(0), held.argmax(0), raster.IGNORE)
         return ids.astype(np.uint8), extent
 
     def _image(
         self, path: Path, sensor: Sensor, where: georeference.Extent, window: Window
-    ) -> _raster.Array:
-        """A window of an image, [C, h, w], in the sensor's order; uint16 as int32."""
-        with _raster.opened(path) as raster:
-            if georeference.apart(where, georeference.extent(raster)):
+    ) -> raster.Array:
+        """Read a window of an image, [C, h, w], in the sensor's band order; uint16 as int32."""
+        with raster.open_raster(path) as source:
+            if georeference.lie_apart(where, georeference.extent_of(source)):
                 raise DataError(
-                    f"{path} does not lie where its label does: {georeference.extent(raster)}, "
+                    f"{path} does not lie where its label does: {georeference.extent_of(source)}, "
                     f"expected {where}; it is of another cube, or its georeference is wrong"
                 )
             if sensor.name in STORED:
-                pixels = self._quarter(path, raster, sensor, window)
+                pixels = self._quarter(path, source, sensor, window)
             else:
-                self._square(path, raster, len(sensor.bands))
-                pixels = raster.read(window=window)
+                self._square(path, source, len(sensor.bands))
+                pixels = source.read(window=window)
         pixels = pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels
         return self._decibels(path, pixels) if sensor.name == "s1" else pixels
 
-    def _square(self, path: Path, raster: Any, bands: int) -> None:
-        if (raster.count, raster.height, raster.width) != (bands, self.whole, self.whole):
+    def _square(self, path: Path, source: Any, bands: int) -> None:
+        if (source.count, source.height, source.width) != (bands, self.whole, self.whole):
             raise DataError(
-                f"{path} is {raster.count} bands of {raster.height} x {raster.width} pixels; "
+                f"{path} is {source.count} bands of {source.height} x {source.width} pixels; "
                 f"expected {bands} of {self.whole} x {self.whole}, as the first label"
             )
 
-    def _quarter(self, path: Path, raster: Any, sensor: Sensor, window: Window) -> _raster.Array:
-        """Averaged to a quarter of the label's resolution, at whatever size it is stored."""
+    def _quarter(self, path: Path, source: Any, sensor: Sensor, window: Window) -> raster.Array:
+        """Read a window averaged to a quarter of the label's resolution, from any stored size."""
         order = self.reading.orders[sensor.name]
-        if raster.count != len(order):
-            raise DataError(f"{path} has {raster.count} bands; expected {len(order)}")
-        down, across = raster.height / self.whole, raster.width / self.whole
+        if source.count != len(order):
+            raise DataError(f"{path} has {source.count} bands; expected {len(order)}")
+        down, across = source.height / self.whole, source.width / self.whole
         own = Window(
             window.col_off * across,
             window.row_off * down,
@@ -148,7 +149,7 @@ class Cubes(Samples):
         )
         small = window.width // QUARTER
         return np.asarray(
-            raster.read(
+            source.read(
                 [order.index(band) + 1 for band in sensor.bands],
                 window=own,
                 out_shape=(len(sensor.bands), small, small),
@@ -156,7 +157,7 @@ class Cubes(Samples):
             )
         )
 
-    def _decibels(self, path: Path, pixels: _raster.Array) -> _raster.Array:
+    def _decibels(self, path: Path, pixels: raster.Array) -> raster.Array:
         if self.reading.linear:
             return np.asarray(10 * np.log10(np.maximum(pixels, DARKEST)), np.float32)
         if (pixels > 0).any() and not (pixels < 0).any():
@@ -167,26 +168,26 @@ class Cubes(Samples):
         return pixels
 
 
-def opened(
+def open_cubes(
     card: DatasetCard, root: Path, split: str, tile: int, options: Mapping[str, str]
 ) -> Cubes:
-    """A split with the card's sensors. Raises DataError, UsageError, MissingFilesError."""
-    name = layout.choose(card, split)
-    tree = layout.locate(card, root, FOLDERS, dynamic_tree.fits)
-    simulated = simulation.marked(root, tree)
-    chosen = layout.settle(card, options, simulation.stated(root))
+    """Open a split with the card's sensors. Raises DataError, UsageError, MissingFilesError."""
+    name = layout.resolve_split(card, split)
+    tree = layout.locate_tree(card, root, FOLDERS, dynamic_tree.holds_labels)
+    simulated = simulation.is_demo(root, tree)
+    chosen = layout.resolve_options(card, options, simulation.stated_options(root))
     series = chosen.get("sample") == "series"
-    reading = Reading(series, chosen.get("s1_unit") == "linear", _orders(card, chosen))
-    dynamic_tree.agree({root, tree})
-    found = dynamic_tree.scan(tree, [sensor.name for sensor in card.sensors])
-    search = dynamic_tree.Search(found, chosen.get("dates", ""), simulated)
+    reading = StoredBands(series, chosen.get("s1_unit") == "linear", _orders(card, chosen))
+    dynamic_tree.require_official_splits({root, tree})
+    found = dynamic_tree.scan_cubes(tree, [sensor.name for sensor in card.sensors])
+    search = dynamic_tree.MonthSearch(found, chosen.get("dates", ""), simulated)
     cubes = dynamic_tree.cubes_of(found, name, chosen["cubes"], simulated)
     found_months = [search.cube(cube) for cube in cubes]
     search.check(f"{card.title} in {tree}")
     samples = found_months if series else [(m,) for months in found_months for m in months]
     if not samples:
         raise DataError(f"split {name!r} of {card.title} in {tree} is empty")
-    whole = _raster.size(samples[0][0].label)[0]
+    whole = raster.raster_size(samples[0][0].label)[0]
     side = min(tile or card.tile, whole)
     if side % QUARTER and set(STORED) & set(found):
         raise UsageError(f"tiles of {side} pixels: expected a multiple of {QUARTER}")
@@ -194,6 +195,8 @@ def opened(
     later = len(LATER) if chosen["cubes"] == "53" else 0
     counts = {n: len(c) - (later if n == "train" else 0) for n, c in CUBES.items()}
     card = replace(card, tile=side, splits={n: c * per_cube for n, c in counts.items()})
+    if series:
+        card = replace(card, target=Target("masks", raster.IGNORE))
     short = not simulated and len(cubes) < counts[name]
     source = _source(short, len(search.gaps))
     return Cubes(card, Split(name, source, "", simulated), samples, whole, reading)
@@ -205,7 +208,7 @@ def _source(short: bool, gaps: int) -> str:
 
 
 def _orders(card: DatasetCard, chosen: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The stored order of the Sentinel bands. Raises DataError where the user does not state it."""
+    """Return the stored band order of the Sentinel files. Raises DataError if it is not given."""
     orders = {}
     for sensor in card.sensors:
         if sensor.name not in STORED:

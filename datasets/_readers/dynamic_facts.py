@@ -1,11 +1,21 @@
-"""What the three DynamicEarthNet readers share: cubes, classes, sensors, options, known traps.
-
-Imports nothing heavy: the cards need it.
-"""
+"""Facts about DynamicEarthNet that its three data sets share; light enough for `skybench list`."""
 
 from __future__ import annotations
 
-from skybench.core import DB, REFLECTANCE, Option, Sensor
+from dataclasses import replace
+
+from skybench.core import (
+    DB,
+    IGNORE,
+    REFLECTANCE,
+    Column,
+    DemoSetup,
+    Option,
+    Recipe,
+    Sensor,
+    Setup,
+    Target,
+)
 from skybench.core.sensors import L2A
 
 # The 75 cubes and their splits. The official lists (dynnet_training_splits/*.txt of
@@ -104,18 +114,60 @@ LABEL_LAYOUT = (
     "10N-122W-40N-L3H-SR-2018_01_01.tif   7 bands\n"
     "  (folders of the archives in between, as planet.10N/ or labels/labels/, do no harm)\n"
 )
-LEADS = (
+TARGET = Target("mask", IGNORE)
+IMAGES = "dynamicearthnet"
+DEMO_TILE = 128  # pixels of the label
+PLANET_FINETUNE = Recipe(
+    "finetune",
+    val="",
+    iterations=10_000,
+    batch=16,
+    lr=6e-5,
+    weight_decay=0.01,
+    width=512,
+    schedule="poly",
+    warm_up=1000,
+    layer_decay=0.9,
+    drop_path=0.2,
+    augment=("resize_crop=0.5,2,0.75", "flip"),
+    source="seen substitute: SkySense's official recipe for iSAID, with the length (10,000 "
+    "iterations, 1,000 of warm-up) of kang-wu/SkySensePlusPlus@cb0c6b7 finetune/configs/"
+    "atlantic.py, for there are 1,320 images, not 33,978; UperNet and 1024 px are what SkySense's "
+    "supplement names (unverified); left out: colours, which reflectance has not",
+)
+SENTINEL_FINETUNE = replace(
+    PLANET_FINETUNE,
+    layer_decay=1.0,  # one rate for all layers, as in the authors' later recipes for Sentinel-2
+    drop_path=0.0,
+    augment=("flip",),
+    source="seen substitute: kang-wu/SkySensePlusPlus@cb0c6b7 finetune/configs/atlantic.py, by "
+    "SkySense's authors for their Sentinel-2 branch on another dataset, 16 as 2 images on each of "
+    "8 GPUs (one on each at 2af5223); UperNet and 256 px are what SkySense's supplement names "
+    "(unverified); left out: dropout 0.1 in the backbone",
+)
+
+
+def segmentation_setup(finetune: Recipe) -> Setup:
+    """Return the setup of semantic segmentation, which papers report on val and on test."""
+    return Setup(
+        columns=(Column(test="val", label="val"), Column(test="test", label="test")),
+        recipes={"finetune": finetune},
+        demo=DemoSetup(tile=DEMO_TILE, columns=(Column(),)),
+    )
+
+
+CAVEATS = (
     "labels.zip holds the 55 training cubes only; those of val and test are another record",
     "dynnet, and so the paper's numbers, trained on 53 cubes: --option cubes=53",
     "snow & ice is not scored; a pixel without any class is not scored here, while dynnet's reader "
     "makes it impervious; one with several classes is an error",
     "folders of some cubes are irregular (2235_3403_13-17N, 1417_3281_13_11N/Raster) and are read",
 )
-PLANET_LEADS = (
+PLANET_CAVEATS = (
     f"mediaTUM has no Planet images of {UNSEEN}: where they are absent the cube is left out",
     "files hold blue, green, red, nir; dynnet's statistics are in the order red, green, blue, nir",
 )
-SENTINEL_LEADS = (
+SENTINEL_CAVEATS = (
     "the order of the Sentinel bands is not documented and was asked for in vain (dynnet#10, "
     "DENETHOR#8), so the user must state it. The band means that GEO-Bench-2 computed (1092 1319 "
     "1380 2679 1731 2373 2630 2783 2307 1720 1004 3031) do not fit B01 to B12; they fit "
@@ -126,7 +178,7 @@ SENTINEL_LEADS = (
     "layout and names of the Sentinel files are not documented: any TIFF below sentinel1 or "
     "sentinel2 whose path holds the cube and whose name holds the month is taken",
 )
-S1_LEADS = (
+S1_CAVEATS = (
     "the unit of Sentinel-1 is not documented: dB is assumed, and values that are never below 0 "
     "are refused as linear power (--option s1_unit=linear)",
 )

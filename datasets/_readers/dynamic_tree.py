@@ -1,4 +1,4 @@
-"""Finds the files of DynamicEarthNet and puts together what belongs to a month of a cube."""
+"""Finds the files of DynamicEarthNet and groups them by cube and month."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from skybench.core import DataError
 from skybench.data.split_lists import MissingFilesError
 
-from . import dates as _dates
+from . import dates
 from .dynamic_facts import CUBES, LATER, MONTHS, MOST_GAPS, UNSEEN, WEEKLY
 
 CUBE = re.compile(r"(?<!\d)\d{3,4}_\d{4}_13(?!\d)")
@@ -27,31 +27,31 @@ LISTS = (".", "dynnet_training_splits", "splits")
 Stamped = dict[str, dict[str, Path]]  # cube -> "2018-01" or "2018-01-31" -> file
 
 
-class Dated(NamedTuple):
-    """An image and its day since 1970-01-01."""
+class DatedImage(NamedTuple):
+    """An image and its day, since 1970-01-01."""
 
     path: Path
     day: int
 
 
-class Month(NamedTuple):
-    """A label and the images that belong to it."""
+class LabelledMonth(NamedTuple):
+    """A month's label and its images."""
 
     cube: str
     month: str  # "2018-01"
     label: Path
-    images: Mapping[str, tuple[Dated, ...]]  # by sensor, in order of time
+    images: Mapping[str, tuple[DatedImage, ...]]  # by sensor, in order of time
 
 
-def fits(place: Path) -> bool:
-    """Whether a folder holds labels."""
+def holds_labels(place: Path) -> bool:
+    """Return whether a folder holds labels."""
     return any("labels" in path.name.lower() and path.is_dir() for path in place.iterdir())
 
 
-def scan(tree: Path, sensors: Sequence[str]) -> dict[str, Stamped]:
-    """The labels ("label") and the images of these sensors. Raises DataError for two of one kind.
+def scan_cubes(tree: Path, sensors: Sequence[str]) -> dict[str, Stamped]:
+    """Find the labels ("label") and images of these sensors. Raises DataError for duplicates.
 
-    Folders are listed and no file is touched: a second for all of DynamicEarthNet.
+    Only lists folders, without opening files: a second for all of DynamicEarthNet.
     """
     found: dict[str, Stamped] = {kind: {} for kind in ("label", *sensors)}
     for folder, names in _folders(tree, "hr" in sensors):
@@ -71,7 +71,7 @@ def scan(tree: Path, sensors: Sequence[str]) -> dict[str, Stamped]:
 
 
 def _folders(tree: Path, planet: bool) -> Iterator[tuple[Path, list[str]]]:
-    """Folders and the files in them, each listed once; a loop of links is walked once."""
+    """Yield folders and the files in them; circular links are followed once."""
     seen = set()
     skipped = SKIPPED if planet else (*SKIPPED, "PF-SR")
     for place, below, names in os.walk(tree, followlinks=True):
@@ -85,7 +85,7 @@ def _folders(tree: Path, planet: bool) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _kind(parts: Sequence[str]) -> tuple[str, str]:
-    """What a folder's files are, and of which cube; "" where that is not known."""
+    """Return the kind of a folder's files and their cube; "" where unknown."""
     cube = next(filter(None, map(_cube, parts)), "")
     for part in parts:
         for start, sensor in SENTINELS.items():
@@ -102,13 +102,13 @@ def _cube(name: str) -> str:
 
 
 def _stamp(kind: str, name: str) -> str:
-    """The month of a label or composite, the day of a Planet image; "" where there is none."""
+    """Return the month of a label or composite, the day of a Planet image; "" without a date."""
     match = {"label": LABEL.fullmatch, "hr": DAY.fullmatch}.get(kind, MONTH.search)(name)
     return "-".join(match.groups()) if match else ""
 
 
-def agree(places: Iterable[Path]) -> None:
-    """Raises DataError if official lists lie in these places and know a cube otherwise."""
+def require_official_splits(places: Iterable[Path]) -> None:
+    """Raise DataError if official lists in these folders disagree with the splits here."""
     for split, cubes in CUBES.items():
         for path in (place / folder / f"{split}.txt" for place in places for folder in LISTS):
             if path.is_file():
@@ -117,25 +117,26 @@ def agree(places: Iterable[Path]) -> None:
                 if other:
                     raise DataError(
                         f"{path} has {', '.join(other)}, which this reader does not know as "
-                        f"cubes of {split}. Its own lists stand in datasets/_dynamic_facts.py; if "
-                        "the file is the official one they are wrong: please report it"
+                        f"cubes of {split}. Its own lists are in datasets/_readers/"
+                        "dynamic_facts.py; if the file is the official one they are wrong: please "
+                        "report it"
                     )
 
 
 def cubes_of(found: Mapping[str, Stamped], split: str, cubes: str, demo: bool) -> list[str]:
-    """The cubes of a split; cubes: the option. Demo data have some of them."""
-    there = set(found["label"] if demo else CUBES[split])
+    """Return the cubes of a split; cubes: the option's value. Demo data hold a subset."""
+    available = set(found["label"] if demo else CUBES[split])
     if cubes == "53":
-        there -= set(LATER)
+        available -= set(LATER)
     elif UNSEEN not in found.get("hr", (UNSEEN,)):
-        there -= {UNSEEN}
-    return [cube for cube in CUBES[split] if cube in there]
+        available -= {UNSEEN}
+    return [cube for cube in CUBES[split] if cube in available]
 
 
-class Search:
-    """Collects months; `missing` are files that should be there, `gaps` composites that are not.
+class MonthSearch:
+    """Collects the months of cubes, missing files (`missing`) and missing composites (`gaps`).
 
-    Of demo data the labels' months and the Planet images' days that are there will do.
+    Demo data need only some months and days.
     """
 
     def __init__(self, found: Mapping[str, Stamped], dates: str, demo: bool) -> None:
@@ -143,36 +144,36 @@ class Search:
         self.missing: list[str] = []
         self.gaps: dict[tuple[str, str], list[str]] = {}  # by cube and month
 
-    def cube(self, cube: str) -> tuple[Month, ...]:
-        """The months of a cube."""
+    def cube(self, cube: str) -> tuple[LabelledMonth, ...]:
+        """Return the months of a cube."""
         labels = self.found["label"].get(cube, {})
         months = sorted(labels) if self.demo else MONTHS
         self.missing += [f"labels/{cube}_…/…-{m}-01.tif" for m in months if m not in labels]
         return tuple(
-            Month(cube, month, labels.get(month, Path()), self._images(cube, month))
+            LabelledMonth(cube, month, labels.get(month, Path()), self._images(cube, month))
             for month in months
         )
 
-    def _images(self, cube: str, month: str) -> dict[str, tuple[Dated, ...]]:
+    def _images(self, cube: str, month: str) -> dict[str, tuple[DatedImage, ...]]:
         return {
             sensor: (self._planet if sensor == "hr" else self._composite)(sensor, cube, month)
             for sensor in self.found
             if sensor != "label"
         }
 
-    def _planet(self, sensor: str, cube: str, month: str) -> tuple[Dated, ...]:
+    def _planet(self, sensor: str, cube: str, month: str) -> tuple[DatedImage, ...]:
         files = self.found[sensor].get(cube, {})
         length = calendar.monthrange(*map(int, month.split("-")))[1]
         days = {"single": (1,), "weekly": WEEKLY}.get(self.dates, range(1, length + 1))
         stamps = [f"{month}-{day:02}" for day in days]
         if self.demo:
             stamps = [stamp for stamp in stamps if stamp in files] or stamps[:1]
-        there = [stamp for stamp in stamps if stamp in files]
-        self.missing += [f"planet/…/{cube}/PF-SR/{s}.tif" for s in stamps if s not in there]
-        return tuple(_dated(files[stamp], stamp) for stamp in there)
+        available = [stamp for stamp in stamps if stamp in files]
+        self.missing += [f"planet/…/{cube}/PF-SR/{s}.tif" for s in stamps if s not in available]
+        return tuple(_dated(files[stamp], stamp) for stamp in available)
 
-    def _composite(self, sensor: str, cube: str, month: str) -> tuple[Dated, ...]:
-        """The month's image, else that of the last month that has one, else of the next."""
+    def _composite(self, sensor: str, cube: str, month: str) -> tuple[DatedImage, ...]:
+        """Return the month's composite, else that of the nearest month before, else after."""
         files = self.found[sensor].get(cube, {})
         if month not in files:
             folder = next(name for name, own in SENTINELS.items() if own == sensor)
@@ -185,15 +186,15 @@ class Search:
         return (_dated(files[nearest], f"{nearest}-15"),)
 
     def check(self, what: str) -> None:
-        """Raises MissingFilesError unless all is there but the composites that nobody has."""
+        """Raise MissingFilesError for missing files other than composites that nobody has."""
         many = len(self.gaps) > MOST_GAPS
         missing = self.missing + [gap for gaps in self.gaps.values() for gap in gaps if many]
         if missing:
             raise MissingFilesError(what, missing)
 
 
-def _dated(path: Path, date: str) -> Dated:
+def _dated(path: Path, date: str) -> DatedImage:
     try:
-        return Dated(path, datetime.date.fromisoformat(date).toordinal() - _dates.EPOCH)
+        return DatedImage(path, datetime.date.fromisoformat(date).toordinal() - dates.EPOCH)
     except ValueError as error:
         raise DataError(f"{path} has no date in its name: {error}") from error

@@ -1,4 +1,4 @@
-"""Reads fMoW-Sentinel: images of places, and a table of them."""
+"""Reads fMoW-Sentinel: images and the CSV file that lists them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ NAMING = ("category", "location_id", "image_id")  # the columns that make the pa
 NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
 
-class Table(NamedTuple):
-    """A CSV file; its rows are read again when they are needed, as 700,000 polygons fill memory."""
+class ImageTable(NamedTuple):
+    """A CSV file with the byte offset of each row: 700,000 polygons would fill the memory."""
 
     path: Path
     header: list[str]
@@ -40,24 +40,29 @@ class Table(NamedTuple):
     labels: tuple[int, ...]
 
     def row(self, index: int) -> dict[str, str]:
-        """One row by column; a short row lacks the last ones."""
+        """Return a row by column name; short rows lack the last columns."""
         with self.path.open("rb") as file:
             file.seek(self.starts[index])
             line = file.readline().decode()
         return dict(zip(self.header, next(csv.reader([line])), strict=False))
 
 
-class Places(Samples):
-    """Images [1, C, H, W] of any size (uint16 as int32) with their class id.
+class FmowImages(Samples):
+    """Images [1, C, H, W] of varying size (uint16 as int32) with their class id.
 
-    The key is <folder>/<category>_<location_id>_<image_id>. `files` are the CSV file and some
-    200 images: to look at all of them would take minutes.
+    The key is <folder>/<category>_<location_id>_<image_id>. `files` holds the CSV file and
+    some 200 images: checking all of them would take minutes.
     """
 
     def __init__(
-        self, card: DatasetCard, split: Split, tree: Path, table: Table, dropped: Collection[str]
+        self,
+        card: DatasetCard,
+        split: Split,
+        tree: Path,
+        table: ImageTable,
+        dropped: Collection[str],
     ) -> None:
-        """tree: with the folders of the splits; `split.sha256` is filled in here."""
+        """tree: the folder with those of the splits; `split.sha256` is computed here."""
         self.stored = card.sensors[0]
         self.kept = [i for i, band in enumerate(self.stored.bands) if band not in dropped]
         bands = tuple(self.stored.bands[i] for i in self.kept)
@@ -70,13 +75,13 @@ class Places(Samples):
         self.files = (table.path, *(self.image(index) for index in some))
 
     def image(self, index: int) -> Path:
-        """Where an image lies."""
+        """Return the path of an image."""
         part, name = self.keys[index].split("/")
         place = name.rsplit("_", 1)[0]
         return self.tree / part / place.rsplit("_", 1)[0] / place / f"{name}.tif"
 
     def read(self, index: int) -> Sample:
-        pixels = torch.from_numpy(raster.image(self.image(index), self.stored))
+        pixels = torch.from_numpy(raster.read_image(self.image(index), self.stored))
         images = {self.stored.name: pixels[self.kept][None]}
         row = self.table.row(index)
         try:
@@ -92,7 +97,7 @@ class Places(Samples):
 
 
 def _centre(polygon: str) -> tuple[float, float]:
-    """The middle of a polygon's box; NaN where there is none. Raises ValueError."""
+    """Return the centre of a polygon's bounding box; NaN without one. Raises ValueError."""
     numbers = [float(number) for number in NUMBER.findall(polygon)]
     if not polygon.strip():
         return math.nan, math.nan
@@ -102,21 +107,23 @@ def _centre(polygon: str) -> tuple[float, float]:
     return (min(lon) + max(lon)) / 2, (min(lat) + max(lat)) / 2
 
 
-def open_split(card: DatasetCard, root: Path, split: str, dropped: Collection[str] = ()) -> Places:
-    """A split; reads its CSV file, of 700,000 rows in two seconds. Raises DataError."""
+def open_fmow(
+    card: DatasetCard, root: Path, split: str, dropped: Collection[str] = ()
+) -> FmowImages:
+    """Open a split; reads its CSV file (700,000 rows in two seconds). Raises DataError."""
     part = PARTS[split]
-    tree = layout.locate(card, root, (FOLDER,), _fits)
+    tree = layout.locate_tree(card, root, (FOLDER,), _fits)
     tables = [place / f"{part}.csv" for place in (tree, tree.parent)]
-    found = next((path for path in tables if path.is_file()), None)
-    if found is None:
-        raise layout.wrong(card, root, f"there is no {part}.csv in {tree.parent} or {tree}")
-    simulated = simulation.marked(root, tree, tree.parent)
+    csv_file = next((path for path in tables if path.is_file()), None)
+    if csv_file is None:
+        raise layout.layout_error(card, root, f"there is no {part}.csv in {tree.parent} or {tree}")
+    simulated = simulation.is_demo(root, tree, tree.parent)
     if simulated:
-        there = {path.name for path in (tree / "train").iterdir()}
-        card = replace(card, classes=tuple(c for c in card.classes if c in there))
-    table = _scan(found, part, card)
+        available = {path.name for path in (tree / "train").iterdir()}
+        card = replace(card, classes=tuple(c for c in card.classes if c in available))
+    table = _scan(csv_file, part, card)
     source = f"official list: {part}.csv of fMoW-Sentinel"
-    samples = Places(card, Split(split, source, "", simulated), tree, table, dropped)
+    samples = FmowImages(card, Split(split, source, "", simulated), tree, table, dropped)
     missing = [path for path in samples.files if not path.is_file()]
     if missing:
         names = (path.relative_to(root).as_posix() for path in missing)
@@ -128,8 +135,8 @@ def _fits(place: Path) -> bool:
     return any((place / part).is_dir() for part in PARTS.values())
 
 
-def _scan(path: Path, part: str, card: DatasetCard) -> Table:
-    """The rows of a CSV file, each of which is one line. Raises DataError."""
+def _scan(path: Path, part: str, card: DatasetCard) -> ImageTable:
+    """Index the rows of a CSV file, one line each. Raises DataError."""
     ids = {title: number for number, title in enumerate(card.classes)}
     starts, keys, labels = array("q"), [], []
     at = end = 0
@@ -160,4 +167,4 @@ def _scan(path: Path, part: str, card: DatasetCard) -> Table:
     if len(set(keys)) < len(keys):
         twice = Counter(keys).most_common(1)[0][0]
         raise DataError(f"{path} names {twice} twice; remove one of the two rows")
-    return Table(path, header, starts, tuple(keys), tuple(labels))
+    return ImageTable(path, header, starts, tuple(keys), tuple(labels))

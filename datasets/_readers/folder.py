@@ -1,4 +1,4 @@
-"""What a user's own folder holds: skybench.toml, groups, images with classes or masks."""
+"""Reads a user's own folder: skybench.toml, groups, images with classes or masks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skybench.core import CONVERT, UINT8, DataError, Sensor, UsageError
-from skybench.data.split_lists import stratified
+from skybench.data.split_lists import stratified_split
 
-from . import dates as _dates
-from . import layout, raster
+from . import dates, layout, raster
 
 PARTS = ("train", "val", "test")
 SEED = 0
@@ -23,8 +22,8 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Description:
-    """A folder and what its skybench.toml says about it."""
+class FolderDescription:
+    """A folder and the settings of its skybench.toml."""
 
     root: Path
     classes: tuple[str, ...] = ()
@@ -38,7 +37,7 @@ class Description:
     boxes: str = ""  # COCO's JSON file, or a folder of DOTA's texts
 
 
-class Item(NamedTuple):
+class FolderItem(NamedTuple):
     """An image, or the folder of a series, with its class or its mask."""
 
     key: str  # "group/stem" with a mask, the path below the root with a class
@@ -47,11 +46,11 @@ class Item(NamedTuple):
     mask: Path | None  # None: the class is the name of the image's folder
 
 
-def describe(root: Path) -> Description:
-    """Reads `root`, if it is a file, or root/skybench.toml, if there is one. Raises DataError."""
+def describe_folder(root: Path) -> FolderDescription:
+    """Read root/skybench.toml, if it exists, or `root`, if it is a file. Raises DataError."""
     path = root if root.is_file() else root / "skybench.toml"
     if not path.is_file():
-        return Description(root)
+        return FolderDescription(root)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         known = {"root", "classes", "ignore", "exclude", "splits", "sensor", "change", "boxes"}
@@ -63,10 +62,10 @@ def describe(root: Path) -> Description:
         raise DataError(f"{path} is no usable description of a folder: {reason}") from error
 
 
-def _described(path: Path, table: Mapping[str, Any]) -> Description:
+def _described(path: Path, table: Mapping[str, Any]) -> FolderDescription:
     classes, ignore = table.get("classes", []), table.get("ignore", [])
     coloured = isinstance(classes, dict)
-    return Description(
+    return FolderDescription(
         root=(path.parent / table.get("root", ".")),
         classes=tuple(str(name) for name in classes),
         colours=tuple(_colour(c) for c in classes.values()) if coloured else (),
@@ -102,8 +101,8 @@ def _sensor(given: Mapping[str, Any]) -> Sensor:
     return Sensor(str(given.get("name", "hr")), bands, float(given.get("gsd", 0)), unit)
 
 
-def items_of(about: Description) -> list[Item]:
-    """All images that are not excluded, by key. Raises DataError for a lone image or mask."""
+def folder_items(about: FolderDescription) -> list[FolderItem]:
+    """Return all images that are not excluded, by key. Raises DataError for unpaired files."""
     places = [p for p in layout.folders_below(about.root) if _has_masks(p)]
     found = [item for p in places for item in _with_masks(about, p)]
     if not places:
@@ -115,12 +114,12 @@ def _has_masks(place: Path) -> bool:
     return (place / "images").is_dir() and (place / "masks").is_dir()
 
 
-def _excluded(about: Description, key: str, image: Path) -> bool:
+def _excluded(about: FolderDescription, key: str, image: Path) -> bool:
     names = (key, image.relative_to(about.root).as_posix())
     return any(fnmatch.fnmatchcase(n, pattern) for n in names for pattern in about.exclude)
 
 
-def _with_masks(about: Description, place: Path) -> list[Item]:
+def _with_masks(about: FolderDescription, place: Path) -> list[FolderItem]:
     group = "" if place == about.root else place.relative_to(about.root).as_posix()
     images, masks = (_by_stem(place / name) for name in ("images", "masks"))
     keys = {stem: f"{group}/{stem}" if group else stem for stem in images | masks}
@@ -131,7 +130,7 @@ def _with_masks(about: Description, place: Path) -> list[Item]:
             f"{lone[0]} has no partner ({len(lone)} such files in {place}): images/ and masks/ "
             "must hold files of equal stems; add the partner, or list the file under `exclude`"
         )
-    return [Item(keys[s], group, images[s], masks[s]) for s in kept]
+    return [FolderItem(keys[s], group, images[s], masks[s]) for s in kept]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -146,12 +145,12 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _items_in(folder: Path) -> list[Path]:
-    """The images directly in a folder, and the folders in it that are series."""
-    series = [p for p in folder.iterdir() if p.is_dir() and _dates.is_series(p)]
+    """Return the images directly in a folder, and its subfolders that are time series."""
+    series = [p for p in folder.iterdir() if p.is_dir() and dates.is_series(p)]
     return sorted([*layout.images_in(folder), *series])
 
 
-def _with_classes(about: Description) -> list[Item]:
+def _with_classes(about: FolderDescription) -> list[FolderItem]:
     groups = [name for name in PARTS if (about.root / name).is_dir()]
     parts = (
         [(name, about.root / name) for name in groups] if "train" in groups else [("", about.root)]
@@ -164,27 +163,27 @@ def _with_classes(about: Description) -> list[Item]:
         for path in _items_in(folder)
     ]
     named = [(path.relative_to(about.root).as_posix(), group, path) for group, path in paths]
-    return [Item(k, group, p, None) for k, group, p in named if not _excluded(about, k, p)]
+    return [FolderItem(k, group, p, None) for k, group, p in named if not _excluded(about, k, p)]
 
 
-def require_two_dates(about: Description, items: Sequence[Item]) -> None:
-    """Raises DataError unless every image is a pair and the classes are two."""
+def require_two_dates(about: FolderDescription, items: Sequence[FolderItem]) -> None:
+    """Raise DataError unless each image has two dates and there are two classes."""
     if len(about.classes) != 2:
         raise DataError(
             f"{about.root} has {len(about.classes)} classes; with change = true expected two, "
             "unchanged and changed, in this order"
         )
     for item in items:
-        if (dates := len(_dates.files_of(item.image))) != 2:
-            raise DataError(f"{item.image} has {dates} dates; with change = true expected two")
+        if (count := len(dates.dated_files(item.image))) != 2:
+            raise DataError(f"{item.image} has {count} dates; with change = true expected two")
 
 
-def members(
-    about: Description, items: Sequence[Item], split: str
-) -> tuple[list[Item], str, list[str]]:
-    """The items of a split, on whose authority, and the names of all splits.
+def split_members(
+    about: FolderDescription, items: Sequence[FolderItem], split: str
+) -> tuple[list[FolderItem], str, list[str]]:
+    """Return the items of a split, the source of the split, and the names of all splits.
 
-    From [splits] of the description, else from folders train, val, test, else 60/20/20 %,
+    By [splits] of the description, else by folders train, val, test, else 60/20/20 %,
     stratified by class where there are classes. Raises UsageError, DataError.
     """
     tops = {item.group.split("/")[0] for item in items}
@@ -198,7 +197,7 @@ def members(
     else:
         names = sorted({item.image.parent.name for item in items})
         labels = {i.key: 0 if i.mask else names.index(i.image.parent.name) for i in items}
-        cut = stratified(labels, (0.6, 0.2, 0.2), SEED)
+        cut = stratified_split(labels, (0.6, 0.2, 0.2), SEED)
         parts = {name: set(keys) for name, keys in zip(PARTS, cut, strict=True)}
         source = f"ours: stratified 60/20/20 %, seed {SEED}"
     if split not in parts:
@@ -206,21 +205,23 @@ def members(
     return [item for item in items if item.key in parts[split]], source, list(parts)
 
 
-def side_for(about: Description, items: Sequence[Item], names: Iterable[str], most: int) -> int:
-    """The side of tiles, the same for all splits: `most`, or less where all images are smaller.
+def tile_side(
+    about: FolderDescription, items: Sequence[FolderItem], names: Iterable[str], most: int
+) -> int:
+    """Return the tile side for all splits: `most`, or less where all images are smaller.
 
-    Then the largest side of an image, rounded up to a multiple of 32. Reads headers, and no more
-    of them once an image is as large as `most`.
+    Then it is the largest side of an image, rounded up to a multiple of 32. Reads headers, until
+    an image is as large as `most`.
     """
     side = STEP
-    for item in (item for name in names for item in members(about, items, name)[0]):
-        side = max(side, *raster.size(_dates.files_of(item.image)[0]))
+    for item in (item for name in names for item in split_members(about, items, name)[0]):
+        side = max(side, *raster.raster_size(dates.dated_files(item.image)[0]))
         if side >= most:
             return most
     return -(-side // STEP) * STEP
 
 
-def _as_described(about: Description, items: Sequence[Item]) -> dict[str, set[str]]:
+def _as_described(about: FolderDescription, items: Sequence[FolderItem]) -> dict[str, set[str]]:
     parts: dict[str, set[str]] = {}
     for name, entries in about.splits.items():
         chosen = {entry: set(_matching(about, items, entry)) for entry in entries}
@@ -241,7 +242,7 @@ def _as_described(about: Description, items: Sequence[Item]) -> dict[str, set[st
     return parts
 
 
-def _matching(about: Description, items: Iterable[Item], entry: str) -> list[str]:
+def _matching(about: FolderDescription, items: Iterable[FolderItem], entry: str) -> list[str]:
     return [
         item.key
         for item in items

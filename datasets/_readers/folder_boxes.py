@@ -1,4 +1,4 @@
-"""A user's own images with boxes: COCO's JSON (upright boxes) or DOTA's texts (oriented ones)."""
+"""Reads boxes of a user's own images: COCO JSON (upright) or DOTA text files (oriented)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ import numpy as np
 
 from skybench.core import DataError
 
-from . import folder as _folder
-from . import layout
+from . import folder, layout
 from .boxes import Object
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """What a folder with boxes holds."""
+class AnnotatedFolder:
+    """The images, classes and objects of a folder with boxes."""
 
-    items: tuple[_folder.Item, ...]
+    items: tuple[folder.FolderItem, ...]
     classes: tuple[str, ...]
     objects: Mapping[Path, tuple[Object, ...]]  # by image
     oriented: bool
 
     def __call__(self, image: Path) -> Sequence[Object]:
-        """The objects of an image, as a `_boxes.Reader`."""
+        """Return the objects of an image, as a `boxes.Reader` does."""
         return self.objects[image]
 
     def __hash__(self) -> int:
         return id(self)
 
 
-def annotated(about: _folder.Description) -> Annotated:
-    """Reads the annotations that the description names. Raises DataError."""
+def read_annotations(about: folder.FolderDescription) -> AnnotatedFolder:
+    """Read the annotations that the description names. Raises DataError."""
     path = about.root / about.boxes
     if path.is_dir():
         return _texts(about, path)
@@ -50,7 +49,7 @@ def annotated(about: _folder.Description) -> Annotated:
         ) from error
 
 
-def _coco(about: _folder.Description, content: Mapping[str, Any]) -> Annotated:
+def _coco(about: folder.FolderDescription, content: Mapping[str, Any]) -> AnnotatedFolder:
     categories = {c["id"]: str(c["name"]) for c in content["categories"]}
     classes = about.classes or tuple(categories[i] for i in sorted(categories))
     items, paths = [], {}
@@ -58,7 +57,7 @@ def _coco(about: _folder.Description, content: Mapping[str, Any]) -> Annotated:
         split = str(image.get("split", ""))
         path = _located(about, str(image["file_name"]), split)
         key = path.relative_to(about.root).with_suffix("").as_posix().replace("/", "-")
-        items.append(_folder.Item(key, split, path, None))
+        items.append(folder.FolderItem(key, split, path, None))
         paths[image["id"]] = path
     if len(paths) < len(items) or len({i.key for i in items}) < len(items):
         raise DataError(f"{about.root / about.boxes} lists an image twice")
@@ -68,42 +67,42 @@ def _coco(about: _folder.Description, content: Mapping[str, Any]) -> Annotated:
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
         name, hard = categories[box["category_id"]], bool(box.get("iscrowd"))
         objects[paths[box["image_id"]]].append(Object(name, np.array(corners, np.float32), hard))
-    return Annotated(tuple(items), classes, {p: tuple(o) for p, o in objects.items()}, False)
+    return AnnotatedFolder(tuple(items), classes, {p: tuple(o) for p, o in objects.items()}, False)
 
 
-def _located(about: _folder.Description, name: str, split: str) -> Path:
-    """The image that a list names, relative to the folder or to where images usually lie.
+def _located(about: folder.FolderDescription, name: str, split: str) -> Path:
+    """Find a listed image, relative to the folder or to the usual folders of images.
 
-    Raises DataError where it is missing, may be one of several, or lies outside the folder.
+    Raises DataError where it is missing, ambiguous, or outside of the folder.
     """
     root, listed = about.root, f"{name}, which {about.boxes} lists,"
     below = ["images", *((split, f"images/{split}", f"{split}/images") if split else ())]
     places = [root] if (root / name).is_file() else [root / place for place in below]
-    found = {p.resolve(): p for place in places if (p := place / name).is_file()}
-    inside = all(real.is_relative_to(root.resolve()) for real in found)
+    matches = {p.resolve(): p for place in places if (p := place / name).is_file()}
+    inside = all(real.is_relative_to(root.resolve()) for real in matches)
     if Path(name).is_absolute() or ".." in Path(name).parts or not inside:
         raise DataError(f"{listed} leads out of {root}; put a copy into the folder")
-    if not found:
+    if not matches:
         raise DataError(
             f"{listed} is not there; looked in {root} and, below it, in {', '.join(below)}"
         )
-    if len(found) > 1:
-        several = " or ".join(p.relative_to(root).as_posix() for p in found.values())
+    if len(matches) > 1:
+        several = " or ".join(p.relative_to(root).as_posix() for p in matches.values())
         raise DataError(f"{listed} may be {several}; list it relative to {root}")
-    return next(iter(found.values()))
+    return next(iter(matches.values()))
 
 
-def _texts(about: _folder.Description, folder: Path) -> Annotated:
+def _texts(about: folder.FolderDescription, labels: Path) -> AnnotatedFolder:
     images = about.root / "images"
-    found = list(layout.images_in(images if images.is_dir() else about.root))
-    objects = {image: tuple(read_dota(folder / f"{image.stem}.txt")) for image in found}
+    paths = list(layout.images_in(images if images.is_dir() else about.root))
+    objects = {image: tuple(read_dota(labels / f"{image.stem}.txt")) for image in paths}
     names = {o.name for boxes in objects.values() for o in boxes}
-    items = tuple(_folder.Item(image.stem, "", image, None) for image in found)
-    return Annotated(items, about.classes or tuple(sorted(names)), objects, True)
+    items = tuple(folder.FolderItem(image.stem, "", image, None) for image in paths)
+    return AnnotatedFolder(items, about.classes or tuple(sorted(names)), objects, True)
 
 
 def read_dota(path: Path) -> list[Object]:
-    """Lines `x1 y1 x2 y2 x3 y3 x4 y4 class [difficult]`; the header's lines are left out.
+    """Read lines `x1 y1 x2 y2 x3 y3 x4 y4 class [difficult]`; header lines are skipped.
 
     Raises DataError with file and line.
     """

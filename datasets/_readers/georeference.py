@@ -1,4 +1,4 @@
-"""Where rasters lie on Earth."""
+"""Geographic extents of rasters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEAR = 0.1  # of the extent; bounding boxes of two projections differ by some pe
 
 
 class Extent(NamedTuple):
-    """A bounding box in degrees, WGS 84; NaN where it is not known."""
+    """A bounding box in degrees, WGS 84; NaN where unknown."""
 
     west: float
     south: float
@@ -31,8 +31,8 @@ class Extent(NamedTuple):
 NOWHERE = Extent(math.nan, math.nan, math.nan, math.nan)
 
 
-def extent(raster: Any) -> Extent:
-    """Of an opened raster; NOWHERE if its coordinate system is none of the Earth's."""
+def extent_of(raster: Any) -> Extent:
+    """Return the extent of an opened raster; NOWHERE without a usable CRS."""
     if raster.crs is None:
         return NOWHERE
     try:
@@ -41,15 +41,15 @@ def extent(raster: Any) -> Extent:
         return NOWHERE
 
 
-def apart(a: Extent, b: Extent) -> bool:
-    """Whether the centres are further apart than rounding explains; not where one is unknown."""
+def lie_apart(a: Extent, b: Extent) -> bool:
+    """Return whether two centres differ by more than rounding; False where one is unknown."""
     reach = NEAR * (a.north - a.south), NEAR * (a.east - a.west)
     steps = (a.south + a.north - b.south - b.north) / 2, (a.west + a.east - b.west - b.east) / 2
     return any(abs(step) > allowed for step, allowed in zip(steps, reach, strict=True))
 
 
-def require_meeting(places: Sequence[tuple[Path, Extent]]) -> None:
-    """Raises DataError unless files that belong together all meet the first; NaN always does."""
+def require_overlap(places: Sequence[tuple[Path, Extent]]) -> None:
+    """Raise DataError for a file whose extent does not overlap the first one's; NaN passes."""
     path, a = places[0]
     for other, b in places[1:]:
         if b.west > a.east or b.east < a.west or b.south > a.north or b.north < a.south:
@@ -64,10 +64,10 @@ def _shown(where: Extent) -> str:
     return ", ".join(f"{value:.4f}" for value in where)
 
 
-def centre(where: Extent, shape: tuple[int, int], window: Window) -> tuple[float, float]:
-    """Longitude and latitude of the middle of a window of a north-up image.
+def window_centre(where: Extent, shape: tuple[int, int], window: Window) -> tuple[float, float]:
+    """Return longitude and latitude of the centre of a window in a north-up image.
 
-    shape: height and width of the image that `where` is the extent of, in the window's pixels.
+    shape: height and width of the image with the extent `where`, in the window's pixels.
     """
     across = (window.x + window.width / 2) / shape[1]
     down = (window.y + window.height / 2) / shape[0]

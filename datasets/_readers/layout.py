@@ -1,4 +1,4 @@
-"""Finds the official tree near the folder that the user gave, and says what is wrong with it."""
+"""Finds a dataset's official tree below the user's folder; checks splits and options."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from skybench.core import DataError, DatasetCard, UsageError
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 
 
-def present(card: DatasetCard, root: Path) -> None:
-    """Raises DataError, with how to get the dataset, unless there is something at `root`."""
+def require_present(card: DatasetCard, root: Path) -> None:
+    """Raise DataError, with how to get the dataset, unless `root` exists."""
     if not root.exists():
         raise DataError(
             f"{card.title} was not found: there is no {root}. To get it: {card.obtain} "
@@ -21,26 +21,26 @@ def present(card: DatasetCard, root: Path) -> None:
         )
 
 
-def locate(
+def locate_tree(
     card: DatasetCard, root: Path, names: Iterable[str], fits: Callable[[Path], bool]
 ) -> Path:
-    """The first of root/<names> and root itself that `fits`. Raises DataError if none does."""
-    present(card, root)
+    """Return the first of root/<names> and root that `fits`. Raises DataError if none does."""
+    require_present(card, root)
     for place in (*(root / name for name in names), root):
         if place.is_dir() and fits(place):
             return place
-    raise wrong(card, root, f"it holds {listing(root)}")
+    raise layout_error(card, root, f"it holds {names_in(root)}")
 
 
-def wrong(card: DatasetCard, root: Path, why: str) -> DataError:
-    """The error for a tree that is not as expected."""
+def layout_error(card: DatasetCard, root: Path, why: str) -> DataError:
+    """Return the error for a tree that differs from the official layout."""
     return DataError(
         f"{card.title} in {root} is not laid out as expected: {why}. Expected:\n{card.layout}"
     )
 
 
-def listing(folder: Path, limit: int = 8) -> str:
-    """Some names of a folder, for messages."""
+def names_in(folder: Path, limit: int = 8) -> str:
+    """Return some file names of a folder, for messages."""
     if not folder.is_dir():
         return "no folder"
     names = sorted(f"{p.name}/" if p.is_dir() else p.name for p in folder.iterdir())
@@ -49,14 +49,14 @@ def listing(folder: Path, limit: int = 8) -> str:
 
 
 def images_in(folder: Path) -> Iterator[Path]:
-    """The image files directly in a folder, sorted by name; hidden files are left out."""
+    """Yield the image files directly in a folder, sorted by name, without hidden files."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGES and not path.name.startswith(".") and path.is_file():
             yield path
 
 
 def folders_below(root: Path) -> Iterator[Path]:
-    """The folder and all folders below it, links followed; a loop of links is walked once."""
+    """Yield a folder and all folders below it; circular links are followed once."""
     seen = set()
     for place, below, _ in os.walk(root, followlinks=True):
         real = os.path.realpath(place)
@@ -68,8 +68,8 @@ def folders_below(root: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def choose(card: DatasetCard, split: str, aliases: Mapping[str, str] | None = None) -> str:
-    """The split's own name. Raises UsageError with the known ones."""
+def resolve_split(card: DatasetCard, split: str, aliases: Mapping[str, str] | None = None) -> str:
+    """Return the name of a split, without aliases. Raises UsageError with the known names."""
     aliases = aliases or {}
     name = aliases.get(split, split)
     if name not in card.splits:
@@ -80,13 +80,13 @@ def choose(card: DatasetCard, split: str, aliases: Mapping[str, str] | None = No
     return name
 
 
-def settle(
+def resolve_options(
     card: DatasetCard, given: Mapping[str, str], stated: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The value of every option: as given, as the folder states it, else the default.
+    """Return the value of each option: as given, else as stated in the folder, else the default.
 
-    stated: of demo data, see `simulation.stated`. An option without default is "" where
-    nobody states it; its reader says why it must know.
+    stated: by the marker of demo data, see `simulation.stated_options`. An option that has no
+    default and is not given is ""; its reader then explains why it is needed.
     Raises UsageError for an option or a value that does not exist.
     """
     unknown = sorted(set(given) - set(card.options))
@@ -104,8 +104,8 @@ def settle(
     return chosen
 
 
-def whole_only(card: DatasetCard, tile: int) -> None:
-    """Raises UsageError if tiles are asked of a dataset whose images are read whole."""
+def require_whole_images(card: DatasetCard, tile: int) -> None:
+    """Raise UsageError if tiles of a dataset are requested whose images are read whole."""
     if tile:
         raise UsageError(
             f"{card.title} has whole images; it cannot be cut into tiles of "

@@ -1,4 +1,4 @@
-"""Reads and simulates the cities of OSCD."""
+"""Reads the cities of OSCD."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import numpy as np
 from skybench.core import DataError, Sensor
 from skybench.data.split_lists import MissingFilesError
 
-from . import georeference
-from . import pairs as _pairs
-from . import raster as _raster
+from . import georeference, pairs, raster
 from .dates import EPOCH
 
 BANDS = {  # as in the names of the files
@@ -43,13 +41,13 @@ SLACK = 32
 BAND_FILE = re.compile(r"(?!\.)(?:.*_)?(B\d\d|B8A)\.tif")
 
 
-def pairs(
+def city_pairs(
     title: str, folders: tuple[Path, Path], cities: Sequence[str], rgb: bool
-) -> list[_pairs.Pair]:
-    """The cities as pairs; folders: of the images and of the labels.
+) -> list[pairs.DatePair]:
+    """Return the cities as pairs of dates; folders: those of the images and of the labels.
 
     rgb: three bands of imgs_1 and imgs_2, else all of imgs_1_rect and imgs_2_rect. Raises
-    MissingFilesError with all that is missing, DataError for broken dates and places.
+    MissingFilesError with all missing files, DataError for unreadable dates and places.
     """
     images, labels = folders
     names, suffix = (("red", "green", "blue"), "") if rgb else (tuple(BANDS), "_rect")
@@ -65,13 +63,13 @@ def pairs(
     if missing:
         raise MissingFilesError(title, missing)
     return [
-        _pairs.Pair(city, (a, b), mask, _days(images / city), _box(images / city, a[0], b[0]))
+        pairs.DatePair(city, (a, b), mask, _days(images / city), _box(images / city, a[0], b[0]))
         for city, (a, b), mask in found
     ]
 
 
-def _bands(folder: Path, names: Sequence[str], missing: list[str]) -> _pairs.Paths:
-    """The files of these bands; what is not there is added to `missing`."""
+def _bands(folder: Path, names: Sequence[str], missing: list[str]) -> pairs.Paths:
+    """Return the files of these bands; missing ones are appended to `missing`."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if match := BAND_FILE.fullmatch(path.name):
@@ -86,7 +84,7 @@ def _bands(folder: Path, names: Sequence[str], missing: list[str]) -> _pairs.Pat
 
 
 def _days(folder: Path) -> tuple[int, int]:
-    """The two dates of dates.txt, `date_1: 20160120`, as days since 1970-01-01."""
+    """Read the two dates of dates.txt, `date_1: 20160120`, as days since 1970-01-01."""
     path = folder / "dates.txt"
     lines = [line.split() for line in path.read_text("utf-8", "replace").splitlines()]
     try:
@@ -102,18 +100,18 @@ def _days(folder: Path) -> tuple[int, int]:
 
 
 def _box(folder: Path, first: Path, second: Path) -> georeference.Extent:
-    """Where a city lies, by its geojson or its images. Raises DataError where they differ."""
+    """Return a city's extent, by its geojson or its images. Raises DataError where they differ."""
     places = []
     geojson = folder / f"{folder.name}.geojson"
     if geojson.is_file():
         places.append((geojson, _outline(geojson)))
     for path in (first, second):
-        with _raster.opened(path) as raster:
-            places.append((path, georeference.extent(raster)))
+        with raster.open_raster(path) as source:
+            places.append((path, georeference.extent_of(source)))
     known = [(path, box) for path, box in places if box.west == box.west]
     if not known:
         return georeference.NOWHERE
-    georeference.require_meeting(known)
+    georeference.require_overlap(known)
     return known[0][1]
 
 
@@ -127,13 +125,13 @@ def _outline(path: Path) -> georeference.Extent:
     return georeference.Extent(float(west), float(south), float(east), float(north))
 
 
-def reflectance(paths: _pairs.Paths, sensor: Sensor, window: _raster.Window) -> _raster.Array:
-    """A window of all bands, int32 [C, height, width], reflectance x 1e4."""
+def read_reflectance(paths: pairs.Paths, sensor: Sensor, window: raster.Window) -> raster.Array:
+    """Read a window of all bands, int32 [C, height, width], reflectance x 1e4."""
     return np.stack([*_read(paths, window)]).astype(np.int32)
 
 
-def stretched(paths: _pairs.Paths, sensor: Sensor, window: _raster.Window) -> _raster.Array:
-    """A window of red, green and blue, uint8 [3, height, width], each by its quantiles."""
+def read_stretched_rgb(paths: pairs.Paths, sensor: Sensor, window: raster.Window) -> raster.Array:
+    """Read a window of RGB, uint8 [3, height, width], stretched between SeCo's quantiles."""
     shown = []
     for name, band in zip(sensor.bands, _read(paths, window), strict=True):
         least, most = QUANTILES[name]
@@ -141,8 +139,8 @@ def stretched(paths: _pairs.Paths, sensor: Sensor, window: _raster.Window) -> _r
     return np.stack(shown)
 
 
-def _read(paths: _pairs.Paths, window: _raster.Window) -> Iterator[_raster.Array]:
-    """A window of each band. Raises DataError where one differs in size or type."""
+def _read(paths: pairs.Paths, window: raster.Window) -> Iterator[raster.Array]:
+    """Yield a window of each band. Raises DataError where one differs in size or dtype."""
     rows, columns = (window.y, window.y + window.height), (window.x, window.x + window.width)
     size: tuple[int, ...] = ()
     for path in paths:
@@ -157,12 +155,12 @@ def _read(paths: _pairs.Paths, window: _raster.Window) -> Iterator[_raster.Array
 
 
 @functools.lru_cache(maxsize=96)  # all tiles of a city, and of all training cities in RGB
-def _band(path: Path, stamp: int) -> _raster.Array:
-    """A whole band: cities are small, and a tile is a small part of the work of opening one."""
-    with _raster.opened(path) as raster:
-        if raster.count != 1 or raster.dtypes[0] != "uint16":
+def _band(path: Path, stamp: int) -> raster.Array:
+    """Read a whole band, cached: cities are small, and opening a file takes longest."""
+    with raster.open_raster(path) as source:
+        if source.count != 1 or source.dtypes[0] != "uint16":
             raise DataError(
-                f"{path} has {raster.count} band(s) of {raster.dtypes[0]} values; expected one "
+                f"{path} has {source.count} band(s) of {source.dtypes[0]} values; expected one "
                 "band of uint16"
             )
-        return np.asarray(raster.read(1))
+        return np.asarray(source.read(1))

@@ -1,4 +1,4 @@
-"""Reads PASTIS: series of Sentinel-2 and Sentinel-1 in NumPy files, SPOT images, crop masks."""
+"""Reads PASTIS: Sentinel-2 and Sentinel-1 series in NumPy files, SPOT images, crop masks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 from skybench.data.split_lists import MissingFilesError
 
-from . import georeference, layout, pastis_metadata, tiles
-from . import raster as _raster
-from .pastis_metadata import Patch, day_of
+from . import georeference, layout, pastis_metadata, raster, tiles
+from .pastis_metadata import PatchMetadata, days_since_epoch
 
 PLACES = ("PASTIS-R", "PASTIS-HD", "PASTIS", "PASTIS-R/PASTIS-R")
 FILES = {  # kind -> folder and file of a patch
@@ -39,21 +38,22 @@ Rotation = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # folds to 
 # The dates that an acquisition is looked for: the middles of the season's months, or of July.
 WANTED = {
     "monthly": tuple(
-        day_of(datetime.date(2018 + (m > 12), (m - 1) % 12 + 1, 15)) for m in range(10, 22)
+        days_since_epoch(datetime.date(2018 + (m > 12), (m - 1) % 12 + 1, 15))
+        for m in range(10, 22)
     ),
-    "single": (day_of(datetime.date(2019, 7, 15)),),
+    "single": (days_since_epoch(datetime.date(2019, 7, 15)),),
 }
 
 
-class Item(NamedTuple):
+class PatchTile(NamedTuple):
     """A tile of a patch."""
 
-    patch: Patch
+    patch: PatchMetadata
     y: int
     x: int
 
 
-class Patches(Samples):
+class PastisTiles(Samples):
     """Tiles of patches with masks uint8 [H, W]; sensors may differ in T.
 
     s2 int16, s1a and s1d float, [T, C, H, W]; hr uint8 [1, 3, 10 H, 10 W]. The key is
@@ -64,18 +64,20 @@ class Patches(Samples):
         self,
         card: DatasetCard,
         split: Split,
-        patches: Sequence[Patch],
+        patches: Sequence[PatchMetadata],
         folders: Mapping[str, Path],
         dates: str,
     ) -> None:
-        """folders: by kind, see FILES; `split.sha256` is filled in here."""
+        """folders: by kind, see FILES; `split.sha256` is computed here."""
         self.folders, self.dates = dict(folders), dates
         self.files = tuple(self._path(kind, p.key) for p in patches for kind in folders)
         self.whole = int(_array(self._path("mask", patches[0].key), 3).shape[-1])
         side = min(card.tile, self.whole)
         self.card = replace(card, tile=side)
-        starts = tiles.starts(self.whole, side, side)
-        self.items = tuple(Item(patch, y, x) for patch in patches for y in starts for x in starts)
+        starts = tiles.tile_starts(self.whole, side, side)
+        self.items = tuple(
+            PatchTile(patch, y, x) for patch in patches for y in starts for x in starts
+        )
         self.keys = tuple(f"{item.patch.key}_{item.y}_{item.x}" for item in self.items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
@@ -88,18 +90,18 @@ class Patches(Samples):
         images, days = {}, {}
         for sensor in (s for s in self.card.sensors if self.needs(s.name)):
             if sensor.name == "hr":
-                images["hr"] = self._spot(sensor, patch, _raster.Window(y, x, side, side))
+                images["hr"] = self._spot(sensor, patch, raster.Window(y, x, side, side))
             else:
                 picked = _picked(patch.days[sensor.name], self.dates)
                 images[sensor.name] = self._series(sensor, patch, picked, (y, x))
                 days[sensor.name] = torch.tensor([patch.days[sensor.name][p] for p in picked])
         target = self._mask(patch, slice(y, y + side), slice(x, x + side))
-        window = _raster.Window(y, x, side, side)
-        lonlat = georeference.centre(patch.extent, (self.whole, self.whole), window)
+        window = raster.Window(y, x, side, side)
+        lonlat = georeference.window_centre(patch.extent, (self.whole, self.whole), window)
         return Sample(self.keys[index], images, target, days, lonlat)
 
     def _series(
-        self, sensor: Sensor, patch: Patch, picked: Sequence[int], at: tuple[int, int]
+        self, sensor: Sensor, patch: PatchMetadata, picked: Sequence[int], at: tuple[int, int]
     ) -> Tensor:
         path = self._path(sensor.name, patch.key)
         stored = _array(path, 4)
@@ -114,22 +116,22 @@ class Patches(Samples):
         pixels = np.stack([stored[p, :, rows, columns] for p in picked])
         return torch.from_numpy(pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels)
 
-    def _spot(self, sensor: Sensor, patch: Patch, window: _raster.Window) -> Tensor:
+    def _spot(self, sensor: Sensor, patch: PatchMetadata, window: raster.Window) -> Tensor:
         path = self._path("hr", patch.key)
-        with _raster.opened(path) as raster:
-            size, extent = (raster.height, raster.width), georeference.extent(raster)
+        with raster.open_raster(path) as source:
+            size, extent = (source.height, source.width), georeference.extent_of(source)
         side = FINER * self.whole
         if size != (side, side):
             raise DataError(f"{path} is {_times(size)} pixels; expected {_times((side, side))}")
-        if georeference.apart(patch.extent, extent):
+        if georeference.lie_apart(patch.extent, extent):
             raise DataError(
                 f"{path} does not lie where metadata.geojson has the patch: {extent}, expected "
                 f"{patch.extent}"
             )
-        finer = _raster.Window(*(FINER * v for v in window))
-        return torch.from_numpy(_raster.image(path, sensor, finer))[None]
+        finer = raster.Window(*(FINER * v for v in window))
+        return torch.from_numpy(raster.read_image(path, sensor, finer))[None]
 
-    def _mask(self, patch: Patch, rows: slice, columns: slice) -> Tensor:
+    def _mask(self, patch: PatchMetadata, rows: slice, columns: slice) -> Tensor:
         path = self._path("mask", patch.key)
         stored = _array(path, 3)
         if stored.shape[1:] != (self.whole, self.whole):
@@ -140,7 +142,7 @@ class Patches(Samples):
         if ids.min() < 0 or ids.max() > VOID:
             raise DataError(f"{path} holds the classes {np.unique(ids)}; expected 0 to {VOID}")
         first = VOID - len(self.card.classes)  # 1 where the background is left out
-        table = np.full(VOID + 1, _raster.IGNORE, np.uint8)
+        table = np.full(VOID + 1, raster.IGNORE, np.uint8)
         table[first:VOID] = range(VOID - first)
         return torch.from_numpy(table[ids])
 
@@ -149,9 +151,9 @@ def _times(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _array(path: Path, axes: int) -> _raster.Array:
-    """A file of numbers, mapped into memory: only what is used is read."""
-    with _raster.reading(path):
+def _array(path: Path, axes: int) -> raster.Array:
+    """Open a NumPy file as a memory map. Raises DataError."""
+    with raster.damage_as_data_error(path):
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except EOFError as error:
@@ -164,30 +166,30 @@ def _array(path: Path, axes: int) -> _raster.Array:
 
 
 def _picked(days: Sequence[int], dates: str) -> list[int]:
-    """Places in a series: of all acquisitions, or of those nearest to the wanted days."""
+    """Return indices into a series: all acquisitions, or those nearest to the wanted days."""
     if dates not in WANTED:
         return list(range(len(days)))
     return [min(range(len(days)), key=lambda p: abs(days[p] - day)) for day in WANTED[dates]]
 
 
-def fits(place: Path) -> bool:
-    """Whether a folder is a PASTIS tree."""
+def is_pastis_tree(place: Path) -> bool:
+    """Return whether a folder is a PASTIS tree."""
     return (place / "metadata.geojson").is_file() and (place / "DATA_S2").is_dir()
 
 
-def opened(
+def open_pastis(
     card: DatasetCard,
     rotations: Mapping[str, Rotation],
     root: Path,
     split: str,
     tile: int,
     options: Mapping[str, str],
-) -> Patches:
-    """A split. Raises DataError, UsageError, MissingFilesError."""
-    name = layout.choose(card, split)
-    tree = layout.locate(card, root, PLACES, fits)
-    simulated = simulation.marked(root, tree)
-    chosen = layout.settle(card, options, simulation.stated(root))
+) -> PastisTiles:
+    """Open a split. Raises DataError, UsageError, MissingFilesError."""
+    name = layout.resolve_split(card, split)
+    tree = layout.locate_tree(card, root, PLACES, is_pastis_tree)
+    simulated = simulation.is_demo(root, tree)
+    chosen = layout.resolve_options(card, options, simulation.stated_options(root))
     folders = {
         kind: place / folder
         for kind, (folder, _) in FILES.items()
@@ -195,13 +197,13 @@ def opened(
         if (place / folder).is_dir()
     }
     if "mask" not in folders:
-        raise layout.wrong(card, tree, "there is no ANNOTATIONS/")
+        raise layout.layout_error(card, tree, "there is no ANNOTATIONS/")
     sensors = tuple(sensor for sensor in card.sensors if sensor.name in folders)
     classes = card.classes[1:] if chosen["classes"] == "18" else card.classes
     card = replace(card, sensors=sensors, classes=classes, tile=tile or card.tile)
     part = name.rstrip("2345")
     folds = rotations[name.removeprefix(part)][("train", "val", "test").index(part)]
-    everywhere = pastis_metadata.read(
+    everywhere = pastis_metadata.read_metadata(
         tree / "metadata.geojson", [s.name for s in sensors if s.name != "hr"]
     )
     patches = [patch for patch in everywhere if patch.fold in folds]
@@ -209,15 +211,15 @@ def opened(
         raise DataError(f"split {name!r} of {card.title} in {tree} is empty")
     _present(f"{card.title} in {tree}", patches, folders)
     source = f"official folds {', '.join(map(str, folds))}"
-    return Patches(card, Split(name, source, "", simulated), patches, folders, chosen["dates"])
+    return PastisTiles(card, Split(name, source, "", simulated), patches, folders, chosen["dates"])
 
 
-def _present(what: str, patches: Sequence[Patch], folders: Mapping[str, Path]) -> None:
-    """Raises MissingFilesError; each folder is listed once."""
+def _present(what: str, patches: Sequence[PatchMetadata], folders: Mapping[str, Path]) -> None:
+    """Raise MissingFilesError for missing files; each folder is listed once."""
     missing = []
     for kind, folder in folders.items():
-        there = {path.name for path in folder.iterdir()}
+        available = {path.name for path in folder.iterdir()}
         names = (FILES[kind][1].format(patch.key) for patch in patches)
-        missing += [f"{FILES[kind][0]}/{name}" for name in names if name not in there]
+        missing += [f"{FILES[kind][0]}/{name}" for name in names if name not in available]
     if missing:
         raise MissingFilesError(what, missing)

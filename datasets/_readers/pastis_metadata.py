@@ -1,4 +1,4 @@
-"""Reads the metadata of PASTIS: folds, dates and places of its patches."""
+"""Reads the metadata of PASTIS: folds, dates and extents of its patches."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from rasterio.warp import transform
 
 from skybench.core import DataError
 
-from . import dates as _dates
-from . import georeference
+from . import dates, georeference
 
 LAMBERT93 = "EPSG:2154"  # of the geometry, unless the file names another
 
 
-class Patch(NamedTuple):
-    """What the metadata say of a patch."""
+class PatchMetadata(NamedTuple):
+    """Fold, extent and acquisition days of a patch."""
 
     key: str
     fold: int
@@ -30,13 +29,13 @@ class Patch(NamedTuple):
     extent: georeference.Extent
 
 
-def day_of(date: datetime.date) -> int:
-    """Days since 1970-01-01."""
-    return date.toordinal() - _dates.EPOCH
+def days_since_epoch(date: datetime.date) -> int:
+    """Return a date as days since 1970-01-01."""
+    return date.toordinal() - dates.EPOCH
 
 
-def read(path: Path, sensors: Sequence[str]) -> list[Patch]:
-    """All patches, in the order of their numbers. Raises DataError for what is not as expected."""
+def read_metadata(path: Path, sensors: Sequence[str]) -> list[PatchMetadata]:
+    """Read all patches, in the order of their ids. Raises DataError for malformed metadata."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         lines = [feature["properties"] for feature in content["features"]]
@@ -54,7 +53,9 @@ def read(path: Path, sensors: Sequence[str]) -> list[Patch]:
     return patches
 
 
-def _patch(line: Mapping[str, Any], extent: georeference.Extent, sensors: Sequence[str]) -> Patch:
+def _patch(
+    line: Mapping[str, Any], extent: georeference.Extent, sensors: Sequence[str]
+) -> PatchMetadata:
     days = {sensor: _days(line[f"dates-{sensor.upper()}"]) for sensor in sensors}
     for sensor, own in days.items():
         if not own or list(own) != sorted(own):
@@ -62,18 +63,18 @@ def _patch(line: Mapping[str, Any], extent: georeference.Extent, sensors: Sequen
     fold = int(line["Fold"])
     if fold not in range(1, 6):
         raise ValueError(f"patch {line['ID_PATCH']} is in fold {fold}, not 1 to 5")
-    return Patch(str(int(line["ID_PATCH"])), fold, days, extent)
+    return PatchMetadata(str(int(line["ID_PATCH"])), fold, days, extent)
 
 
-def _days(dates: str | Mapping[str, Any]) -> tuple[int, ...]:
-    """From {"0": 20180926, …}, which some tools write as a string."""
-    table = json.loads(dates.replace("'", '"')) if isinstance(dates, str) else dates
+def _days(texts: str | Mapping[str, Any]) -> tuple[int, ...]:
+    """Parse the dates {"0": 20180926, …}, which some tools write as a string."""
+    table = json.loads(texts.replace("'", '"')) if isinstance(texts, str) else texts
     return tuple(_since(str(table[place])) for place in sorted(table, key=int))
 
 
 @functools.lru_cache(maxsize=4096)
 def _since(date: str) -> int:
-    return day_of(datetime.datetime.strptime(date, "%Y%m%d").date())
+    return days_since_epoch(datetime.datetime.strptime(date, "%Y%m%d").date())
 
 
 def _extents(content: Mapping[str, Any]) -> list[georeference.Extent]:
@@ -90,7 +91,7 @@ def _extents(content: Mapping[str, Any]) -> list[georeference.Extent]:
 
 
 def _box(coordinates: Any) -> tuple[float, float, float, float]:
-    """West, south, east, north of however nested [x, y] pairs."""
+    """Return west, south, east, north of arbitrarily nested [x, y] pairs."""
     while isinstance(coordinates[0][0], list):
         coordinates = [pair for part in coordinates for pair in part]
     xs, ys = zip(*((float(x), float(y)) for x, y, *_ in coordinates), strict=True)

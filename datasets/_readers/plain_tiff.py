@@ -1,6 +1,6 @@
-"""Reads small single-band GeoTIFFs; those stored plainly much faster than GDAL does.
+"""Reads small single-band GeoTIFFs; uncompressed ones much faster than GDAL does.
 
-A pair of BigEarthNet is 14 files, and for GDAL opening each costs far more than its pixels.
+A BigEarthNet pair is 14 files, and GDAL takes far longer to open each than to read its pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import raster as _raster
+from . import raster
 
 Array = NDArray[Any]
 
@@ -33,29 +33,29 @@ RASTER_TYPE, PROJECTION = 1025, 3072  # geo keys
 PIXEL_IS_AREA = 1
 
 
-class Band(NamedTuple):
-    """One band and where it lies."""
+class TiffBand(NamedTuple):
+    """The pixels of a band, its upper left corner and its EPSG code."""
 
     pixels: Array  # [H, W], stored type, read-only
     corner: tuple[float, float]  # x, y of the upper left, in the projection's units
     epsg: int  # 0 where there is none
 
 
-def read(path: Path) -> Band:
-    """The first band of a TIFF. Raises DataError for a missing or damaged file."""
-    with _raster.reading(path):
+def read_band(path: Path) -> TiffBand:
+    """Read the first band of a TIFF. Raises DataError for a missing or damaged file."""
+    with raster.damage_as_data_error(path):
         band = _plain(path.read_bytes())
     if band is not None:
         return band
-    with _raster.opened(path) as raster:
-        place, crs = raster.transform, raster.crs
-        return Band(raster.read(1), (place.c, place.f), (crs and crs.to_epsg()) or 0)
+    with raster.open_raster(path) as source:
+        place, crs = source.transform, source.crs
+        return TiffBand(source.read(1), (place.c, place.f), (crs and crs.to_epsg()) or 0)
 
 
-def _plain(data: bytes) -> Band | None:
-    """A band without GDAL; None unless it is alone, not packed, in strips that lie in a row.
+def _plain(data: bytes) -> TiffBand | None:
+    """Read a band without GDAL; None unless it is single, uncompressed, in contiguous strips.
 
-    Raises ValueError where the file ends too early.
+    Raises ValueError for a truncated file.
     """
     tags = _tags(data) if data[:4] == b"II*\0" else {}
     stored = PLAIN.get(tuple(tags.get(tag, [1])[0] for tag in STORAGE))
@@ -75,11 +75,11 @@ def _plain(data: bytes) -> Band | None:
     ):
         return None
     pixels = np.frombuffer(data, stored, height * width, offsets[0]).reshape(height, width)
-    return Band(pixels, (tags[TIE_POINT][3], tags[TIE_POINT][4]), direct[PROJECTION])
+    return TiffBand(pixels, (tags[TIE_POINT][3], tags[TIE_POINT][4]), direct[PROJECTION])
 
 
 def _tags(data: bytes) -> dict[int, list[Any]]:
-    """The numbers of the first directory, by tag."""
+    """Return the values of the first image file directory, by tag."""
     start = int.from_bytes(data[4:8], "little")
     count = int.from_bytes(data[start : start + 2], "little")
     tags = {}

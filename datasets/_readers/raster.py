@@ -1,4 +1,4 @@
-"""Decodes images and masks, whole or a window of them."""
+"""Decodes images and masks, whole or in windows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUIET = threading.Lock()
 
 
 class Window(NamedTuple):
-    """A part of a raster that lies inside it, in pixels."""
+    """A window that lies inside of a raster, in pixels."""
 
     y: int
     x: int
@@ -38,7 +38,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Legend:
-    """What the values of a mask mean."""
+    """The class ids of a mask's stored values."""
 
     classes: int
     colours: tuple[tuple[tuple[int, int, int], int], ...] = ()  # (r, g, b) -> id; () : stored ids
@@ -47,8 +47,8 @@ class Legend:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged file makes the decoders raise into a DataError with its name."""
+def damage_as_data_error(path: Path) -> Iterator[None]:
+    """Turn any exception of the decoders on a damaged file into a DataError with its name."""
     try:
         yield
     except (OSError, SyntaxError, ValueError, RasterioError, Image.DecompressionBombError) as error:
@@ -59,9 +59,9 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A raster opened by rasterio; aerial tiles without coordinates are no cause for a warning."""
-    with reading(path):
+def open_raster(path: Path) -> Iterator[Any]:
+    """Open a raster by rasterio, without its warning about files that have no CRS."""
+    with damage_as_data_error(path):
         # Filters of warnings are the whole process's, and several threads read at once.
         with QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -70,17 +70,17 @@ def opened(path: Path) -> Iterator[Any]:
             yield raster
 
 
-def size(path: Path) -> tuple[int, int]:
-    """(height, width) from the file's header. Raises DataError."""
+def raster_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) from the file's header. Raises DataError."""
     if path.suffix.lower() in TIFF:
-        with opened(path) as raster:
+        with open_raster(path) as raster:
             return int(raster.height), int(raster.width)
-    with reading(path), Image.open(path) as file:
+    with damage_as_data_error(path), Image.open(path) as file:
         return file.height, file.width
 
 
-def image(path: Path, sensor: Sensor, window: Window | None = None) -> Array:
-    """An image or a window of it, [C, H, W], in the stored type (uint16 as int32).
+def read_image(path: Path, sensor: Sensor, window: Window | None = None) -> Array:
+    """Read an image or a window of it, [C, H, W], in the stored dtype (uint16 as int32).
 
     JPEG and PNG are read as RGB. Raises DataError, also where the file does not fit the sensor.
     """
@@ -102,8 +102,8 @@ def image(path: Path, sensor: Sensor, window: Window | None = None) -> Array:
     return pixels
 
 
-def mask(path: Path, legend: Legend, window: Window | None = None) -> Array:
-    """A mask or a window of it, uint8 [H, W], class ids and 255. Raises DataError."""
+def read_mask(path: Path, legend: Legend, window: Window | None = None) -> Array:
+    """Read a mask or a window of it, uint8 [H, W], class ids and 255. Raises DataError."""
     if path.suffix.lower() in TIFF:
         return _meaning(path, _windowed(path, window), legend)
     (ids,) = _cut(_kept(path, _stamp(path), legend)[None], window)
@@ -111,7 +111,7 @@ def mask(path: Path, legend: Legend, window: Window | None = None) -> Array:
 
 
 def _windowed(path: Path, window: Window | None) -> Array:
-    with opened(path) as raster:
+    with open_raster(path) as raster:
         where = window and RasterioWindow(window.x, window.y, window.width, window.height)
         return np.asarray(raster.read(window=where))
 
@@ -124,28 +124,28 @@ def _cut(pixels: Array, window: Window | None) -> Array:
 
 
 def _stamp(path: Path) -> int:
-    with reading(path):
+    with damage_as_data_error(path):
         return path.stat().st_mtime_ns
 
 
 @functools.lru_cache(maxsize=4)
 def _kept(path: Path, stamp: int, legend: Legend | None) -> Array:
-    """A decoded image or (with a legend) mask: consecutive tiles share it; one cache a process."""
+    """Return a decoded image or (with a legend) mask, cached for consecutive tiles."""
     return _rgb(path) if legend is None else _meaning(path, _stored(path, legend), legend)
 
 
 def _rgb(path: Path) -> Array:
-    with reading(path), Image.open(path) as file:
+    with damage_as_data_error(path), Image.open(path) as file:
         if file.mode.startswith(("I", "F")):  # Pillow would cut these at 255 without a word
             raise DataError(f"{path} has more than 8 bits a channel; store such images as TIFF")
         return np.array(np.asarray(file.convert("RGB")).transpose(2, 0, 1), order="C")
 
 
 def _stored(path: Path, legend: Legend) -> Array:
-    """The values of a PNG mask: [3, H, W] where a colour table is given, else [1, H, W]."""
+    """Read the values of a PNG mask: [3, H, W] if the legend has colours, else [1, H, W]."""
     if legend.colours:  # some files of one set may be palette images, so all are made RGB
         return _rgb(path)
-    with reading(path), Image.open(path) as file:
+    with damage_as_data_error(path), Image.open(path) as file:
         values = np.asarray(file)
         return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
@@ -173,7 +173,7 @@ def _meaning(path: Path, values: Array, legend: Legend) -> Array:
 
 @functools.lru_cache(maxsize=4)
 def _table(legend: Legend) -> Array:
-    """Ids by colour r * 65536 + g * 256 + b, uint8 [2 ** 24]."""
+    """Return the lookup table of ids by colour r * 65536 + g * 256 + b, uint8 [2 ** 24]."""
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for (r, g, b), class_id in legend.colours:
         table[r << 16 | g << 8 | b] = class_id
@@ -193,7 +193,7 @@ def _from_colours(path: Path, values: Array, legend: Legend) -> Array:
 
 
 def _nearest(path: Path, codes: Array, legend: Legend) -> Array:
-    """Ids of colours that are not in the table, [N]. Raises DataError where none is near."""
+    """Return ids of unlisted colours by the nearest one, [N]. Raises DataError if none is near."""
     unique, where, counts = np.unique(codes, return_inverse=True, return_counts=True)
     rgb = np.stack([unique >> 16, unique >> 8 & 255, unique & 255], 1).astype(np.int16)
     table = np.asarray([colour for colour, _ in legend.colours], np.int16)

@@ -1,7 +1,7 @@
-"""Uncertainty of a score: the images of the test set are what is resampled.
+"""Bootstrap intervals of scores: the test images are resampled.
 
-Pixel-level resampling gives intervals many times too narrow, because pixels of one image are
-not independent (`docs/log.md`).
+Resampling pixels gives intervals many times too narrow, because the pixels of one image are not
+independent (`docs/log.md`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESAMPLES = 1000
 
 
 class Interval(NamedTuple):
-    """A 95 % percentile bootstrap interval over images and its standard error, in percent."""
+    """A 95 % percentile bootstrap interval over images, and the standard error."""
 
     low: float
     high: float
@@ -28,10 +28,10 @@ BLOCK = 4_000_000  # weights in memory at once
 
 
 def resamplings(images: int, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[np.ndarray]:
-    """How often each image is drawn, in blocks of float64 [some, images]; rows sum to `images`.
+    """Yield the weights of bootstrap replicates in blocks, float64 [some, images].
 
-    Multinomial draws equal drawing `images` images with replacement. The numbers do not depend
-    on the size of the blocks.
+    A row says how often each image is drawn with replacement, and sums to `images` (a multinomial
+    draw). The values do not depend on the size of the blocks.
     """
     rng, share = np.random.default_rng(seed), np.full(images, 1 / images)
     some = max(8, BLOCK // images)
@@ -41,7 +41,7 @@ def resamplings(images: int, seed: int = 0, resamples: int = RESAMPLES) -> Itera
 
 
 def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[str, Interval]:
-    """An interval for the mean of every score over seeds.
+    """Return an interval for every score, averaged over seeds.
 
     metrics: one a seed, each with the same `images` test images in the same order; a resample
     draws the same images for all of them.
@@ -71,10 +71,10 @@ def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[
 
 
 def independent(metric: Metric, samples: int) -> int:
-    """How many images are drawn: a metric that puts tiles together has `drawn`, of fewer images."""
+    """Return how many images are resampled: fewer than samples where tiles are put together."""
     return int(getattr(metric, "drawn", samples))
 
 
-def spread(values: list[float]) -> float:
-    """The sample standard deviation over seeds; 0 for one seed."""
+def seed_deviation(values: list[float]) -> float:
+    """Return the sample standard deviation over seeds; 0 for one seed."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

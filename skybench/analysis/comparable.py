@@ -1,8 +1,9 @@
-"""Which records may be set side by side, which of a model are meant, and who leads."""
+"""Comparability: which records may be compared, which of a model are meant, which are best."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import NamedTuple
 
 from skybench.analysis import paired_tests
 from skybench.core import Record, SkybenchError, UsageError, affects, registry
-from skybench.core.fingerprint import canonical
+from skybench.core.fingerprint import canonical_json
 
-# Scores of these are no statement about a model, so no other is compared with them unasked.
+# Records with these flags say nothing about the published model: excluded unless named.
 UNTRAINED = frozenset(("random weights", "tiny variant", "partial checkpoint"))
 
 
-class Ground(NamedTuple):
-    """What records must share for their scores to be compared."""
+class ComparisonKey(NamedTuple):
+    """All that two records must share for their scores to be compared."""
 
     data: str
     task: str
@@ -39,20 +40,20 @@ class Ground(NamedTuple):
         return recipe.get("fraction", 1.0) == 1.0 and not recipe.get("limit", 0)
 
 
-def ground_of(record: Record) -> Ground:
-    """The ground of a record that was measured."""
+def comparison_key(record: Record) -> ComparisonKey:
+    """Return the key of a measured record."""
     recipe = {k: v for k, v in affects(record.recipe).items() if k != "protocol"}
-    return Ground(
+    return ComparisonKey(
         record.data, record.task, record.dataset, record.recipe.get("label", ""),
         record.recipe["protocol"], record.sensors, (record.main or ("", 0.0))[0],
-        canonical(recipe),
+        canonical_json(recipe),
     )  # fmt: skip
 
 
-def words_of(record: Record) -> tuple[str, ...]:
-    """What tells records of one model and ground apart: variant, weights, the network's settings.
+def variant_words(record: Record) -> tuple[str, ...]:
+    """Return what distinguishes records of one model: variant, weights, network settings.
 
-    A setting is NAME=VALUE, a list's values being joined by '+'.
+    A setting is NAME=VALUE, with the values of a list joined by '+'.
     """
     arch = record.used.get("arch", {}).items()
     lists = ((n, v if isinstance(v, list) else [v]) for n, v in arch)
@@ -61,76 +62,77 @@ def words_of(record: Record) -> tuple[str, ...]:
     return str(variant), str(weights)[:8], *settings
 
 
-def unusual(record: Record) -> set[str]:
-    """The words without which it is not meant: random weights, settings of the network."""
-    _, weights, *settings = words_of(record)
+def qualifiers(record: Record) -> set[str]:
+    """Return the qualifiers that a user must name to select this record: it is no default."""
+    _, weights, *settings = variant_words(record)
     return {*settings, *(["random"] if weights == "random" else [])}
 
 
-def entries(records: Iterable[Record], asked: str) -> dict[Ground, Record]:
-    """The newest measured record on every ground of the model that is asked for.
+def records_of_model(records: Iterable[Record], asked: str) -> dict[ComparisonKey, Record]:
+    """Return a model's newest measured record for every key.
 
     asked: a model's id, with variant or weights where it has several ("galileo/tiny",
     "imagenet/random"); random weights and settings of a network are taken only where named.
-    Raises UsageError where nothing of it was measured, or several records of a ground are meant.
+    Raises UsageError where nothing of it was measured, or where several variants match.
     """
     name, *words = asked.split("/")
     every = [r for r in records if r.main]
     if all(r.model != name for r in every):
         name = registry.resolve("baselines", name)
     own = [r for r in every if r.model == name]
-    fits = [r for r in own if set(words) <= {*words_of(r)}]
-    chosen = [r for r in fits if unusual(r) <= set(words)]
+    fits = [r for r in own if set(words) <= {*variant_words(r)}]
+    chosen = [r for r in fits if qualifiers(r) <= set(words)]
     if not chosen:
-        known = sorted({"/".join((name, *filter(None, words_of(r)))) for r in own})
+        known = sorted({"/".join((name, *filter(None, variant_words(r)))) for r in own})
         there = f"There are {', '.join(known)}." if own else "`skybench run` does that."
         raise UsageError(f"Nothing of {asked} was measured here. {there}")
-    found: dict[Ground, Record] = {}
+    found: dict[ComparisonKey, Record] = {}
     for record in sorted(chosen, key=lambda r: r.made):
-        ground = ground_of(record)
-        if ground in found and words_of(found[ground]) != words_of(record):
-            several = (f"{name}/{'/'.join(words_of(r))}" for r in (found[ground], record))
-            raise UsageError(f"{asked} is several ({ground}); name {' or '.join(several)}.")
-        found[ground] = record
+        key = comparison_key(record)
+        if key in found and variant_words(found[key]) != variant_words(record):
+            several = (f"{name}/{'/'.join(variant_words(r))}" for r in (found[key], record))
+            raise UsageError(f"{asked} is several ({key}); name {' or '.join(several)}.")
+        found[key] = record
     return found
 
 
-def of_one_kind(grounds: Sequence[Ground]) -> list[Ground]:
-    """Those on real data, or else on demo data; of them those on all data, or else on a part.
+def keep_one_kind(keys: Sequence[ComparisonKey]) -> list[ComparisonKey]:
+    """Keep real-data cells if there are any, else demo; then full-data cells, else subsets.
 
-    So that a mean is never over both.
+    The two kinds are never mixed in a mean.
     """
-    real = [g for g in grounds if g.data == "real"] or list(grounds)
+    real = [g for g in keys if g.data == "real"] or list(keys)
     return [g for g in real if g.whole] or real
 
 
-class Lead(NamedTuple):
-    """The rows of a column that are marked, and how ties were told."""
+class Leaders(NamedTuple):
+    """The rows of a column that are marked as best and second, and how ties were found."""
 
     best: frozenset[int]
     second: frozenset[int]
-    tested: bool  # some pair by a paired test
-    overlapped: bool  # some pair by its intervals
+    tested: bool  # some tie is by a paired test
+    overlapped: bool  # some tie is by overlapping intervals
 
 
-def leaders(column: Mapping[int, Record], results: Path | None) -> Lead:
-    """Who is best and second among the comparable rows of a column.
+def leaders(column: Mapping[int, Record], results: Path | None) -> Leaders:
+    """Return the best and the second among the comparable rows of a column.
 
-    Whatever is not significantly below the highest score shares its mark: by paired tests,
-    Holm-corrected within the ground, where predictions were kept below `results`; by overlapping
-    intervals where they were not. Rows that have no other to be compared with get no mark.
+    Rows that are not significantly worse than the best one share its mark: by paired tests,
+    Holm-corrected among comparable rows, where predictions were kept below `results`; else by
+    overlapping intervals. A row without a comparable one gets no mark.
     """
-    grounds: dict[Ground, dict[int, Record]] = {}
+    keys: dict[ComparisonKey, dict[int, Record]] = {}
     for row, record in column.items():
         if record.main and not UNTRAINED & set(record.flags):
-            grounds.setdefault(ground_of(record), {})[row] = record
+            keys.setdefault(comparison_key(record), {})[row] = record
     best: set[int] = set()
     second: set[int] = set()
     tested = overlapped = False
-    for rows in grounds.values():
+    for rows in keys.values():
         if len(rows) > 1:
             score = {i: r.main[1] for i, r in rows.items() if r.main}
-            top = max(score, key=lambda i: score[i])
+            better = next(iter(rows.values())).score_info(_metric(rows)).better
+            top = functools.reduce(lambda a, b: b if better(score[b], score[a]) else a, score)
             ps = dict(_tests(rows, top, results))
             level = dict(zip(ps, paired_tests.holm(list(ps.values())), strict=True))
             tied = {i for i in rows if level.get(i, 0) >= paired_tests.LEVEL}
@@ -139,23 +141,27 @@ def leaders(column: Mapping[int, Record], results: Path | None) -> Lead:
             tested |= bool(ps)
             overlapped |= len(ps) < len(rows) - 1
             best |= tied
-            rest = [score[i] for i in rows if i not in tied]
-            second |= {i for i in rows if i not in tied and score[i] == max(rest)}
-    return Lead(frozenset(best), frozenset(second), tested, overlapped)
+            rest = [i for i in rows if i not in tied]
+            second |= {i for i in rest if not any(better(score[j], score[i]) for j in rest)}
+    return Leaders(frozenset(best), frozenset(second), tested, overlapped)
 
 
 def _tests(
     rows: Mapping[int, Record], top: int, results: Path | None
 ) -> Iterator[tuple[int, float]]:
-    """p of every row against the highest, where both have resampled scores."""
+    """p of every row against the best, where both have bootstrap replicates."""
     for row, record in rows.items():
         if row != top and results is not None:
             with contextlib.suppress(SkybenchError):
                 one, other = (
-                    paired_tests.load(rows[top], results),
-                    paired_tests.load(record, results),
+                    paired_tests.load_replicates(rows[top], results),
+                    paired_tests.load_replicates(record, results),
                 )
-                yield row, paired_tests.difference(one, other).p
+                yield row, paired_tests.paired_difference(one, other).p
+
+
+def _metric(rows: Mapping[int, Record]) -> str:
+    return comparison_key(next(iter(rows.values()))).metric
 
 
 def _overlap(one: Record, other: Record) -> bool:

@@ -1,4 +1,4 @@
-"""Two models on all cells that both have: paired differences, corrected for their number."""
+"""Two models on all their common cells: paired tests with Holm-Bonferroni correction."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skybench.analysis import comparable, paired_tests
-from skybench.analysis.comparable import Ground
+from skybench.analysis.comparable import ComparisonKey
 from skybench.analysis.paired_tests import LEVEL, Difference
-from skybench.core import Record, SkybenchError, UsageError
-from skybench.records.labels import changed
+from skybench.analysis.score_text import score_text, unit_text
+from skybench.core import Record, ScoreInfo, SkybenchError, UsageError
+from skybench.core.score import PERCENT
+from skybench.records.labels import recipe_label
 
 
 def mean(values: Iterable[float]) -> float:
@@ -23,20 +25,30 @@ def mean(values: Iterable[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Duel:
+class CellComparison:
     """Two models on one cell."""
 
-    ground: Ground
+    key: ComparisonKey
     one: Record
     other: Record
-    gap: Difference | None  # None: it could not be resampled; `note` says why
+    gap: Difference | None  # None: no predictions to resample; `note` says why
     corrected: float | None = None  # p after Holm's correction for the number of cells
     note: str = ""
 
     @property
     def difference(self) -> float:
-        """Of the recorded scores, in points."""
+        """First minus second recorded score, in the score's unit."""
         return _score(self.one) - _score(self.other)
+
+    @property
+    def info(self) -> ScoreInfo:
+        """Direction and unit of the score."""
+        return self.one.score_info(self.key.metric)
+
+    @property
+    def gain(self) -> float:
+        """By how much the first model is better; negative where it is worse."""
+        return self.info.gain(_score(self.one), _score(self.other))
 
     @property
     def verdict(self) -> str:
@@ -45,14 +57,14 @@ class Duel:
             return ""
         if self.corrected >= LEVEL:
             return "tie"
-        return "win" if self.difference > 0 else "loss"
+        return "win" if self.gain > 0 else "loss"
 
     def row(self) -> dict[str, Any]:
         """Plain JSON. effect: the difference in standard errors; h: Cohen's, of accuracies."""
         gap = self.gap
         return {
-            **{n: v for n, v in self.ground._asdict().items() if n != "recipe"},
-            "settings": changed(self.one), "a": _score(self.one), "b": _score(self.other),
+            **{n: v for n, v in self.key._asdict().items() if n != "recipe"},
+            "settings": recipe_label(self.one), "a": _score(self.one), "b": _score(self.other),
             "difference": round(self.difference, 4),
             "low": round(gap.low, 4) if gap else None, "high": round(gap.high, 4) if gap else None,
             "p": gap.p if gap else None, "p_holm": self.corrected, "test": gap.test if gap else "",
@@ -62,7 +74,7 @@ class Duel:
         }  # fmt: skip
 
     def _h(self) -> float | None:
-        if self.ground.metric != "oa":
+        if self.key.metric != "oa":
             return None
         shares = (_score(r) / 100 for r in (self.one, self.other))
         one, other = (2 * math.asin(math.sqrt(min(1.0, s))) for s in shares)
@@ -70,44 +82,46 @@ class Duel:
 
 
 class Total(NamedTuple):
-    """What the cells of one protocol come to."""
+    """The summary of the cells of one protocol and unit."""
 
     protocol: str
     cells: int
-    gain: float  # mean difference over every cell, in points: the rule of SkySense's abstract
+    gain: float  # mean over the cells, positive if better: the rule of SkySense's abstract
     wins: int
     ties: int
     losses: int
     untested: int
+    unit: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the cells that both have, and what is left out."""
+    """Two models on their common cells, and the cells that are left out."""
 
     names: tuple[str, str]
-    duels: Sequence[Duel]
+    cells: Sequence[CellComparison]
     apart: Mapping[str, str]  # cell -> why it is not compared
 
     def totals(self) -> list[Total]:
-        """One for each protocol: they are never averaged."""
+        """One for each protocol and unit: they are never averaged."""
         found = []
-        for protocol in sorted({d.ground.protocol for d in self.duels}):
-            own = [d for d in self.duels if d.ground.protocol == protocol]
-            ends = [d.verdict for d in own]
-            counts = (ends.count(verdict) for verdict in ("win", "tie", "loss", ""))
-            found.append(Total(protocol, len(own), mean(d.difference for d in own), *counts))
+        for protocol, unit in sorted({(c.key.protocol, c.info.unit) for c in self.cells}):
+            own = [c for c in self.cells if (c.key.protocol, c.info.unit) == (protocol, unit)]
+            ends = [c.verdict for c in own]
+            wins, ties, losses, untested = map(ends.count, ("win", "tie", "loss", ""))
+            gain = mean(c.gain for c in own)
+            found.append(Total(protocol, len(own), gain, wins, ties, losses, untested, unit))
         return found
 
     def summary(self) -> list[str]:
         """A sentence for each protocol."""
         one, other = self.names
-        ground = self.duels[0].ground  # all are of one kind
-        kind = " of DEMO DATA" if ground.data == "demo" else ""
-        kind += "" if ground.whole else " on a part of the data"
-        tested = sum(d.corrected is not None for d in self.duels)
+        key = self.cells[0].key  # all are of one kind
+        kind = " of DEMO DATA" if key.data == "demo" else ""
+        kind += "" if key.whole else " on a part of the data"
+        tested = sum(d.corrected is not None for d in self.cells)
         return [
-            f"{one} is {abs(t.gain):.2f} points {'above' if t.gain >= 0 else 'below'} {other} on "
+            f"{one} is {_distance(t)} {other} on "
             f"the mean of {t.cells} common cell(s){kind} ({t.protocol}): significantly better on "
             f"{t.wins}, worse on {t.losses}, not told apart on {t.ties}"
             + (f", not tested on {t.untested}" if t.untested else "")
@@ -120,23 +134,33 @@ class Comparison:
         return {
             "a": self.names[0], "b": self.names[1], "summary": self.summary(),
             "totals": [t._asdict() for t in self.totals()],
-            "cells": [d.row() for d in self.duels], "not_compared": dict(self.apart),
+            "cells": [d.row() for d in self.cells], "not_compared": dict(self.apart),
         }  # fmt: skip
 
 
-def compare(
+def _distance(total: Total) -> str:
+    """How far the first model is from the second, as "1.20 points above"."""
+    gain, unit = total.gain, total.unit
+    amount = f"{score_text(abs(gain), ScoreInfo(unit=unit))} {unit_text(unit)}".strip()
+    words = ("above", "below") if unit == PERCENT else ("better than", "worse than")
+    return f"{amount} {words[gain < 0]}"
+
+
+def compare_models(
     records: Sequence[Record], results: Path, asked: tuple[str, str], task: str, protocol: str
 ) -> Comparison:
-    """Compares two models; asked: as in `peers.entries`; task, protocol: "" for all.
+    """Compare two models on all their common cells.
+
+    asked: their names, as for `records_of_model`. task, protocol: "" for all.
 
     Raises UsageError where they have no cell in common.
     """
     one, other = (
-        {g: r for g, r in comparable.entries(records, name).items()
+        {g: r for g, r in comparable.records_of_model(records, name).items()
          if task in ("", g.task) and protocol in ("", g.protocol)}
         for name in asked
     )  # fmt: skip
-    common = comparable.of_one_kind([g for g in one if g in other])
+    common = comparable.keep_one_kind([g for g in one if g in other])
     apart = {
         _named(g, r): _why(g, name, theirs, records)
         for ours, theirs, name in ((one, other, asked[1]), (other, one, asked[0]))
@@ -146,48 +170,50 @@ def compare(
     if not common:
         reasons = "".join(f"\n- {cell}: {why}" for cell, why in apart.items())
         raise UsageError(f"{' and '.join(asked)} have no measured cell in common.{reasons}")
-    duels = [duel(g, one[g], other[g], results) for g in sorted(common)]
-    levels = iter(paired_tests.holm([d.gap.p for d in duels if d.gap]))
-    duels = [replace(d, corrected=next(levels)) if d.gap else d for d in duels]
-    return Comparison(asked, duels, apart)
+    cells = [compare_cell(g, one[g], other[g], results) for g in sorted(common)]
+    levels = iter(paired_tests.holm([c.gap.p for c in cells if c.gap]))
+    cells = [replace(c, corrected=next(levels)) if c.gap else c for c in cells]
+    return Comparison(asked, cells, apart)
 
 
-def duel(ground: Ground, one: Record, other: Record, results: Path) -> Duel:
-    """Two records of one ground, tested image by image where their predictions were kept."""
+def compare_cell(key: ComparisonKey, one: Record, other: Record, results: Path) -> CellComparison:
+    """Compare two records of one key, by a paired test where their predictions were kept."""
     try:
-        gap = paired_tests.difference(
-            paired_tests.load(one, results), paired_tests.load(other, results)
+        gap = paired_tests.paired_difference(
+            paired_tests.load_replicates(one, results), paired_tests.load_replicates(other, results)
         )
     except SkybenchError as error:
-        return Duel(ground, one, other, None, note=str(error))
-    return Duel(ground, one, other, gap)
+        return CellComparison(key, one, other, None, note=str(error))
+    return CellComparison(key, one, other, gap)
 
 
 def _score(record: Record) -> float:
     return record.main[1] if record.main else math.nan
 
 
-def _named(ground: Ground, record: Record) -> str:
-    return " ".join(filter(None, (str(ground), changed(record), f"({record.data} data)")))
+def _named(key: ComparisonKey, record: Record) -> str:
+    return " ".join(filter(None, (str(key), recipe_label(record), f"({record.data} data)")))
 
 
-def _why(ground: Ground, asked: str, theirs: Iterable[Ground], records: Iterable[Record]) -> str:
-    """Why a cell of one model is not compared with the other, as asked for."""
-    there = [g for g in theirs if g[:5] == ground[:5]]
-    if ground in there:
+def _why(
+    key: ComparisonKey, asked: str, theirs: Iterable[ComparisonKey], records: Iterable[Record]
+) -> str:
+    """The reason why a cell of one model is not compared with the other."""
+    there = [g for g in theirs if g[:5] == key[:5]]
+    if key in there:
         return "cells on demo data or on a part of the data are not averaged with others"
     if there:
-        return f"{asked} has it with " + _apart(there[0], ground)
+        return f"{asked} has it with " + _apart(there[0], key)
     for r in records:
         place = (r.data, r.task, r.dataset, r.recipe.get("label", ""), r.recipe["protocol"])
-        if r.model == asked.partition("/")[0] and place == ground[:5]:
-            words = "/".join(filter(None, comparable.words_of(r)))
+        if r.model == asked.partition("/")[0] and place == key[:5]:
+            words = "/".join(filter(None, comparable.variant_words(r)))
             return f"{asked} has it only as {words}" if r.main else f"{asked} {r.status}: {r.note}"
     return f"{asked} was not measured"
 
 
-def _apart(theirs: Ground, ours: Ground) -> str:
-    """What two grounds of one cell differ in."""
+def _apart(theirs: ComparisonKey, ours: ComparisonKey) -> str:
+    """The fields in which two keys of one cell differ."""
     one, other = ({**g._asdict(), **json.loads(g.recipe), "recipe": ""} for g in (theirs, ours))
     names = [n for n in {**one, **other} if one.get(n) != other.get(n)]
     return ", ".join(f"{n} {one.get(n)}, not {other.get(n)}" for n in names)

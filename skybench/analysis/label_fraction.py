@@ -1,4 +1,4 @@
-"""Label-fraction curves: how a score grows with the share of the training data."""
+"""Label-fraction curves: the score against the share of the training data."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 from skybench.analysis import comparable
-from skybench.analysis.comparable import Ground
+from skybench.analysis.comparable import ComparisonKey
 from skybench.core import Record, UsageError
-from skybench.records.labels import settings
+from skybench.records.labels import settings_label
 
 Row = dict[str, Any]
 
 
-def points(records: Iterable[Record], model: str = "", task: str = "") -> list[Row]:
-    """The points of every curve, one after another, by rising fraction.
+def curve_points(records: Iterable[Record], model: str = "", task: str = "") -> list[Row]:
+    """Return the points of all curves, by rising fraction within each.
 
-    A curve is what differs in the recipe's `fraction` alone, the newest record for each; model,
-    task: "" for all. Raises UsageError where no curve has two points.
+    The records of a curve differ in the recipe's `fraction` alone; the newest of each counts.
+    model, task: "" for all. Raises UsageError where no curve has two points.
     """
-    curves: dict[tuple[str, tuple[str, ...], Ground], dict[float, Record]] = {}
+    curves: dict[tuple[str, tuple[str, ...], ComparisonKey], dict[float, Record]] = {}
     for record in sorted(records, key=lambda r: r.made):
         if record.main and model in ("", record.model) and task in ("", record.task):
-            ground = comparable.ground_of(_whole(record))
-            own = curves.setdefault((record.model, comparable.words_of(record), ground), {})
+            key = comparable.comparison_key(_whole(record))
+            own = curves.setdefault((record.model, comparable.variant_words(record), key), {})
             own[record.recipe.get("fraction", 1.0)] = record
     rows = [
         _row(own[fraction], fraction)
@@ -46,13 +46,15 @@ def _whole(record: Record) -> Record:
 def _row(record: Record, fraction: float) -> Row:
     metric, score = record.main or ("", 0.0)
     low, high = record.intervals.get(metric, (None, None))
-    variant, weights, *_ = comparable.words_of(record)
+    info = record.score_info(metric)
+    variant, weights, *_ = comparable.variant_words(record)
     return {
         "model": record.model, "variant": variant, "weights": weights, "task": record.task,
         "dataset": record.dataset, "label": record.recipe.get("label", ""),
         "protocol": record.recipe["protocol"], "data": record.data, "sensors": record.sensors,
-        "settings": settings(_whole(record)), "fraction": fraction,
+        "settings": settings_label(_whole(record)), "fraction": fraction,
         "train": record.samples.get("train"), "metric": metric, "score": score,
+        "unit": info.unit, "higher_is_better": info.higher_is_better,
         "spread": record.spread.get(metric), "low": low, "high": high,
         "flags": list(record.flags),
     }  # fmt: skip

@@ -1,8 +1,8 @@
-"""What a record's main score would have been on other test images, and differences of two.
+"""Bootstrap replicates of a record's main score, and paired tests between two records.
 
-A record's resampled scores are kept beside it. Records of the same test images are resampled
-alike, so the paired comparison of two is the difference of stored numbers: NumPy is imported only
-where they are not there yet.
+Replicates are stored beside the record. Records of the same test images are resampled with the
+same weights, so a paired comparison needs the stored replicates alone; NumPy is imported only to
+make them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import random
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,18 +19,19 @@ from statistics import NormalDist, stdev
 from typing import NamedTuple
 
 from skybench.core import DataError, Record
+from skybench.core.atomic import write_whole
 
-VERSION = 1  # raised when images are resampled otherwise: only alike ones can be compared
+VERSION = 1  # raised when the resampling changes: only replicates of one version are comparable
 RESAMPLES = 2000
 FLIPS = 9_999
-RARE = 10  # resamples: a tail of fewer is not counted but extrapolated
+RARE = 10  # replicates: a smaller tail is extrapolated, not counted
 LEVEL = 0.05
 BOOTSTRAP, EXACT, FLIPPED = "bootstrap", "exact", "sign flips"
 
 
 @dataclass(frozen=True)
-class Draws:
-    """A score in percent and its resampled values, None where one is undefined."""
+class Replicates:
+    """A record's main score and its bootstrap replicates, None where a replicate is undefined."""
 
     record: str  # VERSION, and fingerprint and time of the record
     score: str
@@ -40,13 +40,13 @@ class Draws:
     keys: str  # sha256 of the images' keys
     values: Sequence[float | None]
     seeds: int
-    # How many seeds are right on each image, in the order of keys; None where the score is no
-    # share of right images.
+    # The number of seeds that are right on each image, in the order of keys; None where the score
+    # is not an accuracy.
     rights: Sequence[int] | None
 
 
 class Difference(NamedTuple):
-    """One score less another, in points, with its 95 % interval, standard error, p and test."""
+    """The difference of two scores, with its 95 % interval, standard error, p value and test."""
 
     value: float
     low: float
@@ -56,15 +56,15 @@ class Difference(NamedTuple):
     test: str  # BOOTSTRAP, EXACT or FLIPPED
 
 
-def load(record: Record, results: Path) -> Draws:
-    """The resampled main score of a record; made and stored where it is not there yet.
+def load_replicates(record: Record, results: Path) -> Replicates:
+    """Return the bootstrap replicates of a record's main score; make and store them if needed.
 
-    Raises DataError where that needs predictions and none were kept, or they are damaged.
+    Raises DataError where they need predictions and these were not kept, or are damaged.
     """
     path = results / record.path.with_suffix(".draws")
     name = f"{VERSION} {record.fingerprint} {record.made}"
     with contextlib.suppress(OSError, ValueError, TypeError):
-        known = Draws(**json.loads(path.read_text(encoding="utf-8")))
+        known = Replicates(**json.loads(path.read_text(encoding="utf-8")))
         if known.record == name and len(known.values) == RESAMPLES:
             return known
     if not path.with_suffix(".npz").is_file():
@@ -73,17 +73,15 @@ def load(record: Record, results: Path) -> Draws:
             "with --force (without --no-predictions)"
         )
     made = _resampled(record, results, name)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with contextlib.suppress(OSError):  # a folder may be read-only; then they are made each time
-        temporary.write_text(json.dumps(asdict(made)), encoding="utf-8")
-        temporary.replace(path)
+    with contextlib.suppress(OSError), write_whole(path) as file:  # the folder may be read-only
+        file.write_text(json.dumps(asdict(made)), encoding="utf-8")
     return made
 
 
-def _resampled(record: Record, results: Path, name: str) -> Draws:
-    """Weights are drawn for the images in the order of their keys, seeded by the keys.
+def _resampled(record: Record, results: Path, name: str) -> Replicates:
+    """Draw weights for the images in the order of their keys, seeded by the keys.
 
-    So models, and cells of the same images, are resampled alike in whatever order they were read.
+    So records of the same images get the same weights, in whatever order the images were read.
     """
     import numpy as np
 
@@ -94,7 +92,7 @@ def _resampled(record: Record, results: Path, name: str) -> Draws:
 
     if record.main is None:
         raise DataError(f"{record.model} on {record.dataset} was not measured: {record.note}")
-    kept, score = predictions.load(record, results), record.main[0]
+    kept, score = predictions.load_predictions(record, results), record.main[0]
     keys = fingerprint_keys(kept.keys)
     place = np.argsort(np.argsort(np.array(kept.keys), kind="stable"))
     blocks = bootstrap.resamplings(len(kept.keys), int(keys[:8], 16), RESAMPLES)
@@ -102,7 +100,7 @@ def _resampled(record: Record, results: Path, name: str) -> Draws:
     values = [None if math.isnan(v) else round(v, 6) for v in np.concatenate(drawn).tolist()]
     value = float(np.mean([m.scores()[score] for m in kept.metrics]))
     images = bootstrap.independent(kept.metrics[0], len(kept.keys))
-    made = Draws(name, score, value, images, keys, values, len(kept.metrics), None)
+    made = Replicates(name, score, value, images, keys, values, len(kept.metrics), None)
     singles = [m for m in kept.metrics if isinstance(m, Accuracy)]
     if not singles or score != "oa":
         return made
@@ -110,8 +108,8 @@ def _resampled(record: Record, results: Path, name: str) -> Draws:
     return replace(made, rights=rights[np.argsort(place)].tolist())
 
 
-def difference(one: Draws, other: Draws) -> Difference:
-    """The paired bootstrap: both scores on the same resampled images.
+def paired_difference(one: Replicates, other: Replicates) -> Difference:
+    """Test the difference of two records by the paired bootstrap over test images.
 
     The interval is the percentile interval of the resampled differences, widened for few images
     so that it has the coverage of Student's t; p is the level at which it would end at 0, or where
@@ -150,10 +148,10 @@ def difference(one: Draws, other: Draws) -> Difference:
 
 
 def sign_flip(differences: Sequence[int]) -> tuple[float, str]:
-    """Two-sided p that the models may be swapped on any image, and which test gave it.
+    """Return the two-sided p of a sign-flip test over images, and the test's name.
 
-    differences: of each image, in any unit. Exact where all that are not 0 are of one size (with
-    one seed this is McNemar's exact test), else from 9,999 random swaps.
+    differences: of each image, in any unit. Exact where all differences but 0 are of one size (with
+    one seed this is McNemar's exact test), else from 9,999 random sign flips.
 
     >>> sign_flip([1, 1, 1, 1, 1, -1, 0, 0])
     (0.21875, 'exact')
@@ -177,14 +175,14 @@ def sign_flip(differences: Sequence[int]) -> tuple[float, str]:
 
 
 def _at(ordered: Sequence[float], share: float) -> float:
-    """The value below which this share lies, interpolated."""
+    """The quantile of ordered values, interpolated."""
     place = share * (len(ordered) - 1)
     left = min(int(place), len(ordered) - 2)
     return ordered[left] + (place - left) * (ordered[left + 1] - ordered[left])
 
 
 def below_t(t: float, freedom: int) -> float:
-    """The probability that Student's t lies below t, within 0.002 (of one degree of freedom 0.008).
+    """Return the CDF of Student's t, within 0.002 (with one degree of freedom, 0.008).
 
     Source: Wallace, Bounds on normal approximations to Student's and the chi-square
     distributions, Annals of Mathematical Statistics 1959, 30(4).
@@ -197,7 +195,7 @@ def below_t(t: float, freedom: int) -> float:
 
 
 def quantile(share: float, freedom: int) -> float:
-    """The inverse of `below_t`, for a share of at least a half.
+    """Return the quantile of Student's t, the inverse of `below_t`, for a share of at least 0.5.
 
     >>> round(quantile(0.975, 9), 2)
     2.26
@@ -207,7 +205,7 @@ def quantile(share: float, freedom: int) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p values corrected for their number: the chance of any false alarm among them is kept.
+    """Return p values after the Holm-Bonferroni correction, which controls the family-wise error.
 
     Source: Holm, Scandinavian Journal of Statistics 1979, 6(2), 65-70.
 

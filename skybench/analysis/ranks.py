@@ -1,4 +1,4 @@
-"""Many models on the cells that all of them have: ranks with intervals, and what they rest on."""
+"""Ranks of many models over their common cells, with bootstrap intervals and Friedman's test."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, rankdata, studentized_range
 
 from skybench.analysis import bootstrap, comparable, paired_tests
-from skybench.analysis.comparable import Ground
-from skybench.core import Record, SkybenchError, UsageError
-from skybench.records.labels import changed
+from skybench.analysis.comparable import ComparisonKey
+from skybench.core import Record, ScoreInfo, SkybenchError, UsageError
+from skybench.records.labels import recipe_label
 
 Floats = NDArray[np.float64]
-FLOOR = "image_stats"  # the baseline that sees nothing but means and deviations of channels
-IMPUTE = ("", "worst", "floor")  # by what a missing score is replaced; "": by nothing
+FLOOR = "image_stats"  # the baseline of channel means and deviations
+IMPUTE = ("", "worst", "floor")  # what replaces a missing score; "": the cell is left out
 
 
 class Band(NamedTuple):
@@ -29,16 +29,16 @@ class Band(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One model among the others."""
+class RankRow:
+    """One model in a ranking."""
 
     model: str
-    measured: int  # of the cells that any of the models has
+    measured: int  # cells, of those that any of the models has
     rank: float  # mean over the cells, 1 is best; equal scores share their mean rank
     over_cells: Band  # cells resampled: would other datasets rank alike?
     over_images: Band | None  # test images resampled: are these scores told apart?
     iqm: float | None  # interquartile mean over cells; 0 is the floor, 1 the best of the models
-    gain: float  # mean difference to the other models over the cells, in points
+    gain: float | None  # mean over the cells of what it is better by than the other models
     flags: Sequence[str]
 
 
@@ -51,39 +51,59 @@ class Ranking:
     cells: Sequence[str]
     lacking: Mapping[str, Sequence[str]]  # cell -> the models that lack it
     imputed: str  # one of IMPUTE; "": cells that some model lacks do not count
-    floor: str  # what 0 is in the IQM: "image_stats", "chance", or "" where neither is known
-    standings: Sequence[Standing]
+    floor: str  # the 0 of the IQM: "image_stats", "chance", or "" where neither is known
+    standings: Sequence[RankRow]
     friedman: float  # statistic
-    p: float  # that there is no difference between the models at all
+    p: float  # of the null hypothesis that all models are equal
     critical: float  # difference of mean ranks that is significant at 5 % (Nemenyi)
     groups: Sequence[Sequence[str]]  # models that lie within it, the largest such groups
-    note: str  # why something is missing, "" where nothing is
+    unit: str  # of the gains; "mixed": the cells have several, and there are no gains
+    note: str  # why intervals are missing, "" where they are not
 
     def plain(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
 
 
-class Board(NamedTuple):
-    """The chosen models and the cells that count."""
+class RankInput(NamedTuple):
+    """The models and the cells that are ranked."""
 
-    held: Mapping[str, Mapping[Ground, Record]]
-    union: Sequence[Ground]
-    cells: Sequence[Ground]
+    held: Mapping[str, Mapping[ComparisonKey, Record]]
+    union: Sequence[ComparisonKey]
+    cells: Sequence[ComparisonKey]
 
     def scores(self) -> Floats:
-        """[cells, models], NaN where there is none."""
+        """Scores [cells, models], higher is better (see `oriented`); NaN where one is missing."""
         rows = [[own[g].main if g in own else None for own in self.held.values()]
                 for g in self.cells]  # fmt: skip
-        return np.array([[main[1] if main else np.nan for main in row] for row in rows])
+        scores = np.array([[main[1] if main else np.nan for main in row] for row in rows])
+        return self.oriented(scores)
 
-    def named(self, cell: Ground) -> str:
-        """A cell for a reader."""
+    def oriented(self, scores: Floats) -> Floats:
+        """Turn scores [cells, ...] so that higher is better: errors are negated."""
+        turned = scores.copy()
+        for row, cell in enumerate(self.cells):
+            up = self.info(cell).higher_is_better
+            turned[row] = -np.abs(scores[row]) if up is None else scores[row] * (1 if up else -1)
+        return turned
+
+    def info(self, cell: ComparisonKey) -> ScoreInfo:
+        """Direction and unit of a cell's score."""
+        return next(own[cell] for own in self.held.values() if cell in own).score_info(cell.metric)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the scores, "mixed" where cells differ in it."""
+        units = {self.info(g).unit for g in self.cells}
+        return units.pop() if len(units) == 1 else "mixed"
+
+    def named(self, cell: ComparisonKey) -> str:
+        """The cell's name, with changed recipe fields."""
         record = next(own[cell] for own in self.held.values() if cell in own)
-        return " ".join(filter(None, (str(cell), changed(record))))
+        return " ".join(filter(None, (str(cell), recipe_label(record))))
 
 
-def rank(
+def rank_models(
     records: Sequence[Record],
     results: Path,
     models: Sequence[str] = (),
@@ -91,7 +111,9 @@ def rank(
     protocol: str = "",
     impute: str = "",
 ) -> Ranking:
-    """Ranks models; models: as in `peers.entries`, () for all that have trained weights.
+    """Rank models by their mean rank over cells.
+
+    models: as for `records_of_model`; () for all that have trained weights.
 
     Only cells that all have count, unless missing scores are imputed, by the worst of the others
     ("worst") or by the floor ("floor"). Raises UsageError for fewer than two models or cells, and
@@ -99,61 +121,63 @@ def rank(
     """
     if impute not in IMPUTE:
         raise UsageError(f"Expected --impute worst or floor, but got {impute!r}.")
-    board = _board(records, models, task, protocol, bool(impute))
-    floors, floor = _floors(board, records)
+    data = _rank_input(records, models, task, protocol, bool(impute))
+    floors, floor = _floors(data, records)
+    floors = data.oriented(floors)
     if impute == "floor" and not floor:
         raise UsageError(f"Neither {FLOOR} nor chance is known of all cells; impute the worst.")
-    images: Sequence[Band | None] = [None] * len(board.held)
+    images: Sequence[Band | None] = [None] * len(data.held)
     note = ""
     try:
-        drawn = _drawn(board, results)
-        images = _bands(_ranked(fill(drawn, floors[:, None], impute)).mean(0))
+        drawn = data.oriented(_drawn(data, results))
+        images = _bands(_ranked(impute_missing(drawn, floors[:, None], impute)).mean(0))
     except SkybenchError as error:
         note = f"No interval over images: {error}."
-    scores = fill(board.scores(), floors, impute)
+    scores = impute_missing(data.scores(), floors, impute)
     ranks, normal = _ranked(scores), normalised(scores, floors)
-    standings = _standings(board, scores, normal, images)
+    standings = _standings(data, scores, normal, images)
     critical = nemenyi(*reversed(ranks.shape))
-    lacking = {board.named(g): [m for m, own in board.held.items() if g not in own]
-               for g in board.union}  # fmt: skip
+    lacking = {data.named(g): [m for m, own in data.held.items() if g not in own]
+               for g in data.union}  # fmt: skip
     return Ranking(
-        board.cells[0].protocol, board.cells[0].data, [*map(board.named, board.cells)],
+        data.cells[0].protocol, data.cells[0].data, [*map(data.named, data.cells)],
         {cell: models for cell, models in lacking.items() if models}, impute,
         floor if len(normal) else "", standings, *friedman(ranks), critical,
-        groups(standings, critical), note,
+        groups(standings, critical), data.unit, note,
     )  # fmt: skip
 
 
 def _standings(
-    board: Board, scores: Floats, normal: Floats, images: Sequence[Band | None]
-) -> list[Standing]:
-    """The models' rows; scores, normal: [cells, models]; images: each model's interval."""
-    ranks, count = _ranked(scores), len(board.held)
+    data: RankInput, scores: Floats, normal: Floats, images: Sequence[Band | None]
+) -> list[RankRow]:
+    """The models' rows, the best first; scores, normal: [cells, models], higher is better."""
+    ranks, count = _ranked(scores), len(data.held)
     weights = next(bootstrap.resamplings(len(ranks), 0, paired_tests.RESAMPLES))
     cells = _bands((weights @ ranks / len(ranks)).T)
     made = [
-        Standing(
-            model, sum(g in own for g in board.union), float(ranks[:, i].mean()), cells[i],
+        RankRow(
+            model, sum(g in own for g in data.union), float(ranks[:, i].mean()), cells[i],
             images[i], iqm(normal[:, i]) if len(normal) else None,
-            float((scores[:, i].mean() - scores.mean()) * count / (count - 1)),
-            sorted({flag for g in board.cells if g in own for flag in own[g].flags}),
+            None if data.unit == "mixed"
+            else float((scores[:, i].mean() - scores.mean()) * count / (count - 1)),
+            sorted({flag for g in data.cells if g in own for flag in own[g].flags}),
         )
-        for i, (model, own) in enumerate(board.held.items())
+        for i, (model, own) in enumerate(data.held.items())
     ]  # fmt: skip
     return sorted(made, key=lambda s: (s.rank, s.model))
 
 
-def _board(
+def _rank_input(
     records: Sequence[Record], models: Sequence[str], task: str, protocol: str, whole: bool
-) -> Board:
-    """The models' records on real data, or else on demo data; whole: on all cells of any."""
-    trained = {r.model for r in records if r.main and not comparable.unusual(r)}
+) -> RankInput:
+    """The models' records on real data, or else on demo data; whole: on all cells of any model."""
+    trained = {r.model for r in records if r.main and not comparable.qualifiers(r)}
     held = {
-        name: {g: r for g, r in comparable.entries(records, name).items()
+        name: {g: r for g, r in comparable.records_of_model(records, name).items()
                if task in ("", g.task) and protocol in ("", g.protocol)}
         for name in models or sorted(trained)
     }  # fmt: skip
-    union = sorted(comparable.of_one_kind([*{g for own in held.values() for g in own}]))
+    union = sorted(comparable.keep_one_kind([*{g for own in held.values() for g in own}]))
     protocols = sorted({g.protocol for g in union})
     if len(protocols) > 1:
         raise UsageError(
@@ -167,24 +191,24 @@ def _board(
             f"models and {len(cells)} such cells of {len(union)} ({coverage or 'none'}); choose "
             "--models, or --impute what is missing."
         )
-    return Board(held, union, cells)
+    return RankInput(held, union, cells)
 
 
-def _floors(board: Board, records: Sequence[Record]) -> tuple[Floats, str]:
-    """Each cell's score of the floor, of one kind for all cells, and its name; "" for none."""
+def _floors(data: RankInput, records: Sequence[Record]) -> tuple[Floats, str]:
+    """Each cell's score of the same floor, and the floor's name; "" where not all have one."""
     own = sorted((r for r in records if r.model == FLOOR), key=lambda r: r.made)
-    simple = {comparable.ground_of(r): r.main[1] for r in own if r.main}  # the newest
-    if all(g in simple for g in board.cells):
-        return np.array([simple[g] for g in board.cells]), FLOOR
-    known = {g: r.used["chance"] for own in board.held.values() for g, r in own.items()
+    simple = {comparable.comparison_key(r): r.main[1] for r in own if r.main}  # the newest
+    if all(g in simple for g in data.cells):
+        return np.array([simple[g] for g in data.cells]), FLOOR
+    known = {g: r.used["chance"] for own in data.held.values() for g, r in own.items()
              if "chance" in r.used}  # fmt: skip
-    if all(g in known for g in board.cells):
-        return np.array([known[g] for g in board.cells]), "chance"
-    return np.full(len(board.cells), np.nan), ""
+    if all(g in known for g in data.cells):
+        return np.array([known[g] for g in data.cells]), "chance"
+    return np.full(len(data.cells), np.nan), ""
 
 
-def fill(scores: Floats, floors: Floats, impute: str) -> Floats:
-    """Scores [cells, models, ...] with what is missing replaced; floors: [cells, ...]."""
+def impute_missing(scores: Floats, floors: Floats, impute: str) -> Floats:
+    """Replace missing scores [cells, models, ...]; floors: [cells, ...]."""
     if not impute:
         return scores
     worst = np.fmin.reduce(scores, axis=1)
@@ -192,16 +216,16 @@ def fill(scores: Floats, floors: Floats, impute: str) -> Floats:
     return np.where(np.isnan(scores), known[:, None], scores)
 
 
-def _drawn(board: Board, results: Path) -> Floats:
-    """Resampled scores [cells, models, resamples], NaN where a model lacks the cell."""
-    found = np.full((len(board.cells), len(board.held), paired_tests.RESAMPLES), np.nan)
-    for i, ground in enumerate(board.cells):
+def _drawn(data: RankInput, results: Path) -> Floats:
+    """Bootstrap replicates [cells, models, replicates], NaN where a model lacks the cell."""
+    found = np.full((len(data.cells), len(data.held), paired_tests.RESAMPLES), np.nan)
+    for i, key in enumerate(data.cells):
         first = None
-        for j, own in enumerate(board.held.values()):
-            if ground in own:
-                made = paired_tests.load(own[ground], results)
+        for j, own in enumerate(data.held.values()):
+            if key in own:
+                made = paired_tests.load_replicates(own[key], results)
                 first = first or made
-                paired_tests.difference(first, made)  # raises for other images
+                paired_tests.paired_difference(first, made)  # raises for other images
                 found[i, j] = np.array(made.values, np.float64)
     return found
 
@@ -216,7 +240,7 @@ def _bands(drawn: Floats) -> list[Band]:
 
 
 def normalised(scores: Floats, floors: Floats) -> Floats:
-    """Scores [cells, models] with 0 at the floor and 1 at the best; cells without such are out.
+    """Scale scores [cells, models] to 0 at the floor and 1 at the best; drop cells at the floor.
 
     >>> normalised(np.array([[60.0, 90.0], [40.0, 50.0]]), np.array([30.0, 50.0]))
     array([[0.5, 1. ]])
@@ -227,7 +251,7 @@ def normalised(scores: Floats, floors: Floats) -> Floats:
 
 
 def iqm(values: Floats) -> float:
-    """The mean of the middle half: a quarter of the values, rounded down, is cut off each end.
+    """Return the interquartile mean: a quarter of the values, rounded down, is cut off each end.
 
     Source: Agarwal et al., Deep RL at the Edge of the Statistical Precipice, arXiv 2108.13264.
 
@@ -239,7 +263,7 @@ def iqm(values: Floats) -> float:
 
 
 def friedman(ranks: Floats) -> tuple[float, float]:
-    """Statistic and p of Friedman's test, corrected for ties; ranks: [cells, models].
+    """Return statistic and p of Friedman's test, corrected for ties; ranks: [cells, models].
 
     Source: Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006, 7.
     """
@@ -253,7 +277,9 @@ def friedman(ranks: Floats) -> tuple[float, float]:
 
 
 def nemenyi(models: int, cells: int) -> float:
-    """The critical difference of mean ranks at 5 %; source: as `friedman`, section 3.2.2.
+    """Return Nemenyi's critical difference of mean ranks at 5 %.
+
+    Source: as `friedman`, section 3.2.2.
 
     >>> round(nemenyi(4, 30), 3)
     0.856
@@ -262,8 +288,8 @@ def nemenyi(models: int, cells: int) -> float:
     return float(q * np.sqrt(models * (models + 1) / (6 * cells)))
 
 
-def groups(standings: Sequence[Standing], critical: float) -> list[list[str]]:
-    """The largest groups of models, the best first, whose mean ranks all lie within `critical`."""
+def groups(standings: Sequence[RankRow], critical: float) -> list[list[str]]:
+    """Return the maximal groups of models whose mean ranks lie within `critical`, best first."""
     found: list[list[str]] = []
     reached = 0
     for i, first in enumerate(standings):

@@ -1,4 +1,4 @@
-"""Changes of pixel values: of display images, and erased rectangles in any unit."""
+"""Photometric augmentation: colours of display images, and erased rectangles in any unit."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from skybench.augment.geometry import Window
+from skybench.augment.geometry import RelativeWindow
 from skybench.core import UINT8, DatasetCard, Sample
 
 COLOURS = ("red", "green", "blue")
 HUES = 180  # steps of a full circle, as OpenCV counts
 
 
-def display(card: DatasetCard) -> dict[str, list[int]]:
-    """The sensors whose unit is for display: name -> channels of red, green and blue, or none."""
+def display_sensors(card: DatasetCard) -> dict[str, list[int]]:
+    """Return the sensors in display units: name -> channels of red, green and blue, or []."""
     return {
         sensor.name: [sensor.bands.index(c) for c in COLOURS if {*COLOURS} <= {*sensor.bands}]
         for sensor in card.sensors
@@ -28,12 +28,12 @@ def display(card: DatasetCard) -> dict[str, list[int]]:
 def photometric(
     x: Tensor, colours: list[int], values: tuple[float, ...], rng: np.random.Generator
 ) -> Tensor:
-    """Brightness, contrast, saturation and hue of display images [T, C, H, W], drawn for each date.
+    """Jitter brightness, contrast, saturation and hue of display images [T, C, H, W], per date.
 
-    values: the largest sum of brightness, least and largest factor of contrast, the same of
-    saturation, the largest turn of the hue in steps of 2 degrees. Each of the four is done or not
-    by a coin, contrast before or after the colours. Saturation and hue are those of HSV and touch
-    red, green and blue only; `colours` are their channels.
+    values: the largest brightness shift, the range of contrast factors, the range of saturation
+    factors, the largest hue shift in steps of 2 degrees. Each of the four is applied with
+    probability 1/2, contrast before or after the colours. Saturation and hue are those of HSV and
+    change red, green and blue only; `colours` are their channels.
     Source: open-mmlab/mmsegmentation: PhotoMetricDistortion; each date for itself as in
     likyoo/open-cd@3de2b63 opencd/datasets/transforms/transforms.py.
     """
@@ -53,7 +53,7 @@ def _distorted(
     if not late:
         y = (y * factor).clamp(0, 255)
     if colours and rng.random() < 0.5:
-        y[colours] = saturated(y[colours], rng.uniform(pale, strong))
+        y[colours] = adjust_saturation(y[colours], rng.uniform(pale, strong))
     if colours and rng.random() < 0.5:
         y[colours] = F.adjust_hue(y[colours] / 255, rng.uniform(-hue, hue) / HUES) * 255
     if late:
@@ -61,10 +61,11 @@ def _distorted(
     return y.round().clamp(0, 255).to(x.dtype)
 
 
-def saturated(rgb: Tensor, factor: float) -> Tensor:
-    """The saturation of HSV times a factor, at most full; hue and value stay. rgb: [3, H, W].
+def adjust_saturation(rgb: Tensor, factor: float) -> Tensor:
+    """Multiply the HSV saturation by a factor, clipped at 1; hue and value stay. rgb: [3, H, W].
 
-    >>> saturated(torch.tensor([200.0, 100.0, 100.0]).reshape(3, 1, 1), 1.5).flatten().tolist()
+    >>> red = torch.tensor([200.0, 100.0, 100.0]).reshape(3, 1, 1)
+    >>> adjust_saturation(red, 1.5).flatten().tolist()
     [200.0, 50.0, 50.0]
     """
     value = rgb.amax(0)
@@ -73,11 +74,12 @@ def saturated(rgb: Tensor, factor: float) -> Tensor:
     return value - (value - rgb) * most.clamp(max=factor)
 
 
-def erased(sample: Sample, window: Window, rng: np.random.Generator) -> Sample:
-    """A rectangle of the ground replaced by noise in every sensor and date; targets stay.
+def erase_window(sample: Sample, window: RelativeWindow, rng: np.random.Generator) -> Sample:
+    """Replace a rectangle of the ground by noise in every sensor and date; targets stay.
 
-    The noise has mean and deviation of its band and date and stays in their range, so that it fits
-    any unit. Source: open-mmlab/mmpretrain@0620ee4 mmpretrain/datasets/transforms/processing.py
+    The noise has the mean and standard deviation of its band and date and is clipped to their
+    range, so that it fits any unit.
+    Source: open-mmlab/mmpretrain@0620ee4 mmpretrain/datasets/transforms/processing.py
     RandomErasing, mode "rand", whose noise has the moments of ImageNet.
     """
     images = {}
@@ -85,9 +87,9 @@ def erased(sample: Sample, window: Window, rng: np.random.Generator) -> Sample:
         y = x.float()
         mean, deviation = y.mean((-2, -1), True), y.std((-2, -1), False, keepdim=True)
         low, high = y.amin((-2, -1), True), y.amax((-2, -1), True)
-        drawn = rng.standard_normal(window.of(y).shape, np.float32)
+        drawn = rng.standard_normal(window.pixels(y).shape, np.float32)
         noise = (mean + deviation * torch.from_numpy(drawn)).clamp(low, high)
         y = x.clone()
-        window.of(y).copy_(noise if x.is_floating_point() else noise.round())
+        window.pixels(y).copy_(noise if x.is_floating_point() else noise.round())
         images[name] = y
     return replace(sample, images=images)

@@ -12,26 +12,33 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from skybench.augment.geometry import View, Window, bent, ground, moved, turned
-from skybench.augment.photometric import display
+from skybench.augment.geometry import (
+    GroundMap,
+    RelativeWindow,
+    finest_size,
+    linear_map,
+    rotation,
+    warp,
+)
+from skybench.augment.photometric import display_sensors
 from skybench.core import DatasetCard, Sample
 
 HIGHEST = 10.0  # level at which the end of a range is reached
 
 
 class Colour(NamedTuple):
-    """A change of display images uint8 [T, 3, H, W] by a strength."""
+    """A colour operation on display images uint8 [T, 3, H, W]."""
 
     change: Callable[[Tensor, float], Tensor]
     start: float = 0.0  # strength at level 0
-    end: float = 0.0  # at the highest level
-    signed: bool = False  # by a coin the strength is made negative
+    end: float = 0.0  # strength at the highest level
+    signed: bool = False  # the strength is negated with probability 1/2
 
 
 class Move(NamedTuple):
-    """A move of the ground by a strength, from 0 at level 0, to either side."""
+    """A geometric operation, from strength 0 at level 0, in either direction."""
 
-    view: Callable[[float, tuple[int, int]], View]
+    ground: Callable[[float, tuple[int, int]], GroundMap]
     end: float
     start: float = 0.0
     signed: bool = True
@@ -42,14 +49,14 @@ def _solarized(x: Tensor, threshold: float) -> Tensor:
 
 
 def _brighter_shade(x: Tensor, more: float) -> Tensor:
-    """What is darker than 128 becomes brighter."""
+    """Brighten pixels darker than 128 (solarize-add)."""
     return torch.where(x < 128, (x.float() + more).clamp(max=255), x.float()).to(x.dtype)
 
 
-def _sheared(slope: float, shape: tuple[int, int], axis: int) -> View:
+def _sheared(slope: float, shape: tuple[int, int], axis: int) -> GroundMap:
     linear = np.eye(2)
     linear[axis, 1 - axis] = slope
-    return bent(linear, shape)
+    return linear_map(linear, shape)
 
 
 # Source: open-mmlab/mmpretrain@0979e78 mmpretrain/datasets/transforms/auto_augment.py,
@@ -58,7 +65,7 @@ OPERATIONS: tuple[Colour | Move, ...] = (
     Colour(lambda x, _: F.autocontrast(x)),
     Colour(lambda x, _: F.equalize(x)),
     Colour(lambda x, _: F.invert(x)),
-    Move(turned, 30.0),
+    Move(rotation, 30.0),
     Colour(lambda x, bits: F.posterize(x, math.ceil(bits)), 4.0, 0.0),
     Colour(_solarized, 256.0, 0.0),
     Colour(_brighter_shade, 0.0, 110.0),
@@ -68,18 +75,19 @@ OPERATIONS: tuple[Colour | Move, ...] = (
     Colour(lambda x, more: F.adjust_sharpness(x, 1 + more), 0.0, 0.9, True),
     Move(lambda slope, shape: _sheared(slope, shape, 0), 0.3),
     Move(lambda slope, shape: _sheared(slope, shape, 1), 0.3),
-    Move(lambda share, _: Window(0, share, 1, 1).enlarged(), 0.45),
-    Move(lambda share, _: Window(share, 0, 1, 1).enlarged(), 0.45),
+    Move(lambda share, _: RelativeWindow(0, share, 1, 1).zoom(), 0.45),
+    Move(lambda share, _: RelativeWindow(share, 0, 1, 1).zoom(), 0.45),
 )
 
 
 def randaugment(
     sample: Sample, values: tuple[float, ...], rng: np.random.Generator, card: DatasetCard
 ) -> Sample:
-    """Some operations, drawn with repetition, each done or not by a coin.
+    """Apply random operations, drawn with replacement, each with probability 1/2.
 
-    values: how many, their level (0..10), the deviation of the level. Colours are changed in red,
-    green and blue of display images, the same for all dates; the ground moves in every sensor.
+    values: the number of operations, their level (0..10), the standard deviation of the level.
+    Colour operations change red, green and blue of display images, all dates alike; geometric
+    operations warp every sensor.
     """
     count, level, deviation = values
     for index in rng.integers(len(OPERATIONS), size=int(count)):
@@ -90,7 +98,7 @@ def randaugment(
         if negative and operation.signed:
             strength = -strength
         if done and isinstance(operation, Move):
-            sample = moved(sample, operation.view(strength, ground(sample)))
+            sample = warp(sample, operation.ground(strength, finest_size(sample)), card)
         elif done and isinstance(operation, Colour):
             sample = _coloured(sample, operation, strength, card)
     return sample
@@ -98,7 +106,7 @@ def randaugment(
 
 def _coloured(sample: Sample, colour: Colour, strength: float, card: DatasetCard) -> Sample:
     images = dict(sample.images)
-    for name, channels in display(card).items():
+    for name, channels in display_sensors(card).items():
         if name in images and channels:
             images[name] = images[name].clone()
             images[name][:, channels] = colour.change(images[name][:, channels], strength)

@@ -1,4 +1,4 @@
-"""What each augmentation draws and does; see `skybench.augment.apply` for their names."""
+"""The augmentations and their random draws; `skybench.augment.apply` has their names."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from skybench.augment.geometry import TINY, Window, ground, is_mask, mirrored, moved, turned
-from skybench.augment.photometric import display, erased, photometric
-from skybench.core import IGNORE, DatasetCard, Sample, UsageError
+from skybench.augment.geometry import (
+    TINY,
+    RelativeWindow,
+    finest_size,
+    reflection,
+    rotation,
+    warp,
+)
+from skybench.augment.photometric import display_sensors, erase_window, photometric
+from skybench.core import DatasetCard, Sample, Target, UsageError
 
-TRIES = 10  # draws of a rectangle before any is taken; mmsegmentation's and torchvision's
+TRIES = 10  # draws of a rectangle before any is accepted; as mmsegmentation and torchvision
 ERASED = (0.02, 1 / 3)  # share of the area; mmpretrain's configurations with RandAugment
 ERASED_SHAPE = (3 / 10, 10 / 3)  # height to width; mmpretrain's RandomErasing
 CROPPED_SHAPE = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
@@ -22,93 +30,100 @@ Rng = np.random.Generator
 
 
 def flip(axis: int, sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """By a coin mirrored along axis 0 (x) or 1 (y)."""
-    return moved(sample, mirrored(axis)) if rng.random() < 0.5 else sample
+    """Mirror along axis 0 (x) or 1 (y) with probability 1/2."""
+    return warp(sample, reflection(axis), card) if rng.random() < 0.5 else sample
 
 
 def rotflip(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """By a coin turned by a few degrees, else by another coin by quarters and mirrored.
+    """Rotate by a few degrees with probability 1/2, else with 1/2 by quarter turns and mirror.
 
-    Half turns only where quarters would not fit the frame.
+    Only half turns if quarter turns would not fit the frame.
     Source: likyoo/open-cd@3de2b63 opencd/datasets/transforms/transforms.py MultiImgRandomRotFlip.
     """
-    shape = ground(sample)
+    shape = finest_size(sample)
     if rng.random() < 0.5:
-        return moved(sample, turned(rng.uniform(-values[0], values[0]), shape))
+        return warp(sample, rotation(rng.uniform(-values[0], values[0]), shape), card)
     if rng.random() < 0.5:
         quarters = rng.integers(4) if shape[0] == shape[1] else 2 * rng.integers(2)
-        sample = moved(sample, turned(90.0 * quarters, shape))
-        return moved(sample, mirrored(int(rng.integers(2))))
+        sample = warp(sample, rotation(90.0 * quarters, shape), card)
+        return warp(sample, reflection(int(rng.integers(2))), card)
     return sample
 
 
 def rotate(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """By a coin turned by any angle, the frame stays.
+    """Rotate by any angle with probability 1/2, in the same frame.
 
     Source: open-mmlab/mmrotate@0724acc mmrotate/datasets/pipelines/transforms.py PolyRandomRotate
-    with rotate_ratio 0.5, angles_range 180, auto_bound False; which boxes stay is decided by
+    with rotate_ratio 0.5, angles_range 180, auto_bound False; which boxes are kept is decided by
     their area here, by their centre and sides there.
     """
     if rng.random() < 0.5:
-        return moved(sample, turned(rng.uniform(-180, 180), ground(sample)))
+        return warp(sample, rotation(rng.uniform(-180, 180), finest_size(sample)), card)
     return sample
 
 
 def resize_crop(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """Enlarged or made smaller, then as much as fills the frame; see `_placed`."""
+    """Rescale by a random factor, then crop or pad to the frame; see `_placed`."""
     side = 1 / rng.uniform(values[0], values[1])
-    return moved(sample, _placed(sample, (side, side), values[2], rng).enlarged())
+    target = card.target_of(sample.target)
+    window = _placed(sample, target, (side, side), values[2], rng)
+    return warp(sample, window.zoom(), card)
 
 
 def crop(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """A square of so many pixels of the finest sensor; see `_placed`."""
-    height, width = ground(sample)
+    """Crop a random square, with its side in pixels of the finest sensor; see `_placed`."""
+    height, width = finest_size(sample)
     sides = values[0] / height, values[0] / width
-    return moved(sample, _placed(sample, sides, values[1], rng).cut())
+    window = _placed(sample, card.target_of(sample.target), sides, values[1], rng)
+    return warp(sample, window.crop(), card)
 
 
-def _placed(sample: Sample, sides: tuple[float, float], most: float, rng: Rng) -> Window:
-    """A window of these shares of height and width, at whole pixels of the finest sensor.
+def _placed(
+    sample: Sample, target: Target, sides: tuple[float, float], most: float, rng: Rng
+) -> RelativeWindow:
+    """A random window of relative height and width, at whole pixels of the finest sensor.
 
-    What is larger than the image begins at its upper left, hence is filled below and to the
-    right. No class of a mask has more than the share `most` of it, if ten draws find such a place.
+    A window larger than the image begins at its upper left, so it is padded below and to the
+    right. No class of a mask covers more than the share `most`, if one of ten draws allows it.
     Source: open-mmlab/mmsegmentation: RandomCrop with cat_max_ratio.
     """
-    shape = ground(sample)
+    shape = finest_size(sample)
     margins = [int(max(0.0, n * (1 - s)) + TINY) for n, s in zip(shape, sides, strict=True)]
     for _ in range(TRIES + 1):
         y, x = (rng.integers(m + 1) / n for m, n in zip(margins, shape, strict=True))
-        window = Window(y, x, *sides)
-        if most == 1 or not is_mask(sample.target) or _largest(sample.target, window) <= most:
+        window = RelativeWindow(y, x, *sides)
+        if most == 1 or target.kind not in ("mask", "masks"):
+            break
+        if _largest_share(window.pixels(torch.as_tensor(sample.target)), target) <= most:
             break
     return window
 
 
-def _largest(mask: Tensor, window: Window) -> float:
-    """The largest share that a class has of the known pixels in a window; 1 if none is known."""
-    counts = window.of(mask).flatten().bincount(minlength=IGNORE)[:IGNORE]
-    return int(counts.max()) / max(int(counts.sum()), 1) if counts.any() else 1.0
+def _largest_share(mask: Tensor, target: Target) -> float:
+    """The largest share of a class among the labelled pixels; 1 if no pixel has a label."""
+    labelled = mask[mask != target.fill]
+    return int(labelled.bincount().max()) / len(labelled) if len(labelled) else 1.0
 
 
 def resized_crop(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """A part of the image, of a share of its area, at the size of the whole."""
-    window = _rectangle(ground(sample), (values[0], values[1]), CROPPED_SHAPE, rng)
-    return moved(sample, window.enlarged())
+    """Crop a random share of the area and resize it to the size of the image."""
+    window = _rectangle(finest_size(sample), (values[0], values[1]), CROPPED_SHAPE, rng)
+    return warp(sample, window.zoom(), card)
 
 
 def erase(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """By chance a rectangle is replaced by noise."""
+    """Replace a random rectangle by noise, with the given probability."""
     if rng.random() >= values[0]:
         return sample
-    return erased(sample, _rectangle(ground(sample), ERASED, ERASED_SHAPE, rng), rng)
+    return erase_window(sample, _rectangle(finest_size(sample), ERASED, ERASED_SHAPE, rng), rng)
 
 
 def _rectangle(
     shape: tuple[int, int], areas: tuple[float, float], shapes: tuple[float, float], rng: Rng
-) -> Window:
-    """A window anywhere, of a share of the area and with a ratio of height to width in pixels.
+) -> RelativeWindow:
+    """A random window; areas: range of its share of the area, shapes: of height / width in pixels.
 
-    Drawn again where it does not fit, ten times, then cut to fit.
+    Drawn again up to ten times if it does not fit, then clipped.
     Source: torchvision's RandomResizedCrop, which takes the centre after ten draws.
     """
     for _ in range(TRIES):
@@ -118,20 +133,20 @@ def _rectangle(
         if max(height, width) <= 1:
             break
     height, width = min(height, 1.0), min(width, 1.0)
-    return Window(rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width)
+    return RelativeWindow(rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width)
 
 
 def distort(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """Brightness, contrast and colours of display images; see `photometric`."""
+    """Change brightness, contrast and colours of display images; see `photometric`."""
     images = dict(sample.images)
-    for name, colours in display(card).items():
+    for name, colours in display_sensors(card).items():
         if name in images:
             images[name] = photometric(images[name], colours, values, rng)
     return replace(sample, images=images)
 
 
 def exchange(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
-    """The two dates change places, with their days and their own masks.
+    """Swap the two dates, with their days and masks, with the given probability.
 
     A sensor with a single date keeps it.
     Source: likyoo/open-cd@3de2b63 opencd/datasets/transforms/transforms.py MultiImgExchangeTime.
@@ -143,6 +158,7 @@ def exchange(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sam
         return sample
     images = {name: x.flip(0) for name, x in sample.images.items()}
     days = {name: x.flip(0) for name, x in sample.days.items()}
-    of_dates = isinstance(sample.target, Tensor) and sample.target.ndim == 3
-    target = sample.target.flip(0) if of_dates else sample.target
+    target = sample.target
+    if card.target_of(target).kind == "masks":
+        target = torch.as_tensor(target).flip(0)
     return replace(sample, images=images, days=days, target=target)

@@ -1,11 +1,11 @@
-"""How dense heads are shown test images: window by window, at several scales, mirrored.
+"""Test-time augmentation of dense heads: sliding windows, multiple scales, mirror images.
 
-Recipes name it, in any order: "window=512,341" (side and stride in pixels of the finest sensor's
-images, as large as the recipe's `size` makes them), "scales=0.5,1,1.5" (of that size) and "flip"
-(each also mirrored left to right). Every scale and mirror image is looked at window by window.
-Logits are averaged where windows overlap, then brought to the target's size; their probabilities
-are averaged over scales and mirror images. A view moves the ground: it is the same of every sensor
-and date. There are no views for detection: boxes of several scales would have to be merged.
+Recipes name the views in any order: "window=512,341" (side and stride in pixels of the finest
+sensor, after resizing to the recipe's `size`), "scales=0.5,1,1.5" (of that size) and "flip" (each
+scale also mirrored left to right). Each scale and mirror image is predicted by sliding window.
+Logits are averaged where windows overlap and resized to the target; probabilities, or the values of
+a regression, are averaged over scales and mirror images. A view is the same for every sensor and
+date. There is none for detection: boxes of several scales would have to be merged.
 Source: open-mmlab/mmsegmentation: EncoderDecoder (`slide_inference`, `inference`, `aug_test`).
 """
 
@@ -26,37 +26,37 @@ Sizes = Mapping[str, tuple[int, int]]  # sensor -> height and width of its image
 Levels = Callable[[Batch], "tuple[Tensor, ...]"]  # the pyramid of a batch
 
 
-class Source(Protocol):
-    """Samples that can be looked at in parts."""
+class ViewSource(Protocol):
+    """A source that gives batches of images, so that a head can ask for parts of them."""
 
-    def opened(self, indices: Sequence[int]) -> tuple[Batch, Levels]: ...
+    def open_batch(self, indices: Sequence[int]) -> tuple[Batch, Levels]: ...
 
 
-class Place(NamedTuple):
-    """A window, in pixels."""
+class CropWindow(NamedTuple):
+    """A sliding window, in pixels of one sensor's images."""
 
     y: int
     x: int
     height: int
     width: int
 
-    def of(self, images: Tensor) -> Tensor:
-        """What it shows of images [..., H, W]."""
+    def crop(self, images: Tensor) -> Tensor:
+        """Return the view of images [..., H, W] in the window."""
         return images[..., self.y : self.y + self.height, self.x : self.x + self.width]
 
 
-class Scale(NamedTuple):
-    """How an image is shown."""
+class ScaledView(NamedTuple):
+    """A view of whole images: rescaled, and possibly mirrored."""
 
-    ratio: float = 1.0  # of its size
+    ratio: float = 1.0  # of the new size to the old one
     mirrored: bool = False  # left to right
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """The size at which images of this one are shown."""
+        """Return height and width of a rescaled image, given those of the original."""
         return max(1, round(height * self.ratio)), max(1, round(width * self.ratio))
 
-    def of(self, batch: Batch) -> Batch:
-        """The samples so shown."""
+    def apply(self, batch: Batch) -> Batch:
+        """Return the batch with its images rescaled and mirrored."""
         from skybench.data.batching import resize
 
         images = {n: resize(x, *self.size(*x.shape[-2:])) for n, x in batch.images.items()}
@@ -66,23 +66,23 @@ class Scale(NamedTuple):
 
 
 class Views(NamedTuple):
-    """All the ways in which a sample is shown."""
+    """All views over which predictions of a sample are averaged."""
 
-    scales: tuple[Scale, ...] = (Scale(),)
+    scales: tuple[ScaledView, ...] = (ScaledView(),)
     side: int = 0  # of windows; 0: whole images
     stride: int = 0
 
 
-def check(names: Sequence[str]) -> None:
-    """Raises UsageError for an unknown view, numbers that do not fit it, and one given twice."""
-    read(names)
+def check_views(names: Sequence[str]) -> None:
+    """Raise UsageError for an unknown view, values out of its range, or a view given twice."""
+    parse_views(names)
 
 
-def read(names: Sequence[str]) -> Views:
-    """The views that a recipe names; see `check`.
+def parse_views(names: Sequence[str]) -> Views:
+    """Return the views that a recipe names; raises as `check_views`.
 
-    >>> read(["flip", "window=512,341"]).scales
-    (Scale(ratio=1.0, mirrored=False), Scale(ratio=1.0, mirrored=True))
+    >>> parse_views(["flip", "window=512,341"]).scales
+    (ScaledView(ratio=1.0, mirrored=False), ScaledView(ratio=1.0, mirrored=True))
     """
     given: dict[str, tuple[float, ...]] = {}
     for name in names:
@@ -92,7 +92,7 @@ def read(names: Sequence[str]) -> Views:
         given[kind] = numbers
     ratios, mirrors = given.get("scales", (1.0,)), (False, True)[: 1 + ("flip" in given)]
     side, stride = map(int, given.get("window", (0, 0)))
-    return Views(tuple(Scale(r, m) for r in ratios for m in mirrors), side, stride)
+    return Views(tuple(ScaledView(r, m) for r in ratios for m in mirrors), side, stride)
 
 
 def _parsed(name: str) -> tuple[str, tuple[float, ...]]:
@@ -103,7 +103,7 @@ def _parsed(name: str) -> tuple[str, tuple[float, ...]]:
     try:
         numbers = tuple(float(part) for part in text.split(",")) if given else ()
     except ValueError:
-        numbers = (math.nan,)  # which fits nothing
+        numbers = (math.nan,)  # out of any range
     if not fits(numbers):
         raise UsageError(f"view {name!r} was given, expected {form}")
     return kind, numbers
@@ -126,37 +126,37 @@ FORMS: Mapping[str, tuple[str, Callable[[tuple[float, ...]], bool]]] = {
 }
 
 
-def windows(height: int, width: int, side: int, stride: int) -> list[Place]:
-    """Squares that cover an image, every `stride` pixels, the last moved back to end at the edge.
+def sliding_windows(height: int, width: int, side: int, stride: int) -> list[CropWindow]:
+    """Return windows that cover an image every `stride` pixels; the last ends at the edge.
 
     Along an axis that is shorter than `side` they are as long as the image.
 
-    >>> windows(4, 7, 4, 3)
-    [Place(y=0, x=0, height=4, width=4), Place(y=0, x=3, height=4, width=4)]
+    >>> sliding_windows(4, 7, 4, 3)
+    [CropWindow(y=0, x=0, height=4, width=4), CropWindow(y=0, x=3, height=4, width=4)]
     """
     rows, columns = (
         [*range(0, max(0, length - side), stride), max(0, length - side)]
         for length in (height, width)
     )
-    return [Place(y, x, min(side, height), min(side, width)) for y in rows for x in columns]
+    return [CropWindow(y, x, min(side, height), min(side, width)) for y in rows for x in columns]
 
 
-def lay(sizes: Sizes, side: int, stride: int) -> list[dict[str, Place]]:
-    """The windows of the finest sensor's images, each in every sensor's own pixels.
+def align_windows(sizes: Sizes, side: int, stride: int) -> list[dict[str, CropWindow]]:
+    """Return the finest sensor's sliding windows, each as sensor -> window in its own pixels.
 
-    Raises CannotRun where a window would end inside a pixel of a coarser sensor: moved to the
-    next edge it would not be the window that the recipe names, and resampled it would blur.
+    Raises CannotRun if a window would end inside a pixel of a coarser sensor: moved to the next
+    edge it would not be the recipe's window, and resampled it would blur.
     """
     height, width = max(sizes.values(), key=max)
     made = []
-    for place in windows(height, width, side, stride):
+    for place in sliding_windows(height, width, side, stride):
         own = {}
         for name, (h, w) in sizes.items():
             fine = (place.y * h, place.x * w, place.height * h, place.width * w)
             ends = [divmod(a, b) for a, b in zip(fine, (height, width) * 2, strict=True)]
             if any(rest for _, rest in ends):
                 raise CannotRun(_off_grid(sizes, (height, width), f"{side},{stride}", name))
-            own[name] = Place(*(whole for whole, _ in ends))
+            own[name] = CropWindow(*(whole for whole, _ in ends))
         made.append(own)
     return made
 
@@ -171,51 +171,53 @@ def _off_grid(sizes: Sizes, finest: tuple[int, int], window: str, name: str) -> 
     )
 
 
-def require(names: Sequence[str], source: Source) -> None:
-    """Raises early, from one sample, what `probabilities` would raise after all training.
+def check_views_fit(names: Sequence[str], source: ViewSource) -> None:
+    """Raise before training, from one sample, what prediction would raise after it.
 
-    UsageError for names that do not fit and features that are cached, CannotRun of `lay`.
+    UsageError as `check_views` and for cached features, CannotRun as `align_windows`.
     """
     if not names:
         return
-    views = read(names)
-    batch, _ = source.opened([0])
+    views = parse_views(names)
+    batch, _ = source.open_batch([0])
     for scale in views.scales if views.side else ():
         sizes = {n: scale.size(*x.shape[-2:]) for n, x in batch.images.items()}
-        lay(sizes, views.side, views.stride)
+        align_windows(sizes, views.side, views.stride)
 
 
-def probabilities(
+def average_views(
     views: Views,
     batch: Batch,
     logits: Callable[[Batch], Tensor],
     most: int,
     size: tuple[int, int],
+    activate: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """The mean probabilities [T, K, height, width] of a single sample, of height and width `size`.
+    """Return the maps [T, K, *size] of a single sample, averaged over all views.
 
-    logits: [B * T, K, h, w] of a batch; it gets `most` windows at a time.
+    logits: gives [B * T, K, h, w] for a batch; called with up to `most` windows at a time.
+    activate: applied to maps before they are averaged, for classes softmax(1).
     """
     import torch
     from torch.nn import functional as F
 
     total = torch.zeros((), device=batch.lonlat.device)
     for scale in views.scales:
-        shown = scale.of(batch)
-        found = _slide(views, shown, logits, most) if views.side else logits(shown)
-        large = F.interpolate(found, size, mode="bilinear").softmax(1)
+        shown = scale.apply(batch)
+        output = _slide(views, shown, logits, most) if views.side else logits(shown)
+        large = activate(F.interpolate(output, size, mode="bilinear"))
         total = total + (large.flip(-1) if scale.mirrored else large)
     return total / len(views.scales)
 
 
 def _slide(views: Views, batch: Batch, logits: Callable[[Batch], Tensor], most: int) -> Tensor:
-    """The mean logits [T, K, H, W] of the windows over each pixel of the finest sensor."""
+    """The mean logits [T, K, H, W] of all windows over each pixel of the finest sensor."""
     import torch
     from torch.nn import functional as F
 
     sizes = {n: (x.shape[-2], x.shape[-1]) for n, x in batch.images.items()}
     finest = max(sizes, key=lambda n: max(sizes[n]))
-    places = lay(sizes, views.side, views.stride)
+    places = align_windows(sizes, views.side, views.stride)
     total, count = torch.empty(0), torch.empty(0)
     for start in range(0, len(places), most):
         some = places[start : start + most]
@@ -226,19 +228,19 @@ def _slide(views: Views, batch: Batch, logits: Callable[[Batch], Tensor], most: 
             count = found.new_zeros(sizes[finest])
         for own, part in zip(some, found.tensor_split(len(some)), strict=True):
             place = own[finest]
-            place.of(total).add_(F.interpolate(part, place[2:], mode="bilinear"))
-            place.of(count).add_(1)
+            place.crop(total).add_(F.interpolate(part, place[2:], mode="bilinear"))
+            place.crop(count).add_(1)
     return total / count
 
 
-def _cut(batch: Batch, places: Sequence[Mapping[str, Place]]) -> Batch:
-    """Windows of a single sample, as samples; they keep its place on Earth."""
+def _cut(batch: Batch, places: Sequence[Mapping[str, CropWindow]]) -> Batch:
+    """Crop windows of a single sample as a batch of samples; location and dates are copied."""
     import torch
 
     count = len(places)
     return Batch(
         batch.keys * count,
-        {n: torch.cat([own[n].of(x) for own in places]) for n, x in batch.images.items()},
+        {n: torch.cat([own[n].crop(x) for own in places]) for n, x in batch.images.items()},
         {n: x.expand(count, -1) for n, x in batch.seen.items()},
         {n: x.expand(count, -1) for n, x in batch.days.items()},
         batch.lonlat.expand(count, -1),

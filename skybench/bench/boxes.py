@@ -1,4 +1,4 @@
-"""How fast box metrics and detectors are, beside what else computes them, in the same run."""
+"""Speed of box metrics and detectors, beside other packages in the same run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skybench.bench.detector import training_step
-from skybench.bench.timing import Race, race
+from skybench.bench.timing import Timing, time_beside
 from skybench.boxes.geometry import to_corners
 from skybench.boxes.iou import rotated_iou
 from skybench.metrics.horizontal_boxes import coco_ap
@@ -58,7 +58,7 @@ def _scenes(
 
 
 def _evaluation(found: list[Any], truth: list[Any], module: str) -> Callable[[], Any] | None:
-    """What scores these boxes with a package, or None: it is not installed.
+    """A function that scores these boxes with a package; None: it is not installed.
 
     The evaluation alone: the package has read the boxes before. It gives recalls, and scores by
     the size of objects, besides.
@@ -119,24 +119,28 @@ def _shapely_loop(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
                 _ = one.intersection(other).area / one.union(other).area
 
 
-def boxes() -> list[Race]:
-    """COCO's AP, rotated IoU, rotated AP and a training step, each beside its peers."""
+def bench_boxes() -> list[Timing]:
+    """Time COCO's AP, rotated IoU, rotated AP and a training step, each beside its peers."""
     found, truth = _scenes(IMAGES, EACH, CLASSES, _upright)
     what = f"COCO AP, {IMAGES} images, {IMAGES * EACH} detections"
     races = [
-        race(what, lambda: coco_ap(found, truth), module, _evaluation(found, truth, module), rounds)
+        time_beside(
+            what, lambda: coco_ap(found, truth), module, _evaluation(found, truth, module), rounds
+        )
         for module, (_, _, rounds) in PEERS.items()
     ]
     rng = np.random.default_rng(1)
     count, images, each = ROTATED
     a, b = _boxes(rng, count), _boxes(rng, count)
     what = f"rotated IoU, {count} x {count} boxes"
-    races.append(race(what, lambda: rotated_iou(a, b), "shapely loop", lambda: _shapely_loop(a, b)))
+    races.append(
+        time_beside(what, lambda: rotated_iou(a, b), "shapely loop", lambda: _shapely_loop(a, b))
+    )
     said, true = _scenes(images, each, 1, np.asarray)
     what = f"rotated AP, {images} images with {each // 2} objects, {each} detections of a class"
     peer = f"shapely loop, IoU alone, of one image x {images}"
     races.append(
-        race(
+        time_beside(
             what,
             lambda: rotated_ap(said, true),
             peer,

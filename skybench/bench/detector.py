@@ -1,4 +1,4 @@
-"""How long a training step of Faster R-CNN takes, beside torchvision's own."""
+"""Speed of a training step of Faster R-CNN, beside torchvision's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
-from skybench.bench.timing import Race, race
+from skybench.bench.timing import Timing, time_beside
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Boxes
 from skybench.heads._roi_stages import HIDDEN
 from skybench.heads._two_stage import TwoStage
-from skybench.heads.faster_rcnn import RULES, Horizontal
+from skybench.heads.faster_rcnn import SETTINGS, HorizontalKind
 
 IMAGES, SIDE, OBJECTS, CLASSES = 2, 512, 20, 20
 WIDTH = 256  # of the pyramid
@@ -29,8 +29,8 @@ LAYERS = {f"layer{i + 1}": str(i) for i in range(4)}
 ROUNDS = 5
 
 
-def training_step() -> Race:
-    """Forward, loss, backward and AdamW on a ResNet-18 with a feature pyramid, all learning.
+def training_step() -> Timing:
+    """Time forward, loss, backward and AdamW on a ResNet-18 with a feature pyramid, all trained.
 
     Both begin with the same weights and have the same images, objects, anchors, numbers of
     proposals and samples, and sampling within regions. On a GPU if there is one.
@@ -39,7 +39,7 @@ def training_step() -> Race:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         body = resnet18(norm_layer=FrozenBatchNorm2d)
-        network = TwoStage(Horizontal(), LEVELS, CLASSES, WIDTH)
+        network = TwoStage(HorizontalKind(), LEVELS, CLASSES, WIDTH)
         peer = _torchvision(copy.deepcopy(body), network)
         levels = IntermediateLayerGetter(body, LAYERS)
         images = torch.rand(IMAGES, 3, SIDE, SIDE, device=device)
@@ -52,7 +52,7 @@ def training_step() -> Race:
         for step in steps:
             step()  # memory is taken, kernels are chosen
         what = f"Faster R-CNN, a training step, {IMAGES} images of {SIDE} pixels, {device}"
-        return race(what, steps[0], "torchvision", steps[1], ROUNDS)
+        return time_beside(what, steps[0], "torchvision", steps[1], ROUNDS)
 
 
 def _objects(device: str) -> Boxes:
@@ -65,15 +65,15 @@ def _objects(device: str) -> Boxes:
 
 
 def _torchvision(body: nn.Module, like: TwoStage) -> nn.Module:
-    """torchvision's network with the numbers and the weights of ours."""
+    """torchvision's network with our settings and weights."""
     network: nn.Module = FasterRCNN(
         BackboneWithFPN(body, LAYERS, [channels for channels, _ in LEVELS], WIDTH),
         min_size=SIDE,
         max_size=SIDE,
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
-        rpn_pre_nms_top_n_train=RULES.before[0],
-        rpn_post_nms_top_n_train=RULES.after[0],
+        rpn_pre_nms_top_n_train=SETTINGS.pre_nms[0],
+        rpn_post_nms_top_n_train=SETTINGS.post_nms[0],
         rpn_batch_size_per_image=like.proposer.samples,
         box_batch_size_per_image=like.namer.samples,
         box_roi_pool=MultiScaleRoIAlign([*LAYERS.values()], 7, sampling_ratio=0),

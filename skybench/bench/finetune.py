@@ -1,4 +1,4 @@
-"""How long a step of fine-tuning takes, beside a bare loop written by hand."""
+"""Speed of a fine-tuning step, beside a bare training loop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.bench.timing import Race, race
-from skybench.core import UINT8, DatasetCard, Recipe, Sample, Sensor, Setting, match
+from skybench.bench.timing import Timing, time_beside
+from skybench.core import UINT8, DatasetCard, FitContext, Recipe, Sample, Sensor, match
 from skybench.core.dataset import Samples
 from skybench.core.model import Model
 from skybench.data.batching import collate
-from skybench.features.extraction import Chosen, Extractor
-from skybench.features.online import Live
+from skybench.features.extraction import Extractor, SourceSubset
+from skybench.features.online import OnlineFeatures
 from skybench.heads.classifier import Finetuned
 from skybench.training import parameter_groups
 from skybench.weights.load import load_model
@@ -43,7 +43,7 @@ SIZES = {
 
 
 class Noise(Samples):
-    """Random images in memory: what reading files costs is another question."""
+    """Random images in memory, so that reading files costs nothing."""
 
     def __init__(self, count: int, side: int) -> None:
         made = torch.Generator().manual_seed(0)
@@ -60,8 +60,8 @@ class Noise(Samples):
         return Sample(self.keys[index], images, target=index % CLASSES)
 
 
-def finetuning_step() -> Race:
-    """Forward, loss, backward and AdamW of a ViT and a linear classifier, all learning.
+def bench_finetuning() -> Timing:
+    """Time forward, loss, backward and AdamW of a ViT with a linear classifier, all trained.
 
     Both begin with the same weights, see the same images in the same precision and have the same
     groups of parameters; the bare loop has its batches on the device beforehand. On a GPU, ViT-L
@@ -85,17 +85,19 @@ def finetuning_step() -> Race:
         f"fine-tuning, {STEPS} steps of {size.batch} images of {size.side} pixels, {count:.0f} M "
         f"parameters, {size.precision or 'float32'}, {name}"
     )
-    return race(what, ours, "a bare loop", theirs, ROUNDS)
+    return time_beside(what, ours, "a bare loop", theirs, ROUNDS)
 
 
 def _ours(model: Model, samples: Samples, recipe: Recipe, device: str) -> Callable[[], Any]:
     extractor = Extractor(model, match(model.card, samples.card.sensors), "fuse", 0, device)
 
     def run() -> Any:
-        whole = Live(extractor, samples)
-        train = Chosen(whole, range(len(samples)))
+        whole = OnlineFeatures(extractor, samples)
+        train = SourceSubset(whole, range(len(samples)))
         head = Finetuned(model.card.dim, CLASSES, False, recipe)
-        setting = Setting(0, device, backbone=model, begin=whole.begin, ahead=train.ahead)
+        setting = FitContext(
+            0, device, backbone=model, on_epoch_start=whole.set_epoch, prefetch=train.prefetch
+        )
         return head.fit(train, None, setting)
 
     return run

@@ -1,4 +1,4 @@
-"""How fast the readers are, beside torchgeo's class on the same files where there is one."""
+"""Speed of the readers, beside torchgeo's class on the same files where there is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDS = 5  # ours and theirs in turn, so that a busy moment hits both
 
 
 class Speed(NamedTuple):
-    """How fast one dataset is read, in one process."""
+    """The reading speed of one dataset, in one process."""
 
     dataset: str
     samples_per_s: float
@@ -25,8 +25,10 @@ class Speed(NamedTuple):
     ratio: float  # ours over theirs; above 1 ours is faster
 
 
-def data(names: Sequence[str], root: Callable[[str], Path], seconds: float = 2.0) -> list[Speed]:
-    """Reads the training split of each dataset again and again, in order, for some seconds.
+def bench_readers(
+    names: Sequence[str], root: Callable[[str], Path], seconds: float = 2.0
+) -> list[Speed]:
+    """Time reading the training split of each dataset, in order, for some seconds.
 
     root: the folder of a dataset. A dataset that is not there is left out; none at all is a
     DataError. Files come from the operating system's cache after the first pass, for both sides.
@@ -38,7 +40,7 @@ def data(names: Sequence[str], root: Callable[[str], Path], seconds: float = 2.0
 
 
 def _one(name: str, root: Path, seconds: float) -> Speed | None:
-    plugin = registry.load("datasets", registry.resolve("datasets", name))
+    plugin = registry.dataset(name)
     card: DatasetCard = plugin.CARD
     try:
         ours = plugin.open(root, next(iter(card.splits)))

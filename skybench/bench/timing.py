@@ -1,4 +1,4 @@
-"""One computation done twice in the same run: by skybench and by what else does it."""
+"""Timing of one computation by skybench and by a peer, in the same run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Race(NamedTuple):
-    """One computation, ours and another's; medians."""
+class Timing(NamedTuple):
+    """Median times of one computation, ours and the peer's."""
 
     what: str
     ours_s: float
@@ -18,26 +18,26 @@ class Race(NamedTuple):
     ratio: float | None  # theirs over ours; above 1 ours is faster
 
 
-def race(
+def time_beside(
     what: str,
     ours: Callable[[], Any],
     peer: str,
     theirs: Callable[[], Any] | None,
     rounds: int = 3,
     parts: int = 1,
-) -> Race:
-    """Ours and theirs in turn, so that a busy moment hits both.
+) -> Timing:
+    """Time ours and the peer's in turn, so that a busy moment affects both.
 
     theirs: None where it is not installed. parts: it does one of so many equal parts of the work,
     and its time is multiplied.
     """
     if theirs is None:
         seconds = statistics.median(_seconds(ours) for _ in range(rounds))
-        return Race(what, round(seconds, 3), f"{peer} (not installed)", None, None)
+        return Timing(what, round(seconds, 3), f"{peer} (not installed)", None, None)
     pairs = [(_seconds(ours), _seconds(theirs) * parts) for _ in range(rounds)]
     mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(b / a for a, b in pairs)
-    return Race(what, round(mine, 3), peer, round(other, 3), round(ratio, 2))
+    return Timing(what, round(mine, 3), peer, round(other, 3), round(ratio, 2))
 
 
 def _seconds(run: Callable[[], Any]) -> float:

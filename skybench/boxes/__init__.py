@@ -1,1 +1,1 @@
-"""Horizontal and rotated boxes: conversions, overlaps, suppression, pooling."""
+"""Horizontal and rotated boxes: conversions, IoU, NMS, RoI align."""

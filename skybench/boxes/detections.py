@@ -1,4 +1,4 @@
-"""What a detector says about an image."""
+"""Detections, the predictions of detectors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Detections:
-    """The objects found in one image, possibly none, in any order."""
+    """The detections of one image, possibly none, in any order."""
 
-    corners: NDArray[Any]  # [n, 4, 2] float, (x, y) in pixels, in turn around the box
-    scores: NDArray[Any]  # [n] float, of which only the order matters
+    corners: NDArray[Any]  # [n, 4, 2] float, (x, y) in pixels, in order around the box
+    scores: NDArray[Any]  # [n] float; only their order matters
     labels: NDArray[Any]  # [n] integer

@@ -1,4 +1,4 @@
-"""Writes detections as the DOTA server takes them."""
+"""The file format of the DOTA evaluation server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from skybench.core import UsageError
 def write_dota(
     path: Path, classes: Sequence[str], detections: Mapping[str, Detections]
 ) -> list[str]:
-    """A zip with Task1_<class>.txt for each class; the names of its files.
+    """Write a zip with Task1_<class>.txt for each class; return the names of its files.
 
-    detections: by the image's name without ending, corners in pixels of the whole image. A line
-    is `image score x1 y1 x2 y2 x3 y3 x4 y4`. Raises UsageError for labels out of range and for
-    numbers that are not finite.
+    detections: by image name without suffix, corners in pixels of the whole image. A line is
+    `image score x1 y1 x2 y2 x3 y3 x4 y4`. Raises UsageError for labels out of range and for
+    values that are not finite.
     Source: captain-whu.github.io/DOTA/tasks.html (Task 1).
     """
     lines: list[list[str]] = [[] for _ in classes]
@@ -36,6 +36,6 @@ def write_dota(
     names = [f"Task1_{name}.txt" for name in classes]
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, own in zip(names, lines, strict=True):
-            archive.writestr(name, "".join(own))
+        for name, class_lines in zip(names, lines, strict=True):
+            archive.writestr(name, "".join(class_lines))
     return names

@@ -1,10 +1,10 @@
-"""Rotated boxes, corners and horizontal boxes, and the ways between them.
+"""Conversions between rotated boxes, corners and horizontal boxes.
 
-Three forms, in pixels, x to the right and y down; the middle of the first pixel is (0.5, 0.5):
-corners [N, 4, 2], (x, y) in turn around the box; rotated boxes [N, 5], (cx, cy, w, h, angle) with
-the angle of the side w in radians, clockwise as seen on the screen; horizontal boxes [N, 4],
-(x0, y0, x1, y1). Shifting and scaling are sums and products of corners and have no function.
-Everything here takes NumPy arrays or torch tensors and gives the same kind.
+Three forms, in pixels, x to the right and y down; the centre of the first pixel is (0.5, 0.5):
+corners [N, 4, 2], (x, y) in order around the box; rotated boxes [N, 5], (cx, cy, w, h, angle) with
+the angle of the side w in radians, clockwise on the screen; horizontal boxes [N, 4],
+(x0, y0, x1, y1). Translation and scaling are sums and products of corners and have no function.
+All functions take NumPy arrays or torch tensors and return the same kind.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", NDArray[Any], "Tensor")
 
-PAIRS = ([0, 0, 0, 1, 1, 2], [1, 2, 3, 2, 3, 3])  # of four points
+PAIRS = ([0, 0, 0, 1, 1, 2], [1, 2, 3, 2, 3, 3])  # all pairs of four points
 
 
-def library(array: NDArray[Any] | Tensor) -> Any:
-    """NumPy or torch, whichever the array is of; torch is imported only where it is in use."""
+def array_module(array: NDArray[Any] | Tensor) -> Any:
+    """Return the module of an array, NumPy or torch; torch is imported only if it is needed."""
     if isinstance(array, np.ndarray):
         return np
     import torch
@@ -33,12 +33,12 @@ def library(array: NDArray[Any] | Tensor) -> Any:
 
 
 def to_corners(boxes: Array) -> Array:
-    """Corners [N, 4, 2] of rotated boxes [N, 5], clockwise; at angle 0 from the top left.
+    """Return corners [N, 4, 2] of rotated boxes [N, 5], clockwise; at angle 0 from the top left.
 
     >>> to_corners(np.array([[5.0, 5.0, 4.0, 2.0, 0.0]])).tolist()
     [[[3.0, 4.0], [7.0, 4.0], [7.0, 6.0], [3.0, 6.0]]]
     """
-    xp = library(boxes)
+    xp = array_module(boxes)
     cos, sin = xp.cos(boxes[:, 4]), xp.sin(boxes[:, 4])
     along = xp.stack([cos, sin], -1) * boxes[:, 2:3] / 2
     across = xp.stack([-sin, cos], -1) * boxes[:, 3:4] / 2
@@ -48,18 +48,18 @@ def to_corners(boxes: Array) -> Array:
 
 
 def to_rotated(corners: Array) -> Array:
-    """The smallest rectangles [N, 5] around four points each [N, 4, 2], in the form of `le90`.
+    """Return the minimum-area rectangles [N, 5] of four points each [N, 4, 2], as `le90`.
 
     The points may be in any order and need not be the corners of a rectangle. A side of the
-    smallest rectangle runs along a side of the convex hull, hence through two of the points: all
-    six pairs are tried. Where several rectangles are equally small, one of them is given.
+    rectangle lies on a side of the convex hull, hence through two of the points: all six pairs are
+    tried. Of rectangles of equal area one is returned.
     Source: mmrotate turns the quadrilaterals of DOTA and FAIR1M into boxes by cv2.minAreaRect
     before training and before scoring (open-mmlab/mmrotate@1eec447: qbox2rbox).
 
     >>> to_rotated(np.array([[[3.0, 4.0], [7.0, 4.0], [7.0, 6.0], [3.0, 6.0]]])).tolist()
     [[5.0, 5.0, 4.0, 2.0, 0.0]]
     """
-    xp = library(corners)
+    xp = array_module(corners)
     middle = corners.mean(1)
     points = corners - middle[:, None]
     x, y = points[..., 0, None], points[..., 1, None]  # [N, 4, 1]
@@ -67,7 +67,7 @@ def to_rotated(corners: Array) -> Array:
     side = points[:, second] - points[:, first]
     dx, dy = side[..., 0], side[..., 1]  # [N, 6]
     length = xp.hypot(dx, dy)
-    none = length == 0  # two points in one place: any direction will do
+    none = length == 0  # coincident points: any direction will do
     cos, sin = (dx + none) / (length + none), dy / (length + none)
     along, across = x * cos[:, None] + y * sin[:, None], y * cos[:, None] - x * sin[:, None]
     (left, right), (top, bottom) = _range(along), _range(across)  # [N, 6] each
@@ -81,14 +81,14 @@ def to_rotated(corners: Array) -> Array:
 
 
 def le90(boxes: Array) -> Array:
-    """The same rotated boxes [N, 5] with w >= h and the angle in [-pi/2, pi/2).
+    """Return the same rotated boxes [N, 5] with w >= h and the angle in [-pi/2, pi/2).
 
     Source: the name is mmrotate's (open-mmlab/mmrotate: RotatedBoxes.regularize_boxes).
 
     >>> le90(np.array([[0.0, 0.0, 2.0, 4.0, 0.0]])).tolist()[0][2:]
     [4.0, 2.0, -1.5707963267948966]
     """
-    xp = library(boxes)
+    xp = array_module(boxes)
     w, h = boxes[:, 2], boxes[:, 3]
     angle = xp.where(w < h, boxes[:, 4] + math.pi / 2, boxes[:, 4])
     angle = xp.remainder(angle + math.pi / 2, math.pi) - math.pi / 2
@@ -100,15 +100,15 @@ def le90(boxes: Array) -> Array:
 
 
 def to_horizontal(corners: Array) -> Array:
-    """The smallest horizontal boxes [N, 4] around corners [N, 4, 2]."""
-    boxes: Array = library(corners).concatenate(_range(corners), -1)
+    """Return the enclosing horizontal boxes [N, 4] of corners [N, 4, 2]."""
+    boxes: Array = array_module(corners).concatenate(_range(corners), -1)
     return boxes
 
 
 def _range(points: Array) -> tuple[Array, Array]:
     """The lowest and the highest [N, K] of the values [N, 4, K] of four points."""
-    xp = library(points)
-    # Pair by pair: ten times as fast as NumPy's reduction of such a short axis.
+    xp = array_module(points)
+    # Pairwise: ten times as fast as NumPy's reduction of such a short axis.
     one, two, three, four = (points[:, i] for i in range(4))
     low: Array = xp.minimum(xp.minimum(one, two), xp.minimum(three, four))
     high: Array = xp.maximum(xp.maximum(one, two), xp.maximum(three, four))
@@ -116,16 +116,16 @@ def _range(points: Array) -> tuple[Array, Array]:
 
 
 def from_horizontal(boxes: Array) -> Array:
-    """Corners [N, 4, 2] of horizontal boxes [N, 4], clockwise from the top left."""
+    """Return corners [N, 4, 2] of horizontal boxes [N, 4], clockwise from the top left."""
     return boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
 
 
-def flip(corners: Array, size: float, axis: int) -> Array:
-    """Corners [N, 4, 2] in the image of width or height `size` mirrored along axis 0 (x) or 1 (y).
+def flip_corners(corners: Array, size: float, axis: int) -> Array:
+    """Mirror corners [N, 4, 2] along axis 0 (x) or 1 (y) of an image of that width or height.
 
-    They still run clockwise: the order of the four is reversed.
+    They stay clockwise: the order of the four is reversed.
     """
-    xp = library(corners)
+    xp = array_module(corners)
     mirrored = xp.stack(
         [size - corners[..., a] if a == axis else corners[..., a] for a in range(2)], -1
     )

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of rotated boxes; that of horizontal ones is in torchvision.ops."""
+"""Non-maximum suppression (NMS) of rotated boxes; torchvision.ops has that of horizontal boxes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from skybench.boxes.geometry import to_corners, to_horizontal
-from skybench.boxes.iou import paired_iou, touching
+from skybench.boxes.iou import overlapping_pairs, paired_iou
 
 
 def rotated_nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Indices of the boxes that are kept, int64 [K], the highest score first.
+    """Return the indices of the boxes that NMS keeps, int64 [K], the highest score first.
 
     boxes: rotated [N, 5]; scores [N]; labels [N]: only boxes of one label suppress each other
-    (pass zeros to ignore classes). A box goes where its IoU with a kept one of a higher score is
+    (pass zeros to ignore classes). A box is removed if its IoU with a kept box of higher score is
     above `threshold`; of equal scores the earlier box counts as higher. No gradient.
     Source: greedy as torchvision.ops.batched_nms; mmcv's nms_rotated on a GPU also asks for
     "above", its CPU code for "at least" (open-mmlab/mmcv@b84a408:nms_rotated.cpp).
@@ -21,7 +21,7 @@ def rotated_nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float)
     order = scores.argsort(descending=True, stable=True)
     ranked, labels = boxes.detach()[order], labels[order]
     around = to_horizontal(to_corners(ranked))
-    higher, lower = touching(around, around)
+    higher, lower = overlapping_pairs(around, around)
     rivals = (higher < lower) & (labels[higher] == labels[lower])
     higher, lower = higher[rivals], lower[rivals]
     beats = paired_iou(ranked[higher], ranked[lower]) > threshold
@@ -29,11 +29,11 @@ def rotated_nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float)
 
 
 def _kept(higher: Tensor, lower: Tensor, count: int) -> Tensor:
-    """Which of `count` ranked boxes remain, bool, where `higher[i]` suppresses `lower[i]`.
+    """Whether each of `count` ranked boxes is kept, bool, if `higher[i]` suppresses `lower[i]`.
 
-    All at once instead of one after the other: in every round a box is kept that none of the kept
-    ones of the last round suppresses. The first k boxes are final after k rounds, and as chains
-    of suppression are short, nothing changes any more after a few.
+    Iterated over all boxes at once: a box is kept if no box kept in the last round suppresses it.
+    The first k boxes are final after k rounds, and as chains of suppression are short, a few
+    rounds suffice.
     """
     kept = torch.ones(count, dtype=torch.bool, device=higher.device)
     while True:

@@ -1,4 +1,4 @@
-"""Features of rotated boxes, brought to one size."""
+"""RoI align of rotated boxes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch.nn import functional as F
 def rotated_roi_align(
     features: Tensor, boxes: Sequence[Tensor], scale: float, size: int = 7, samples: int = 2
 ) -> Tensor:
-    """Features [N, C, size, size] under rotated boxes, all images' in turn.
+    """Return features [N, C, size, size] of rotated boxes, image by image.
 
     features: [B, C, H, W]; boxes: for each image [n, 5] in pixels of the image; scale: pixels of
     `features` for one of the image (1 / stride). The first row of the result lies along the side
     w of the box at its top (at angle 0), so with `le90` its long side. Each cell is the mean of
-    samples x samples points, read bilinearly; a point up to one pixel outside reads the nearest
-    pixel, one further out 0. Gradients flow to features and boxes.
-    Source: RoIAlignRotated with aligned=True (half a pixel off, as pixels have their middle at
+    samples x samples points, interpolated bilinearly; a point up to one pixel outside takes the
+    nearest pixel, a point further out 0. Gradients flow to features and boxes.
+    Source: RoIAlignRotated with aligned=True (half a pixel off, as pixel centres are at
     0.5), clockwise=True, sampling ratio 2 (open-mmlab/mmcv@0607103: roi_align_rotated.cpp).
     """
     pooled = [
@@ -39,7 +39,7 @@ def _aligned(features: Tensor, boxes: Tensor, size: int, samples: int) -> Tensor
     y = cy + along * angle.sin() + across * angle.cos()
     limits = boxes.new_tensor(features.shape[:0:-1])  # W, H
     points = torch.stack([x, y], -1)  # [n, count, count, 2]
-    # In grid_sample's coordinates -1..1 is from rim to rim, so no half pixel is to be taken off.
+    # In grid_sample's coordinates -1..1 is from edge to edge, so there is no half-pixel shift.
     grid = (2 * points / limits - 1).view(1, -1, count, 2)
     read = F.grid_sample(
         features[None].to(grid.dtype), grid, padding_mode="border", align_corners=False

@@ -1,4 +1,4 @@
-"""Whether the features of a cell tell its images apart.
+"""Feature collapse: whether the features of a cell distinguish its images.
 
 The thresholds lie between what was measured on the demo data and 150 EuroSAT chips. Healthy were
 the floors, ImageNet's network, Galileo's published encoder and some 60 reduced networks with random
@@ -17,8 +17,14 @@ from torch import Tensor
 from skybench.core import Batch
 from skybench.core.dataset import Samples, Subset
 from skybench.core.fingerprint import fingerprint_keys
-from skybench.data.batching import collate, side
-from skybench.features.extraction import Extractor, Stored, Streamed, extract, joined
+from skybench.data.batching import collate, input_size
+from skybench.features.extraction import (
+    CachedFeatures,
+    Extractor,
+    StreamedFeatures,
+    extract,
+    stack_dates,
+)
 
 MOST = 1000  # test images that are looked at, evenly spaced
 FEWEST = 16  # images (or dates) below which nothing is said
@@ -39,38 +45,41 @@ TWINS = 0.01
 SAME = 1e-6  # of the mean distance to the mean image; the nearest two of EuroSAT are at 5e-3
 
 
-def look(
-    whole: Stored | Streamed, extractor: Extractor, samples: Samples, test: Sequence[int]
+def feature_statistics(
+    whole: CachedFeatures | StreamedFeatures,
+    extractor: Extractor,
+    samples: Samples,
+    test: Sequence[int],
 ) -> dict[str, Any]:
-    """What the pooled features of the test images are like, as plain JSON.
+    """Return statistics of the pooled features of the test images, as plain JSON.
 
-    samples, whole: the images and their features; test: the places of the test images.
+    samples, whole: the images and their features; test: the indices of the test images.
     `sha256` is of the features, float32, of the images that `keys` is the fingerprint of; `seen`,
     by input, the height and width of the first image at the recipe's size, and as the network
     asks for them.
     """
-    computed = isinstance(whole, Streamed)
+    computed = isinstance(whole, StreamedFeatures)
     step = max(1, -(-len(test) // (COMPUTED if computed else MOST)))
     chosen = Subset(samples, test[::step])
     if computed:
-        pooled = torch.cat([joined(f).pooled for f, _ in extract(extractor, chosen)])
+        pooled = torch.cat([stack_dates(f).pooled for f, _ in extract(extractor, chosen)])
     else:
         pooled = whole.pooled()[list(chosen.indices)]
     pooled = pooled.float().contiguous()
-    first = collate([chosen.read(0)], extractor.size).select(extractor.found).images
+    first = collate([chosen.read(0)], extractor.size).select(extractor.mapping).images
     sides = {n: x.shape[-2:] for n, x in first.items()}
     card = extractor.model.card
     return {
         "images": len(chosen),
         "keys": fingerprint_keys(chosen.keys),
         "sha256": hashlib.sha256(pooled.numpy().tobytes()).hexdigest(),
-        "seen": {n: [[*size], [*side(card, n, *size)]] for n, size in sides.items()},
-        **describe(pooled, extractor, chosen),
+        "seen": {n: [[*size], [*input_size(card, n, *size)]] for n, size in sides.items()},
+        **summarise_features(pooled, extractor, chosen),
     }
 
 
-def describe(pooled: Tensor, extractor: Extractor, samples: Samples) -> dict[str, Any]:
-    """Figures of features [N, D] or [N, T, D]; those of rows that are no numbers are left out.
+def summarise_features(pooled: Tensor, extractor: Extractor, samples: Samples) -> dict[str, Any]:
+    """Return statistics of features [N, D] or [N, T, D]; rows with NaN or infinity are left out.
 
     `constant`: share of the dimensions that are the same for every image. `spread`: mean distance
     to the mean over the length of the mean. `rank`: exp of the entropy of the singular values of
@@ -98,13 +107,13 @@ def describe(pooled: Tensor, extractor: Extractor, samples: Samples) -> dict[str
     }
 
 
-def reason(facts: Mapping[str, Any], random: bool) -> str:
-    """Why features look collapsed, with the figures; "" where they do not.
+def collapse_reason(facts: Mapping[str, Any], random: bool) -> str:
+    """Return why features look collapsed, with the evidence; "" where they do not.
 
     random: whether the weights are random: then only the same features for all images count.
     """
     if facts["unknown"]:
-        return f"{facts['unknown']} of {facts['rows']} feature vectors hold no numbers"
+        return f"{facts['unknown']} of {facts['rows']} feature vectors are not finite"
     if facts["rows"] < FEWEST:
         return ""
     size = facts["dimensions"]
@@ -136,7 +145,7 @@ def _rank(standardised: Tensor) -> float:
 def _twins(
     centred: Tensor, spread: float, extractor: Extractor, samples: Samples, dates: int
 ) -> float:
-    """The share of rows at no distance from another, times that of different images among them."""
+    """The share of rows equal to another row, times the share of different images among them."""
     distance = torch.cdist(centred, centred)
     distance.fill_diagonal_(float("inf"))
     nearest, other = distance.min(1)
@@ -152,9 +161,9 @@ def _twins(
 
 
 def _seen(row: int, extractor: Extractor, samples: Samples, dates: int) -> Batch:
-    """What the network got for a row of the features."""
+    """The network's input for a row of the features."""
     index, date = divmod(row, dates)
-    batch = collate([samples.read(index)], extractor.size).select(extractor.found)
+    batch = collate([samples.read(index)], extractor.size).select(extractor.mapping)
     return batch if dates == 1 else batch.at(date)
 
 

@@ -1,4 +1,4 @@
-"""The flags of a record: what a reader of its score must know, and what looks wrong about it."""
+"""The warning flags of a record: under what it was measured, and what looks wrong about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from skybench.checks import feature_collapse, image_audit, train_test_overlap, value_ranges
-from skybench.core import FAULTS, FLAGS, Found, Record, SkybenchError, registry
+from skybench.core import (
+    FAULTS,
+    FLAGS,
+    BandMapping,
+    Record,
+    ScoreInfo,
+    SkybenchError,
+    UsageError,
+    registry,
+)
 from skybench.plan.cell import Cell
 from skybench.records import store
 from skybench.report import paper_tables
@@ -19,13 +28,13 @@ TOLERANCE = 3.0
 UNLABELLED = "nobody has the labels: `skybench export` writes what the server takes, to be scored"
 
 
-def judged(record: Record, cell: Cell, results: Path) -> Record:
-    """The record with its flags, the figures behind them, and what was found out about the data.
+def with_flags(record: Record, cell: Cell, results: Path) -> Record:
+    """Return the record with warning flags, their evidence (`used.alarms`) and the image audit.
 
     record: as measured, with `chance`, `error`, `coverage` and `features` in `used`. results: the
-    records among which the same features are looked for.
+    folder of records among which equal features are searched.
     """
-    facts = image_audit.of(cell)
+    facts = image_audit.audit_images(cell)
     record = replace(record, used={**record.used, "data": facts})
     marks = {**_conditions(cell), **_measured(record)}
     alarms = dict(_alarms(record, cell, facts, results))
@@ -45,7 +54,7 @@ def _flagged(record: Record, marks: Mapping[str, bool], alarms: Mapping[str, str
 
 
 def _conditions(cell: Cell) -> dict[str, bool]:
-    """Under what the cell was measured."""
+    """Flags that follow from the cell alone."""
     real = cell.model.weights is not None and cell.weights != "random"
     sources = [s.split.source for s in cell.splits.values()]
     return {
@@ -55,15 +64,15 @@ def _conditions(cell: Cell) -> dict[str, bool]:
         "own split": any(s.startswith("ours") for s in sources) and not cell.demo,
         "limited": cell.recipe.limit > 0 or cell.recipe.fraction < 1,
         "override": bool(cell.overridden),
-        "seen in pre-training": real and cell.dataset_id in cell.model.trained_on,
+        "seen in pre-training": real and seen_in_training(cell),
     }
 
 
 def _measured(record: Record) -> dict[str, bool]:
-    """What the score and the checkpoint say."""
-    score = record.main[1] if record.main else 0.0
+    """Flags that follow from the score and the checkpoint."""
+    name, score = record.main or ("", 0.0)
     used, coverage = record.used, record.used["coverage"]
-    low = is_chance(score, used["error"], used["chance"])
+    low = is_chance(score, used["error"], used["chance"], record.score_info(name))
     return {
         "chance": low and record.status == "measured",
         "partial checkpoint": bool(coverage) and bool(coverage["share"] < 1 or coverage["drawn"]),
@@ -73,18 +82,18 @@ def _measured(record: Record) -> dict[str, bool]:
 def _alarms(
     record: Record, cell: Cell, facts: Mapping[str, Any], results: Path
 ) -> Iterator[tuple[str, str]]:
-    """What looks wrong, each with its figures."""
+    """Flags that point to a fault, each with its evidence."""
     found = {
-        "collapsed features": feature_collapse.reason(
+        "collapsed features": feature_collapse.collapse_reason(
             record.used["features"], cell.weights == "random"
         ),
-        "same features": same(record, results),
-        "implausible values": _of_sensors(value_ranges.values, facts),
-        "band order": _of_sensors(value_ranges.order, facts),
-        "train images in test": train_test_overlap.reason(
+        "same features": same_features(record, results),
+        "implausible values": _of_sensors(value_ranges.implausible_values, facts),
+        "band order": _of_sensors(value_ranges.suspected_band_order, facts),
+        "train images in test": train_test_overlap.overlap_reason(
             {**facts["twins"], "looked": facts["looked"]}
         ),
-        "incomplete split": incomplete(cell),
+        "incomplete split": incomplete_splits(cell),
     }
     yield from ((name, detail) for name, detail in found.items() if detail)
 
@@ -94,8 +103,8 @@ def _of_sensors(reason: Any, facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}: {why}" for name, why in found.items() if why)
 
 
-def incomplete(cell: Cell) -> str:
-    """Which splits have another size than the published ones; "" where none.
+def incomplete_splits(cell: Cell) -> str:
+    """Return which splits differ in size from the published ones; "" where none do.
 
     Only official splits are compared, used whole, as the dataset's options and tiles usually are.
     """
@@ -112,11 +121,11 @@ def incomplete(cell: Cell) -> str:
     return ", ".join(wrong)
 
 
-def same(record: Record, results: Path) -> str:
-    """The record of another setting that has the same features of the same images; "" for none."""
+def same_features(record: Record, results: Path) -> str:
+    """Return another cell's record with equal features of the same images; "" if there is none."""
     mine = record.used["features"]
     for path in sorted(results.glob(f"*/{record.dataset}/*.json")):
-        other = store.find(results, path.relative_to(results))
+        other = store.find_record(results, path.relative_to(results))
         theirs = other.used.get("features", {}) if other else {}
         alike = (theirs.get("sha256"), theirs.get("keys")) == (mine["sha256"], mine["keys"])
         if other and alike and _differ(record, other):
@@ -129,7 +138,7 @@ def same(record: Record, results: Path) -> str:
 
 
 def _differ(one: Record, other: Record) -> bool:
-    """Whether features should differ. Networks of several models may be equal but for weights."""
+    """Whether features should differ; models may share a network and differ in weights alone."""
     random = {r.used.get("weights") for r in (one, other)} == {"random"}
     if one.model != other.model and random:
         return False
@@ -137,7 +146,7 @@ def _differ(one: Record, other: Record) -> bool:
 
 
 def _setting(record: Record) -> tuple[Any, ...]:
-    """What decides the features of an image."""
+    """All that decides the features of an image."""
     used = record.used
     return (
         record.model, _network(record), used.get("arch", {}), used.get("weights"),
@@ -146,37 +155,52 @@ def _setting(record: Record) -> tuple[Any, ...]:
 
 
 def _network(record: Record) -> Any:
-    """The settings of the variant: two names may stand for one network."""
+    """The variant's settings, since two names may stand for one network."""
     variant = record.used.get("variant", "")
     try:
-        return registry.load("baselines", record.model).VARIANTS[variant]
+        return registry.model(record.model).VARIANTS[variant]
     except (SkybenchError, KeyError):  # a plugin or a variant that is gone
         return variant
 
 
 def _far(record: Record) -> str:
-    """Which published scores under the same protocol are far from the measured one."""
+    """The published scores under the same protocol that are far from the measured one."""
     allowed = max(TOLERANCE, 3 * record.used["error"])
     found = []
-    for r in paper_tables.rows():
-        ours = paper_tables.score(record, r.place) if r.model == record.model else None
+    for r in paper_tables.reported_rows():
+        ours = paper_tables.paper_score(record, r.place) if r.model == record.model else None
         if ours is not None and abs(ours - r.value) > allowed:
             found.append(f"{r.metric} {ours:.2f}, published {r.value:.2f}")
     return ", ".join(found)
 
 
-def is_chance(score: float, error: float, chance: float) -> bool:
-    """Whether a score in percent is within 3 standard errors of the best constant answer."""
-    return score <= chance + 3 * error
+def is_chance(score: float, error: float, chance: float, info: ScoreInfo) -> bool:
+    """Whether a score is not better than the best constant answer by 3 standard errors."""
+    return info.gain(score, chance) <= 3 * error
 
 
-def uses_convention(found: dict[str, Found]) -> bool:
-    """Whether a unit conversion rests on a convention rather than on a definition."""
+def seen_in_training(cell: Cell) -> bool:
+    """Whether the dataset's images are among those that the model was trained on."""
+    trained_on = cell.model.trained_on
+    card = next(iter(cell.splits.values())).card
+    return cell.dataset_id in trained_on or card.image_source in map(_image_source, trained_on)
+
+
+def _image_source(name: str) -> str:
+    """The image source of a dataset; other names stand for themselves."""
+    try:
+        return registry.dataset(name).CARD.image_source
+    except UsageError:
+        return name
+
+
+def uses_convention(found: dict[str, BandMapping]) -> bool:
+    """Return whether a unit conversion rests on a convention, not on a definition."""
     return any(not f.conversion.exact for f in found.values())
 
 
 def strict(record: Record) -> Record:
-    """The record as failed, without its scores, where it carries a flag of FAULTS."""
+    """Return the record as failed, without its scores, where it has a flag of FAULTS."""
     faults = [f for f in record.flags if f in FAULTS]
     if record.status != "measured" or not faults:
         return record

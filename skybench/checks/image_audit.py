@@ -1,36 +1,36 @@
-"""The images of a cell looked at once: their values, their bands, twins in train and test."""
+"""The image audit: value ranges, band order, and test images that are in the training set."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from skybench.checks import train_test_overlap, value_ranges
 from skybench.core import folders
+from skybench.core.atomic import write_whole
 from skybench.core.dataset import Samples
 from skybench.core.fingerprint import fingerprint, fingerprint_keys
 from skybench.plan.cell import Cell
 
 VERSION = 1  # raised when what is looked at changes
 MOST = 1000  # images of train, and of test
-# Of this process's own time, after which no further image is read; of waiting for a disk three
-# times as many. What was looked at is in the record.
+# Of CPU time, after which no further image is read; of wall time three times as many. The record
+# says how many images were read.
 SECONDS = 10.0
 VALUES = 64  # images of which the values are looked at
 LEAST = value_ranges.ENOUGH  # images that are looked at however long it takes
 GOLDEN = 0.6180339887  # multiples of it, modulo 1, fill the unit interval evenly
 
 
-def of(cell: Cell) -> dict[str, Any]:
-    """What the cell's training and test images are like, as plain JSON; kept in the cache.
+def audit_images(cell: Cell) -> dict[str, Any]:
+    """Audit the training and test images of a cell; cached, as plain JSON.
 
-    `sensors`: see `plausible.Moments.facts`; `twins`: see `duplicates.compare`, of the first
-    sensor; `looked`: how many images were looked at, of how many.
+    `sensors`: see `value_ranges.Moments.facts`; `twins`: see `train_test_overlap.find_overlap`, of
+    the first sensor; `looked`: how many images were read, of how many.
     """
     needed = sorted({f.sensor for f in cell.found.values()})
     train, test = (cell.splits[role].only(needed) for role in ("train", "test"))
@@ -45,19 +45,20 @@ def of(cell: Cell) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError, ValueError):  # none, or cut short by a crash
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept
-    facts = look(train, test, needed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_text(json.dumps(facts), encoding="utf-8")
-    temporary.replace(path)
+    facts = read_images(train, test, needed)
+    with write_whole(path) as temporary:
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
     return facts
 
 
-def look(train: Samples, test: Samples, sensors: Sequence[str]) -> dict[str, Any]:
-    """Reads images of both, in turn and from all over them, until there is no more time."""
+def read_images(train: Samples, test: Samples, sensors: Sequence[str]) -> dict[str, Any]:
+    """Audit evenly spread images of both splits in turn, until the time is up."""
     given = {s.name: s for s in train.card.sensors}
     moments = {name: value_ranges.Moments(given[name]) for name in sensors}
-    prints: Mapping[str, list[train_test_overlap.Print | None]] = {"train": [], "test": []}
+    prints: Mapping[str, list[train_test_overlap.ImageFingerprint | None]] = {
+        "train": [],
+        "test": [],
+    }
     late = _clock()
     for done, (role, samples, index) in enumerate(_turns({"train": train, "test": test})):
         if done >= LEAST and late():
@@ -66,13 +67,15 @@ def look(train: Samples, test: Samples, sensors: Sequence[str]) -> dict[str, Any
         if done < VALUES:
             for name, sums in moments.items():
                 sums.add(images[name])
-        prints[role].append(train_test_overlap.of(samples.keys[index], images[sensors[0]]))
+        prints[role].append(
+            train_test_overlap.fingerprint_image(samples.keys[index], images[sensors[0]])
+        )
     kept = {role: [p for p in found if p is not None] for role, found in prints.items()}
     wholes = {"train": train, "test": test}
     return {
         "looked": {role: [len(found), len(wholes[role])] for role, found in prints.items()},
         "sensors": {name: sums.facts() for name, sums in moments.items()},
-        "twins": train_test_overlap.compare(kept["train"], kept["test"]),
+        "twins": train_test_overlap.find_overlap(kept["train"], kept["test"]),
     }
 
 
@@ -83,18 +86,19 @@ def _clock() -> Callable[[], bool]:
 
 
 def _turns(splits: Mapping[str, Samples]) -> Iterator[tuple[str, Samples, int]]:
-    """Places in the splits, one of each in turn, evenly spread however many are taken."""
+    """Indices into the splits in turn; every beginning of them is evenly spread."""
     orders = [
-        [(role, samples, i) for i in spread(len(samples), MOST)] for role, samples in splits.items()
+        [(role, samples, i) for i in spread_indices(len(samples), MOST)]
+        for role, samples in splits.items()
     ]
     for pair in zip_longest(*orders):
         yield from (place for place in pair if place is not None)
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most so many of `count` places, in an order whose every beginning is evenly spread.
+def spread_indices(count: int, most: int) -> list[int]:
+    """Return up to `most` indices below `count`; every beginning of them is evenly spread.
 
-    >>> spread(8, 3)
+    >>> spread_indices(8, 3)
     [0, 5, 2]
     """
     return sorted(range(count), key=lambda i: i * GOLDEN % 1)[:most]

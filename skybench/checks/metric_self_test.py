@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from typing import Any
 
-from skybench.core import Metric, SkybenchError
+from skybench.core import Metric, ScoreInfo, SkybenchError, Target, infer_target, score_info
+
+TOLERANCE = 1e-9  # absolute, and relative to the best score
 
 
-def check_metric(metric: Metric, targets: Iterable[tuple[str, Any]]) -> None:
-    """Feeds the truth, by key, as prediction: the main score must be 100.
+def check_metric(
+    metric: Metric, targets: Iterable[tuple[str, Any]], declared: Target | None = None
+) -> ScoreInfo:
+    """Feed the truth, by key, as prediction: the main score must be the best one possible.
 
-    A metric whose perfect prediction is not the truth itself has a method `perfect(target)`.
+    Returns the description of the main score.
+
+    declared: the kind of the targets, by which elements without a label are known; None: inferred.
+    A metric whose perfect prediction is not the truth itself has a method `perfect(target)`. With
+    an infinite best score, any score but NaN passes.
 
     Raises SkybenchError where it is not: then no score of this metric can be believed.
     """
     trial = metric.fresh()
-    answer = getattr(trial, "perfect", _without_ignored)
+    perfect = getattr(trial, "perfect", None)
     for key, target in targets:
-        trial.update(answer(target), target, key)
+        kind = declared or infer_target(target)
+        trial.update(perfect(target) if perfect else without_ignored(target, kind), target, key)
     name, score = next(iter(trial.scores().items()))
-    if not math.isclose(score, 100.0, abs_tol=1e-9):
+    info = score_info(trial, name)
+    best = info.best
+    right = math.isclose(score, best, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    if not right and (math.isfinite(best) or math.isnan(score)):
         raise SkybenchError(
             f"The metric's self-test failed: the truth as prediction gives {name} = {score}, "
-            "expected 100. Check the targets (a test split without any labelled pixel?)."
+            f"expected {best:g}. Check the targets (a test split without any labelled element?)."
         )
+    return info
 
 
-def _without_ignored(target: Any) -> Any:
-    """A prediction equal to the truth; ignored pixels get class 0, which must not matter."""
-    return target * (target != 255) if getattr(target, "ndim", 0) else target
+def without_ignored(target: Any, kind: Target) -> Any:
+    """Return a prediction equal to the truth, with 0 at ignored elements, which must not count."""
+    if kind.ignore is None or not kind.spatial:
+        return target
+    prediction = copy.deepcopy(target)
+    prediction[(target == kind.ignore) | (target != target)] = 0  # NaN does not equal itself
+    return prediction

@@ -23,21 +23,21 @@ LEAST = 8  # pixels a side that must not be padding
 SHOWN = 5
 
 
-class Print(NamedTuple):
-    """What is kept of an image."""
+class ImageFingerprint(NamedTuple):
+    """An image's key, hash and thumbnail."""
 
     key: str
     digest: str
     changes: Tensor | None  # [2 * SIDE * (SIDE - 1)], of mean 0 and length 1; None: too plain
 
 
-def of(key: str, image: Tensor) -> Print | None:
-    """The print of an image [T, C, H, W]; None where all its values are the same."""
+def fingerprint_image(key: str, image: Tensor) -> ImageFingerprint | None:
+    """Return the fingerprint of an image [T, C, H, W]; None where all its values are equal."""
     if bool((image == image.flatten()[0]).all()):
         return None
     head = f"{image.dtype} {tuple(image.shape)}".encode()
     digest = hashlib.sha256(head + image.contiguous().numpy().tobytes()).hexdigest()
-    return Print(key, digest, _changes(image[0].float().nan_to_num().mean(0)))
+    return ImageFingerprint(key, digest, _changes(image[0].float().nan_to_num().mean(0)))
 
 
 def _changes(grey: Tensor) -> Tensor | None:
@@ -58,8 +58,10 @@ def _changes(grey: Tensor) -> Tensor | None:
     return changes / length if length > 1e-3 * float(small.abs().mean()) else None
 
 
-def compare(train: Sequence[Print], test: Sequence[Print]) -> dict[str, Any]:
-    """How many test images have an exact or a near twin in train, with a few pairs of keys."""
+def find_overlap(
+    train: Sequence[ImageFingerprint], test: Sequence[ImageFingerprint]
+) -> dict[str, Any]:
+    """Count test images with an exact or near duplicate in train; give a few pairs of keys."""
     known = {one.digest: one.key for one in train}
     pairs = {one.key: known[one.digest] for one in test if one.digest in known}
     exact = len(pairs)
@@ -77,10 +79,10 @@ def compare(train: Sequence[Print], test: Sequence[Print]) -> dict[str, Any]:
     return {"exact": exact, "near": len(pairs) - exact, "pairs": shown}
 
 
-def reason(facts: Mapping[str, Any]) -> str:
-    """What was found, and among how many images; "" where nothing was.
+def overlap_reason(facts: Mapping[str, Any]) -> str:
+    """Return the evidence of duplicates as text; "" where there are none.
 
-    facts: those of `compare`, and `looked`: of train and test how many were looked at, of how many.
+    facts: of `find_overlap`, with `looked`: how many images of train and test were read, of all.
     """
     found = facts["exact"] + facts["near"]
     if not found:

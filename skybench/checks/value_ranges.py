@@ -1,4 +1,4 @@
-"""Whether images can be what their dataset's card says: unit and order of the bands.
+"""Plausibility of images: do values fit the declared unit, and means the order of the bands?
 
 Display imagery (three bands of 0 to 255) does not tell its order: red is brighter than blue in 18 %
 of EuroSAT's chips and in 63 % of aerial frames of Munich, and neighbouring bands correlate alike in
@@ -20,12 +20,12 @@ PIXELS = 65536  # of one image and date that are looked at, evenly spaced
 
 
 class Range(NamedTuple):
-    """What the values of a unit can be like, over a number of images."""
+    """The plausible values of a unit, over some images."""
 
     lowest: float  # any value is between these two
     highest: float
-    dim: float  # the mean of the brightest band, without zeros, is between these two
-    bright: float
+    mean_low: float  # the mean of the brightest band, without zeros, is between these two
+    mean_high: float
     peak: float = -np.inf  # the largest value is at least this
 
 
@@ -78,7 +78,7 @@ class Moments:
         self.lowest, self.highest = np.full(count, np.inf), np.full(count, -np.inf)
 
     def add(self, image: Tensor) -> None:
-        """Counts an image [T, C, H, W]; pixels without any number, or all 0, hold nothing."""
+        """Add an image [T, C, H, W]; pixels that are NaN, or 0 in all bands, are nodata."""
         self.images += 1
         for date in image:
             flat = date.flatten(1)
@@ -95,7 +95,7 @@ class Moments:
                 self.highest = np.maximum(self.highest, x.max(1))
 
     def facts(self) -> dict[str, Any]:
-        """By band: the mean without zeros, the extremes, the share of zeros; as plain JSON."""
+        """Return mean without zeros, extremes and share of zeros by band, as plain JSON."""
         means = self.total / np.maximum(self.filled, 1)
         facts = {
             "unit": self.sensor.unit,
@@ -124,14 +124,14 @@ class Moments:
 
 
 def _short(values: NDArray[np.float64]) -> list[float | None]:
-    """To 4 digits; None where nothing was seen."""
+    """To 4 digits; None without any value."""
     return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values]
 
 
-def values(facts: Mapping[str, Any]) -> str:
-    """Why values cannot be of the declared unit; "" where they can.
+def implausible_values(facts: Mapping[str, Any]) -> str:
+    """Return why values cannot be of the declared unit; "" where they can.
 
-    facts: those of `Moments.facts`.
+    facts: of `Moments.facts`.
     """
     bands, unit, limits = facts["bands"], facts["unit"], RANGES[facts["unit"]]
     if None in facts["max"]:
@@ -146,15 +146,15 @@ def values(facts: Mapping[str, Any]) -> str:
         return f"{lowest:.4g} to {highest:.4g} cannot be {unit!r}"
     if highest < limits.peak:
         return f"nothing above {highest:.4g} in {facts['images']} images of {unit!r}"
-    if not limits.dim <= brightest <= limits.bright:
+    if not limits.mean_low <= brightest <= limits.mean_high:
         return f"the brightest band's mean of {brightest:.4g} cannot be {unit!r}"
     return ""
 
 
-def order(facts: Mapping[str, Any]) -> str:
-    """Which other order of the bands the images fit clearly better; "" where none.
+def suspected_band_order(facts: Mapping[str, Any]) -> str:
+    """Return another order of the bands that the images fit clearly better; "" if there is none.
 
-    facts: those of `Moments.facts`.
+    facts: of `Moments.facts`.
     """
     bands, means = facts["bands"], facts["mean"]
     declared = _fit(bands, means)

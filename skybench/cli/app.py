@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from skybench.cli import bench
+from skybench.cli import data as cli_data
 from skybench.cli import results as cli_results
 from skybench.cli import weights as cli_weights
-from skybench.cli.bench import Data
+from skybench.cli.data import Data, Options, parse_pairs
 from skybench.cli.results import Json, Results
-from skybench.core import SkybenchError, UsageError
+from skybench.core import SkybenchError
 from skybench.core.version import __version__
 
 app = typer.Typer(
@@ -33,27 +33,9 @@ bench_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Speed
 app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")
 
-Options = Annotated[
-    list[str], typer.Option(help="NAME=VALUE of a dataset; see `skybench show` (may be repeated).")
-]
-
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _pairs(texts: list[str], option: str) -> dict[str, str]:
-    """Comma-separated or repeated NAME=VALUE; a value without a name stands under ""."""
-    found = {}
-    for text in texts:
-        # The value of a dataset's option may be a list; augmentations and views have numbers.
-        is_whole = option == "--option" or text.startswith(("augment=", "views="))
-        for part in [text] if is_whole else _split(text):
-            name, equals, value = part.partition("=")
-            found[name if equals else ""] = value if equals else name
-    if option != "--weights" and "" in found:
-        raise UsageError(f"Expected {option} NAME=VALUE, but got {found['']!r}.")
-    return found
 
 
 @app.command()
@@ -63,7 +45,7 @@ def run(
     dataset: Annotated[
         str, typer.Option(help="Ids, or folder:PATH; default: all of the task.")
     ] = "",
-    protocol: Annotated[str, typer.Option(help="knn, linear, frozen or finetune.")] = "frozen",
+    protocol: Annotated[str, typer.Option(help="knn, linear, frozen, finetune …")] = "frozen",
     data: Data = "",
     weights: Annotated[
         list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")
@@ -92,46 +74,49 @@ def run(
     ] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     results: Results = None,
-    force: Annotated[bool, typer.Option("--force", help="Run cells that are done again.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run cells again that are done.")] = False,
     devices: Annotated[
         int, typer.Option(help="GPUs (or processes) that fine-tune one network together.")
     ] = 1,
-    nodes: Annotated[int, typer.Option(help="Machines with so many devices each.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines, each with that many devices.")] = 1,
     micro_batch: Annotated[
         int,
         typer.Option(
-            help="Samples in a forward pass of training; default: a batch, or what fits.",
+            help="Samples of a forward pass in training; default: the batch, or what fits.",
             show_default=False,
         ),
     ] = 0,
     recompute: Annotated[
-        bool, typer.Option("--recompute", help="Activations twice, to fine-tune in less memory.")
+        bool,
+        typer.Option("--recompute", help="Activation checkpointing, to save memory."),
     ] = False,
     keep_weights: Annotated[
-        bool, typer.Option("--keep-weights", help="Keep what was trained beside the record.")
+        bool, typer.Option("--keep-weights", help="Keep the trained weights beside the record.")
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Logs for TensorBoard too.")
     ] = False,
     gpu: Annotated[
-        str, typer.Option(help="For --dry-run of finetune: its memory and time, as h100-80.")
+        str, typer.Option(help="For --dry-run of fine-tuning: memory and time on it, as h100-80.")
     ] = "",
     draw: Annotated[
         int,
         typer.Option(
-            help="PNGs of so many predictions, beside the record; default: 4 when fine-tuning.",
+            help="Test samples to draw as PNGs; default: 4 when fine-tuning.",
             show_default=False,
         ),
     ] = -1,
     predictions: Annotated[
         bool,
-        typer.Option("--predictions/--no-predictions", help="Keep them for rescore and compare."),
+        typer.Option(
+            "--predictions/--no-predictions", help="Keep predictions for rescore and compare."
+        ),
     ] = True,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="What a guard finds wrong makes a cell fail.")
+        bool, typer.Option("--strict", help="Flags that point to a fault make a cell fail.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the cells, run nothing.")
@@ -142,12 +127,14 @@ def run(
     from skybench.cli import output
     from skybench.plan.request import Request
 
-    overrides = _pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
+    output.warn_broken_plugins()
+    overrides = parse_pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
     request = Request(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
-        data=data, weights=_pairs(weights, "--weights"), variant=variant, sensors=_split(sensors),
-        options=_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
-        overrides=overrides, arch=_pairs(arch, "--arch"), results=results, device=device,
+        data=data, weights=parse_pairs(weights, "--weights"), variant=variant,
+        sensors=_split(sensors),
+        options=parse_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
+        overrides=overrides, arch=parse_pairs(arch, "--arch"), results=results, device=device,
         force=force, draw=draw, predictions=predictions, strict=strict, devices=devices,
         nodes=nodes, micro=micro_batch, recompute=recompute, keep_weights=keep_weights,
         tensorboard=tensorboard,
@@ -155,26 +142,40 @@ def run(
     if dry_run:
         output.show_plan(request, as_json, gpu)
         return
-    raise typer.Exit(output.run(request, fail_fast, as_json))
+    raise typer.Exit(output.run_request(request, fail_fast, as_json))
 
 
 @app.command("list")
-def list_(
+def list_plugins(
     kind: Annotated[str, typer.Argument(help="models, datasets, tasks, protocols or recipes.")],
     as_json: Json = False,
 ) -> None:
-    """Lists what skybench knows, without loading any of it."""
+    """Lists models, datasets, tasks, protocols or recipes."""
     from skybench.cli import catalogue, output
 
-    output.show_rows(catalogue.rows(kind), as_json)
+    output.warn_broken_plugins()
+    output.show_rows(catalogue.catalogue_rows(kind), as_json)
 
 
 @app.command()
 def show(name: str, as_json: Json = False) -> None:
-    """Prints all facts about a model, dataset, task or recipe (isaid:finetune)."""
+    """Prints the card of a model or dataset, a task, or a recipe (isaid:finetune)."""
     from skybench.cli import catalogue, output
 
-    output.show_facts(catalogue.facts(name), as_json)
+    output.show_facts(catalogue.plugin_facts(name), as_json)
+
+
+@app.command("check-model")
+def check_model(
+    name: Annotated[str, typer.Argument(help="A model, also of another package.")],
+    variant: Annotated[str, typer.Option(help="full, tiny or a name.")] = "full",
+    weights: Annotated[str, typer.Option(help="random, auto or PATH.")] = "random",
+    as_json: Json = False,
+) -> None:
+    """Checks on noise that a model reads all of its input; exit code 1 if a check fails."""
+    from skybench.cli import output_checks
+
+    raise typer.Exit(output_checks.show_model_checks(name, variant, weights, as_json))
 
 
 app.command()(cli_results.table)
@@ -188,78 +189,28 @@ app.command()(cli_results.curve)
 app.command()(cli_results.rank)
 
 
-@data_app.command("list")
-def data_list(data: Data = "", as_json: Json = False) -> None:
-    """Lists the datasets, and which are found."""
-    from skybench.cli import catalogue, output
-
-    output.show_rows(catalogue.data_rows(data), as_json)
-
-
-@data_app.command("demo")
-def data_demo(
-    names: Annotated[list[str], typer.Argument(help="Ids; default: all.")] = [],  # noqa: B006
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write to, one folder a dataset; default: cache.")
-    ] = None,
-) -> None:
-    """Writes the simulated demo data in the official layouts."""
-    from skybench.cli import output
-
-    output.write_demo(out, names)
+data_app.command("list")(cli_data.data_list)
+data_app.command("demo")(cli_data.data_demo)
+data_app.command("verify")(cli_data.data_verify)
+data_app.command("download")(cli_data.data_download)
+data_app.command("splits")(cli_data.data_splits)
+weights_app.command("list")(cli_weights.weights_list)
+weights_app.command("download")(cli_weights.weights_download)
+weights_app.command("verify")(cli_weights.weights_verify)
+weights_app.command("import")(cli_weights.weights_import)
 
 
-@data_app.command("verify")
-def data_verify(
-    name: str,
-    data: Data = "",
-    option: Options = [],  # noqa: B006
-    as_json: Json = False,
-) -> None:
-    """Checks layout, counts, splits and a sample of files; exit code 1 where something is wrong."""
-    from skybench.cli import output
-
-    raise typer.Exit(output.verify(name, data, _pairs(option, "--option"), as_json))
-
-
-@data_app.command("download")
-def data_download(name: str, data: Data = "") -> None:
-    """Downloads a dataset, resumed and checked; where that may not be done, says how to get it."""
-    from skybench.cli import output
-
-    output.download(name, data)
-
-
-@data_app.command("splits")
-def data_splits(
-    name: str,
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="A folder with the list files; else they are downloaded."),
-    ] = None,
-) -> None:
-    """Gets the papers' split lists of a dataset and checks them."""
-    from skybench.cli import output
-
-    output.fetch_splits(name, source)
-
-
-weights_app.command("list")(cli_weights.list_)
-weights_app.command("download")(cli_weights.download)
-weights_app.command("verify")(cli_weights.verify)
-weights_app.command("import")(cli_weights.import_)
-
-
-bench_app.command("data")(bench.data)
-bench_app.command("boxes")(bench.boxes)
-bench_app.command("finetune")(bench.finetune)
+bench_app.command("data")(bench.time_readers)
+bench_app.command("boxes")(bench.time_boxes)
+bench_app.command("finetune")(bench.time_finetuning)
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Prints what is in force: versions, device, folders and why, what is found."""
+    """Prints versions, device, folders and why they are used, what is found, broken plugins."""
     from skybench.cli import catalogue, output
 
+    output.warn_broken_plugins()
     output.show_facts(catalogue.health(), as_json)
 
 

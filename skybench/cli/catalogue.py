@@ -1,4 +1,4 @@
-"""What skybench knows and what is here, as plain rows; imports no torch."""
+"""The catalogue: models, datasets, tasks and weights as plain rows, without torch."""
 
 from __future__ import annotations
 
@@ -10,48 +10,44 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skybench.core import DatasetCard, ModelCard, Task, UsageError, folders, registry
-from skybench.core.variants import variant_cards
+from skybench.core import DatasetCard, ModelCard, UsageError, folders, registry
+from skybench.core.variants import published_cards
 from skybench.core.version import __version__
 from skybench.plan import recipe_text
+from skybench.plan.protocols import every_task
 
 Row = dict[str, Any]
 
 
 def dataset_cards() -> list[DatasetCard]:
-    """The cards of all datasets."""
-    return [registry.load("datasets", n).CARD for n in registry.names("datasets")]
-
-
-def tasks() -> list[Task]:
-    """All tasks."""
-    return [registry.load("tasks", n).TASK for n in registry.names("tasks")]
+    """Return the cards of all datasets."""
+    return [registry.dataset(n).CARD for n in registry.names("datasets")]
 
 
 def weights_state(card: ModelCard) -> str:
-    """ "none needed", "found", "missing", or "withheld" where nobody can have them."""
+    """Return "none needed", "found", "missing", or "withheld" where weights are not public."""
     from skybench.weights import find
 
     if card.unavailable:
         return "withheld"
     if card.weights is None:
         return "none needed"
-    if find.find(card, "auto") is not None:
+    if find.find_weights(card, "auto") is not None:
         return "found"
     return "withheld" if card.weights.withheld else "missing"
 
 
 def model_rows() -> list[Row]:
-    """One row a model; its weights are found where those of any variant are."""
+    """Return a row for each model; its weights are found if those of any variant are."""
     found = []
     for name in registry.names("baselines"):
-        kinds = variant_cards(name)
+        kinds = published_cards(name)
         card, *_ = kinds.values()
         states = [weights_state(c) for c in kinds.values()]
         inputs = [s.name for c in kinds.values() for s in c.inputs]
         found.append(
             {
-                "name": name, "title": card.title, "row": card.row,
+                "name": name, "title": card.title, "row": card.group,
                 "sensors": list(dict.fromkeys(inputs)), "variants": list(kinds),
                 "weights": "found" if "found" in states else states[0],
                 "licence": card.licence if card.weights is None else card.weights.licence,
@@ -61,7 +57,7 @@ def model_rows() -> list[Row]:
 
 
 def dataset_rows() -> list[Row]:
-    """One row a dataset."""
+    """Return a row for each dataset."""
     return [
         {
             "name": c.name, "title": c.title, "tasks": list(c.tasks),
@@ -73,51 +69,51 @@ def dataset_rows() -> list[Row]:
 
 
 def task_rows() -> list[Row]:
-    """One row a task."""
+    """Return a row for each task."""
     return [
         {
             "name": t.name, "title": t.title, "protocols": list(t.protocols),
             "datasets": [c.name for c in dataset_cards() if t.name in c.tasks],
         }
-        for t in tasks()
+        for t in every_task()
     ]  # fmt: skip
 
 
 def protocol_rows() -> list[Row]:
-    """One row a task and protocol."""
+    """Return a row for each protocol of each task."""
     return [
-        {"name": name, "task": t.name, "what": what}
-        for t in tasks() for name, what in t.protocols.items()
+        {"name": name, "task": t.name, "what": t.protocol(name).text}
+        for t in every_task() for name in t.protocols
     ]  # fmt: skip
 
 
 KINDS: Mapping[str, Callable[[], list[Row]]] = {
     "models": model_rows, "datasets": dataset_rows, "tasks": task_rows, "protocols": protocol_rows,
-    "recipes": recipe_text.rows,
+    "recipes": recipe_text.recipe_rows,
 }  # fmt: skip
 
 
-def rows(kind: str) -> list[Row]:
-    """The rows of a kind. Raises UsageError for an unknown one."""
+def catalogue_rows(kind: str) -> list[Row]:
+    """Return the rows of a kind. Raises UsageError for an unknown one."""
     if kind not in KINDS:
         raise UsageError(f"Nothing to list under {kind!r}. Known: {', '.join(KINDS)}.")
     return KINDS[kind]()
 
 
 def data_rows(data: str = "") -> list[Row]:
-    """Where each dataset is looked for, whether it is there, and how to get it."""
+    """Return where each dataset is looked for, whether it is found, and how to get it."""
     root = Path(data).expanduser() if data else folders.data()
     return [
         {
             "name": c.name, "found": (root / c.name).is_dir(), "folder": str(root / c.name),
             "licence": c.licence, "obtain": c.obtain,
         }
-        for c in dataset_cards() if not c.yours
+        for c in dataset_cards() if not c.user_data
     ]  # fmt: skip
 
 
 def weights_rows() -> list[Row]:
-    """Where each checkpoint is looked for, whether it is there, and how to get it."""
+    """Return where each checkpoint is looked for, whether it is found, and how to get it."""
     return [
         {
             "name": c.name, "variant": v, "state": weights_state(c),
@@ -125,37 +121,57 @@ def weights_rows() -> list[Row]:
             "licence": c.weights.licence if c.weights else "",
             "obtain": c.weights.obtain if c.weights else "",
         }
-        for name in registry.names("baselines") for v, c in variant_cards(name).items()
+        for name in registry.names("baselines") for v, c in published_cards(name).items()
     ]  # fmt: skip
 
 
-def facts(name: str) -> Row:
-    """The card of a model or dataset, a task's protocols, or a recipe, as isaid:finetune.
+def plugin_facts(name: str) -> Row:
+    """Return the card of a model or dataset, a task's protocols, or a recipe (isaid:finetune).
 
     Raises UsageError with a hint.
     """
     if ":" in name or "/" in name:
-        return recipe_text.facts(name)
+        return recipe_text.recipe_facts(name)
     plain = name.strip().lower().replace("-", "_")
     kinds: tuple[registry.Kind, ...] = ("baselines", "datasets", "tasks")
     for kind in kinds:
         if plain in registry.names(kind):
             plugin = registry.load(kind, plain)
             if kind != "tasks":
-                found = {"kind": registry.SINGULAR[kind], **dataclasses.asdict(plugin.CARD)}
+                found = {"kind": registry.SINGULAR[kind], **_card_facts(plugin.CARD)}
                 return found | ({"variants": list(plugin.VARIANTS)} if kind == "baselines" else {})
-            row = next(r for r in task_rows() if r["name"] == plain)
-            return {"kind": "task", **row, "protocols": dict(plugin.TASK.protocols)}
+            task, row = registry.task(plain), next(r for r in task_rows() if r["name"] == plain)
+            texts = {p.name: p.text for p in map(task.protocol, task.protocols)}
+            return {"kind": "task", **row, "protocols": texts}
     every = [n for kind in kinds for n in registry.names(kind)]
     raise UsageError(registry.unknown("model, dataset or task", name, every))
 
 
+def _card_facts(card: ModelCard | DatasetCard) -> Row:
+    """A card's fields, without the setups, which `skybench show DATASET:PROTOCOL` prints.
+
+    A model's group is called `row`, as in `skybench list`.
+    """
+    fields = {"row" if n == "group" else n: v for n, v in dataclasses.asdict(card).items()}
+    fields.pop("setups", None)
+    if isinstance(card, DatasetCard) and card.target is not None:
+        kind, ignore = card.target
+        fields["target"] = kind if ignore is None else f"{kind}, {ignore:g} where there is no label"
+    return fields
+
+
+def broken_plugins() -> list[str]:
+    """Return the plugins of other packages that cannot be used: kind, name, package and error."""
+    messages = (m for kind in registry.KINDS for m in registry.broken(kind).values())
+    return [" ".join(message.split()) for message in messages]
+
+
 def health() -> Row:
-    """Versions, device, folders and why, what is found. Imports torch to see the device."""
+    """Return versions, device, folders and why, what is found, broken plugins. Imports torch."""
     import torch
 
     names = ("SKYBENCH_DATA", "SKYBENCH_RESULTS", "SKYBENCH_CACHE", "SKYBENCH_WEIGHTS")
-    found = [folders.place(n) for n in names]
+    found = [folders.folder_of(n) for n in names]
     existing = [p.path for p in found if p.path.exists()] or [Path.cwd()]
     cuda = torch.cuda.is_available()
     found_weights = (r["name"] for r in weights_rows() if r["state"] == "found")  # one a variant
@@ -169,4 +185,5 @@ def health() -> Row:
         "free disk": f"{shutil.disk_usage(existing[0]).free / 1e9:.0f} GB at {existing[0]}",
         "datasets found": [r["name"] for r in data_rows() if r["found"]] or "none",
         "weights found": [*dict.fromkeys(found_weights)] or "none",
+        "broken plugins": broken_plugins() or "none",
     }

@@ -1,4 +1,4 @@
-"""What the commands print. Results go to stdout; progress and notices to stderr."""
+"""Output of commands: results go to stdout, progress and notices to stderr."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from skybench.cli.catalogue import broken_plugins
 from skybench.cli.progress import Bar, Watch
-from skybench.core import DatasetPlugin, Record, SkybenchError, UsageError, registry
-from skybench.core import folders as places
+from skybench.core import Record, SkybenchError, UsageError, folders, registry
 from skybench.records import store
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """One line on stderr."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def plain(value: Any) -> str:
-    """A value in a cell of a table."""
+    """Return a value as text for a cell of a table."""
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     if isinstance(value, list | tuple):
@@ -34,7 +34,7 @@ def plain(value: Any) -> str:
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Rows as a table as wide as the terminal, or as JSON."""
+    """Print rows as a table no wider than the terminal, or as JSON."""
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -51,7 +51,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
-    """Names and values, one a line."""
+    """Print names and values, one a line, or as JSON."""
     if as_json:
         print(json.dumps(facts, indent=1))
         return
@@ -62,9 +62,9 @@ def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
 
 
 def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
-    """The cells of a request with their reasons, and about what they take on disk.
+    """Print the cells of a request, with reasons and the estimated size of their features.
 
-    Of fine-tuning also memory and time on a GPU of `skybench.plan.gpus`; "": the one that is there.
+    For fine-tuning also memory and time on a GPU of `skybench.plan.gpus`; "": the present one.
     """
     from skybench.plan.planner import Planner
 
@@ -72,30 +72,19 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
     made = planner.cells()
     cells = [cell.describe() for cell in made]
     rests_on = ""
-    if request.protocol == "finetune":
+    if any(c.recipe.protocol in c.task.protocols and c.protocol.trains_backbone for c in made):
         from skybench.plan import forecast, gpus
 
-        rests_on = forecast.fill(cells, made, planner, gpus.pick_gpu(gpu))
+        rests_on = forecast.add_estimates(cells, made, planner, gpus.pick_gpu(gpu))
     elif gpu:
-        raise UsageError("--gpu is for --dry-run --protocol finetune, which alone learns on it.")
+        raise UsageError(
+            "--gpu is for --dry-run of protocols that train the backbone, as finetune."
+        )
     if as_json:
         print(json.dumps(cells, indent=1))
         return
     reasons = [*dict.fromkeys(c["reason"] for c in cells if c["reason"])]
-    shown = [
-        {
-            "model": f"{c['model']} ({c['variant']}, {c['weights'][:8]})",
-            "task": c["task"],
-            "dataset": f"{c['dataset']} {c['label']}".strip(),
-            "protocol": c["protocol"],
-            "status": c["status"],
-            "images": sum(c["samples"].values()) or "",
-            **(forecast.columns(c.get("forecast")) if rests_on else _disk(c)),
-            "reason": f"({reasons.index(c['reason']) + 1})" if c["reason"] else "",
-        }
-        for c in cells
-    ]
-    show_rows(shown, as_json=False)
+    show_rows([_plan_row(c, reasons, bool(rests_on)) for c in cells], as_json=False)
     for number, reason in enumerate(reasons, 1):
         print(f"({number}) {reason}")
     states = [c["status"] for c in cells]
@@ -108,13 +97,32 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
         print("Demo data are simulated; their scores are no results.")
 
 
+def _plan_row(cell: Mapping[str, Any], reasons: Sequence[str], forecasts: bool) -> dict[str, Any]:
+    """A cell's row in the table of a plan; forecasts: memory and time in the place of disk."""
+    measured = _disk(cell)
+    if forecasts:
+        from skybench.plan.forecast import forecast_columns
+
+        measured = forecast_columns(cell.get("forecast"))
+    return {
+        "model": f"{cell['model']} ({cell['variant']}, {cell['weights'][:8]})",
+        "task": cell["task"],
+        "dataset": f"{cell['dataset']} {cell['label']}".strip(),
+        "protocol": cell["protocol"],
+        "status": cell["status"],
+        "images": sum(cell["samples"].values()) or "",
+        **measured,
+        "reason": f"({reasons.index(cell['reason']) + 1})" if cell["reason"] else "",
+    }
+
+
 def _disk(cell: Mapping[str, Any]) -> dict[str, str]:
     kept = cell["feature_bytes"]
     return {"features": f"{kept / 1e6:.1f} MB" if kept else ""}
 
 
-def run(request: Request, fail_fast: bool, as_json: bool) -> int:
-    """Runs cells, shows how they end and their table; the exit code."""
+def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
+    """Run a request with progress and print its table; return the exit code."""
     from skybench.plan.planner import Planner
     from skybench.report import tables
     from skybench.runner.run_cells import run_planned
@@ -122,7 +130,9 @@ def run(request: Request, fail_fast: bool, as_json: bool) -> int:
 
     planner = Planner(request)
     cells = planner.cells()
-    if request.devices * request.nodes > 1 and distributed.is_another():  # another one speaks
+    if (
+        request.devices * request.nodes > 1 and distributed.is_helper_process()
+    ):  # another one speaks
         made = run_planned(request, cells, fail_fast=fail_fast)
         return 1 if any(r.status == "failed" for r in made) else 0
     done = sum(c.status == "done" for c in cells)
@@ -134,32 +144,32 @@ def run(request: Request, fail_fast: bool, as_json: bool) -> int:
     if as_json:
         print(tables.to_json(made))
     else:
-        print(tables.render(made, "text", request.results or places.results()))
-    say(f"Records: {(request.results or places.results()).resolve()}")
+        print(tables.render_tables(made, "text", request.results or folders.results()))
+    say(f"Records: {(request.results or folders.results()).resolve()}")
     return 1 if any(r.status == "failed" for r in made) else 0
 
 
 def measured(model: str, results: Path | None) -> tuple[str, list[Record]]:
-    """A model's id and all records; raises UsageError where nothing of it was measured."""
+    """Return a model's id and all records. Raises UsageError where it has no score."""
     name, found = registry.resolve("baselines", model), _records(results)
     if not any(r.model == name and r.main for r in found):
-        folder = (results or places.results()).resolve()
+        folder = (results or folders.results()).resolve()
         raise UsageError(f"Nothing of {name} was measured in {folder}; `skybench run` does that.")
     return name, found
 
 
 def _records(results: Path | None) -> list[Record]:
-    found, skipped = store.read_all(results or places.results())
+    found, skipped = store.read_records(results or folders.results())
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
     return found
 
 
-def merge(folders: Sequence[Path], results: Path | None, as_json: bool) -> int:
-    """Records of other folders copied; the exit code, 1 where two of a cell disagree."""
+def merge_records(others: Sequence[Path], results: Path | None, as_json: bool) -> int:
+    """Copy the records of other folders; return the exit code, 1 where two of a cell differ."""
     from skybench.records import merge as merging
 
-    done = merging.merge(folders, results or places.results())
+    done = merging.merge_results(others, results or folders.results())
     for path, reason in done.skipped:
         say(f"skipped {path}: {reason}")
     rows = [{"cell": str(c.path), "kept": c.kept, "other": c.other} for c in done.conflicts]
@@ -172,24 +182,25 @@ def merge(folders: Sequence[Path], results: Path | None, as_json: bool) -> int:
     return 1 if rows else 0
 
 
-def export(cell: str, out: Path, results: Path | None) -> None:
-    """A cell's detections, written for a server."""
-    from skybench.report import export, reproduce
+def export_record(cell: str, out: Path, results: Path | None) -> None:
+    """Write a cell's detections as a server takes them; print the files."""
+    from skybench.report.export import export_boxes
+    from skybench.report.reproduce import pick_record
 
-    record = reproduce.pick(_records(results), cell)
-    for path in export.export(record, results or places.results(), out):
+    record = pick_record(_records(results), cell)
+    for path in export_boxes(record, results or folders.results(), out):
         print(path)
 
 
-def reproduce(cell: str, results: Path | None, as_json: bool) -> None:
-    """What is needed to make a record again, and what the paper has for it."""
-    from skybench.report import reproduce
+def show_reproduction(cell: str, results: Path | None, as_json: bool) -> None:
+    """Print how to make a record again, and the paper's score of its cell."""
+    from skybench.report.reproduce import pick_record, reproduction
 
-    show_facts(reproduce.reproduction(reproduce.pick(_records(results), cell)), as_json)
+    show_facts(reproduction(pick_record(_records(results), cell)), as_json)
 
 
 def write_demo(out: Path | None, names: Sequence[str]) -> None:
-    """Writes demo copies below a folder (refused where it is not empty), or into the cache."""
+    """Write demo data into empty folders, or into the cache."""
     from skybench.data.demo_folder import demo_root
 
     chosen = [registry.resolve("datasets", n) for n in names] or registry.names("datasets")
@@ -203,14 +214,14 @@ def write_demo(out: Path | None, names: Sequence[str]) -> None:
             raise SkybenchError(f"{out / name} is not empty; give another --out, or remove it.")
     for name in chosen:
         (out / name).mkdir(parents=True, exist_ok=True)
-        cast(DatasetPlugin, registry.load("datasets", name)).write_demo(out / name)
+        registry.dataset(name).write_demo(out / name)
         say(f"{name}: {out / name}")
     say(f"Use it with: skybench run --data {out} ...")
 
 
-def verify(name: str, data: str, options: Mapping[str, str], as_json: bool) -> int:
-    """What is right and wrong about a dataset's folder; 1 where something is wrong."""
-    from skybench.data.verify import verify as check
+def verify_data(name: str, data: str, options: Mapping[str, str], as_json: bool) -> int:
+    """Print the findings about a dataset's folder; return the exit code, 1 for an error."""
+    from skybench.data.verify import verify_dataset as check
     from skybench.plan.planner import Planner
     from skybench.plan.request import Request
 
@@ -227,36 +238,42 @@ def verify(name: str, data: str, options: Mapping[str, str], as_json: bool) -> i
 
 
 def fetch_splits(name: str, source: Path | None) -> None:
-    """Gets a dataset's official split lists, and says where they lie."""
+    """Fetch a dataset's official split lists, and print their paths."""
     from skybench.data import split_lists
 
-    for path in split_lists.fetch(registry.resolve("datasets", name), source):
+    for path in split_lists.fetch_lists(registry.resolve("datasets", name), source):
         say(f"checked {path}")
 
 
-def download(name: str, data: str) -> None:
-    """Gets a dataset into the folder where it is looked for."""
+def download_data(name: str, data: str) -> None:
+    """Download a dataset to the folder where it is looked for."""
     from skybench.data import download as getter
     from skybench.plan.planner import Planner
     from skybench.plan.request import Request
 
     known = registry.resolve("datasets", name)
     root = Planner(Request(data=data)).root(known)
-    if getattr(plugin := registry.load("datasets", known), "REMOTES", ()):
+    if getattr(plugin := registry.dataset(known), "REMOTES", ()):
         say(f"{known}: licence {plugin.CARD.licence}")
     with Bar() as bar:
-        found = getter.download(known, root, bar)
+        found = getter.download_dataset(known, root, bar)
     for path in found:
         say(f"there: {path}")
 
 
 def bench_data(names: Sequence[str], data: str, seconds: float, as_json: bool) -> None:
-    """Prints the speed of readers."""
+    """Print the speed of the readers."""
     from skybench.bench import readers
     from skybench.plan.planner import Planner
     from skybench.plan.request import Request
 
     root = Planner(Request(data=data)).root
     known = registry.names("datasets")
-    every = [n for n in known if data == "demo" or not registry.load("datasets", n).CARD.yours]
-    show_rows([s._asdict() for s in readers.data(names or every, root, seconds)], as_json)
+    every = [n for n in known if data == "demo" or not registry.dataset(n).CARD.user_data]
+    show_rows([s._asdict() for s in readers.bench_readers(names or every, root, seconds)], as_json)
+
+
+def warn_broken_plugins() -> None:
+    """Say on stderr which plugins of other packages cannot be used, a line for each."""
+    for message in broken_plugins():
+        say(f"skybench: cannot use the {message}")

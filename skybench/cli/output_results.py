@@ -1,20 +1,23 @@
-"""What the commands that compare results print."""
+"""Output of the commands that compare records."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from skybench.analysis import paired_tests
+from skybench.analysis.score_text import interval_text, score_heading, score_text, unit_text
 from skybench.cli.output import say, show_rows
-from skybench.core import ProtocolName, Record, UsageError, folders, registry
+from skybench.core import Record, ScoreInfo, UsageError, folders, registry
+from skybench.plan.protocols import every_task, protocol_names
 from skybench.records import labels, store
 from skybench.report import tables
 
 if TYPE_CHECKING:
-    from skybench.analysis.compare import Duel
+    from skybench.analysis.compare import CellComparison
+    from skybench.analysis.paired_tests import Difference
     from skybench.analysis.ranks import Ranking
 
 TESTS = {
@@ -30,7 +33,7 @@ def _folder(results: Path | None) -> Path:
 
 
 def _read(results: Path | None) -> list[Record]:
-    found, skipped = store.read_all(_folder(results))
+    found, skipped = store.read_records(_folder(results))
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
     return found
@@ -40,9 +43,12 @@ def _task(name: str) -> str:
     return registry.resolve("tasks", name) if name else ""
 
 
-def _protocol(name: str) -> str:
-    if name not in ("", *get_args(ProtocolName)):
-        raise UsageError(registry.unknown("protocol", name, get_args(ProtocolName)))
+def _protocol(name: str, records: Sequence[Record]) -> str:
+    """A protocol of a task or of a record; "" is all."""
+    recorded = [str(r.recipe["protocol"]) for r in records]
+    known = [*dict.fromkeys([*protocol_names(every_task()), *recorded])]
+    if name not in ("", *known):
+        raise UsageError(registry.unknown("protocol", name, known))
     return name
 
 
@@ -53,7 +59,7 @@ def _p(value: float | None) -> str:
 
 
 def show_table(results: Path | None, task: str, form: str, paper: bool) -> None:
-    """The records as tables, of one task or of all, or the paper's tables with ours beside."""
+    """Print the records as tables, or the paper's tables with measured rows beside them."""
     from skybench.report import paper_tables as papers
 
     if form not in tables.FORMATS:
@@ -63,11 +69,15 @@ def show_table(results: Path | None, task: str, form: str, paper: bool) -> None:
     if not chosen and form == "text" and not paper:
         say(f"No records in {_folder(results).resolve()}; `skybench run` makes them.")
     folder = _folder(results)
-    print(papers.render(chosen, form) if paper else tables.render(chosen, form, folder))
+    print(
+        papers.render_paper_tables(chosen, form)
+        if paper
+        else tables.render_tables(chosen, form, folder)
+    )
 
 
-def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
-    """Kept predictions scored again; the exit code, 1 where none were kept."""
+def show_rescored(results: Path | None, task: str, metric: str, as_json: bool) -> int:
+    """Score kept predictions again; return the exit code, 1 where none were kept."""
     from skybench.report import rescore as again
 
     task = _task(task)
@@ -83,15 +93,16 @@ def rescore(results: Path | None, task: str, metric: str, as_json: bool) -> int:
 
 def _score(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        **_place(row), "metric": row["metric"],
-        "score": f"{row['score']:.2f}{labels.marks(row['flags'])}", "95 %": _interval(row),
-        "recorded": "" if row["recorded"] is None else f"{row['recorded']:.2f}",
+        **_place(row), "metric": score_heading(row["metric"], _info(row)),
+        "score": f"{score_text(row['score'], _info(row))}{labels.flag_marks(row['flags'])}",
+        "95 %": _interval(row),
+        "recorded": "" if row["recorded"] is None else score_text(row["recorded"], _info(row)),
         "images": row["images"], "fingerprint": row["fingerprint"],
     }  # fmt: skip
 
 
 def _place(row: dict[str, Any]) -> dict[str, Any]:
-    """What was measured on what, of a row with all that tells it from others."""
+    """The columns that identify a row: model, task, cell, kind of data."""
     parts = ("dataset", "label", "protocol", "sensors", "settings")
     return {
         "model": "/".join(filter(None, (row[n] for n in ("model", "variant", "weights")))),
@@ -101,64 +112,75 @@ def _place(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _interval(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f"[{row['low']:.1f}, {row['high']:.1f}]"
+    return "" if row["low"] is None else interval_text(row["low"], row["high"], _info(row))
+
+
+def _info(row: dict[str, Any]) -> ScoreInfo:
+    """Direction and unit of a row's score."""
+    return ScoreInfo(row["higher_is_better"], row["unit"])
 
 
 def _notes(rows: Sequence[dict[str, Any]]) -> None:
-    """Below a table: demo data, and what the marks mean."""
+    """Print the notes below a table: demo data, and the marks."""
     demo = [f"{labels.DEMO}."] if any(row["data"] == "demo" for row in rows) else []
     for line in [*demo, *labels.footnotes(f for row in rows for f in row["flags"])]:
         print(line)
 
 
-def compare(
+def show_comparison(
     models: tuple[str, str], task: str, protocol: str, results: Path | None, as_json: bool
 ) -> None:
-    """Two models on the cells that both have."""
+    """Print the comparison of two models on their common cells."""
     from skybench.analysis import compare as module
 
-    found, protocol = _read(results), _protocol(protocol)
-    made = module.compare(found, _folder(results), models, _task(task), protocol)
+    found = _read(results)
+    protocol = _protocol(protocol, found)
+    made = module.compare_models(found, _folder(results), models, _task(task), protocol)
     if as_json:
         print(json.dumps(made.plain(), indent=1))
         return
-    show_rows([_duel(d, made.names) for d in made.duels], as_json=False)
-    for test in dict.fromkeys(d.gap.test for d in made.duels if d.gap):
+    show_rows([_compared(c, made.names) for c in made.cells], as_json=False)
+    for test in dict.fromkeys(d.gap.test for d in made.cells if d.gap):
         print(f"{TESTS[test]}.")
-    flags = [f for d in made.duels for r in (d.one, d.other) for f in r.flags]
-    notes = dict.fromkeys(f"Not tested: {d.note}." for d in made.duels if d.note)
+    flags = [f for d in made.cells for r in (d.one, d.other) for f in r.flags]
+    notes = dict.fromkeys(f"Not tested: {d.note}." for d in made.cells if d.note)
     apart = [f"Not compared: {cell}: {why}." for cell, why in made.apart.items()]
     print("\n".join([*labels.footnotes(flags), *notes, *apart, "", *made.summary()]))
 
 
-def _duel(duel: Duel, names: tuple[str, str]) -> dict[str, Any]:
-    row, gap, ground = duel.row(), duel.gap, duel.ground
-    metric = labels.NAMES.get(ground.metric, ground.metric)
-    parts = (ground.dataset, ground.label, metric, ground.protocol, ground.sensors, row["settings"])
+def _signed(gap: Difference, info: ScoreInfo) -> str:
+    return f"[{score_text(gap.low, info, sign=True)}, {score_text(gap.high, info, sign=True)}]"
+
+
+def _compared(cell: CellComparison, names: tuple[str, str]) -> dict[str, Any]:
+    row, gap, key, info = cell.row(), cell.gap, cell.key, cell.info
+    metric = score_heading(key.metric, info)
+    parts = (key.dataset, key.label, metric, key.protocol, key.sensors, row["settings"])
     return {
-        "task": ground.task, "cell": " ".join(filter(None, parts)),
-        names[0]: f"{row['a']:.2f}{labels.marks(duel.one.flags)}",
-        names[1]: f"{row['b']:.2f}{labels.marks(duel.other.flags)}",
-        "difference": f"{duel.difference:+.2f}",
-        "95 %": f"[{gap.low:+.2f}, {gap.high:+.2f}]" if gap else "",
+        "task": key.task, "cell": " ".join(filter(None, parts)),
+        names[0]: f"{score_text(row['a'], info)}{labels.flag_marks(cell.one.flags)}",
+        names[1]: f"{score_text(row['b'], info)}{labels.flag_marks(cell.other.flags)}",
+        "difference": score_text(cell.difference, info, sign=True),
+        "95 %": _signed(gap, info) if gap else "",
         "p (Holm)": _p(row["p_holm"]),
         "in se": "" if row["effect"] is None else f"{row['effect']:+.1f}",
-        "images": row["images"], "test": row["test"], "": duel.verdict or "not tested",
+        "images": row["images"], "test": row["test"], "": cell.verdict or "not tested",
     }  # fmt: skip
 
 
-def ranking(
+def read_ranking(
     models: Sequence[str], task: str, protocol: str, impute: str, results: Path | None
 ) -> Ranking:
-    """Models ranked on the records of a folder; see `ranks.rank`."""
+    """Rank models on the records of a folder; see `ranks.rank`."""
     from skybench.analysis import ranks
 
     found = _read(results)
-    return ranks.rank(found, _folder(results), models, _task(task), _protocol(protocol), impute)
+    protocol = _protocol(protocol, found)
+    return ranks.rank_models(found, _folder(results), models, _task(task), protocol, impute)
 
 
 def show_ranking(ranking: Ranking, plot: Path | None, as_json: bool) -> None:
-    """The models by their mean rank."""
+    """Print the models by their mean rank."""
     if plot is not None:
         from skybench.report import plots
 
@@ -168,14 +190,16 @@ def show_ranking(ranking: Ranking, plot: Path | None, as_json: bool) -> None:
         print(json.dumps(ranking.plain(), indent=1))
         return
     cells = len(ranking.cells)
+    unit = ScoreInfo(unit=ranking.unit)
     union = cells if ranking.imputed else cells + len(ranking.lacking)
     show_rows(
         [
             {
-                "model": f"{s.model}{labels.marks(s.flags)}", "cells": f"{s.measured}/{union}",
+                "model": f"{s.model}{labels.flag_marks(s.flags)}", "cells": f"{s.measured}/{union}",
                 "mean rank": f"{s.rank:.2f}", "over cells": _band(s.over_cells),
                 "over images": _band(s.over_images) if s.over_images else "",
-                "IQM": "" if s.iqm is None else f"{s.iqm:.3f}", "gain": f"{s.gain:+.2f}",
+                "IQM": "" if s.iqm is None else f"{s.iqm:.3f}",
+                "gain": "" if s.gain is None else score_text(s.gain, unit, sign=True),
             }
             for s in ranking.standings
         ],
@@ -189,7 +213,7 @@ def _band(band: tuple[float, float]) -> str:
 
 
 def _remarks(ranking: Ranking) -> list[str]:
-    """What the ranks rest on."""
+    """The notes below a ranking."""
     floor = {"chance": "the best constant answer"}.get(ranking.floor, ranking.floor)
     lines = [labels.DEMO + "."] if ranking.data == "demo" else []
     lines += labels.footnotes([f for s in ranking.standings for f in s.flags])
@@ -200,7 +224,7 @@ def _remarks(ranking: Ranking) -> list[str]:
     lines.append("[low, high]: 95 % bootstrap intervals of the mean rank.")
     if floor:
         lines.append(f"IQM: interquartile mean; 0 is {floor}, 1 the best of these models.")
-    lines.append("gain: mean difference to the other models over the cells, in points.")
+    lines.append(_gain_note(ranking.unit))
     lines.append(
         f"Friedman: {ranking.friedman:.2f}, p = {_p(ranking.p)}. Mean ranks that differ by less "
         f"than {ranking.critical:.2f} are not significantly apart (Nemenyi, 5 %): "
@@ -210,12 +234,22 @@ def _remarks(ranking: Ranking) -> list[str]:
     return [*lines, *filter(None, [ranking.note])]
 
 
-def curve(model: str, task: str, plot: Path | None, results: Path | None, as_json: bool) -> None:
-    """Scores by the fraction of the training data."""
+def _gain_note(unit: str) -> str:
+    """The note about the column of gains."""
+    if unit == "mixed":
+        return "gain: none, since the cells have scores of several units."
+    where = f", in {unit_text(unit)}" if unit else ""
+    return f"gain: by how much it is better than the others, on the mean over the cells{where}."
+
+
+def show_curve(
+    model: str, task: str, plot: Path | None, results: Path | None, as_json: bool
+) -> None:
+    """Print the label-fraction curves."""
     from skybench.analysis import label_fraction as module
 
     name = registry.resolve("baselines", model) if model else ""
-    rows = module.points(_read(results), name, _task(task))
+    rows = module.curve_points(_read(results), name, _task(task))
     if plot is not None:
         from skybench.report import plots
 
@@ -229,10 +263,12 @@ def curve(model: str, task: str, plot: Path | None, results: Path | None, as_jso
 
 
 def _point(row: dict[str, Any]) -> dict[str, Any]:
+    info = _info(row)
     return {
         **_place(row), "fraction": row["fraction"], "train images": row["train"],
-        "metric": labels.NAMES.get(row["metric"], row["metric"]),
-        "score": f"{row['score']:.2f}" + (f" ± {row['spread']:.2f}" if row["spread"] else "")
-        + labels.marks(row["flags"]),
+        "metric": score_heading(row["metric"], info),
+        "score": score_text(row["score"], info)
+        + (f" ± {score_text(row['spread'], info)}" if row["spread"] else "")
+        + labels.flag_marks(row["flags"]),
         "95 %": _interval(row),
     }  # fmt: skip

@@ -17,7 +17,7 @@ PAUSE = 60  # seconds without a line, after which one says how far a long part i
 
 
 def bars() -> Progress:
-    """Nothing is drawn where stderr is no terminal."""
+    """Return a progress display that is disabled where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -33,9 +33,9 @@ def bars() -> Progress:
 
 
 class Clock:
-    """How long something has gone on, and what is left at its mean pace since the first report.
+    """Elapsed and remaining time, at the mean pace since the first report.
 
-    What lies between the reports counts: a training's validations are part of its pace.
+    Time between reports counts: the validations of a training are part of its pace.
     """
 
     def __init__(self, done: float, total: float) -> None:
@@ -43,12 +43,12 @@ class Clock:
         self.first, self.done, self.total = done, done, total
 
     def set(self, done: float) -> None:
-        """Hears how much is done."""
+        """Set how much is done."""
         self.done, self.heard = done, time.perf_counter()
 
     @property
     def left(self) -> str:
-        """As 1:02:03, or - before there is a pace."""
+        """Remaining time as 1:02:03, or - before there is a pace."""
         if self.done <= self.first:
             return "-"
         pace = (self.heard - self.start) / (self.done - self.first)
@@ -64,7 +64,7 @@ def _span(seconds: float) -> str:
 
 
 class Bar:
-    """One bar for whatever is being done, see core.Report."""
+    """One bar for any step; called as a `Report`."""
 
     def __init__(self) -> None:
         self.live = bars()
@@ -107,7 +107,7 @@ class Watch:
         self.start = self.told = time.perf_counter()
 
     def report(self, cell: Cell, stage: str, done: int, total: int) -> None:
-        """Shows how far a cell is; a stage's name ends at a comma, what follows may change."""
+        """Show the progress of a cell; the part of a stage's name after a comma may change."""
         name = stage.partition(",")[0]
         clock = self.clocks.get(name)
         if clock is None or done < clock.done or total != clock.total:
@@ -122,7 +122,7 @@ class Watch:
             self._say(f"{text}: {100 * part:.0f} %, left {clock.left}")
 
     def finished(self, cell: Cell, record: Record) -> None:
-        """Says how a cell ended."""
+        """Print how a cell ended."""
         self.done += 1
         self.clock.set(self.done)
         self.clocks.clear()

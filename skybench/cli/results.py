@@ -1,4 +1,4 @@
-"""The commands that read results: no model, no data, no torch."""
+"""The commands that read records only: no model, no data, no torch."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def rescore(
     task: Annotated[str, typer.Option(help="Only this task.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Scores kept predictions again, by any variant of their metric, without model or data."""
+    """Scores kept predictions again by any variant of their metric, without model and data."""
     from skybench.cli import output_results
 
-    raise typer.Exit(output_results.rescore(results, task, metric, as_json))
+    raise typer.Exit(output_results.show_rescored(results, task, metric, as_json))
 
 
 def reproduce(
@@ -48,10 +48,10 @@ def reproduce(
     results: Results = None,
     as_json: Json = False,
 ) -> None:
-    """Paper's value, ours, the interval, how the recipes differ, and the exact command."""
+    """Shows a record beside the paper's score, with recipe differences and the command."""
     from skybench.cli import output
 
-    output.reproduce(cell, results, as_json)
+    output.show_reproduction(cell, results, as_json)
 
 
 def export(
@@ -59,10 +59,10 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     results: Results = None,
 ) -> None:
-    """Writes a cell's detections as the server of FAIR1M, or of DOTA, takes them."""
+    """Writes a cell's detections in the format of FAIR1M's server, or of DOTA's."""
     from skybench.cli import output
 
-    output.export(cell, out, results)
+    output.export_record(cell, out, results)
 
 
 def merge(
@@ -70,10 +70,10 @@ def merge(
     results: Results = None,
     as_json: Json = False,
 ) -> None:
-    """Copies records with their predictions into one folder; conflicts are shown, not decided."""
+    """Copies records with their predictions into one folder; conflicts are listed, not resolved."""
     from skybench.cli import output
 
-    raise typer.Exit(output.merge(folders, results, as_json))
+    raise typer.Exit(output.merge_records(folders, results, as_json))
 
 
 def claims(
@@ -83,12 +83,14 @@ def claims(
     results: Results = None,
     as_json: Json = False,
 ) -> None:
-    """Recomputes the averages that the papers claim, from their published cells."""
+    """Recomputes the average gains that papers claim, from their published cells."""
     from skybench.cli import output
     from skybench.report import claims as module
 
-    made = module.of_model(*output.measured(model, results)) if model else module.claims()
-    print(json.dumps([c.row() for c in made], indent=1) if as_json else module.text(made))
+    made = (
+        module.measured_claims(*output.measured(model, results)) if model else module.paper_claims()
+    )
+    print(json.dumps([c.row() for c in made], indent=1) if as_json else module.claims_text(made))
 
 
 def compare(
@@ -101,10 +103,10 @@ def compare(
     results: Results = None,
     as_json: Json = False,
 ) -> None:
-    """Compares two models on all cells that both have, by paired tests over the test images."""
+    """Compares two models on their common cells, by paired tests over the test images."""
     from skybench.cli import output_results
 
-    output_results.compare((first, second), task, protocol, results, as_json)
+    output_results.show_comparison((first, second), task, protocol, results, as_json)
 
 
 def curve(
@@ -117,7 +119,7 @@ def curve(
     """Shows scores by the fraction of the training data (`skybench run --fraction`)."""
     from skybench.cli import output_results
 
-    output_results.curve(model, task, plot, results, as_json)
+    output_results.show_curve(model, task, plot, results, as_json)
 
 
 def rank(
@@ -133,7 +135,7 @@ def rank(
 
     from skybench.cli import output_results
 
-    made = output_results.ranking(
+    made = output_results.read_ranking(
         [m for m in models.split(",") if m], task, protocol, impute, results
     )
     output_results.show_ranking(made, plot, as_json)

@@ -1,72 +1,101 @@
-"""The facts about models and datasets."""
+"""Cards: the facts about a model or a dataset, with their sources."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from skybench.core.sensors import Sensor
+from skybench.core.setup import Setup
+from skybench.core.target import Target, infer_target
 
-Row = Literal["paper", "inferred", "floor", "extra"]
+Group = Literal["paper", "inferred", "floor", "extra"]
+Row = Group  # its former name, for plugins of other packages
+Card = TypeVar("Card")
+
+
+def accepts_former(**former: str) -> Callable[[type[Card]], type[Card]]:
+    """Let a card's constructor take former field names too, for older plugins: former=new."""
+
+    def decorate(kind: type[Card]) -> type[Card]:
+        make: Callable[..., None] = kind.__init__
+
+        @functools.wraps(make)
+        def init(self: Card, *args: Any, **fields: Any) -> None:
+            renamed = {former.get(name, name): value for name, value in fields.items()}
+            if len(renamed) < len(fields):
+                twice = ", ".join(f"{old} ({new})" for old, new in former.items() if old in fields)
+                raise TypeError(f"{kind.__name__}: a field and its former name were given: {twice}")
+            make(self, *args, **renamed)
+
+        type.__setattr__(kind, "__init__", init)
+        return kind
+
+    return decorate
 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where a model's published weights are and how to get them."""
+    """The published checkpoint of a model: where it is, how to get and how to check it."""
 
     filename: str  # under SKYBENCH_WEIGHTS/<model>/
     obtain: str  # the steps for a user, one or two sentences
     licence: str
-    url: str = ""  # "" where there is no plain URL
-    sha256: str = ""  # "" where unknown; the first 8 digits where only they are published
+    url: str = ""  # "" where there is no direct download
+    sha256: str = ""  # "" where unknown; its first 8 digits where only they are published
     md5: str = ""
-    package: str = ""  # an installed Python package that ships the file
-    container: str = ""  # what holds the state dict in the file, as "state_dict"; "" where flat
-    prefix: str = ""  # of the keys that are the network's
+    package: str = ""  # the Python package that ships the file, read where it is installed
+    container: str = ""  # key of the state dict in the file, as "state_dict"; "": the file is flat
+    prefix: str = ""  # of the keys of the network
     noncommercial: bool = False
-    withheld: str = ""  # why nobody can have them: then cells on real data cannot run
-    missing: tuple[str, ...] = ()  # keys (fnmatch patterns) that the published file lacks
+    withheld: str = ""  # why they are not public; then cells on real data cannot run
+    missing: tuple[str, ...] = ()  # fnmatch patterns of keys that the published file lacks
     variants: tuple[str, ...] = ("full",)  # that the file fits
 
 
+@accepts_former(row="group", equals="equivalent_to", leads="caveats", sides="input_sizes")
 @dataclass(frozen=True)
 class ModelCard:
     """The facts about a model, with their sources."""
 
     name: str
     title: str
-    row: Row
-    inputs: tuple[Sensor, ...]  # what it can read; any non-empty subset must work
+    group: Group
+    inputs: tuple[Sensor, ...]  # any non-empty subset of them must work
     dim: int  # D of `pooled`
     levels: tuple[tuple[int, int], ...]  # (channels, stride) of the pyramid; () where none
     paper: str  # authors, venue, year, arXiv
     code: str  # repository@commit and files that the adapter follows
     licence: str  # of the code
     weights: WeightsSource | None = None  # None: the model has no learned weights
-    pretraining: str = ""  # what it was trained on and how, in words
-    trained_on: tuple[str, ...] = ()  # datasets, by their names here: marks leaks
+    pretraining: str = ""  # the data and the method, in words
+    trained_on: tuple[str, ...] = ()  # datasets or `DatasetCard.images` of its pre-training data
     normalisation: str = ""  # what `forward` does to each input, with its source
-    pooling: str = ""  # what `pooled` is, and where the authors say so
-    params: int = 0  # of the network as it is built, counted
-    equals: str = ""  # the stock network that computes the same, as "timm vit_large_patch16_224"
-    leads: tuple[str, ...] = ()  # known traps, and what is not verified
-    unavailable: str = ""  # why no network can be built: the page is all there is
-    temporal: bool = False  # forward() fuses T > 1 itself; else the core averages over dates
+    pooling: str = ""  # how `pooled` is computed, with its source
+    params: int = 0  # number of parameters of the network as it is built
+    # A stock network that computes the same, as "timm vit_large_patch16_224".
+    equivalent_to: str = ""
+    caveats: tuple[str, ...] = ()  # known pitfalls, and what is not verified
+    unavailable: str = ""  # why no network can be built; such a model only has its page
+    temporal: bool = False  # forward() fuses T > 1; if not, `encode` averages over the dates
     min_pixels: int = 0  # smaller images are enlarged to this side
-    multiple: int = 1  # both sides are brought to a multiple of this
-    sides: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # input -> its own two
-    version: int = 1  # raised when the adapter's numbers change: old records become stale
+    multiple: int = 1  # both sides are resized to a multiple of this
+    # Input -> (min_pixels, multiple) of its own.
+    input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    version: int = 1  # incremented when the features change, which makes older records stale
 
 
 class Option(NamedTuple):
-    """A choice in reading a dataset: a named variant of the literature, or what is not known."""
+    """A choice in reading a dataset: a published variant, or a fact that the user must state."""
 
-    text: str  # what it decides, and between what
-    # The first is the default; ("",) has none: the user must state it. () takes any text.
+    text: str  # what the choice decides
+    # The first is the default; ("",): no default, the user must choose; (): any text.
     values: tuple[str, ...]
 
 
+@accepts_former(yours="user_data", leads="caveats")
 @dataclass(frozen=True)
 class DatasetCard:
     """The facts about a dataset, with their sources."""
@@ -81,12 +110,31 @@ class DatasetCard:
     licence: str
     obtain: str  # the steps for a user
     layout: str  # the official tree, for messages and documentation
-    tile: int = 0  # side of the official tiles; 0: images are read whole
-    about: str = ""  # what it is, in one or two sentences
-    metric: str = ""  # how papers score it, and what is scored here
-    leads: tuple[str, ...] = ()  # known traps
+    tile: int = 0  # side of the official tiles in pixels; 0: images are not tiled
+    about: str = ""  # a description in one or two sentences
+    metric: str = ""  # how the literature scores it, and how it is scored here
+    caveats: tuple[str, ...] = ()  # known pitfalls
     options: Mapping[str, Option] = field(default_factory=dict)  # of `open`
-    unlabelled: tuple[str, ...] = ()  # splits that only a server can score
-    multilabel: bool = False  # several classes an image
-    yours: bool = False  # a user's data: runs only where it is named, with its path
-    version: int = 1  # raised when reading changes: old records and features become stale
+    unlabelled: tuple[str, ...] = ()  # splits without public labels, scored by a server
+    multilabel: bool = False  # an image may have several classes
+    user_data: bool = False  # images of the user: it runs only where it is named, with its path
+    target: Target | None = None  # None: inferred from the first sample
+    setups: Mapping[str, Setup] = field(default_factory=dict)  # task -> how it is evaluated there
+    images: str = ""  # the image source that several datasets share; "": its own name
+    version: int = 1  # incremented when reading changes: older records and features become stale
+
+    def setup(self, task: str) -> Setup:
+        """Return the setup for a task; the default one where the card declares none."""
+        return self.setups.get(task, Setup())
+
+    @property
+    def image_source(self) -> str:
+        """The name of the image source, which datasets of the same images share."""
+        return self.images or self.name
+
+    def target_of(self, target: Any) -> Target:
+        """Return the declared kind of the targets, else infer it from one sample's target."""
+        declared = self.target or infer_target(target)
+        if declared.kind == "mask" and getattr(target, "ndim", 2) == 3:
+            return declared._replace(kind="masks")  # under an option by which samples are series
+        return declared

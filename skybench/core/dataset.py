@@ -1,4 +1,4 @@
-"""Opened splits: samples in a fixed order, parts of them, several as one."""
+"""Opened splits: sequences of samples, subsets of one, and the union of several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from skybench.core.sample import Sample
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples a name stands for, and on whose authority."""
+    """The name of a split, its samples' fingerprint, and where the split comes from."""
 
     name: str
     source: str  # "official list", "rule: …", "ours: …"
@@ -25,31 +25,34 @@ class Split:
 
 
 class Samples(Sequence[Sample], abc.ABC):
-    """An opened split: samples in a fixed order; nothing is decoded before it is asked for."""
+    """An opened split: a sequence of samples in a fixed order, each decoded on access."""
 
-    card: DatasetCard  # with the classes that the folder really has
+    card: DatasetCard  # with the classes that this folder has
     split: Split
     keys: tuple[str, ...]
-    labels: tuple[int, ...] | None = None  # class ids where known without decoding
-    files: tuple[Path, ...] = ()  # all that is read, so that changed contents are noticed
-    needed: frozenset[str] = frozenset()  # sensors; () is all: see `only`
+    labels: tuple[int, ...] | None = None  # class ids, where they are known without decoding
+    files: tuple[Path, ...] = ()  # all files that are read: see `stamp`
+    needed: frozenset[str] = frozenset()  # sensors to read; empty: all of them: see `only`
 
     @abc.abstractmethod
     def read(self, index: int) -> Sample:
-        """Decodes one sample; 0 <= index < len(self)."""
+        """Decode one sample; 0 <= index < len(self)."""
 
     def only(self, sensors: Iterable[str]) -> Self:
-        """The same samples; readers may leave out the images of other sensors."""
+        """Return the same samples with only these sensors; `read` may skip the other images."""
         fewer = copy.copy(self)
         fewer.needed = frozenset(sensors)
         return fewer
 
     def needs(self, sensor: str) -> bool:
-        """Whether this sensor's images are asked for."""
+        """Whether the images of this sensor must be read."""
         return not self.needed or sensor in self.needed
 
     def stamp(self) -> str:
-        """Changes when a file is replaced: sha256 of sizes and times. Not for other machines."""
+        """Return a sha256 of the files' names, sizes and times, which changes when one is replaced.
+
+        It holds on one machine only.
+        """
         facts = (f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}\n" for f in self.files)
         return hashlib.sha256("".join(facts).encode()).hexdigest()
 
@@ -72,7 +75,7 @@ class Samples(Sequence[Sample], abc.ABC):
 
 
 class Subset(Samples):
-    """Some samples of an opened split, in the given order."""
+    """A subset of an opened split, in the given order."""
 
     def __init__(self, whole: Samples, indices: Iterable[int]) -> None:
         self.whole, self.indices = whole, tuple(indices)
@@ -89,9 +92,9 @@ class Subset(Samples):
 
 
 class Joined(Samples):
-    """Several splits of one dataset, read alike, as one: each key once, in their order.
+    """The union of several splits of one dataset, sorted by key, each key once.
 
-    So the features of the ratios of a dataset (20 % and 50 % of AID) are extracted once.
+    The features of a sample that several splits share (20 % and 50 % of AID) are extracted once.
     """
 
     def __init__(self, parts: Mapping[str, Samples]) -> None:
@@ -106,7 +109,7 @@ class Joined(Samples):
         name, place = self.order[index]
         return self.parts[name].read(place)
 
-    def places(self) -> dict[str, list[int]]:
-        """For each part the indices of its samples here, in the part's own order."""
+    def positions(self) -> dict[str, list[int]]:
+        """Return the indices in this union of each split's samples, in the split's order."""
         here = {key: index for index, key in enumerate(self.keys)}
         return {name: [here[key] for key in part.keys] for name, part in self.parts.items()}

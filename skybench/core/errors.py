@@ -1,23 +1,23 @@
-"""What a user can mend."""
+"""Errors whose cause a user can fix; the message says how."""
 
 from __future__ import annotations
 
 
 class SkybenchError(Exception):
-    """What a user can mend: the message says what was given, what was expected, what to do."""
+    """An error that the user can fix: what was given, what was expected, what to do."""
 
 
 class CannotRun(SkybenchError):
-    """This model cannot do this task on this dataset; the message says why and is stored."""
+    """A model that cannot do a task on a dataset; the message says why and goes into the record."""
 
 
 class DataError(SkybenchError):
-    """Data is missing, laid out otherwise than expected, or unreadable."""
+    """Data that are missing, in another layout than expected, or unreadable."""
 
 
 class WeightsError(SkybenchError):
-    """Weights are missing, of another model, damaged, or not safe to open."""
+    """Weights that are missing, damaged, unsafe to open, or of another model."""
 
 
 class UsageError(SkybenchError):
-    """A name or an option that does not exist or does not fit."""
+    """A name or an option that does not exist, or does not fit the others."""

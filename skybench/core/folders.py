@@ -1,4 +1,4 @@
-"""Where data, weights, results and the cache lie, and on whose authority."""
+"""The folders of data, weights, results and the cache, and where each setting comes from."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
-    """A folder in force, and why."""
+class Folder(NamedTuple):
+    """The folder that a variable stands for, and where that was set."""
 
     variable: str
     path: Path
-    why: str
+    why: str  # "environment", "default", or "below SKYBENCH_CACHE"
 
 
 DEFAULTS = {
@@ -23,31 +23,31 @@ DEFAULTS = {
 }
 
 
-def place(variable: str) -> Place:
-    """The folder that an environment variable, or its default, names; it need not exist."""
+def folder_of(variable: str) -> Folder:
+    """Return the folder of an environment variable, or its default; it need not exist."""
     given = os.environ.get(variable, "").strip()
     if given:
-        return Place(variable, Path(given).expanduser(), "environment")
+        return Folder(variable, Path(given).expanduser(), "environment")
     if variable == "SKYBENCH_WEIGHTS" and os.environ.get("SKYBENCH_CACHE", "").strip():
-        return Place(variable, cache() / "weights", "below SKYBENCH_CACHE")
-    return Place(variable, Path(DEFAULTS[variable]).expanduser(), "default")
+        return Folder(variable, cache() / "weights", "below SKYBENCH_CACHE")
+    return Folder(variable, Path(DEFAULTS[variable]).expanduser(), "default")
 
 
 def data() -> Path:
-    """Datasets: one folder each, by its id."""
-    return place("SKYBENCH_DATA").path
+    """Return the folder of the datasets, which has one subfolder for each, by name."""
+    return folder_of("SKYBENCH_DATA").path
 
 
 def results() -> Path:
-    """Records: one JSON file a cell."""
-    return place("SKYBENCH_RESULTS").path
+    """Return the folder of the records, one JSON file for each cell."""
+    return folder_of("SKYBENCH_RESULTS").path
 
 
 def cache() -> Path:
-    """What can be made again: features, demo data, split lists."""
-    return place("SKYBENCH_CACHE").path
+    """Return the folder of features, demo data and split lists, which can all be made again."""
+    return folder_of("SKYBENCH_CACHE").path
 
 
 def weights() -> Path:
-    """Checkpoints: one folder a model, by its id."""
-    return place("SKYBENCH_WEIGHTS").path
+    """Return the folder of the checkpoints, which has one subfolder for each model, by name."""
+    return folder_of("SKYBENCH_WEIGHTS").path

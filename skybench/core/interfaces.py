@@ -1,4 +1,4 @@
-"""What plugins bring: data sets, models, tasks, heads and metrics."""
+"""The interfaces of plugins: datasets, models, tasks, and their heads and metrics."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Protocol as Interface
 
 from skybench.core.cards import DatasetCard, ModelCard
-from skybench.core.recipe import ProtocolName, Recipe
+from skybench.core.errors import UsageError
+from skybench.core.protocol import Level, Protocol, as_protocol
+from skybench.core.recipe import Recipe
 from skybench.core.sample import Time
+from skybench.core.score import ScoreInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,125 +25,137 @@ if TYPE_CHECKING:
     from skybench.core.model import Model
 
 
-class DatasetPlugin(Protocol):
-    """What a module in datasets/ has.
+class DatasetPlugin(Interface):
+    """The interface of a dataset: a module in datasets/, or of another package.
 
-    It may have `REMOTES` (see `skybench.data.download`), `LISTS` (see `skybench.data.split_lists`),
-    `COMPANIONS` (small published files that `skybench data splits` brings too), and
-    `peer(root, scratch)`: samples and torchgeo's class on them, for `skybench bench data`.
+    Optional members: `REMOTES`, the files to download (see `skybench.data.download`); `LISTS`, the
+    official split lists (see `skybench.data.split_lists`); `COMPANIONS`, small published files that
+    `skybench data splits` fetches too; and `peer(root, scratch)`, which returns samples and
+    torchgeo's class on the same files, for `skybench bench data`.
     """
 
     CARD: DatasetCard
 
     def open(self, root: Path, split: str, tile: int = 0, **options: str) -> Samples:
-        """Opens a split; `tile` 0 means the official side. Raises DataError, UsageError."""
+        """Open a split; `tile` 0 means the official tile side. Raises DataError, UsageError."""
 
     def write_demo(self, root: Path, seed: int = 0) -> None:
-        """Writes a small simulated copy in the official layout."""
+        """Write a small simulated dataset in the official layout."""
 
 
-class Source(Protocol):
-    """Features and targets of one split, from memory, disk or computed on the fly."""
+class Source(Interface):
+    """The features and targets of one split: in memory, on disk, or computed on access."""
 
     def __len__(self) -> int: ...
     def pooled(self) -> Tensor: ...  # [N, D], float32
     # Each [len, C, h, w], or [len, T, C, h, w] where the task keeps time.
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]: ...
     def target(self, index: int) -> Any: ...
-    def labels(self) -> Tensor: ...  # int64 [N], or [N, K] of 0 and 1; not of masks
+    def labels(self) -> Tensor: ...  # int64 [N] class ids, or [N, K] of 0 and 1; not for masks
 
 
-Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+Report = Callable[[str, int, int], None]  # progress: the step's name, items done, items in all
 
 
-class Setting(NamedTuple):
-    """Under what a head is fitted beyond the recipe: all but the seed is about the machine."""
+class FitContext(NamedTuple):
+    """The run-time context of `Head.fit`; of its fields only the seed may change a score."""
 
     seed: int
     device: str = "cpu"
     report: Report = lambda *_: None
-    backbone: Model | None = None  # it learns along with the head
-    begin: Callable[[int], None] = lambda _: None  # hears the number of each epoch before it starts
-    ahead: Callable[[Sequence[int]], None] = lambda _: None  # hears the next batch during a step
-    workers: Workers | None = None  # the processes that train together
-    judge: Callable[[Head, Source], float] | None = None  # the main score of what a head predicts
-    folder: Path | None = None  # of this seed's log and checkpoints; None: none are kept
-    micro: int = 0  # samples in a forward pass, whose gradients are summed; 0: the whole batch
-    recompute: bool = False  # a block's activations again in the backward pass, to save memory
-    keep: bool = False  # the trained numbers, as weights.pt in the folder
-    tensorboard: bool = False  # the log for TensorBoard too
+    backbone: Model | None = None  # to be trained with the head; None: it is frozen
+    on_epoch_start: Callable[[int], None] = lambda _: None  # called with the epoch, from 0
+    prefetch: Callable[[Sequence[int]], None] = lambda _: None  # called with the next batch
+    workers: Workers | None = None  # the processes of distributed training
+    validation_score: Callable[[Head, Source], float] | None = None  # main score of a head
+    score_info: ScoreInfo = ScoreInfo()  # direction of that score
+    folder: Path | None = None  # for this seed's log and checkpoints; None: nothing is written
+    micro_batch: int = 0  # samples a forward pass, for gradient accumulation; 0: the whole batch
+    recompute_activations: bool = False  # activation checkpointing, to save memory
+    keep_weights: bool = False  # write the trained parameters to weights.pt in the folder
+    tensorboard: bool = False  # also write TensorBoard event files
 
 
-class Head(Protocol):
-    """What stands on frozen features: learned once, then asked for predictions."""
+class Head(Interface):
+    """A prediction head: fitted on the features of a training split, then asked to predict."""
 
-    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
-        """Learns; returns what was chosen and seen (lambda, k, loss curve) for the record."""
+    def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
+        """Train the head; return facts for the record, as the chosen lambda or k, the losses."""
 
     def predict(self, test: Source) -> Iterator[Any]:
-        """One prediction a sample, in order, comparable with its target."""
+        """Yield one prediction for each sample, in order, in the form that the metric reads."""
 
 
-class Metric(Protocol):
-    """Counts per image, so that any score can be resampled over images.
+class Metric(Interface):
+    """A metric that keeps its counts per image, so that scores can be bootstrapped over images.
 
-    It may have `perfect(target)`, the prediction that must score 100 where that is not the target
-    itself, and `drawn`, the number of whole images where it puts samples (tiles) together.
+    Optional members: `perfect(target)`, the prediction that must get the best score, where it is
+    not the target itself; `info`, which describes scores that are not percentages (see
+    `ScoreInfo`); and `drawn`, the number of images, where samples are tiles of larger ones.
     """
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None: ...
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]: ...
     def per_class(self) -> dict[str, dict[str, float]]: ...
-    def chance(self) -> float: ...  # the main score of the best constant prediction, in percent
-    def fresh(self) -> Metric: ...  # an empty metric of the same kind
-    def state(self) -> dict[str, NDArray[Any]]: ...  # all that was counted, as plain arrays
-    def restored(self, state: Mapping[str, NDArray[Any]]) -> Metric: ...  # filled with it
+    def chance(self) -> float: ...  # the main score of the best constant prediction
+    def fresh(self) -> Metric: ...  # a metric of the same kind without samples
+    def state(self) -> dict[str, NDArray[Any]]: ...  # all counts, as plain arrays
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Metric: ...  # with these counts
 
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of prediction: its heads by protocol, its metric, its recipes."""
+    """A task: its protocols, its heads, its metric and its recipes."""
 
     name: str
     title: str
     time: Time
-    level: Literal["pooled", "pyramid"]  # of the features that its heads read
-    protocols: Mapping[ProtocolName, str]  # -> one line of explanation
+    level: Level  # of the features that heads read, for protocols given as text
+    protocols: Mapping[str, Protocol | str]  # by name; text alone: see `as_protocol`
     head: Callable[[Recipe, ModelCard, DatasetCard], Head]
     metric: Callable[[DatasetCard], Metric]
-    recipes: Callable[[DatasetCard, ProtocolName, bool], tuple[Recipe, ...]]  # the bool: demo data
-    version: int = 1  # raised when scores change
-    views: bool = False  # whether its heads heed a recipe's
+    recipes: Callable[[DatasetCard, str, bool], tuple[Recipe, ...]]  # the bool: demo data
+    version: int = 1  # incremented when scores change, which makes older records stale
+    views: bool = False  # whether its heads support test-time augmentation (`Recipe.views`)
+
+    def protocol(self, name: str) -> Protocol:
+        """Return a protocol by name. Raises UsageError, which lists the known ones."""
+        if name not in self.protocols:
+            raise UsageError(
+                f"{self.name} has no protocol {name!r}. Known: {', '.join(self.protocols)}."
+            )
+        return as_protocol(name, self.protocols[name], self.level)
 
 
-class ModelPlugin(Protocol):
-    """What a module in baselines/ has.
+class ModelPlugin(Interface):
+    """The interface of a model: a module in baselines/, or of another package.
 
-    It may have, where there are several published networks: `card(variant, **arch)`, the card of
-    each; `PICK`, the variants that "full" and "tiny" may mean, the best first: the one that suits
-    a dataset's sensors is taken; `variant_of(state)`, the variant whose file that is, "" if none.
-    It may have `settings(state)`: the network's settings that published weights decide; and
-    `FILES`: the files that its weights may be split into, with the prefix of each one's keys.
+    Optional members for several published networks: `card(variant, **arch)`, the card of each;
+    `PICK`, which maps "full" and "tiny" to variants in order of preference, of which the one that
+    suits the dataset's sensors is used; `variant_of(state)`, the variant that a published state
+    dict belongs to, or "". Others: `settings(state)`, the network's settings that follow from a
+    published state dict; `FILES`, the files that the weights may be split into: file name -> key
+    prefix.
     """
 
     CARD: ModelCard  # of the first variant that "full" means
     VARIANTS: Mapping[str, Any]  # name -> settings; reduced ones are called "tiny" or "tiny_…"
 
     def build(self, variant: str, **arch: Any) -> Model:
-        """The network with fresh random weights; `variant` is a key of VARIANTS."""
+        """Build the network with random weights; `variant` is a key of VARIANTS."""
 
     def convert(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The model's own keys from a flat published state dict (containers are removed)."""
+        """Map a published state dict, without its container, to the model's own keys."""
 
 
-class Workers(Protocol):
-    """The processes that train together; each runs the same code."""
+class Workers(Interface):
+    """The processes of distributed training; each runs the same code on its share of a batch."""
 
-    rank: int  # 0: the one that writes
+    rank: int  # 0: the process that writes files
     size: int
 
-    # Gradients become the processes' mean; batch normalisation of GPUs counts over them all.
+    # As DDP: gradients are averaged over processes; batch normalisation on GPUs is synchronised.
     def wrap(self, module: nn.Module) -> nn.Module: ...
     def backward(self, loss: Tensor) -> None: ...
-    def hold(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]: ...  # no joining
-    def gather(self, one: Any) -> list[Any]: ...  # what each has, in the order of ranks
+    def no_sync(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]: ...  # DDP
+    def gather(self, value: Any) -> list[Any]: ...  # of all processes, in the order of ranks

@@ -1,35 +1,35 @@
-"""What is known of a model's weights once they are loaded."""
+"""Where a loaded model's parameters come from, and how well the file fitted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-ENOUGH = 0.99  # share of the elements that must match
+MIN_COVERAGE = 0.99  # the least share of the model's elements that a file must provide
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How a file's keys compare with a model's; the keys are the model's own."""
+    """How a checkpoint covers a model; all keys are those of the model's `state_dict`."""
 
-    share: float  # of the elements of parameters and persistent float buffers that should come
-    missing: tuple[str, ...]  # the model has them, the file does not
-    unexpected: tuple[str, ...]  # the file has them, the model does not
-    mismatched: tuple[str, ...]  # both have them, with different shapes or kinds of numbers
-    drawn: tuple[str, ...] = ()  # of the missing, those that are random, not constant as 0 or 1
+    share: float  # of the elements of the expected parameters and persistent float buffers
+    missing: tuple[str, ...]  # in the model, not in the file
+    unexpected: tuple[str, ...]  # in the file, not in the model
+    mismatched: tuple[str, ...]  # in both, with different shapes or dtypes
+    drawn: tuple[str, ...] = ()  # missing and randomly initialised, not to a constant
 
     @property
     def enough(self) -> bool:
-        """Whether the file may be loaded: else it is another network's."""
-        return self.share >= ENOUGH and not self.mismatched
+        """Whether the file may be loaded; if not, it belongs to another network."""
+        return self.share >= MIN_COVERAGE and not self.mismatched
 
 
 @dataclass(frozen=True)
 class LoadInfo:
-    """Where a model's numbers come from."""
+    """Where a model's parameters come from."""
 
     source: Literal["file", "state_dict", "random", "none"]  # none: nothing to load
     path: str = ""
     sha256: str = ""
     coverage: Coverage | None = None
-    note: str = ""  # what a reader of the record should know
+    note: str = ""  # for a reader of the record

@@ -1,4 +1,4 @@
-"""The interface of a model, and the one place where models without time meet series."""
+"""The interface of a model, and how a single-date model encodes an image series."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from skybench.core.sample import Batch, Features, Time
 
 
 class Model(nn.Module, abc.ABC):
-    """An adapter: raw sensor units in, features out. It normalises; it never fits a head."""
+    """A backbone behind one interface: images in the sensor's unit in, features out.
+
+    The adapter normalises; it never trains a head.
+    """
 
     loaded: LoadInfo = LoadInfo("none")  # set by skybench.weights.load.load_model
 
@@ -25,28 +28,32 @@ class Model(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, batch: Batch) -> Features:
-        """Normalises and extracts.
+        """Normalise the images and extract features.
 
         batch.images: some of `card.inputs` by name, [B, 1, C, H, W] ([B, T, C, H, W] where
         `card.temporal`), float32 in the input's unit; H, W as `card.min_pixels` and
-        `card.multiple`, or `card.sides`, ask.
+        `card.multiple`, or `card.input_sizes`, ask.
         """
 
     def levels_of(self, inputs: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
-        """(channels, stride) of the pyramid that these inputs give; input -> number of dates."""
+        """Return (channels, stride) of each pyramid level; inputs: name -> number of dates."""
         return self.card.levels
 
     def layers(self) -> Sequence[nn.Module]:
-        """From stem to last block, for layer-wise learning-rate decay.
+        """Return the layers from stem to last block, for layer-wise learning-rate decay.
 
-        Positions and tokens go in the stem; what belongs to no layer, such as output norms, learns
-        at the head's rate.
+        Positional embeddings and tokens belong to the stem. Parameters of no layer, such as output
+        norms, are trained at the head's learning rate.
         """
         return tuple(self.children())
 
 
 def encode(model: Model, batch: Batch, time: Time) -> list[Features]:
-    """One Features for each kept date; `batch` is already selected for the model."""
+    """Encode a batch from `Batch.select`: one `Features` per date for "keep", one for "fuse".
+
+    Without `card.temporal`, each date is encoded alone; "fuse" averages them over the dates seen.
+    Raises CannotRun where such a model gets series of different lengths.
+    """
     lengths = {x.shape[1] for x in batch.images.values()} | {1}
     if time == "fuse" and (model.card.temporal or lengths == {1}):
         return [model(batch)]
@@ -65,7 +72,7 @@ def encode(model: Model, batch: Batch, time: Time) -> list[Features]:
 
 
 def _seen(name: str, batch: Batch, length: int) -> Tensor:
-    """Which dates are there, float [B, T]; a sample whose series differ in length is refused."""
+    """Return which dates exist, float [B, T]. Raises CannotRun where a sample's series differ."""
     series = torch.stack([s for s in batch.seen.values() if s.shape[1] == length])
     uneven = (series != series[0]).any(0).any(1).tolist()
     if True in uneven:

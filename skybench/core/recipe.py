@@ -1,12 +1,12 @@
-"""How a cell is trained and scored."""
+"""Recipes: how a cell is trained and scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-# Fields that recipes got after the first records: at their usual value they change no fingerprint.
+# Fields that were added after the first records: at their default they change no fingerprint.
 LATER = (
     "iterations", "schedule", "warm_up", "layer_decay", "drop_path", "precision", "validate",
     "patience", "augment", "views",
@@ -14,7 +14,7 @@ LATER = (
 
 
 def affects(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recipe that affect a number: of a `Recipe`, or as a record has them."""
+    """Return the fields of a recipe that enter the fingerprint; of a `Recipe` or from a record."""
     return {
         k: v for k, v in recipe.items()
         if k not in ("source", "label") and not (k in LATER and v in _usual(k))
@@ -26,41 +26,39 @@ def _usual(name: str) -> tuple[Any, ...]:
     return (value, list(value)) if isinstance(value, tuple) else (value,)
 
 
-ProtocolName = Literal["knn", "linear", "frozen", "finetune"]
+ProtocolName = str  # see `skybench.core.protocol.Protocol`
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a cell is trained and scored. Every field affects the number."""
+    """How a cell is trained and scored. Every field but `source` and `label` can change a score."""
 
     protocol: ProtocolName
     train: str = "train"
-    val: str = "val"  # "": a fifth of train, held out by class; the head is refitted on all
+    val: str = "val"  # "": a stratified fifth of train; the head is then refitted on all of it
     test: str = "test"
-    label: str = ""  # tells columns of one dataset apart, as "20 %"
+    label: str = ""  # name of the column where a dataset has several, as "20 %"
     size: int = 0  # side of the finest sensor's images in pixels; 0: as read
     tile: int = 0  # side of the tiles that are read; 0: the official side
     epochs: int = 0
-    iterations: int = 0  # instead of epochs, unless it is 0
+    iterations: int = 0  # training steps; unless 0, they replace `epochs`
     batch: int = 0
     lr: float = 0.0
     weight_decay: float = 0.0
-    # "poly" (power 1) or "cosine" to 0, "step" (a tenth after 8/12 and 11/12); "" is the head's own
+    # "poly" (power 1) or "cosine" to 0, "step" (x 0.1 after 8/12 and 11/12); "": the head's default
     schedule: str = ""
-    warm_up: float = 0.0  # with a schedule: steps, or below 1 their share
-    layer_decay: float = 0.0  # of the backbone's rate from block to block; 0: one rate for it all
-    drop_path: float = 0.0  # share of samples that a backbone's last block is left out for
-    precision: str = ""  # of a step's forward pass: "bf16" or "fp16" by autocast; "" is float32
-    validate: int = 0  # epochs between scores on validation, whose best state counts; 0: the last
-    patience: int = 0  # such scores without a better one, after which training stops; 0: all epochs
-    augment: tuple[
-        str, ...
-    ] = ()  # what is done to images when a backbone learns: skybench.augment.apply
-    views: tuple[str, ...] = ()  # how test images are shown, where not once and whole
+    warm_up: float = 0.0  # with a schedule: steps of linear warm-up; below 1: share of all steps
+    layer_decay: float = 0.0  # layer-wise learning-rate decay of the backbone; 0: none
+    drop_path: float = 0.0  # stochastic depth: drop rate of the last block, rising linearly to it
+    precision: str = ""  # autocast of the forward pass in training: "bf16" or "fp16"; "": float32
+    validate: int = 0  # epochs between validations, whose best epoch is used; 0: the last epoch is
+    patience: int = 0  # early stopping after so many validations without a better one; 0: none
+    augment: tuple[str, ...] = ()  # steps of data augmentation: see `skybench.augment.apply`
+    views: tuple[str, ...] = ()  # test-time augmentation: see `skybench.augment.test_time`
     width: int = 0  # channels of a dense head
-    sensors: tuple[str, ...] = ()  # of the dataset's; () is all that match
-    options: tuple[str, ...] = ()  # of the dataset's, each NAME=VALUE
+    sensors: tuple[str, ...] = ()  # of the dataset, by name; (): all that match
+    options: tuple[str, ...] = ()  # of the dataset, each NAME=VALUE
     fraction: float = 1.0  # of the training split
-    limit: int = 0  # samples per split at most; 0: all
+    limit: int = 0  # most samples of each split; 0: no limit
     seeds: int = 1
     source: str = "ours"

@@ -1,4 +1,4 @@
-"""A cell's result as it is stored, and the warning flags it may carry."""
+"""Records: the stored result of a cell, and the warning flags it may carry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-# flag -> what it means for a reader; tables print the short name and this as a footnote.
+from skybench.core.score import ScoreInfo, score_info_from_json
+
+# flag -> its footnote in tables, where scores bear the flag's short name.
 FLAGS = {
     "random weights": "the network is not trained: no statement about the published model",
     "tiny variant": "a reduced network, not the published size",
@@ -28,7 +30,7 @@ FLAGS = {
 }
 
 
-# Those that say that something is wrong, and not under which conditions a score was measured.
+# The flags of a suspected error; the others state the conditions of a measurement.
 FAULTS = frozenset((
     "chance", "seen in pre-training", "partial checkpoint", "collapsed features", "same features",
     "implausible values", "band order", "train images in test", "incomplete split",
@@ -44,24 +46,27 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Record:
-    """One cell as it ended. Scores are in percent, the main one first; all is plain JSON."""
+    """The result of one cell as plain JSON. The first of `scores` is the main one.
+
+    Scores are percentages unless `used["score_info"]` describes them: see `score_info`.
+    """
 
     model: str
     task: str
     dataset: str
-    recipe: Mapping[str, Any]  # the fields of core.Recipe
+    recipe: Mapping[str, Any]  # the fields of `Recipe`
     status: Status
     data: str  # "real" | "demo"
-    fingerprint: str  # sha256 of everything that affects the number
+    fingerprint: str  # sha256 of everything that can change a score
     scores: Mapping[str, float] = field(default_factory=dict)  # means over seeds
     spread: Mapping[str, float] = field(default_factory=dict)  # standard deviations over seeds
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)  # 95 %
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of seed 0
-    # Of each seed: seed, scores, and what the head chose.
+    # For each seed: the seed, its scores, and what `Head.fit` returned.
     seeds: Sequence[Mapping[str, Any]] = field(default_factory=list)
-    samples: Mapping[str, int] = field(default_factory=dict)  # split -> number
-    note: str = ""  # the reason, for a reader
-    flags: Sequence[str] = field(default_factory=list)  # see `skybench.checks.guards`
+    samples: Mapping[str, int] = field(default_factory=dict)  # split -> number of samples
+    note: str = ""  # why there is no score, or a remark; for a reader
+    flags: Sequence[str] = field(default_factory=list)  # of FLAGS: see `skybench.checks.flags`
     used: Mapping[str, Any] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
     traceback: str = ""
@@ -70,21 +75,26 @@ class Record:
 
     @property
     def came_out(self) -> bool:
-        """Whether the cell was run to its end."""
+        """Whether the run completed, with or without labels to score it."""
         return self.status in ("measured", "predicted")
 
     @property
     def main(self) -> tuple[str, float] | None:
-        """Name and value of the main score; None where nothing was measured."""
+        """The name and value of the main score; None where nothing was measured."""
         return next(iter(self.scores.items()), None)
+
+    def score_info(self, name: str) -> ScoreInfo:
+        """Return direction, unit and bounds of a score; by default, of a percentage."""
+        stated = self.used.get("score_info", {}).get(name)
+        return score_info_from_json(stated) if stated else ScoreInfo()
 
     @property
     def sensors(self) -> str:
-        """The dataset's sensors that were used, joined by '+'."""
+        """The names of the dataset's sensors that were used, joined by '+'."""
         return "+".join(self.used.get("sensors", ())) or "none"
 
     @property
     def path(self) -> Path:
-        """Where it lies below the results folder."""
+        """The path of the record's file, relative to the results folder."""
         name = f"{self.model}.{self.recipe['protocol']}.{self.sensors}.{self.fingerprint[:8]}.json"
         return Path(self.task) / self.dataset / name

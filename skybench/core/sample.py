@@ -1,4 +1,4 @@
-"""Samples, batches and features."""
+"""Samples, batches and features: what datasets give, models read, and heads read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from skybench.core.sensors import Found
+from skybench.core.sensors import BandMapping
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,9 +16,9 @@ Time = Literal["fuse", "keep"]
 
 @dataclass(frozen=True)
 class Boxes:
-    """The objects of an image; an image may have none."""
+    """The annotated objects of an image as oriented boxes; there may be none."""
 
-    corners: Tensor  # [N, 4, 2] float32, (x, y) in pixels, in turn around the box
+    corners: Tensor  # [N, 4, 2] float32, (x, y) in pixels, in order around the box
     labels: Tensor  # [N] int64
     difficult: Tensor  # [N] bool
     size: tuple[int, int] = (0, 0)  # height and width of the image in pixels
@@ -26,9 +26,9 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Sample:
-    """One item. Time is always there: a single image has T = 1, a pair T = 2."""
+    """One sample of a dataset. The time axis always exists: T = 1 for an image, 2 for a pair."""
 
-    key: str  # the same in every run
+    key: str  # unique in the dataset, and the same in every run
     images: Mapping[str, Tensor]  # sensor -> [T, C, H, W], in the sensor's unit, stored dtype
     # class id (int) | classes [K] uint8, 0 or 1 | mask [H, W] uint8, 255 = ignore | masks
     # [T, H, W] | Boxes
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples stacked; a short series is padded at its end, and `seen` is false there."""
+    """A batch of samples; shorter series are padded at the end, where `seen` is false."""
 
     keys: tuple[str, ...]
     images: Mapping[str, Tensor]  # sensor -> [B, T, C, H, W]
@@ -47,19 +47,22 @@ class Batch:
     days: Mapping[str, Tensor]  # sensor -> [B, T], -1 where unknown
     lonlat: Tensor  # [B, 2], NaN where unknown
 
-    def select(self, found: Mapping[str, Found]) -> Self:
-        """What `match` found, under the model's names, in its channel order and unit (float32)."""
+    def select(self, mapping: Mapping[str, BandMapping]) -> Self:
+        """Return the images as a model reads them, by its inputs' names, channels and units.
+
+        mapping: of `match`. The images are float32.
+        """
         images = {}
-        for name, f in found.items():
+        for name, f in mapping.items():
             scale, offset, _, highest = f.conversion
             converted = self.images[f.sensor][:, :, list(f.channels)].float() * scale + offset
             images[name] = converted if highest is None else converted.clamp(0, highest)
-        seen = {name: self.seen[f.sensor] for name, f in found.items()}
-        days = {name: self.days[f.sensor] for name, f in found.items()}
+        seen = {name: self.seen[f.sensor] for name, f in mapping.items()}
+        days = {name: self.days[f.sensor] for name, f in mapping.items()}
         return type(self)(self.keys, images, seen, days, self.lonlat)
 
     def at(self, date: int) -> Self:
-        """One date alone, T = 1; a sensor with a single date gives that one."""
+        """Return the batch of one date, T = 1; sensors with a single date repeat it."""
 
         def pick(series: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {n: x[:, min(date, x.shape[1] - 1), None] for n, x in series.items()}
@@ -69,7 +72,7 @@ class Batch:
         )
 
     def to(self, device: str) -> Self:
-        """The same batch on another device."""
+        """Return the batch on another device."""
 
         def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {n: x.to(device, non_blocking=True) for n, x in tensors.items()}
@@ -80,7 +83,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Features:
-    """What a model gives for a batch."""
+    """A model's features of a batch: one vector an image, and a feature pyramid."""
 
     pooled: Tensor  # [B, D]
     pyramid: tuple[Tensor, ...]  # [B, C_i, H / stride_i, W / stride_i], finest first

@@ -1,4 +1,4 @@
-"""What sensors give: bands, units, and how units become one another."""
+"""Sensors: their bands and units, and the conversion of units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REFLECTANCE = "reflectance x 1e4"
 S2_DISPLAY = "uint8 of reflectance 0..2750"  # EuroSAT's RGB: reflectance x 1e4 in 0..2750 -> 0..255
 DB = "dB"
 
-# The bands of Sentinel-2, in the order of their numbers.
+# The bands of Sentinel-2, in the official order.
 L1C = (  # B1, B2, B3, B4, B5, B6, B7, B8, B8A, B9, B10, B11, B12
     *("coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08"),
     *("nir09", "cirrus", "swir16", "swir22"),
@@ -30,7 +30,7 @@ class Conversion(NamedTuple):
     scale: float
     offset: float = 0.0
     exact: bool = True
-    highest: float | None = None  # larger results are cut off here, negative ones at 0
+    highest: float | None = None  # results are clipped to 0..highest; None: not clipped
 
 
 CONVERT: Mapping[tuple[str, str], Conversion] = {
@@ -47,10 +47,10 @@ CONVERT: Mapping[tuple[str, str], Conversion] = {
 
 @dataclass(frozen=True)
 class Sensor:
-    """A stack of bands with one resolution and one unit, of a dataset or of a model's input."""
+    """A stack of bands of one resolution and unit: a sensor of a dataset, or a model's input."""
 
-    # By role: "hr", "s2", "s1"; a second one of a dataset has a letter more ("s1a", "s1d"), an
-    # alternative of a model a word ("s2_rgb").
+    # The role, as "hr", "s2", "s1". Several of a role in a dataset add a letter ("s1a", "s1d"),
+    # alternative inputs of a model add a word ("s2_rgb").
     name: str
     bands: tuple[str, ...]  # common names in channel order: "red", "rededge071", "vv"
     gsd: float  # metres per pixel; 0 where mixed or unknown
@@ -58,8 +58,8 @@ class Sensor:
     title: str = ""  # what a dataset's users call it, as "Planet"; `--sensors planet` finds it
 
 
-class Found(NamedTuple):
-    """Where one of a model's inputs lies in a dataset."""
+class BandMapping(NamedTuple):
+    """The channels of a dataset that feed one of a model's inputs."""
 
     sensor: str  # of the dataset
     channels: tuple[int, ...]  # of that sensor, in the model's order

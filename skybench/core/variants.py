@@ -1,4 +1,4 @@
-"""The variants of a model: published networks, reduced ones, and which is meant."""
+"""The variants of a model: which ones a name stands for, and which suits a dataset."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from skybench.core import registry
 from skybench.core.cards import ModelCard
 from skybench.core.errors import CannotRun, UsageError
 from skybench.core.matching import match
-from skybench.core.sensors import Found, Sensor
+from skybench.core.sensors import BandMapping, Sensor
 
 
-def meant(plugin: Any, asked: str) -> tuple[str, ...]:
-    """The variants that a name stands for, the preferred first; mostly the one of that name.
+def resolve_variants(plugin: Any, asked: str) -> tuple[str, ...]:
+    """Return the variants that a name stands for, in order of preference.
 
-    A plugin's `PICK` says which of its variants "full" and "tiny" mean, one for each sensor.
+    That is the variant of this name, or those that the plugin's `PICK` lists for "full" or "tiny".
     Raises UsageError for a name that the model does not have.
     """
     picks: dict[str, tuple[str, ...]] = getattr(plugin, "PICK", {})
@@ -30,16 +30,17 @@ def meant(plugin: Any, asked: str) -> tuple[str, ...]:
     raise UsageError(f"No variant {asked!r} of {plugin.CARD.name}. Known: {known}.")
 
 
-def card(plugin: Any, variant: str, **arch: Any) -> ModelCard:
-    """The card of one variant, as `meant` gives them; `arch` overrides settings of the network."""
-    found: ModelCard = plugin.card(variant, **arch) if hasattr(plugin, "card") else plugin.CARD
-    return found
+def variant_card(plugin: Any, variant: str, **arch: Any) -> ModelCard:
+    """Return the card of one variant; `arch` overrides settings of the network."""
+    card: ModelCard = plugin.card(variant, **arch) if hasattr(plugin, "card") else plugin.CARD
+    return card
 
 
-def settings(plugin: Any, variant: str, asked: Mapping[str, str]) -> dict[str, Any]:
-    """Those of the settings asked for that a variant's network has, as values of their kind.
+def parse_settings(plugin: Any, variant: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Convert network settings from text to the types of the variant's own settings.
 
-    A tuple is given with commas. Raises UsageError for a value that is not of the kind.
+    Settings that the variant lacks are left out. Elements of a tuple are separated by commas.
+    Raises UsageError for a value of another type.
     """
     arch = plugin.VARIANTS[variant]
     has = {f.name: getattr(arch, f.name) for f in fields(arch)} if is_dataclass(arch) else {}
@@ -59,28 +60,33 @@ def _value(name: str, text: str, usual: Any) -> Any:
     raise UsageError(f"Expected {name} to be like {usual!r}, but got {text!r}.")
 
 
-def published(plugin: Any) -> dict[str, ModelCard]:
-    """The variants that a file was published for, or whose weights were withheld, with cards."""
-    cards = {v: card(plugin, v) for v in plugin.VARIANTS}
+def published_variants(plugin: Any) -> dict[str, ModelCard]:
+    """Return the cards of the variants that a checkpoint was trained for, public or withheld."""
+    cards = {v: variant_card(plugin, v) for v in plugin.VARIANTS}
     return {v: c for v, c in cards.items() if c.weights and v in c.weights.variants}
 
 
-def choose(
-    plugin: Any, asked: str, given: Sequence[Sensor], arch: Mapping[str, str] = MappingProxyType({})
+def select_variant(
+    plugin: Any,
+    asked: str,
+    sensors: Sequence[Sensor],
+    arch: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, ModelCard]:
-    """The variant that a dataset's sensors suit best, and its card.
+    """Return the variant that suits a dataset's sensors best, and its card.
 
-    Best is one that finds its inputs under their names and in units that convert exactly.
-    Raises CannotRun when none can read the dataset, UsageError for an unknown variant.
+    A variant suits better where inputs match sensors by name, and where units convert exactly.
+    Raises CannotRun where no variant can read the dataset, UsageError for an unknown variant.
     """
-    names = meant(plugin, asked)
-    cards = {name: card(plugin, name, **settings(plugin, name, arch)) for name in names}
+    names = resolve_variants(plugin, asked)
+    cards = {
+        name: variant_card(plugin, name, **parse_settings(plugin, name, arch)) for name in names
+    }
     if len(names) == 1:
         return names[0], cards[names[0]]
     ranks, reasons = {}, []
     for name in names:
         try:
-            ranks[name] = _strained(match(cards[name], given))
+            ranks[name] = _compromises(match(cards[name], sensors))
         except CannotRun as error:
             reasons.append(str(error))
     if not ranks:
@@ -89,16 +95,16 @@ def choose(
     return best, cards[best]
 
 
-def _strained(found: dict[str, Found]) -> int:
-    """How far from what the model was made for: other sensors, units by convention."""
-    roles = {name: name.partition("_")[0] for name in found}
+def _compromises(mapping: dict[str, BandMapping]) -> int:
+    """Count the compromises of a match: sensors of other roles, units converted by convention."""
+    roles = {name: name.partition("_")[0] for name in mapping}
     other = any(
-        f.sensor not in (roles[name], f"{roles[name]}{f.sensor[-1]}") for name, f in found.items()
+        f.sensor not in (roles[name], f"{roles[name]}{f.sensor[-1]}") for name, f in mapping.items()
     )
-    return other + any(not f.conversion.exact for f in found.values())
+    return other + any(not f.conversion.exact for f in mapping.values())
 
 
-def variant_cards(name: str) -> dict[str, ModelCard]:
-    """The published variants of a model with their cards; its one card where nothing is learned."""
-    plugin = registry.load("baselines", name)
-    return published(plugin) or {"full": plugin.CARD}
+def published_cards(name: str) -> dict[str, ModelCard]:
+    """Return the cards of a model's published variants; of "full" where it has no weights."""
+    plugin = registry.model(name)
+    return published_variants(plugin) or {"full": plugin.CARD}

@@ -1,1 +1,1 @@
-"""From a folder to batches: split lists, downloads, archives, folder checks, the simulation."""
+"""Datasets on disk: downloads, archives, split lists, batches, checks, simulated copies."""

@@ -1,4 +1,4 @@
-"""Unpacks zip and tar archives without letting them write anywhere but in their folder."""
+"""Safe unpacking of zip and tar archives: nothing is written outside the target folder."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from typing import IO, Literal, NamedTuple, cast
 
 from skybench.core import DataError, Report
 
-LIMIT = 4 * 10**12  # bytes that an archive may unpack to; no dataset here has a quarter of it
-RATIO = 500  # and in relation to its own size; deflate ends at 1,032, on nothing but zeros
-HARMLESS = 10**9  # bytes that may be unpacked whatever the ratio
-STAGING = ".unpacking-"  # what a killed run may leave behind has a name that begins so
+MAX_UNPACKED = 4 * 10**12  # bytes of an unpacked archive; no dataset here has a quarter of it
+MAX_RATIO = 500  # unpacked bytes per byte of the archive; deflate reaches 1,032 on zeros
+HARMLESS = 10**9  # bytes that may be unpacked at any ratio
+STAGING = ".unpacking-"  # prefix of the temporary folders, which a killed process leaves behind
 CHUNK = 1 << 20
-BROKEN = (  # what the standard library raises for an archive that it cannot read
+ARCHIVE_ERRORS = (  # errors of the standard library for damaged archives
     *(OSError, EOFError, RuntimeError, ValueError, OverflowError),
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
-Kind = Literal["file", "folder", "link", "device"]
+MemberKind = Literal["file", "folder", "link", "device"]
 
 
-class Member(NamedTuple):
+class ArchiveMember(NamedTuple):
     """One entry of an archive."""
 
     name: str
     size: int  # bytes unpacked
-    kind: Kind
+    kind: MemberKind
     open: Callable[[], IO[bytes]]
 
 
 def unpack(archive: Path, into: Path, report: Report = lambda *_: None) -> list[Path]:
-    """Unpacks a zip, tar, tar.gz, tar.bz2 or tar.xz; what it brought directly below `into`.
+    """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz; return its top-level paths below `into`.
 
-    All is written to a temporary folder in `into` and moved only when it is whole; folders that
-    are there already take up what is new, files are replaced. Archives in the archive stay as
-    they are. `report` counts the bytes read of the archive.
-    Raises DataError, and nothing is unpacked: a name that leads out of the folder, a link or
-    device (no known dataset has one, and most attacks by tar go through one), too much for
-    `RATIO`, `LIMIT` or the disk, a damaged archive.
+    Everything is written to a temporary folder in `into`, and moved once it is complete; existing
+    folders are merged, existing files replaced. Nested archives are not unpacked. `report` gets
+    the bytes read of the archive.
+    Raises DataError, with nothing unpacked, for a path that leads out of the folder, a link or
+    device (no known dataset has any, and most attacks by tar use one), more bytes than
+    `MAX_RATIO`, `MAX_UNPACKED` or the disk allow, and a damaged archive.
     """
     try:
         into.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def unpack(archive: Path, into: Path, report: Report = lambda *_: None) -> list[
             staging = Path(temporary)
             _extract(archive, staging, report)
             names = sorted(path.name for path in staging.iterdir())
-            _settle(staging, into)
+            _move_content(staging, into)
     except OSError as error:
         raise _failed(archive, str(into), error) from error
     return [into / name for name in names]
@@ -65,9 +65,9 @@ def unpack(archive: Path, into: Path, report: Report = lambda *_: None) -> list[
 def _extract(archive: Path, staging: Path, report: Report) -> None:
     size, spent, at = archive.stat().st_size, 0, "its beginning"
     limits = {
-        "the free space of the disk": shutil.disk_usage(staging).free,
-        f"{RATIO} times its own size, as only a bomb does": max(HARMLESS, RATIO * size),
-        "what any dataset here has": LIMIT,
+        "the free space on the disk": shutil.disk_usage(staging).free,
+        f"{MAX_RATIO} times its own size, as only a bomb does": max(HARMLESS, MAX_RATIO * size),
+        "any dataset here has": MAX_UNPACKED,
     }
     with archive.open("rb") as file:
         try:
@@ -84,7 +84,7 @@ def _extract(archive: Path, staging: Path, report: Report) -> None:
                     while chunk := source.read(CHUNK):
                         target.write(chunk)
                         report(f"unpacking {archive.name}", file.tell(), size)
-        except BROKEN as error:
+        except ARCHIVE_ERRORS as error:
             raise _failed(archive, at, error) from error
 
 
@@ -109,16 +109,16 @@ def _allow(archive: Path, limits: Mapping[str, int], size: int) -> None:
             )
 
 
-def _inside(archive: Path, member: Member) -> PurePosixPath:
-    """Where in the folder a member belongs. Raises DataError where that is not in it."""
-    path = PurePosixPath(member.name.replace("\\", "/"))  # as Windows writes them into zips
+def _inside(archive: Path, member: ArchiveMember) -> PurePosixPath:
+    """Return the relative path of a member. Raises DataError unless it stays in the folder."""
+    path = PurePosixPath(member.name.replace("\\", "/"))  # some zips from Windows have backslashes
     why = ""
     if path.is_absolute() or PureWindowsPath(member.name).drive:
         why = "has an absolute path"
     elif ".." in path.parts or "\0" in member.name:
         why = "leads out of the folder"
     elif member.kind in ("link", "device"):
-        why = f"is a {member.kind}, neither file nor folder"
+        why = f"is a {member.kind}, not a file or folder"
     if why:
         raise DataError(
             f"{archive} is not safe to unpack: its member {member.name!r} {why}. Nothing was "
@@ -127,46 +127,48 @@ def _inside(archive: Path, member: Member) -> PurePosixPath:
     return path
 
 
-def _members(file: IO[bytes], allow: Callable[[int], None]) -> Iterator[Member]:
-    """The members in the archive's order; `allow` hears early what a zip says it unpacks to."""
-    tarred = tarfile.is_tarfile(file)  # first: a tar that holds a zip looks like a zip at its end
+def _members(file: IO[bytes], allow: Callable[[int], None]) -> Iterator[ArchiveMember]:
+    """Yield the members in order; `allow` first checks the unpacked size that a zip declares."""
+    is_tar = tarfile.is_tarfile(file)  # first, as a tar that ends with a zip passes for a zip
     file.seek(0)
-    if tarred:
+    if is_tar:
         return _tar_members(file)
     if zipfile.is_zipfile(file):
         return _zip_members(file, allow)
     raise tarfile.ReadError("neither a zip nor a tar archive")
 
 
-def _tar_members(file: IO[bytes]) -> Iterator[Member]:
+def _tar_members(file: IO[bytes]) -> Iterator[ArchiveMember]:
     with tarfile.open(fileobj=file, mode="r:*") as tar:
         while (info := tar.next()) is not None:
-            vars(tar)["members"].clear()  # else it holds a kilobyte each, of millions of files
+            vars(tar)["members"].clear()  # tarfile keeps a kilobyte per member, of millions
             kind = _kind(info.isreg(), info.isdir(), info.issym() or info.islnk())
             open_ = cast(Callable[[], IO[bytes]], partial(tar.extractfile, info))
-            yield Member(info.name, info.size, kind, open_)
+            yield ArchiveMember(info.name, info.size, kind, open_)
 
 
-def _zip_members(file: IO[bytes], allow: Callable[[int], None]) -> Iterator[Member]:
+def _zip_members(file: IO[bytes], allow: Callable[[int], None]) -> Iterator[ArchiveMember]:
     with zipfile.ZipFile(file) as archive:
         allow(sum(info.file_size for info in archive.infolist()))
         for info in archive.infolist():
-            mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made on Unix
+            mode = stat.S_IFMT(
+                info.external_attr >> 16
+            )  # 0 for archives from other systems than Unix
             plain = mode in (0, stat.S_IFREG, stat.S_IFDIR)
             folder = info.filename.endswith("/")
             kind = _kind(plain and not folder, plain, stat.S_ISLNK(mode))
-            yield Member(info.filename, info.file_size, kind, partial(archive.open, info))
+            yield ArchiveMember(info.filename, info.file_size, kind, partial(archive.open, info))
 
 
-def _kind(file: bool, folder: bool, link: bool) -> Kind:
+def _kind(file: bool, folder: bool, link: bool) -> MemberKind:
     return "file" if file else "folder" if folder else "link" if link else "device"
 
 
-def _settle(source: Path, target: Path) -> None:
-    """Moves the content of a folder into another one on the same disk."""
+def _move_content(source: Path, target: Path) -> None:
+    """Move the content of a folder into another one on the same disk."""
     for entry in sorted(source.iterdir()):
         place = target / entry.name
         if entry.is_dir() and place.is_dir():
-            _settle(entry, place)
+            _move_content(entry, place)
         else:
             entry.replace(place)

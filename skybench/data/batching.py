@@ -1,4 +1,4 @@
-"""From samples to batches: decoded, brought to one size, stacked, ahead of their use."""
+"""Batching: samples are decoded, resized and stacked, in worker processes where that pays."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from skybench.core import Batch, DataError, ModelCard, Sample
 from skybench.core.dataset import Samples
 
 
-def side(card: ModelCard, name: str, height: int, width: int) -> tuple[int, int]:
-    """The size at which a model's input sees an image: at least its smallest, a whole multiple.
+def input_size(card: ModelCard, name: str, height: int, width: int) -> tuple[int, int]:
+    """Return the height and width to which an image is resized for an input of a model.
+
+    That is at least the input's smallest side, and a multiple of its step.
 
     >>> from types import SimpleNamespace
-    >>> side(SimpleNamespace(min_pixels=256, multiple=32, sides={"s2": (16, 4)}), "hr", 64, 96)
+    >>> card = SimpleNamespace(min_pixels=256, multiple=32, input_sizes={"s2": (16, 4)})
+    >>> input_size(card, "hr", 64, 96)
     (256, 384)
     """
-    smallest, step = card.sides.get(name, (card.min_pixels, card.multiple))
+    smallest, step = card.input_sizes.get(name, (card.min_pixels, card.multiple))
     scale = max(1.0, smallest / min(height, width))
     return tuple(-(-round(x * scale) // step) * step for x in (height, width))  # type: ignore[return-value]
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, antialiased where it shrinks; [..., C, H, W] any dtype -> float32."""
+    """Resize bilinearly, with antialiasing; [..., C, H, W] of any dtype -> float32."""
     if images.shape[-2:] == (height, width):
         return images.float()
     flat = images.float().reshape(-1, *images.shape[-3:])
@@ -38,19 +41,19 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
-    """Stacks samples; unless `size` is 0, images are brought to squares first.
+    """Stack samples to a batch; unless `size` is 0, images are first resized to squares.
 
-    The finest sensor's get the side `size`, the others a side in the proportion of theirs to it.
-    Series shorter than the longest are padded with zeros at their end, `seen` false there.
-    Raises DataError when images of different sizes meet and no size was asked for.
+    Images of the finest sensor get the side `size`, those of coarser sensors a proportional one.
+    Shorter series are padded with zeros at the end, where `seen` is false.
+    Raises DataError where images differ in size and `size` is 0.
     """
     images, seen, days = {}, {}, {}
     finest = max(max(x.shape[-2:]) for x in samples[0].images.values())
     for name, example in samples[0].images.items():
         stacks = [s.images[name] for s in samples]
         if size:
-            own = max(1, round(size * max(example.shape[-2:]) / finest))
-            stacks = [resize(x, own, own) for x in stacks]
+            side = max(1, round(size * max(example.shape[-2:]) / finest))
+            stacks = [resize(x, side, side) for x in stacks]
         for sample, x in zip(samples, stacks, strict=True):
             if x.shape[1:] != stacks[0].shape[1:]:
                 raise DataError(
@@ -73,32 +76,29 @@ def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
 def batches(
     samples: Samples, size: int, batch: int, workers: int | None = None
 ) -> Iterator[tuple[Batch, list[Any]]]:
-    """Collated batches and their targets, decoded ahead in worker processes where that pays."""
+    """Yield batches and their targets; workers: processes for decoding, None: as the size asks."""
     if workers is None:
         workers = 0 if len(samples) < 512 else min(4, _cores())
-    load = functools.partial(_load, samples, size)
+    load_batch = functools.partial(_load_batch, samples, size)
     indices = cast(Any, range(len(samples)))
-    for loaded in DataLoader(indices, batch, num_workers=workers, collate_fn=load):
+    for loaded in DataLoader(indices, batch, num_workers=workers, collate_fn=load_batch):
         if isinstance(loaded, DataError):
             raise loaded
         yield loaded
 
 
 def _cores() -> int:
-    """The cores that this process may use, which can be fewer than there are."""
-    there = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(there(0)) if there else os.cpu_count() or 1
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _load(
+def _load_batch(
     samples: Samples, size: int, indices: Sequence[int]
 ) -> tuple[Batch, list[Any]] | DataError:
-    """A batch, or why it cannot be read: what a worker raises comes with a page of traceback."""
+    """Return a batch, or the error: raised in a worker, it would carry the worker's traceback."""
     try:
-        return _join(size, [samples[i] for i in indices])
+        read = [samples[i] for i in indices]
+        return collate(read, size), [sample.target for sample in read]
     except DataError as error:
         return DataError(str(error)).with_traceback(error.__traceback__)
-
-
-def _join(size: int, samples: list[Sample]) -> tuple[Batch, list[Any]]:
-    return collate(samples, size), [s.target for s in samples]

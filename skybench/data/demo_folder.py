@@ -1,37 +1,31 @@
-"""Where the simulated copies of data sets lie."""
+"""The simulated copies of datasets, in the cache."""
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from pathlib import Path
-from typing import cast
 
-from skybench.core import DataError, DatasetPlugin, folders, registry
+from skybench.core import DataError, folders, registry
+from skybench.core.atomic import folder_whole
 
 
 def demo_root(name: str) -> Path:
-    """The demo copy of a dataset below the cache; written on first use, whole or not at all."""
-    from skybench.data import simulation as demo
+    """Return the folder of a dataset's simulated copy; write it on first use, atomically.
 
-    plugin = cast(DatasetPlugin, registry.load("datasets", name))
-    folder = folders.cache() / "demo" / f"v{demo.VERSION}.{plugin.CARD.version}" / name
+    Raises DataError where the cache cannot be written.
+    """
+    from skybench.data import simulation
+
+    plugin = registry.dataset(name)
+    folder = (
+        folders.cache() / "demo" / f"v{simulation.SIMULATION_VERSION}.{plugin.CARD.version}" / name
+    )
     if not folder.exists():
-        temporary = folder.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
         try:
-            temporary.mkdir(parents=True)
+            with folder_whole(folder) as temporary:
+                plugin.write_demo(temporary)
         except OSError as error:
             raise DataError(
-                f"Demo data cannot be written to {folder.parent} ({error.strerror}); name a folder "
-                "that can by SKYBENCH_CACHE"
+                f"Demo data cannot be written to {folder.parent} ({error.strerror}); set "
+                "SKYBENCH_CACHE to a folder that can be written"
             ) from error
-        try:
-            plugin.write_demo(temporary)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                if not folder.exists():  # else another process was faster
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -1,4 +1,4 @@
-"""Which samples are used: limits, fractions and held-out parts, all seeded."""
+"""Seeded subsets of samples: limits, fractions and held-out parts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def stratified(labels: Sequence[int] | None, count: int, wanted: int, seed: int) -> list[int]:
-    """Indices of `wanted` of `count` samples, sorted, in the classes' proportions.
+def stratified_subset(
+    labels: Sequence[int] | None, count: int, wanted: int, seed: int
+) -> list[int]:
+    """Draw `wanted` of `count` samples in the proportions of the classes; return sorted indices.
 
-    Every class keeps at least one sample while `wanted` allows. Without labels a plain draw.
+    Every class keeps at least one sample where `wanted` allows. Without labels, draw uniformly.
 
-    >>> stratified([0, 0, 0, 0, 1, 1], 6, 3, seed=0)
+    >>> stratified_subset([0, 0, 0, 0, 1, 1], 6, 3, seed=0)
     [2, 3, 5]
     """
     rng = np.random.default_rng(seed)
@@ -22,7 +24,7 @@ def stratified(labels: Sequence[int] | None, count: int, wanted: int, seed: int)
         return sorted(rng.permutation(count)[:wanted].tolist())
     known = np.asarray(labels)
     order = rng.permutation(count)
-    rank = np.empty(count)  # a sample's place within its class, relative to the class's size
+    rank = np.empty(count)  # a sample's position in its class, relative to the class size
     for c in np.unique(known):
         mine = order[known[order] == c]
         rank[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
@@ -31,9 +33,9 @@ def stratified(labels: Sequence[int] | None, count: int, wanted: int, seed: int)
 
 
 def hold_out(labels: Sequence[int], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Indices that stay and indices held out: `share` of each class, at least one of each.
+    """Hold out a share of each class; return the remaining and the held-out indices, sorted.
 
-    A class with a single sample stays whole.
+    At least one sample of a class is held out, unless it is the only one.
     """
     rng = np.random.default_rng(seed)
     known = np.asarray(labels)

@@ -1,4 +1,4 @@
-"""Checks a dataset on disk: layout, counts, lists, and a sample of its files, decoded."""
+"""Verification of a dataset on disk: layout, sample counts, overlap of splits, decoding."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from skybench.core import DatasetCard, Sample, SkybenchError, registry
+from skybench.core import IGNORE, Sample, SkybenchError, Target, registry
 from skybench.core.dataset import Samples
 from skybench.data.split_lists import MissingFilesError
 
-SAMPLE = 32  # decoded a split
-NAME = re.compile(r"(.*?)(trainval|train|val|test)(.*)")  # lineage, part, ratio
+SAMPLE = 32  # samples of each split to decode
+NAME = re.compile(r"(.*?)(trainval|train|val|test)(.*)")  # family, part, ratio
 COORDINATES = ("corners", "boxes", "polygons")  # attributes of targets that hold objects
 
 
 class Finding(NamedTuple):
-    """One thing that is right or wrong."""
+    """The result of one check, with the path that it is about."""
 
     level: Literal["ok", "warning", "error"]
     message: str
     path: Path
 
 
-def verify(
+def verify_dataset(
     name: str,
     root: Path,
     sample: int = SAMPLE,
     seed: int = 0,
     options: Mapping[str, str] | None = None,
 ) -> list[Finding]:
-    """What is right and wrong with the dataset `name` in `root`; raises for an unknown name only.
+    """Verify a dataset's folder and return all findings. Raises UsageError for an unknown name.
 
-    Opens each split with the dataset's own `options`, compares its size with the published one
-    (not of demo data), looks for samples in two splits that must not share any, and decodes
-    `sample` of each split, chosen by `seed`: targets, days and coordinates must be possible.
+    Each split is opened with the dataset's `options`; its size is compared with the published one
+    (not for demo data); splits that must be disjoint are compared; and `sample` samples of each
+    split, drawn by `seed`, are decoded: targets, days and coordinates must be plausible.
     """
-    plugin = registry.load("datasets", name)
-    card: DatasetCard = plugin.CARD
+    plugin = registry.dataset(name)
+    card = plugin.CARD
     findings: list[Finding] = []
     splits: dict[str, Samples] = {}
     for split in card.splits:
@@ -61,7 +61,7 @@ def verify(
         if both:
             message = f"{len(both)} samples are in {a} and in {b}, among them {min(both)}"
             findings.append(Finding("error", message, root))
-    return list(dict.fromkeys(findings))  # a missing folder is the same error for each split
+    return list(dict.fromkeys(findings))  # a missing folder gives the same error for each split
 
 
 def _counted(samples: Samples, published: int, root: Path) -> Finding:
@@ -92,16 +92,40 @@ def _problems(samples: Samples, index: int) -> Iterator[str]:
     except SkybenchError as error:
         yield str(error)
         return
-    for problem in (*_in_target(sample.target, len(samples.card.classes)), *_in_facts(sample)):
+    kind = samples.card.target_of(sample.target)
+    of_target = (
+        _in_values(sample.target, kind)
+        if kind.kind == "values"
+        else _in_target(sample.target, len(samples.card.classes), kind)
+    )
+    for problem in (*of_target, *_in_facts(sample)):
         yield f"{samples.keys[index]} {problem}"
 
 
-def _in_target(target: Any, classes: int) -> Iterator[str]:
-    """Problems of a class id, a mask, a series of masks, a 0/1 vector [K] or objects."""
+def _in_values(target: Any, kind: Target) -> Iterator[str]:
+    """Yield the problems of float targets: infinite values, NaN, and no value at all."""
+    import numpy as np
+
+    values = np.asarray(target, dtype=float)
+    missing = np.isnan(values)
+    labelled = ~missing if kind.ignore is None else ~missing & (values != kind.ignore)
+    if np.isinf(values).any():
+        yield f"has {int(np.isinf(values).sum())} infinite values"
+    if missing.any() and (kind.ignore is None or kind.ignore == kind.ignore):
+        expected = "none" if kind.ignore is None else f"{kind.ignore:g} where there is no value"
+        yield f"has {missing.mean():.1%} NaN, expected {expected}"
+    elif not labelled.any():
+        yield "has no value: every element is nodata"
+
+
+def _in_target(target: Any, classes: int, kind: Target) -> Iterator[str]:
+    """Yield the problems of a class id, a mask, a series of masks, a 0/1 vector [K] or objects."""
     labels = getattr(target, "labels", target)
     known, expected = {*range(classes)}, f"0 to {classes - 1}"
     if labels is target:
-        known, expected = {*known, 255}, f"{expected}, or 255"
+        ignore = kind.ignore if kind.spatial else IGNORE
+        if ignore is not None:
+            known, expected = {*known, int(ignore)}, f"{expected}, or {ignore:g}"
     if getattr(target, "ndim", 0) == 1:
         known, expected = {0, 1}, "0 or 1"
         if len(target) != classes:
@@ -109,8 +133,8 @@ def _in_target(target: Any, classes: int) -> Iterator[str]:
     if strange := sorted(_values(labels) - known):
         yield f"has the class ids {strange[:5]}, expected {expected}"
     for name in COORDINATES:
-        if not all(_finite(one) for one in getattr(target, name, ())):
-            yield f"has {name} that are no finite numbers"
+        if not all(_finite(points) for points in getattr(target, name, ())):
+            yield f"has {name} that are not finite numbers"
 
 
 def _in_facts(sample: Sample) -> Iterator[str]:
@@ -123,11 +147,11 @@ def _in_facts(sample: Sample) -> Iterator[str]:
     lon, lat = sample.lonlat
     unknown = math.isnan(lon) and math.isnan(lat)
     if not unknown and not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        yield f"lies at {lon}, {lat}, which is no longitude and latitude in degrees"
+        yield f"lies at {lon}, {lat}, which are not longitude and latitude in degrees"
 
 
 def _values(target: Any) -> set[float]:
-    """The different numbers in a target; none where it holds something else."""
+    """Return the distinct values of a target; the empty set where it has no numeric values."""
     import numpy as np
 
     array = np.asarray(target)
@@ -141,9 +165,9 @@ def _finite(numbers: Any) -> bool:
 
 
 def _disjoint(splits: Iterable[str]) -> list[tuple[str, str]]:
-    """The pairs of splits that must not share samples: other parts of one lineage and ratio.
+    """Return the pairs of splits that must be disjoint: different parts of one family and ratio.
 
-    A ratio of which there is one part only goes with the parts without ratio.
+    A ratio with a single part is compared with the parts without ratio.
 
     >>> _disjoint(["train20", "test20", "test50", "train50"])
     [('train20', 'test20'), ('test50', 'train50')]
@@ -152,10 +176,10 @@ def _disjoint(splits: Iterable[str]) -> list[tuple[str, str]]:
     """
     named = {split: NAME.fullmatch(split) for split in splits}
     found = {split: name.groups() for split, name in named.items() if name}
-    parts = Counter((lineage, ratio) for lineage, _, ratio in found.values())
+    parts = Counter((family_name, ratio) for family_name, _, ratio in found.values())
     family = {
-        split: (lineage, ratio if parts[lineage, ratio] > 1 else "")
-        for split, (lineage, _, ratio) in found.items()
+        split: (family_name, ratio if parts[family_name, ratio] > 1 else "")
+        for split, (family_name, _, ratio) in found.items()
     }
     return [
         (a, b)

@@ -1,11 +1,10 @@
-"""Writing features to disk: an entry of the cache is whole or it is not there."""
+"""The feature cache on disk: entries of arrays, each written whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,38 +13,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench.core import Boxes, DataError, Features
+from skybench.core import Boxes, DataError, DatasetCard, Features
+from skybench.core.atomic import folder_whole
+from skybench.core.dataset import Samples
 
 
-def halved(x: Tensor) -> Tensor:
-    """As float16, the largest values cut off: stored and streamed features alike."""
+def to_float16(x: Tensor) -> Tensor:
+    """Convert to float16, clamped to its range: cached and streamed features are equal."""
     return x.clamp(-65504, 65504).half()
 
 
+def as_labels(targets: Tensor) -> Tensor:
+    """Return class ids, or classes, of many samples as int64; floating-point values stay."""
+    return targets if targets.is_floating_point() else targets.long()
+
+
 def _reserve(path: Path) -> None:
-    """Takes the disk space of a sparse file now: a full disk is an OSError here, later a crash."""
+    """Allocate a sparse file: a full disk is an OSError now, later a bus error."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 class _Entry:
-    """An entry of the cache while it is written, in a folder of a temporary name."""
+    """An entry of the cache that is being written."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count, self.done = folder, count, 0
+    def __init__(self, folder: Path, count: int, card: DatasetCard) -> None:
+        self.folder, self.count, self.card, self.done = folder, count, card, 0
         self.arrays: dict[str, np.memmap[Any, Any]] = {}
         self.boxes: list[Boxes] = []
 
-    def add(self, features: Features, truth: Sequence[Any], level: str) -> None:
+    def add(self, features: Features, targets: Sequence[Any], level: str) -> None:
         self._put("pooled", features.pooled.numpy())
         for i, dense in enumerate(features.pyramid if level == "pyramid" else ()):
-            self._put(f"level{i}", halved(dense).numpy())
-        if isinstance(truth[0], Boxes):
-            self.boxes += truth
+            self._put(f"level{i}", to_float16(dense).numpy())
+        if self.card.target_of(targets[0]).kind == "boxes":
+            self.boxes += targets
         else:
-            self._put("targets", np.stack([np.asarray(t) for t in truth]))
-        self.done += len(truth)
+            self._put("targets", np.stack([np.asarray(t) for t in targets]))
+        self.done += len(targets)
 
     def _put(self, name: str, values: np.ndarray) -> None:
         if name not in self.arrays:
@@ -62,37 +68,30 @@ class _Entry:
         (self.folder / "meta.json").write_text(json.dumps(identity, indent=1))
 
 
-def fill(
+def write_entry(
     folder: Path,
     identity: Mapping[str, Any],
     stream: Iterable[tuple[Features, list[Any]]],
-    count: int,
     level: str,
+    samples: Samples,
 ) -> None:
-    """Writes an entry under a temporary name and renames it: it is whole or it is not there.
+    """Write the features and targets of samples to a new entry, whole or not at all.
 
-    Raises DataError where the folder cannot be made.
+    stream: features and targets by batch, in the samples' order. Raises DataError if the folder
+    cannot be made.
     """
-    temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(
-            f"Features cannot be written to {folder.parent} ({error.strerror}); name a folder that "
-            "can by SKYBENCH_CACHE"
-        ) from error
-    try:
-        entry = _Entry(temporary, count)
-        for features, truth in stream:
-            entry.add(features, truth, level)
-        entry.close(identity)
+    with contextlib.ExitStack() as stack:
         try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / "meta.json").exists():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            temporary = stack.enter_context(folder_whole(folder))
+        except OSError as error:
+            raise DataError(
+                f"Features cannot be written to {folder.parent} ({error.strerror}); set "
+                "SKYBENCH_CACHE to a folder that can"
+            ) from error
+        entry = _Entry(temporary, len(samples), samples.card)
+        for features, targets in stream:
+            entry.add(features, targets, level)
+        entry.close(identity)
 
 
 def write_boxes(path: Path, boxes: Sequence[Boxes]) -> None:
@@ -108,7 +107,7 @@ def write_boxes(path: Path, boxes: Sequence[Boxes]) -> None:
 
 
 def read_boxes(path: Path) -> list[Boxes]:
-    """Read the boxes that `write_boxes` wrote, one `Boxes` an image."""
+    """Read the boxes that `write_boxes` wrote, one `Boxes` for each image."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     cuts = arrays["ends"][:-1]

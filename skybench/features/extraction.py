@@ -1,8 +1,8 @@
-"""Features of a split: extracted once at the speed of the bare forward pass, kept on disk.
+"""Feature extraction: the features of a split, from the cache or computed when a head asks.
 
-An entry of the cache is a folder of `.npy` files (read as memory maps) and a JSON sidecar,
-addressed by the hash of all that affects the features. Dense features above the size budget
-are not kept but computed again whenever a head asks: the numbers are the same.
+An entry of the cache is a folder of `.npy` files (read as memory maps) and a JSON sidecar; its
+name is the hash of everything that affects the features. Dense features above the disk budget are
+not cached but computed on each request, with equal values.
 """
 
 from __future__ import annotations
@@ -20,42 +20,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench.core import Batch, Boxes, Features, Found, Report, Time, UsageError, folders
+from skybench.core import BandMapping, Batch, Features, Report, Time, UsageError, folders
 from skybench.core.dataset import Samples, Subset
 from skybench.core.fingerprint import fingerprint
 from skybench.core.model import Model, encode
-from skybench.data.batching import batches, collate, resize, side
+from skybench.data.batching import batches, collate, input_size, resize
 from skybench.features import cache
-from skybench.features.cache import halved
+from skybench.features.cache import to_float16
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
-VERSION = 1  # raised when extraction itself changes
-# What reading an entry raises of which the machine's crash cut a file off.
+VERSION = 1  # incremented when extraction itself changes
+# What reading an entry raises if a crash of the machine truncated a file.
 DAMAGED = (FileNotFoundError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
-Opened = tuple[Batch, Callable[[Batch], tuple[Tensor, ...]]]  # samples; the pyramid of a batch
+OpenBatch = tuple[Batch, Callable[[Batch], tuple[Tensor, ...]]]  # samples; their pyramid
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A model, its view of a dataset, and the size at which it looks."""
+    """A model with its band mapping, time handling, input size and device."""
 
     model: Model
-    found: Mapping[str, Found]
+    mapping: Mapping[str, BandMapping]  # of the model's inputs to the dataset's sensors
     time: Time
-    size: int
+    size: int  # side of the finest sensor's images in pixels; 0: as read
     device: str
 
     def __call__(self, batch: Batch) -> list[Features]:
-        """Features of a collated batch, on the CPU, without gradients."""
+        """Return the features of a collated batch, on the CPU, without gradients."""
         with torch.inference_mode():
-            out = self.look(batch)
+            out = self.forward(batch)
         return [Features(f.pooled.cpu(), tuple(p.cpu() for p in f.pyramid)) for f in out]
 
-    def look(self, batch: Batch) -> list[Features]:
-        """Features of a collated batch, on the device, with gradients where they are enabled."""
-        picked = batch.to(self.device).select(self.found)
+    def forward(self, batch: Batch) -> list[Features]:
+        """Return the features of a collated batch, on the device, with gradients if enabled."""
+        picked = batch.to(self.device).select(self.mapping)
         card = self.model.card
-        images = {n: resize(x, *side(card, n, *x.shape[-2:])) for n, x in picked.images.items()}
+        images = {
+            n: resize(x, *input_size(card, n, *x.shape[-2:])) for n, x in picked.images.items()
+        }
         picked = Batch(picked.keys, images, picked.seen, picked.days, picked.lonlat)
         return encode(self.model, picked, self.time)
 
@@ -63,7 +65,7 @@ class Extractor:
 def extract(
     extractor: Extractor, samples: Samples, report: Report = lambda *_: None
 ) -> Iterator[tuple[list[Features], list[Any]]]:
-    """Features and targets batch by batch, in order; the batch is halved when memory is short."""
+    """Yield features and targets by batch, in order; out of memory halves the batch size."""
     dates = max(len(x) for x in samples.read(0).images.values())
     done, batch = 0, max(1, (64 if extractor.device.startswith("cuda") else 16) // dates)
     while done < len(samples):
@@ -80,17 +82,15 @@ def extract(
             batch //= 2
 
 
-class Stored:
+class CachedFeatures:
     """A split's features from the cache; see core.Source."""
 
     def __init__(self, folder: Path) -> None:
         self._pooled = np.load(folder / "pooled.npy", mmap_mode="r")
         boxes = folder / "boxes.npz"
-        self._targets = (
-            cache.read_boxes(boxes)
-            if boxes.exists()
-            else np.load(folder / "targets.npy", mmap_mode="r")
-        )
+        self._boxes = cache.read_boxes(boxes) if boxes.exists() else None
+        if self._boxes is None:
+            self._targets = np.load(folder / "targets.npy", mmap_mode="r")
         levels = sorted(folder.glob("level*.npy"))
         self._levels = [np.load(p, mmap_mode="r") for p in levels]
 
@@ -103,25 +103,24 @@ class Stored:
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(level[list(indices)]).float() for level in self._levels)
 
-    def opened(self, indices: Sequence[int]) -> Opened:
+    def open_batch(self, indices: Sequence[int]) -> OpenBatch:
         raise UsageError(
-            "Test-time views need features that are computed when they are asked for, and those of "
-            "a frozen backbone are cached, of whole images; give --protocol finetune"
+            "Test-time views need features that are computed on request, but those of a frozen "
+            "backbone are cached, of whole images; give a protocol that trains the backbone"
         )
 
     def vectors(self, indices: Sequence[int]) -> Tensor:
         return torch.from_numpy(np.array(self._pooled[list(indices)]))
 
     def target(self, index: int) -> Any:
-        one = self._targets[index]
-        return one if isinstance(one, Boxes) else np.array(one)
+        return np.array(self._targets[index]) if self._boxes is None else self._boxes[index]
 
     def labels(self) -> Tensor:
-        return torch.from_numpy(np.array(self._targets)).long()
+        return cache.as_labels(torch.from_numpy(np.array(self._targets)))
 
 
-class Streamed:
-    """A split's dense features, computed again on every request; see core.Source."""
+class StreamedFeatures:
+    """A split's features, computed on every request; see core.Source."""
 
     def __init__(self, extractor: Extractor, samples: Samples) -> None:
         self.extractor, self.samples = extractor, samples
@@ -130,55 +129,59 @@ class Streamed:
         return len(self.samples)
 
     def pooled(self) -> Tensor:
-        return torch.cat([joined(f).pooled for f, _ in extract(self.extractor, self.samples)])
+        return torch.cat([stack_dates(f).pooled for f, _ in extract(self.extractor, self.samples)])
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
         return self.levels(batch)
 
     def levels(self, batch: Batch) -> tuple[Tensor, ...]:
-        """The pyramid of a collated batch."""
-        features = joined(self.extractor(batch))
-        return tuple(halved(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
+        """Return the pyramid of a collated batch, rounded to float16 as in the cache."""
+        features = stack_dates(self.extractor(batch))
+        return tuple(to_float16(torch.as_tensor(p.numpy())).float() for p in features.pyramid)
 
-    def opened(self, indices: Sequence[int]) -> Opened:
-        """Samples as they are read, of the sensors that the model sees, to look at in parts."""
+    def open_batch(self, indices: Sequence[int]) -> OpenBatch:
+        """Return samples with the sensors that the model uses, and a function for their pyramid."""
         batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
-        seen = {f.sensor: batch.images[f.sensor] for f in self.extractor.found.values()}
+        seen = {f.sensor: batch.images[f.sensor] for f in self.extractor.mapping.values()}
         return replace(batch, images=seen).to(self.extractor.device), self.levels
 
-    def ahead(self, indices: Sequence[int]) -> None:
-        """Hears what will be asked for next."""
+    def prefetch(self, indices: Sequence[int]) -> None:
+        """Announce the samples of the next request."""
 
     def vectors(self, indices: Sequence[int]) -> Tensor:
         batch = collate([self.samples.read(i) for i in indices], self.extractor.size)
-        return joined(self.extractor(batch)).pooled
+        return stack_dates(self.extractor(batch)).pooled
 
     def target(self, index: int) -> Any:
-        one = self.samples.read(index).target
-        return one if isinstance(one, Boxes) else np.asarray(one)
+        return self.as_array(self.samples.read(index).target)
+
+    def as_array(self, target: Any) -> Any:
+        """Return a sample's target as sources give it: boxes as they are, all else as an array."""
+        boxes = self.samples.card.target_of(target).kind == "boxes"
+        return target if boxes else np.asarray(target)
 
     def labels(self) -> Tensor:
-        return torch.stack([torch.as_tensor(s.target) for s in self.samples]).long()
+        return cache.as_labels(torch.stack([torch.as_tensor(s.target) for s in self.samples]))
 
 
-class Chosen:
-    """Some samples of a source, in the given order; see core.Source."""
+class SourceSubset:
+    """A subset of a source's samples, in the given order; see core.Source."""
 
-    def __init__(self, whole: Stored | Streamed, indices: Sequence[int]) -> None:
+    def __init__(self, whole: CachedFeatures | StreamedFeatures, indices: Sequence[int]) -> None:
         self.whole, self.indices = whole, list(indices)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def some(self, indices: Sequence[int]) -> Chosen:
-        """Some of these."""
-        return Chosen(self.whole, [self.indices[i] for i in indices])
+    def subset(self, indices: Sequence[int]) -> SourceSubset:
+        """Return a subset of this one, by indices within it."""
+        return SourceSubset(self.whole, [self.indices[i] for i in indices])
 
-    def ahead(self, indices: Sequence[int]) -> None:
-        """Says what will be asked for next, where that is computed live."""
-        if isinstance(self.whole, Streamed):
-            self.whole.ahead([self.indices[i] for i in indices])
+    def prefetch(self, indices: Sequence[int]) -> None:
+        """Announce the samples of the next request, if features are computed on request."""
+        if isinstance(self.whole, StreamedFeatures):
+            self.whole.prefetch([self.indices[i] for i in indices])
 
     def pooled(self) -> Tensor:
         return self.whole.pooled()[self.indices]
@@ -186,8 +189,8 @@ class Chosen:
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return self.whole.pyramid([self.indices[i] for i in indices])
 
-    def opened(self, indices: Sequence[int]) -> Opened:
-        return self.whole.opened([self.indices[i] for i in indices])
+    def open_batch(self, indices: Sequence[int]) -> OpenBatch:
+        return self.whole.open_batch([self.indices[i] for i in indices])
 
     def vectors(self, indices: Sequence[int]) -> Tensor:
         return self.whole.vectors([self.indices[i] for i in indices])
@@ -199,8 +202,8 @@ class Chosen:
         return self.whole.labels()[self.indices]
 
 
-def joined(dates: Sequence[Features]) -> Features:
-    """One for all dates: as they are if time was fused, else with an axis T after the first."""
+def stack_dates(dates: Sequence[Features]) -> Features:
+    """Stack the features of the dates along a new axis T after the first; one alone stays."""
     if len(dates) == 1:
         return dates[0]
     levels = zip(*(f.pyramid for f in dates), strict=True)
@@ -209,41 +212,41 @@ def joined(dates: Sequence[Features]) -> Features:
     )
 
 
-def budget() -> float:
-    """Bytes that dense features of one split may take on disk."""
+def disk_budget() -> float:
+    """Return how many bytes of disk the dense features of one split may take."""
     return float(os.environ.get("SKYBENCH_BUDGET_GB", BUDGET / 1e9)) * 1e9
 
 
 def dense_bytes(extractor: Extractor, samples: Samples) -> int:
-    """The size of a split's dense features on disk, from one sample."""
+    """Return the bytes of disk that a split's dense features take, from one sample."""
     features = extractor(collate([samples.read(0)], extractor.size))
     return len(samples) * sum(2 * level.numel() for f in features for level in f.pyramid)
 
 
-def source(
+def split_features(
     extractor: Extractor,
     samples: Samples,
     identity: Mapping[str, Any],
     level: Literal["pooled", "pyramid"],
     report: Report = lambda *_: None,
-) -> tuple[Stored | Streamed, bool]:
-    """A split's features, and whether they were in the cache already.
+) -> tuple[CachedFeatures | StreamedFeatures, bool]:
+    """Return a split's features, and whether they were cached before.
 
-    identity: what tells model, weights and data apart; size, level and the samples' keys are
-    added here.
+    identity: what identifies model, weights and data in the cache key; size, level and the
+    samples' keys are added here.
     """
     full = {
         **identity, "version": VERSION, "size": extractor.size, "time": extractor.time,
         "level": level, "keys": fingerprint({"keys": samples.keys}),
-        "found": {name: list(map(str, f)) for name, f in extractor.found.items()},
+        "found": {name: list(map(str, f)) for name, f in extractor.mapping.items()},
     }  # fmt: skip
     folder = folders.cache() / "features" / fingerprint(full)[:24]
     if (folder / "meta.json").exists():
         with contextlib.suppress(*DAMAGED):
-            return Stored(folder), True
+            return CachedFeatures(folder), True
         shutil.rmtree(folder, ignore_errors=True)
-    if level == "pyramid" and dense_bytes(extractor, samples) > budget():
-        return Streamed(extractor, samples), False
-    stream = ((joined(f), truth) for f, truth in extract(extractor, samples, report))
-    cache.fill(folder, full, stream, len(samples), level)
-    return Stored(folder), False
+    if level == "pyramid" and dense_bytes(extractor, samples) > disk_budget():
+        return StreamedFeatures(extractor, samples), False
+    stream = ((stack_dates(f), truth) for f, truth in extract(extractor, samples, report))
+    cache.write_entry(folder, full, stream, level, samples)
+    return CachedFeatures(folder), False

@@ -1,1 +1,1 @@
-"""Heads on frozen features, one module a protocol."""
+"""Heads: classifiers, dense predictors and detectors on features, frozen or not."""

@@ -1,4 +1,4 @@
-"""A linear classifier on pooled features, trained along with the backbone."""
+"""A linear classifier on pooled features, trained with the backbone."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import Recipe, Setting, Source
+from skybench.core import FitContext, Recipe, Source
 from skybench.training import fit
-from skybench.training.lr_schedules import Schedule, rate, scheduled
-from skybench.training.step import Job
+from skybench.training.lr_schedules import Schedule, linear_decay, recipe_schedule
+from skybench.training.step import TrainingJob
 
-CHUNK = 16  # images in one forward pass of prediction
+CHUNK = 16  # images in a forward pass of prediction
 
 
-class Vectors(Protocol):
-    """What it asks of a source beyond core.Source: pooled features of some samples, [len, D]."""
+class PooledSource(Protocol):
+    """A source that also gives the pooled features [len, D] of a batch of samples."""
 
     def __len__(self) -> int: ...
     def vectors(self, indices: Sequence[int]) -> Tensor: ...
     def target(self, index: int) -> Any: ...
 
 
-class Norm(nn.BatchNorm1d):
-    """Batch normalisation by the running mean and deviation where a sample comes alone.
+class SafeBatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation that uses running statistics for a batch of one sample.
 
-    Beside itself it would be 0, whatever it shows.
+    Normalised by its own statistics, a single sample would be 0.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,34 +39,34 @@ class Norm(nn.BatchNorm1d):
 
 
 class Finetuned:
-    """Batch normalisation without parameters, then a linear layer; the last state counts.
+    """Batch normalisation without parameters, then a linear layer, trained with the backbone.
 
-    One class an image: cross-entropy; several: binary cross-entropy for each, summed. The
-    normalisation makes one learning rate serve features of any size (as MAE's linear probe has it).
+    The loss is cross-entropy, or with several classes per image the summed binary cross-entropy.
+    The normalisation makes one learning rate fit features of any scale (as in MAE's linear probe).
     """
 
     def __init__(self, dim: int, classes: int, several: bool, recipe: Recipe) -> None:
         self.dim, self.classes, self.several, self.recipe = dim, classes, several, recipe
 
-    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+    def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         self.device = setting.device
         with torch.random.fork_rng():
             torch.manual_seed(setting.seed)
             layer = nn.Linear(self.dim, self.classes)
             nn.init.trunc_normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
-            norm = Norm(self.dim, affine=False)
+            norm = SafeBatchNorm1d(self.dim, affine=False)
             self.head = nn.Sequential(norm, layer).to(self.device)
-            job = Job(
-                self._loss(cast(Vectors, train)),
-                scheduled(self.recipe, Schedule(rate)),
-                fit.scorer(self, val, self.recipe, setting),
+            job = TrainingJob(
+                self._loss(cast(PooledSource, train)),
+                recipe_schedule(self.recipe, Schedule(linear_decay)),
+                fit.validation_scorer(self, val, self.recipe, setting),
             )
             trained = fit.train(self.head, len(train), self.recipe, setting, job)
         parameters = sum(p.numel() for p in self.head.parameters())
         return {**trained.facts(), "parameters": parameters}
 
-    def _loss(self, source: Vectors) -> Any:
+    def _loss(self, source: PooledSource) -> Any:
         def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
             logits = self.head(source.vectors(indices).to(self.device))
             truth = np.stack([np.asarray(source.target(i)) for i in indices])
@@ -82,7 +82,7 @@ class Finetuned:
     def predict(self, test: Source) -> Iterator[Any]:
         def answers(start: int, most: int) -> Any:
             indices = range(start, min(start + most, len(test)))
-            vectors = cast(Vectors, test).vectors(indices)
+            vectors = cast(PooledSource, test).vectors(indices)
             return self.head(vectors.to(self.device)).cpu().numpy()
 
-        yield from fit.predicted(len(test), CHUNK, answers)
+        yield from fit.predict_in_batches(len(test), CHUNK, answers)

@@ -1,31 +1,37 @@
-"""Heads that give every pixel a class, on frozen feature pyramids."""
+"""Dense heads on feature pyramids: linear, UPerNet and U-Net, for a class or value per pixel."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skybench.augment import test_time
-from skybench.core import Recipe, Setting, Source
-from skybench.training.fit import divisor, predicted, scorer, train_dense
+from skybench.core import IGNORE, FitContext, Recipe, Source
+from skybench.training.fit import (
+    PixelLoss,
+    cross_entropy,
+    divisor,
+    predict_in_batches,
+    train_dense,
+    validation_scorer,
+)
 
 Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
 POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
 STRIDES = (4, 8, 16, 32)  # of the four levels that UPerNet expects
-SEEN = 256  # samples from which the scale of the features is taken
-CHUNK = 8  # samples in one forward pass of prediction
+SEEN = 256  # samples from which mean and deviation of the features are estimated
+CHUNK = 8  # samples in a forward pass of prediction
 
 
-class Norm(nn.BatchNorm2d):
-    """Batch normalisation that takes a batch with a single value for each channel too.
+class SafeBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that uses running statistics for a single value per channel.
 
-    One sample pooled to one pixel, as in a rest of a batch: it has no deviation, so the running
-    mean and deviation stand in.
+    One sample pooled to one pixel, as in the last batch of an epoch, has no variance.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,24 +43,24 @@ class Norm(nn.BatchNorm2d):
 
 
 def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+    """Return convolution, batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-        Norm(outputs),
+        SafeBatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
 
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear, to the size of another map."""
+    """Upsample bilinearly to the size of another map."""
     return F.interpolate(x, like.shape[-2:], mode="bilinear")
 
 
 class Linear(nn.Module):
-    """A 1x1 convolution on the pyramid.
+    """A 1x1 convolution on the feature pyramid.
 
-    One for each level, summed at the finest: the same function as one 1x1 convolution on all
-    levels brought to the finest size and stacked, at a fraction of the cost.
+    Computed on each level and summed at the finest: the same function as a 1x1 convolution on all
+    levels upsampled and concatenated, at a fraction of the cost.
     """
 
     def __init__(self, levels: Levels, classes: int, width: int) -> None:
@@ -67,10 +73,10 @@ class Linear(nn.Module):
 
 
 class Neck(nn.Module):
-    """Four levels of stride 4, 8, 16 and 32 from a single one of any stride.
+    """A neck that makes levels of stride 4, 8, 16 and 32 from a single one, as of a plain ViT.
 
-    For plain ViTs; the form of mmsegmentation's MultiLevelNeck: 1x1 convolution, resize (by 4,
-    2, 1, 1/2 for its ViT of stride 16), 3x3 convolution.
+    As mmsegmentation's MultiLevelNeck: 1x1 convolution, resizing (by 4, 2, 1, 1/2 for a ViT of
+    stride 16), 3x3 convolution.
     """
 
     def __init__(self, channels: int, stride: int, width: int) -> None:
@@ -87,11 +93,11 @@ class Neck(nn.Module):
 
 
 class UPerNet(nn.Module):
-    """UPerHead with an FCN auxiliary head on the last level but one.
+    """UPerNet with an FCN auxiliary head on the second coarsest level.
 
     Pyramid pooling (1, 2, 3, 6) on the coarsest level, lateral 1x1 and 3x3 convolutions, fusion
-    at the finest level, dropout 0.1. Returns [logits, auxiliary logits] in training, [logits]
-    else, at the finest level's size.
+    at the finest level, dropout 0.1. Returns [logits, auxiliary logits] in training, else
+    [logits], at the finest level's size.
     Source: Xiao et al. 2018 (arXiv 1807.10221); the widths of the iSAID configuration in
     Bili-Sakura/SkySense@107d4e0 segmentation/configs/swin_transformer_v2 (512 channels, FCN
     on stage 3 with weight 0.4).
@@ -132,10 +138,10 @@ class UPerNet(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-shaped decoder: from the coarsest level up, each joined with the next finer one.
+    """A U-Net decoder: from the coarsest level up, each concatenated with the next finer one.
 
-    Two 3x3 convolutions a level. Source: Ronneberger et al. 2015 (arXiv 1505.04597); as the
-    change-detection heads of ViTAE-Transformer/MTP have it on a backbone's pyramid.
+    Two 3x3 convolutions per level. Source: Ronneberger et al. 2015 (arXiv 1505.04597), on a
+    backbone's pyramid as in the change-detection heads of ViTAE-Transformer/MTP.
     """
 
     def __init__(self, levels: Levels, classes: int, width: int) -> None:
@@ -159,8 +165,8 @@ class UNet(nn.Module):
         return [self.classify(x)]
 
 
-class Difference(nn.Module):
-    """A head on what changed between two dates: levels [B, 2, C, h, w] -> |second - first|."""
+class DateDifference(nn.Module):
+    """A head on the feature difference of two dates: levels [B, 2, C, h, w] -> |second - first|."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -171,7 +177,7 @@ class Difference(nn.Module):
 
 
 class EachDate(nn.Module):
-    """The same head on every date: levels [B, T, C, h, w] -> logits [B * T, K, h, w]."""
+    """A head applied to each date: levels [B, T, C, h, w] -> logits [B * T, K, h, w]."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -181,10 +187,10 @@ class EachDate(nn.Module):
         return self.head([x.flatten(0, 1) for x in levels])
 
 
-class Scale(nn.Module):
-    """Brings every channel of every level to mean 0 and deviation 1, as seen in training data.
+class Standardise(nn.Module):
+    """Standardises every channel of every level by its statistics on training data.
 
-    Without it a learning rate would favour models whose features happen to have a certain size.
+    Without it a learning rate would favour models whose features happen to have a certain scale.
     """
 
     @torch.no_grad()
@@ -193,7 +199,7 @@ class Scale(nn.Module):
         picked = range(0, len(source), max(1, -(-len(source) // SEEN)))
         sums: list[Tensor] = []
         for index in picked:
-            # In float32 a mean that is large beside the deviation would swallow it.
+            # In float32 a mean much larger than the deviation would cancel it.
             levels = [x.double().flatten(0, -4) for x in source.pyramid([index])]
             moments = [torch.stack([x.mean((0, 2, 3)), (x * x).mean((0, 2, 3))]) for x in levels]
             sums = [a + b for a, b in zip(sums, moments, strict=True)] if sums else moments
@@ -210,59 +216,78 @@ class Scale(nn.Module):
         return [(x - m) / d for x, m, d in zip(levels, means, deviations, strict=True)]
 
 
-class Dense:
-    """A pixel classifier trained by gradient descent for the recipe's fixed schedule.
+class PixelAnswer(NamedTuple):
+    """The loss of a dense head, and how its maps become a prediction."""
 
-    Nothing is selected on validation samples: the last state counts. What is predicted is shown
-    as the recipe's views say, see `skybench.augment.test_time`.
+    loss: PixelLoss  # maps [B, K, h, w] and targets [B, H, W] -> scalar
+    decide: Callable[[Tensor], Tensor]  # maps [T, K, H, W] -> prediction [T, H, W]
+    activate: Callable[[Tensor], Tensor] = lambda maps: maps  # before maps of views are averaged
+
+
+def classify(ignore: int = IGNORE) -> PixelAnswer:
+    """Return cross-entropy and argmax; mask pixels with the value `ignore` have no label."""
+    loss = functools.partial(cross_entropy, ignore=ignore)
+    return PixelAnswer(loss, lambda maps: maps.argmax(1), lambda maps: maps.softmax(1))
+
+
+CLASSIFY = classify()
+
+
+class Dense:
+    """A dense classifier, or with another `answer` a regressor, trained under a recipe.
+
+    The last state counts, or the best on validation if the recipe asks for scores on it. The
+    recipe's views are test-time augmentation, see `skybench.augment.test_time`.
     """
 
     def __init__(
         self, build: Callable[[Levels, int, int], nn.Module], levels: Levels, classes: int,
-        recipe: Recipe,
+        recipe: Recipe, answer: PixelAnswer = CLASSIFY,
     ) -> None:  # fmt: skip
         self.build, self.levels, self.classes, self.recipe = build, levels, classes, recipe
+        self.answer = answer
 
-    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+    def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         self.device = setting.device
         with torch.random.fork_rng():
             torch.manual_seed(setting.seed)
             body = self.build(self.levels, self.classes, self.recipe.width)
-            self.head = nn.Sequential(Scale(train), body).to(self.device)
-            score = scorer(self, val, self.recipe, setting)
-            trained = train_dense(self.head, train, self.recipe, setting, score)
+            self.head = nn.Sequential(Standardise(train), body).to(self.device)
+            score = validation_scorer(self, val, self.recipe, setting)
+            trained = train_dense(self.head, train, self.recipe, setting, score, self.answer.loss)
         parameters = sum(p.numel() for p in self.head.parameters())
         return {**trained.facts(), "parameters": parameters}
 
     @torch.inference_mode()
     def predict(self, test: Source) -> Iterator[Any]:
-        yield from predicted(len(test), CHUNK, functools.partial(self._maps, test))
+        yield from predict_in_batches(len(test), CHUNK, functools.partial(self._maps, test))
 
     def _maps(self, test: Source, start: int, most: int) -> list[Any]:
-        """The predictions of some samples; with views of one, so many windows at a time."""
+        """Predict up to `most` samples; with views a single one, `most` windows at a time."""
         indices = range(start, min(start + (1 if self.recipe.views else most), len(test)))
         answers = (
-            self._viewed(test, start, most)
+            self._averaged(test, start, most)
             if self.recipe.views
             else self._logits(test.pyramid(indices))
         )
-        found = []
+        predictions = []
         for index, dates in zip(indices, answers.tensor_split(len(indices)), strict=True):
             shape = test.target(index).shape
             large = F.interpolate(dates, shape[-2:], mode="bilinear")
-            found.append(large.argmax(1).reshape(shape).cpu().numpy())
-        return found
+            predictions.append(self.answer.decide(large).reshape(shape).cpu().numpy())
+        return predictions
 
-    def _viewed(self, test: Source, index: int, most: int) -> Tensor:
-        """Mean probabilities [T, K, H, W] of a sample, at its target's size."""
-        batch, levels = cast(test_time.Source, test).opened([index])
+    def _averaged(self, test: Source, index: int, most: int) -> Tensor:
+        """The mean maps [T, K, H, W] over all views of a sample, at its target's size."""
+        batch, levels = cast(test_time.ViewSource, test).open_batch([index])
         shape = test.target(index).shape
-        return test_time.probabilities(
-            test_time.read(self.recipe.views),
+        return test_time.average_views(
+            test_time.parse_views(self.recipe.views),
             batch,
             lambda part: self._logits(levels(part)),
             most,
             (shape[-2], shape[-1]),
+            self.answer.activate,
         )
 
     def _logits(self, levels: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
-"""Logistic regression: every lambda of the sweep in one batched L-BFGS.
+"""Logistic regression: all regularisation strengths of the sweep in one batched L-BFGS.
 
-Multinomial where an image has one class, one against the rest where it may have several.
+Multinomial if an image has one class, one-vs-rest if it may have several.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting, Source
-from skybench.heads.validation_score import UNCHOSEN, validate
+from skybench.core import FitContext, Source
+from skybench.heads.validation_score import UNCHOSEN, selection_score
 from skybench.training.fit import divisor
 
-USUAL = 1e-2  # where there is nothing to choose on
+DEFAULT_LAMBDA = 1e-2  # without validation samples
 LAMBDAS = tuple(10.0**e for e in (-6, -5, -4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1))
 HISTORY = 10
 ARMIJO = 1e-4
-TOLERANCE = 1e-4  # of the gradient, as scikit-learn's default
+TOLERANCE = 1e-4  # of the gradient, scikit-learn's default
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]  # [P, n] -> values [P], gradients [P, n]
 
 
 def _direction(gradient: Tensor, steps: list[Tensor], changes: list[Tensor]) -> Tensor:
-    """The two-loop recursion for each problem by itself; all arguments [P, n]."""
+    """The L-BFGS direction of each problem, by two-loop recursion; all arguments [P, n]."""
     q, alphas = gradient.clone(), []
     rho = [1 / (s * y).sum(1, keepdim=True) for s, y in zip(steps, changes, strict=True)]
     for s, y, r in zip(reversed(steps), reversed(changes), reversed(rho), strict=True):
@@ -44,31 +44,31 @@ def _direction(gradient: Tensor, steps: list[Tensor], changes: list[Tensor]) -> 
 
 
 def _search(
-    objective: Objective, x: Tensor, state: tuple[Tensor, Tensor], way: Tensor
+    objective: Objective, x: Tensor, state: tuple[Tensor, Tensor], direction: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Backtracks each problem's own step until it falls enough; one that cannot stays."""
+    """Backtracking line search for each problem; one whose value does not fall stays."""
     value, gradient = state
-    slope = (gradient * way).sum(1)
+    slope = (gradient * direction).sum(1)
     t = torch.ones_like(slope)
     for _ in range(20):
-        new = x + t[:, None] * way
+        new = x + t[:, None] * direction
         new_value, new_gradient = objective(new)
         bad = ~(new_value <= value + ARMIJO * t * slope)
         if not bad.any():
             return new, new_value, new_gradient
         t = torch.where(bad, t / 2, t)
-    new = x + torch.where(bad, 0, t)[:, None] * way
+    new = x + torch.where(bad, 0, t)[:, None] * direction
     return new, *objective(new)
 
 
 def minimise(
     problems: Callable[[Tensor], Objective], start: Tensor, tolerance: float, iterations: int = 500
 ) -> Tensor:
-    """Minimises P independent smooth convex problems at once by L-BFGS.
+    """Minimise P independent smooth convex problems at once by L-BFGS; return [P, n].
 
-    problems: indices of problems -> their objective; start: [P, n]. A problem is done, and no
-    longer computed, when its largest gradient entry falls to `tolerance` or its value no
-    longer falls.
+    problems: indices of problems -> their objective; start: [P, n]. A problem has converged, and
+    is no longer computed, when its largest gradient entry is at most `tolerance` or its value
+    stops falling.
     """
     result, left, x = start.clone(), torch.arange(len(start)), start
     objective = problems(left)
@@ -76,11 +76,12 @@ def minimise(
     steps: list[Tensor] = []
     changes: list[Tensor] = []
     for _ in range(iterations):
-        way = _direction(gradient, steps, changes)
-        way = torch.where((way * gradient).sum(1, keepdim=True) < 0, way, -gradient)
-        new, new_value, new_gradient = _search(objective, x, (value, gradient), way)
+        direction = _direction(gradient, steps, changes)
+        descends = (direction * gradient).sum(1, keepdim=True) < 0
+        direction = torch.where(descends, direction, -gradient)
+        new, new_value, new_gradient = _search(objective, x, (value, gradient), direction)
         s, y = new - x, new_gradient - gradient
-        # Without curvature along a step, the pair says nothing: keep a harmless one.
+        # Without curvature along a step the pair is useless: replace it by a harmless one.
         flat = ((s * y).sum(1) <= 1e-10 * (s * s).sum(1))[:, None]
         tiny = torch.full_like(s, 1e-8)
         steps = [*steps, torch.where(flat, tiny, s)][-HISTORY:]
@@ -99,14 +100,13 @@ def minimise(
 
 
 def fit_logistic(features: Tensor, labels: Tensor, classes: int, lambdas: Tensor) -> Tensor:
-    """Weights of one logistic regression per lambda: [L, D + 1, classes].
+    """Fit a logistic regression for each lambda; return the weights [L, D + 1, classes].
 
-    features: [N, D] float32; labels: [N] int64 for the multinomial one, or [N, classes] of 0 and
-    1 for one against the rest. The objective of each is the mean cross-entropy (summed over
-    classes) + lambda / 2 * |weights|^2; the last row (the bias) is not penalised. The same as
-    scikit-learn's LogisticRegression(C=1 / (lambda * N)), one for each class where there may be
-    several; for two exclusive classes, which get one vector of weights there, it is that of
-    C=2 / (lambda * N).
+    features: [N, D] float32; labels: [N] int64 for the multinomial model, or [N, classes] of 0
+    and 1 for one-vs-rest. The objective is the mean cross-entropy (summed over classes) +
+    lambda / 2 * |weights|^2; the last row (the bias) is not penalised. Equal to scikit-learn's
+    LogisticRegression(C=1 / (lambda * N)), one-vs-rest for several classes per image; for two
+    exclusive classes, which have a single weight vector there, with C=2 / (lambda * N).
     """
     n = len(features)
     x = F.pad(features, (0, 1), value=1.0)  # [N, D + 1]
@@ -122,7 +122,7 @@ def fit_logistic(features: Tensor, labels: Tensor, classes: int, lambdas: Tensor
         w = flat.view(count, width, classes)
         z = (x @ w.permute(1, 0, 2).reshape(width, -1)).view(n, count, classes)
         shrunk = lambdas[index, None, None] * penalty * w
-        # Summed in float64: rounding would hide the last steps' fall, and end them too early.
+        # Summed in float64: rounding would hide the decrease of the last steps, and stop too early.
         if several:
             loss = (F.softplus(z) - z * hot[:, None]).sum((0, 2), dtype=torch.float64) / n
             p = z.sigmoid()
@@ -141,32 +141,32 @@ def fit_logistic(features: Tensor, labels: Tensor, classes: int, lambdas: Tensor
 
 
 def logits(features: Tensor, weights: Tensor) -> Tensor:
-    """Scores [..., N, classes] for features [N, D] and weights [..., D + 1, classes]."""
+    """Return logits [..., N, classes] for features [N, D] and weights [..., D + 1, classes]."""
     return F.pad(features, (0, 1), value=1.0) @ weights
 
 
 class Logistic:
-    """A linear classifier on standardised pooled features; lambda is chosen on validation.
+    """A linear classifier on standardised pooled features; lambda is selected on validation.
 
-    With `refit`, the validation samples were held out of train, and the classifier is fitted
-    again on both with the chosen lambda.
+    With `refit`, validation samples were held out of train, and the classifier is fitted again on
+    both with the selected lambda.
     """
 
     def __init__(self, classes: int, refit: bool) -> None:
         self.classes, self.refit = classes, refit
 
-    def fit(self, train: Source, val: Source | None, setting: Setting) -> Mapping[str, Any]:
+    def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         x, y = train.pooled(), train.labels()
         self._standardise(x)
-        if not val:  # a class has one training sample: too few to hold any out
-            usual = torch.tensor([USUAL])
-            self.weights = fit_logistic(self._scale(x), y, self.classes, usual)[0]
-            return {"lambda": USUAL, "val": None, "refitted": False, "note": UNCHOSEN}
+        if not val:  # too few samples of a class to hold any out
+            default = torch.tensor([DEFAULT_LAMBDA])
+            self.weights = fit_logistic(self._scale(x), y, self.classes, default)[0]
+            return {"lambda": DEFAULT_LAMBDA, "val": None, "refitted": False, "note": UNCHOSEN}
         lambdas = torch.tensor(LAMBDAS)
         sweep = fit_logistic(self._scale(x), y, self.classes, lambdas)
         held, truth = self._scale(val.pooled()), val.labels()
-        score = [validate(logits(held, weights), truth) for weights in sweep]
-        # Among equals the largest lambda: the simplest model that does as well.
+        score = [selection_score(logits(held, weights), truth) for weights in sweep]
+        # Of equal scores the largest lambda: the simplest of the best models.
         best = max(range(len(LAMBDAS)), key=lambda i: (score[i], LAMBDAS[i]))
         self.weights = sweep[best]
         if self.refit:
@@ -177,7 +177,7 @@ class Logistic:
         return {**chosen, "sweep": dict(zip(map(str, LAMBDAS), score, strict=True))}
 
     def _standardise(self, x: Tensor) -> None:
-        # In float32 the mean of a constant column may miss its value.
+        # In float32 the mean of a constant column may differ from its value.
         self.mean = x.mean(0, dtype=torch.float64).float()
         variance = (x - self.mean).square().mean(0, dtype=torch.float64)
         self.std = divisor(self.mean, variance.sqrt().float())

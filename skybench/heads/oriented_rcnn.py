@@ -1,11 +1,11 @@
-"""Oriented R-CNN: proposals by midpoint offsets, then a rotated box for each.
+"""Oriented R-CNN: oriented proposals by midpoint offsets, then rotated box regression.
 
-Source: Xie et al. 2021 (arXiv 2108.05699); all numbers as in
+Source: Xie et al. 2021 (arXiv 2108.05699); all constants as in
 open-mmlab/mmrotate@18515d4 configs/oriented_rcnn/oriented_rcnn_r50_fpn_1x_dota_le90.py, with two
-differences: mmrotate leaves out anchors that cross the edge of the image, of which small images
-have hardly any others; here, as in mmdetection, all count. And mmrotate's midpoint offsets of a
-thin box that is nearly upright lead to a box without area: it looks for two corners within 0.1
-pixels at the top and at the right each by itself, here a box is upright as a whole or not.
+differences: mmrotate leaves out anchors that cross the edge of the image, which in small images are
+nearly all; here, as in mmdetection, all are used. And mmrotate's midpoint offsets of a thin, nearly
+upright box give a box without area: it tests for two corners within 0.1 pixels at the top and at
+the right separately; here a box is upright as a whole or not.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from skybench.boxes.nms import rotated_nms
 from skybench.boxes.roi_align import rotated_roi_align
 from skybench.core import Recipe
 from skybench.heads._detector import Detector
-from skybench.heads._roi_stages import ROI_SIDE, Rules, Size
+from skybench.heads._roi_stages import ROI_SIDE, DetectorSettings, Size
 from skybench.heads.dense import Levels
 
-RULES = Rules(
+SETTINGS = DetectorSettings(
     beta=(1 / 9, 1.0),
-    before=(2000, 2000),
-    after=(2000, 2000),
-    proposal_iou=0.8,
-    each_class=False,
-    most=2000,
+    pre_nms=(2000, 2000),
+    post_nms=(2000, 2000),
+    proposal_nms_iou=0.8,
+    class_specific=False,
+    max_detections=2000,
     flips=(0, 1),  # a quarter each way, and along both
 )
 NMS = 0.1
-CANDIDATES = 5000  # boxes of an image that enter suppression, for the sake of memory
-DEVIATIONS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.5), (0.1, 0.1, 0.2, 0.2, 0.1)  # of offsets
-LARGEST = math.log(1000 / 16)  # of the factor by which a side grows or shrinks
-TIE = 0.1  # pixels; a box whose sides lean by no more is upright
+CANDIDATES = 5000  # boxes of an image that enter NMS, to limit memory
+DEVIATIONS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.5), (0.1, 0.1, 0.2, 0.2, 0.1)  # standard, of offsets
+LARGEST = math.log(1000 / 16)  # log of the largest factor by which a side changes
+TIE = 0.1  # pixels; a box whose sides are tilted by no more is upright
 
 
 def encode_midpoints(anchors: Tensor, boxes: Tensor) -> Tensor:
-    """Offsets [N, 6] (dx, dy, dw, dh, da, db) from horizontal anchors [N, 4] to boxes [N, 5].
+    """Return midpoint offsets [N, 6] (dx, dy, dw, dh, da, db) from anchors [N, 4] to boxes [N, 5].
 
-    The first four lead to the horizontal box around the rotated one; da is how far right of its
-    middle the top corner lies, db how far below its middle the right one, as parts of its width
-    and height: -0.5..0.5. Of an upright box the upper and the lower right corner count.
+    The first four encode the enclosing horizontal box; da is the shift of the top corner right of
+    its centre, db of the right corner below its centre, relative to its width and height:
+    -0.5..0.5. Of an upright box they are the upper right and the lower right corner.
     """
     points = to_corners(boxes)
     x, y = points.unbind(-1)
@@ -63,10 +63,10 @@ def encode_midpoints(anchors: Tensor, boxes: Tensor) -> Tensor:
 
 
 def decode_midpoints(anchors: Tensor, offsets: Tensor) -> Tensor:
-    """Boxes [N, 5] from anchors [N, 4] and offsets [N, 6]; the reverse of `encode_midpoints`.
+    """Return boxes [N, 5] from anchors [N, 4] and offsets [N, 6]; inverse of `encode_midpoints`.
 
-    Offsets in general give a parallelogram; its shorter diagonal is drawn out to the length of
-    the longer one, which makes it a rectangle.
+    Offsets in general give a parallelogram; its shorter diagonal is extended to the length of the
+    longer one, which makes it a rectangle.
     """
     scaled = offsets * offsets.new_tensor(DEVIATIONS[0])
     shift, grow, bend = scaled[:, :2], scaled[:, 2:4], scaled[:, 4:]
@@ -87,10 +87,10 @@ def decode_midpoints(anchors: Tensor, offsets: Tensor) -> Tensor:
 
 
 def encode_rotated(regions: Tensor, boxes: Tensor) -> Tensor:
-    """Offsets [N, 5] (dx, dy, dw, dh, da) from rotated boxes to others, both [N, 5].
+    """Return offsets [N, 5] (dx, dy, dw, dh, da) from rotated regions to boxes, both [N, 5].
 
-    dx and dy are along the sides of the region. The box's sides are taken in the order in which
-    it has to be turned least: da in -pi/4..pi/4 before it is scaled.
+    dx and dy are along the sides of the region. The order of the box's sides is that of the
+    smallest rotation: da in -pi/4..pi/4 before scaling.
     """
     moved = boxes[:, :2] - regions[:, :2]
     cos, sin = regions[:, 4].cos(), regions[:, 4].sin()
@@ -105,7 +105,7 @@ def encode_rotated(regions: Tensor, boxes: Tensor) -> Tensor:
 
 
 def decode_rotated(regions: Tensor, offsets: Tensor) -> Tensor:
-    """Boxes [N, 5] from regions [N, 5] and offsets [N, 5]; the reverse of `encode_rotated`."""
+    """Return boxes [N, 5] from regions [N, 5] and offsets [N, 5]; inverse of `encode_rotated`."""
     scaled = offsets * offsets.new_tensor(DEVIATIONS[1])
     x, y = (scaled[:, :2] * regions[:, 2:4]).unbind(1)
     cos, sin = regions[:, 4].cos(), regions[:, 4].sin()
@@ -115,24 +115,24 @@ def decode_rotated(regions: Tensor, offsets: Tensor) -> Tensor:
     return le90(torch.cat([regions[:, :2] + moved, sides, angle], 1))
 
 
-class Oriented:
-    """Boxes [N, 5] (cx, cy, w, h, angle in radians, le90), with the middle inside; see `Kind`."""
+class OrientedKind:
+    """Rotated boxes [N, 5] (cx, cy, w, h, angle, le90), centre in the image; see `BoxKind`."""
 
-    rules, offsets = RULES, (6, 5)
+    settings, offsets = SETTINGS, (6, 5)
 
-    def read(self, corners: Tensor, frame: Size) -> Tensor:
+    def from_corners(self, corners: Tensor, frame: Size) -> Tensor:
         return to_rotated(corners)
 
-    def corners(self, boxes: Tensor) -> Tensor:
+    def to_corners(self, boxes: Tensor) -> Tensor:
         return to_corners(boxes)
 
-    def around(self, boxes: Tensor) -> Tensor:
+    def enclosing(self, boxes: Tensor) -> Tensor:
         return to_horizontal(to_corners(boxes))
 
     def sides(self, boxes: Tensor) -> Tensor:
         return boxes[:, 2:4]
 
-    def overlap(self, a: Tensor, b: Tensor) -> Tensor:
+    def iou(self, a: Tensor, b: Tensor) -> Tensor:
         return rotated_iou(a, b)
 
     def encode_anchors(self, anchors: Tensor, boxes: Tensor) -> Tensor:
@@ -149,14 +149,14 @@ class Oriented:
         limits = boxes.new_tensor([frame[1], frame[0]])
         return torch.cat([boxes[:, :2].clamp(min=0).minimum(limits), boxes[:, 2:]], 1)
 
-    def pool(self, features: Tensor, boxes: Sequence[Tensor], scale: float) -> Tensor:
+    def roi_align(self, features: Tensor, boxes: Sequence[Tensor], scale: float) -> Tensor:
         return rotated_roi_align(features, boxes, scale, ROI_SIDE)
 
-    def suppress(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    def nms(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
         best = scores.argsort(descending=True, stable=True)[:CANDIDATES]
         return best[rotated_nms(boxes[best], scores[best], labels[best], NMS)]
 
 
 def oriented_rcnn(levels: Levels, classes: int, recipe: Recipe) -> Detector:
-    """The head; `recipe.width` is the width of the pyramid, 256 as published."""
-    return Detector(Oriented(), levels, classes, recipe)
+    """Return the detection head; `recipe.width` is the width of the FPN, 256 as published."""
+    return Detector(OrientedKind(), levels, classes, recipe)

@@ -1,4 +1,4 @@
-"""What classification heads choose their one setting by."""
+"""The validation score by which classification heads select a hyperparameter."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from skybench.metrics.multilabel import mean_average_precision
 UNCHOSEN = "no sample was left to choose on: a larger --limit or --fraction would leave some"
 
 
-def validate(scores: Tensor, truth: Tensor) -> float:
-    """What heads select by, in percent: OA of class ids [N], micro AP of classes [N, K].
+def selection_score(scores: Tensor, truth: Tensor) -> float:
+    """Return the score in percent: OA for class ids [N], micro AP for classes [N, K].
 
     scores: [N, K].
     """

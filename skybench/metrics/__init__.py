@@ -1,4 +1,4 @@
-"""Metrics as functions on arrays; each returns a dict in percent, the main score first."""
+"""Metrics as functions on arrays; each returns scores in percent by name, the main one first."""
 
 from skybench.metrics.accuracy import overall_accuracy
 from skybench.metrics.change import change_f1

@@ -1,4 +1,4 @@
-"""Boxes of images as arrays, checked: of one image, or of all images in a row."""
+"""Validation of boxes, scores and labels, of one image or of all images concatenated."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import UsageError
-from skybench.metrics.matching import Ints, Scene, Truth, ranked
+from skybench.metrics.matching import Ints, Scene, TrueBoxes, rank_scene
 
-Images = Sequence[Sequence[ArrayLike]]  # for each image some arrays
+Images = Sequence[Sequence[ArrayLike]]  # arrays for each image
 
 
-def plain_scene(
+def scene_from_arrays(
     detections: Images,
     truth: Images,
     corners: Callable[[NDArray[Any]], NDArray[Any]],
     count_difficult: bool,
 ) -> Scene:
-    """The images of plain arrays; corners: checks boxes and gives their corners [n, 4, 2]."""
+    """Return the scene of plain arrays; corners: validates boxes and returns corners [n, 4, 2]."""
     if len(detections) != len(truth) or not len(truth):
         raise UsageError(
             "Expected detections and truth of the same images, at least one, but got "
@@ -34,19 +34,18 @@ def plain_scene(
             "Expected (boxes, scores, labels) and (boxes, labels) or (boxes, labels, difficult) "
             f"of an image, but got {sorted(widths)} and {sorted(true_widths)} arrays."
         )
-    (boxes, scores, labels), counts = _in_a_row(detections)
-    said = checked(Detections(corners(boxes), scores, labels))
+    (boxes, scores, labels), counts = _concatenated(detections)
+    said = validate_detections(Detections(corners(boxes), scores, labels))
     full = [one if len(one) == 3 else (*one, np.zeros(np.shape(one[1]), bool)) for one in truth]
-    (boxes, labels, difficult), true_counts = _in_a_row(full)
-    true = checked_truth(Truth(corners(boxes), labels, difficult), count_difficult)
-    return ranked((said, counts), (true, true_counts))
+    (boxes, labels, difficult), true_counts = _concatenated(full)
+    true = validate_truth(TrueBoxes(corners(boxes), labels, difficult), count_difficult)
+    return rank_scene((said, counts), (true, true_counts))
 
 
-def _in_a_row(images: Images) -> tuple[list[NDArray[Any]], Ints]:
-    """Each array of all images in one, and how many rows each image has [N].
+def _concatenated(images: Images) -> tuple[list[NDArray[Any]], Ints]:
+    """Each array concatenated over images, and the number of rows of each image [N].
 
-    Raises UsageError where the arrays of an image are not equally long, and where those of the
-    images do not fit together.
+    Raises UsageError if the arrays of an image differ in length, or those of images in shape.
     """
     columns = [[np.asarray(array) for array in column] for column in zip(*images, strict=True)]
     lengths = np.array([[len(array) if array.ndim else -1 for array in c] for c in columns])
@@ -66,7 +65,7 @@ def _in_a_row(images: Images) -> tuple[list[NDArray[Any]], Ints]:
 
 
 def horizontal_corners(boxes: NDArray[Any]) -> NDArray[Any]:
-    """Corners [n, 4, 2] of horizontal boxes [n, 4]; raises UsageError for other arrays."""
+    """Return corners [n, 4, 2] of horizontal boxes [n, 4]; raises UsageError for other arrays."""
     if not boxes.size:
         return np.zeros((0, 4, 2))
     if boxes.shape[1:] != (4,) or (boxes[:, :2] > boxes[:, 2:]).any():
@@ -77,10 +76,10 @@ def horizontal_corners(boxes: NDArray[Any]) -> NDArray[Any]:
     return from_horizontal(boxes)
 
 
-def checked(said: Detections, classes: int | None = None) -> Detections:
-    """The same as arrays; raises UsageError where they cannot be ranked, or as `_fitting`."""
-    corners, labels = _fitting(said.corners, said.labels, classes)
-    scores = np.asarray(said.scores)
+def validate_detections(detections: Detections, classes: int | None = None) -> Detections:
+    """Return detections as arrays; raises UsageError for invalid boxes, labels or NaN scores."""
+    corners, labels = _validated(detections.corners, detections.labels, classes)
+    scores = np.asarray(detections.scores)
     if scores.shape != labels.shape or np.isnan(scores).any():
         raise UsageError(
             f"Expected a score that can be ranked for each of {len(labels)} detections, but got "
@@ -89,29 +88,29 @@ def checked(said: Detections, classes: int | None = None) -> Detections:
     return Detections(corners, scores, labels)
 
 
-def checked_truth(true: Truth, count_difficult: bool, classes: int | None = None) -> Truth:
-    """The same as arrays; raises UsageError as `_fitting`."""
-    corners, labels = _fitting(true.corners, true.labels, classes)
+def validate_truth(true: TrueBoxes, count_difficult: bool, classes: int | None = None) -> TrueBoxes:
+    """Return ground truth as arrays; raises UsageError for invalid boxes, labels or flags."""
+    corners, labels = _validated(true.corners, true.labels, classes)
     difficult = np.asarray(true.difficult, bool)
     if difficult.shape != labels.shape:
         raise UsageError(
             f"Expected for each of {len(labels)} objects whether it is difficult, but got "
             f"an array of shape {difficult.shape}."
         )
-    return Truth(corners, labels, difficult & (not count_difficult))
+    return TrueBoxes(corners, labels, difficult & (not count_difficult))
 
 
-def _fitting(
+def _validated(
     corners: ArrayLike, labels: ArrayLike, classes: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Corners [n, 4, 2] and labels [n] as arrays; raises UsageError for others."""
+    """Corners [n, 4, 2] and labels [n] as arrays; raises UsageError if they are invalid."""
     c, ids = np.asarray(corners), np.asarray(labels)
     if not c.size and not ids.size:
         return np.zeros((0, 4, 2)), np.zeros(0, np.intp)
     if ids.ndim != 1 or c.shape != (len(ids), 4, 2) or not np.isfinite(c).all():
         raise UsageError(
             "Expected finite corners [n, 4, 2] and labels [n], but got arrays of shapes "
-            f"{c.shape} and {ids.shape}, {(~np.isfinite(c)).sum()} numbers of them not finite."
+            f"{c.shape} and {ids.shape}, {(~np.isfinite(c)).sum()} values of them not finite."
         )
     if ids.dtype.kind not in "iu" or ids.min() < 0 or (classes and ids.max() >= classes):
         raise UsageError(

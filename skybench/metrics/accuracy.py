@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from skybench.core import UsageError
 
-TOP = 5  # fMoW-Sentinel is also scored by whether the class is among the five highest
+TOP = 5  # fMoW-Sentinel is also scored by top-5 accuracy
 
 
 def overall_accuracy(predicted: ArrayLike, true: ArrayLike) -> dict[str, float]:
-    """The share of images whose class is right (top-1), and the mean of the per-class shares.
+    """Return overall accuracy (top-1) and average accuracy, the mean recall over classes.
 
     predicted: class ids, integers [N], or scores [N, K], whose class is the argmax; true: class
     ids, integers [N]. Scores of more than 5 classes give `top5` too.
@@ -40,23 +40,23 @@ def overall_accuracy(predicted: ArrayLike, true: ArrayLike) -> dict[str, float]:
 
 
 class Accuracy:
-    """Overall accuracy (`oa`), its mean over classes (`aa`) and `top5`, from counts per image.
+    """Overall accuracy (`oa`), mean recall over classes (`aa`) and top-5 accuracy (`top5`).
 
-    `top5` is there where all predictions were scores of more than 5 classes. Equal scores rank by
-    class id, so that the first is the argmax.
+    `top5` exists if all predictions are scores of more than 5 classes. Equal scores rank by class
+    id, so that the first is the argmax.
     """
 
     def __init__(self, classes: tuple[str, ...] = ()) -> None:
         self.classes = classes
         self.predicted: list[int] = []
         self.true: list[int] = []
-        self.among: list[bool] = []  # the true class is one of the five highest
+        self.among: list[bool] = []  # whether the true class is among the top 5
 
     def fresh(self) -> Accuracy:
         return Accuracy(self.classes)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
-        """Counts one image; prediction: a class id or scores [K]; target: a class id."""
+        """Count one image; prediction: a class id or scores [K]; target: a class id."""
         said, true = np.asarray(prediction), np.asarray(target)
         if said.ndim:
             _require_scores(said, true)
@@ -71,7 +71,7 @@ class Accuracy:
         self.true.append(int(true))
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """In percent: floats, or arrays [B] for weights [B, N] (how often each image counts)."""
+        """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
         true = np.asarray(self.true)
         right = (np.asarray(self.predicted) == true).astype(np.float64)
         w = np.ones((1, len(true))) if weights is None else weights
@@ -97,7 +97,7 @@ class Accuracy:
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Recall of every class of the test set, in percent."""
+        """Return the recall of every class of the test set, in percent."""
         true, predicted = np.asarray(self.true), np.asarray(self.predicted)
         return {
             self.classes[c]: {"recall": float((predicted[true == c] == c).mean() * 100)}
@@ -105,12 +105,12 @@ class Accuracy:
         }
 
     def chance(self) -> float:
-        """The share of the most frequent class: always answering it gives this `oa`."""
+        """Return the share of the most frequent class, the best constant prediction."""
         return float(np.bincount(self.true).max() / len(self.true) * 100)
 
 
 def _require_scores(said: NDArray[Any], true: NDArray[Any]) -> None:
-    """Raises UsageError where a prediction is no vector of scores that ranks the true class."""
+    """Raise UsageError if a prediction is not a vector of scores that ranks the true class."""
     if said.ndim != 1 or true.ndim or true.dtype.kind not in "iub" or not 0 <= true < len(said):
         raise UsageError(
             "Expected a class id or scores [K], and a true class id below K, but got a prediction "

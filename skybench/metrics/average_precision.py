@@ -1,4 +1,4 @@
-"""Average precision of ranked detections under any weights of the images."""
+"""Average precision of ranked detections, for any weights of the images (bootstrap)."""
 
 from __future__ import annotations
 
@@ -11,85 +11,85 @@ from skybench.metrics.matching import (
     Flags,
     Floats,
     Ints,
-    Judged,
     Pairs,
     Scene,
+    Verdicts,
     match_coco,
     match_voc,
-    number_within,
+    rank_within_group,
 )
-from skybench.metrics.segmentation import mean
+from skybench.metrics.segmentation import nan_mean
 
-# The floats of the sources: a recall of 3 in 10 does not reach 0.30000000000000004, as there.
+# The floats of the original code: a recall of 3 in 10 does not reach 0.30000000000000004.
 COCO_IOUS = np.linspace(0.5, 0.95, 10)
 COCO_RECALLS = np.linspace(0, 1, 101)
 VOC_RECALLS = {11: np.arange(0, 1.001, 0.1), 0: None}
-CELLS = 1_000_000  # of weights times detections in memory at once
+CELLS = 1_000_000  # elements of weights times detections in memory at once
 
 
 class Ranked(NamedTuple):
     """The detections of one class, the highest score first."""
 
     images: Ints  # [M], the image of each
-    verdict: Judged
-    objects: Floats  # [N]: how many each image has that count
+    verdict: Verdicts
+    objects: Floats  # [N]: number of countable objects of each image
 
 
-def by_class(scene: Scene, verdict: Judged, kept: Flags) -> dict[int, Ranked]:
-    """The detections [D] that are kept, of each class that has an object that counts."""
-    found = {}
+def rank_by_class(scene: Scene, verdict: Verdicts, kept: Flags) -> dict[int, Ranked]:
+    """Return the ranked detections that are kept, of each class with a countable object."""
+    ranked = {}
     for label in np.unique(scene.true_labels[~scene.difficult]).tolist():
         start, stop = np.searchsorted(scene.labels, [label, label + 1])
         mine = slice(start, stop)
         some = kept[mine]
         objects = scene.true_images[(scene.true_labels == label) & ~scene.difficult]
         counts = np.bincount(objects, minlength=scene.number).astype(np.float64)
-        judged = Judged(verdict.hit[mine][some], verdict.ignored[mine][some])
-        found[label] = Ranked(scene.images[mine][some], judged, counts)
-    return found
+        judged = Verdicts(verdict.hit[mine][some], verdict.ignored[mine][some])
+        ranked[label] = Ranked(scene.images[mine][some], judged, counts)
+    return ranked
 
 
 def coco_curves(scene: Scene, pairs: Pairs, most: int | None) -> dict[int, Ranked]:
-    """By class, the detections judged as COCO does at its ten IoUs, the `most` best of a group."""
+    """Rank the `most` best detections of each group by class, matched as COCO at its ten IoUs."""
     kept = np.ones(len(scene.groups), bool)
     if most is not None and np.bincount(scene.groups).max(initial=0) > most:
-        kept = number_within(scene.groups) < most
+        kept = rank_within_group(scene.groups) < most
     some = pairs.where(kept[pairs.detections])
-    return by_class(scene, match_coco(some, scene.groups, scene.difficult, COCO_IOUS), kept)
+    return rank_by_class(scene, match_coco(some, scene.groups, scene.difficult, COCO_IOUS), kept)
 
 
 def voc_curves(scene: Scene, pairs: Pairs, iou: float) -> dict[int, Ranked]:
-    """By class, all detections judged as VOC does at one IoU."""
+    """Rank all detections by class, matched as Pascal VOC does at one IoU."""
     some = pairs.where(pairs.iou >= iou)
     points = np.sort(scene.true_corners @ [1, 1j], 1)  # alike from whichever corner they begin
     rows = np.column_stack([scene.true_groups + 1j * scene.difficult, points])
     same = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
     verdict = match_voc(some, len(scene.groups), scene.difficult, same)
-    return by_class(scene, verdict, np.ones(len(scene.groups), bool))
+    return rank_by_class(scene, verdict, np.ones(len(scene.groups), bool))
 
 
 def coco_scores(ranked: Ranked, weights: Floats) -> dict[str, Floats]:
-    """COCO's scores [B] of one class in 0..1, `ap50` first."""
-    (ap,) = average_precision(ranked, weights, (COCO_RECALLS,))
+    """Return COCO's scores [B] of one class in 0..1, `ap50` first."""
+    (ap,) = box_average_precision(ranked, weights, (COCO_RECALLS,))
     return {"ap50": ap[:, 0], "ap": ap.mean(1), "ap75": ap[:, 5]}
 
 
 def over_classes(
     each: Sequence[dict[str, Floats]], names: Sequence[str], count: int
 ) -> dict[str, Floats]:
-    """The means [B = count] over the classes of which an object is drawn, in percent, or NaN."""
+    """Return means [B = count] over classes with a countable object, in percent, or NaN."""
     none = np.full(count, np.nan)
-    return {name: mean(np.stack([none, *(e[name] for e in each)], -1)) * 100 for name in names}
+    return {name: nan_mean(np.stack([none, *(e[name] for e in each)], -1)) * 100 for name in names}
 
 
-def average_precision(
+def box_average_precision(
     ranked: Ranked, weights: Floats, steps: tuple[Floats | None, ...]
 ) -> list[Floats]:
-    """For each of `steps` the AP [B, T] in 0..1 where image i counts weights[b, i] times.
+    """Return the AP [B, T] in 0..1 for each of `steps`, with image weights [B, N].
 
-    The precision at a recall is the highest at that or any higher recall. steps: the recalls at
-    which it is averaged, or None: over all, the area under the curve. NaN where no object that
-    counts is drawn. weights: [B, N].
+    Precision is interpolated: the highest at that or any higher recall. steps: the recalls over
+    which it is averaged, or None for the area under the curve. NaN if no countable object has
+    weight.
     """
     rows = max(1, CELLS // max(1, len(ranked.images)))
     blocks = [
@@ -128,10 +128,10 @@ def _average_precision(
 
 
 def _seen(images: Ints, weights: Floats, places: Ints) -> Floats:
-    """How often the detections up to these places are drawn, [B, len(places)]."""
+    """The summed weight of the detections up to these ranks, [B, len(places)]."""
     if not len(places):
         return np.zeros((len(weights), 0))
-    # Summed from place to place first: half the time of a running sum over all detections.
+    # Summed between ranks first: half the time of a running sum over all detections.
     drawn = np.take(weights, images[: places[-1] + 1], 1)
     return np.cumsum(np.add.reduceat(drawn, np.append(0, places[:-1] + 1), 1), 1)
 
@@ -141,7 +141,7 @@ def _area(recall: Floats, precision: Floats) -> Floats:
 
 
 def _mean(recall: Floats, precision: Floats, at: Floats) -> Floats:
-    """The mean precision [B] at the first hits that reach some recalls; 0 where none does."""
+    """The mean precision [B] at the first hits that reach given recalls; 0 if none does."""
     first = np.stack([row.searchsorted(at) for row in recall])
     padded = np.concatenate([precision, np.zeros((len(precision), 1))], 1)
     return np.asarray(np.take_along_axis(padded, first, 1).mean(1))

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skybench.core import IGNORE, UsageError
-from skybench.metrics.segmentation import Segmentation, confusion, mean, shares
+from skybench.metrics.segmentation import Segmentation, class_scores, confusion, nan_mean
 
 GROUP = 32  # tiles in a batch of SeCo's evaluation
 
 
 def image_of(key: str) -> str:
-    """The image that a tile with the key `<image>_<y>_<x>` was cut from.
+    """Return the image of a tile with the key `<image>_<y>_<x>`.
 
     >>> image_of("las_vegas_96_0")
     'las_vegas'
@@ -23,20 +23,20 @@ def image_of(key: str) -> str:
     return key.rsplit("_", 2)[0]
 
 
-def members(keys: Sequence[str]) -> list[NDArray[np.intp]]:
-    """For each image of the tiles with these keys the places of its tiles."""
+def tiles_by_image(keys: Sequence[str]) -> list[NDArray[np.intp]]:
+    """Return the indices of each image's tiles, given the keys of all tiles."""
     _, images = np.unique([image_of(key) for key in keys], return_inverse=True)
     return [np.flatnonzero(images == i) for i in range(images.max(initial=-1) + 1)]
 
 
 def change_f1(predicted: ArrayLike, true: ArrayLike, ignore: int = IGNORE) -> dict[str, float]:
-    """F1, precision, recall and IoU of the change class, and OA, in percent, from one count.
+    """Return F1, precision, recall and IoU of the change class, and OA, in percent.
 
     predicted, true: 1 for change and 0 for none, integers [N, H, W] (any equal shape); `ignore`
     in true is left out. NaN where a score is undefined: precision without a predicted change,
     recall without a true one, F1 and IoU without either.
     Raises UsageError for unequal shapes or values other than 0 and 1.
-    Source: LEVIR-CD counts once over the test set (STANet, Remote Sensing 2020, 12(10), 1662).
+    Source: LEVIR-CD counts over the whole test set (STANet, Remote Sensing 2020, 12(10), 1662).
 
     >>> change_f1([[0, 1, 1, 0]], [[0, 0, 1, 1]])
     {'f1': 50.0, 'precision': 50.0, 'recall': 50.0, 'iou': 33.33333333333333, 'oa': 50.0}
@@ -46,12 +46,12 @@ def change_f1(predicted: ArrayLike, true: ArrayLike, ignore: int = IGNORE) -> di
 
 
 class Change:
-    """The scores of `change_f1`, `f1` first, and three other means that the literature calls F1.
+    """The scores of `change_f1`, `f1` first, and three other means that papers call F1.
 
     `f1_batch`: SeCo's evaluation on OSCD, the mean F1 of groups of 32 tiles. A group without any
-    true change or without any predicted one counts 0, also where both lack: there 0/0 is turned
-    into 0. The last, smaller group is dropped, as there, unless it is the only one. SeCo shuffles
-    the tiles; here they are grouped in order. It is not resampled.
+    true change or without any predicted one counts 0, also without both (0/0 is set to 0). The
+    last, smaller group is dropped, as in SeCo, unless it is the only one. SeCo shuffles the tiles;
+    here they are grouped in order. It has no bootstrap replicates.
     `f1_image`, `f1_tile`: the mean over whole images, and over tiles, of those with a change in
     the truth or the prediction; of the others F1 is undefined.
     Source: ServiceNow/seasonal-contrast@411e37e:main_oscd.py and datasets/oscd_datamodule.py;
@@ -68,17 +68,17 @@ class Change:
         return Change(self.pixels.classes)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
-        """Counts one tile: 0 or 1 [H, W]; 255 in target is left out. See `image_of` for key."""
+        """Count one tile: 0 or 1 [H, W]; 255 in target is left out. See `image_of` for key."""
         self.pixels.update(prediction, target)
         self.keys.append(key)
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """In percent: floats, or arrays [B] for weights [B, N] (how often each tile counts)."""
+        """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of tiles."""
         tiles = np.stack(self.pixels.matrices).astype(np.float64)  # [N, 2, 2]
         w = np.ones((1, len(tiles))) if weights is None else weights
         found = _of_change(np.tensordot(w, tiles, 1))
-        images = [_f1(np.tensordot(w[:, i], tiles[i], 1)) for i in members(self.keys)]
-        found["f1_image"] = mean(np.stack(images, axis=-1))
+        images = [_f1(np.tensordot(w[:, i], tiles[i], 1)) for i in tiles_by_image(self.keys)]
+        found["f1_image"] = nan_mean(np.stack(images, axis=-1))
         each = _f1(tiles)
         with np.errstate(invalid="ignore"):
             found["f1_tile"] = w @ np.nan_to_num(each) / (w @ ~np.isnan(each))
@@ -96,23 +96,23 @@ class Change:
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """IoU, F1, precision and recall of both classes, in percent."""
+        """Return IoU, F1, precision and recall of both classes, in percent."""
         return self.pixels.per_class()
 
     def chance(self) -> float:
-        """The F1 of calling every pixel changed: precision is the share of change, recall 1."""
+        """Return the F1 of predicting change everywhere: precision is its share, recall 1."""
         true = np.stack(self.pixels.matrices).sum((0, 2))
         return float(2 * true[1] / (true.sum() + true[1]) * 100)
 
 
 def _of_change(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    each = shares(matrices)
+    each = class_scores(matrices)
     found = {name: each[name][..., 1] for name in ("f1", "precision", "recall", "iou")}
     return found | {"oa": each["oa"]}
 
 
 def _f1(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    return shares(matrices)["f1"][..., 1]
+    return class_scores(matrices)["f1"][..., 1]
 
 
 def _batched(tiles: NDArray[np.float64]) -> float:

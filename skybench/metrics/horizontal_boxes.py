@@ -1,7 +1,7 @@
-"""Average precision of horizontal boxes; `rotated_boxes` has the same for rotated ones.
+"""Average precision of horizontal boxes; `rotated_boxes` is the same for rotated boxes.
 
-All in NumPy. hotcoco, which does COCO's part in Rust, gives the same numbers no sooner
-(`skybench bench boxes`), so there is no second path through it.
+All in NumPy: hotcoco, COCO's evaluation in Rust, gives equal scores and is not faster
+(`skybench bench boxes`).
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from numpy.typing import NDArray
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_horizontal
 from skybench.core import UsageError
-from skybench.metrics._packing import packed, unpacked, vars_of
+from skybench.metrics._packing import array_fields, pack_images, unpack_images
 from skybench.metrics._validation import (
     Images,
-    checked,
-    checked_truth,
     horizontal_corners,
-    plain_scene,
+    scene_from_arrays,
+    validate_detections,
+    validate_truth,
 )
 from skybench.metrics.average_precision import (
     COCO_IOUS,
     VOC_RECALLS,
     Ranked,
-    average_precision,
+    box_average_precision,
     coco_curves,
     coco_scores,
     over_classes,
     voc_curves,
 )
-from skybench.metrics.matching import Scene, Shape, Truth, find_pairs, gather
+from skybench.metrics.matching import BoxForm, Scene, TrueBoxes, find_pairs, gather_scene
 
-MOST = 100  # detections of a class in an image that COCO looks at
+MOST = 100  # detections of a class in an image that COCO evaluates
 
 
 def horizontal_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """Intersection over union [P] of horizontal boxes [P, 4] with those in the same rows.
+    """Return the IoU [P] of pairs of horizontal boxes, [P, 4] each.
 
     >>> horizontal_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]]))
     array([0.33333333])
@@ -51,22 +51,22 @@ def horizontal_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(common / np.where(union > 0, union, 1))
 
 
-HORIZONTAL = Shape(to_horizontal, np.asarray, horizontal_iou)
+HORIZONTAL = BoxForm(to_horizontal, np.asarray, horizontal_iou)
 
 
 def coco_ap(
     detections: Images, truth: Images, count_difficult: bool = False, most: int | None = MOST
 ) -> dict[str, float]:
-    """COCO's average precision in percent: at IoU 0.5 (`ap50`), over 0.50:0.95 (`ap`), `ap75`.
+    """Return COCO's average precision in percent: `ap50`, `ap` (IoU 0.50:0.95) and `ap75`.
 
     detections: for each image (boxes [n, 4], scores [n], labels [n]); truth: for each image
     (boxes [m, 4], labels [m]) or (boxes, labels, difficult [m]). Boxes are (x0, y0, x1, y1) in
     continuous coordinates (the width is x1 - x0), labels integers from 0.
-    The mean, over the classes of the truth and 101 recalls, of the precision among the `most`
-    highest detections of a class in an image (None: among all). Equal scores rank as given. A
-    difficult object does not count: what finds it and no other is neither right nor wrong; with
-    `count_difficult` it is like any other. An object without area counts and is never found.
-    NaN where no object counts.
+    The mean over the classes of the truth and 101 recalls of the precision of the `most` highest
+    detections of a class in an image (None: of all). Equal scores rank as given. Difficult objects
+    are ignored: a detection matched to one is neither true nor false positive; with
+    `count_difficult` they count as others. An object without area counts and is never found.
+    NaN if no object counts.
     Raises UsageError for unequal lengths, no image, values that are NaN or infinite, boxes with
     x1 < x0 or y1 < y0, labels below 0.
     Source: cocodataset/cocoapi: PythonAPI/pycocotools/cocoeval.py, area "all".
@@ -74,7 +74,7 @@ def coco_ap(
     >>> coco_ap([([[0, 0, 10, 8]], [0.9], [3])], [([[0, 0, 10, 10]], [3])])
     {'ap50': 100.0, 'ap': 70.0, 'ap75': 100.0}
     """
-    scene = plain_scene(detections, truth, horizontal_corners, count_difficult)
+    scene = scene_from_arrays(detections, truth, horizontal_corners, count_difficult)
     curves = coco_curves(scene, find_pairs(scene, HORIZONTAL, COCO_IOUS[0]), most)
     each = [coco_scores(curve, np.ones((1, scene.number))) for curve in curves.values()]
     found = over_classes(each, ("ap50", "ap", "ap75"), 1)
@@ -88,35 +88,38 @@ def voc_ap(
     points: int = 11,
     count_difficult: bool = False,
 ) -> dict[str, float]:
-    """Pascal VOC's mean average precision `map` in percent, at one IoU.
+    """Return Pascal VOC's mean average precision `map` in percent, at one IoU.
 
     Input and errors are those of `coco_ap`. points: 11 for the mean precision at the recalls 0,
     0.1, .. 1 (VOC 2007), 0 for the area under the curve (from VOC 2010 on). All detections
-    count. A detection belongs to the object that it overlaps most, even if that is found
-    already: then it is wrong. Coordinates are continuous; VOC's own code counts pixels (+ 1).
+    count. A detection is matched to the object of highest IoU, even if that is already found:
+    then it is a false positive. Coordinates are continuous; VOC's own code counts pixels (+ 1).
     Source: Everingham et al., IJCV 2010, 88, 303-338; open-mmlab/mmdetection: eval_map.
 
     >>> voc_ap([([[0, 0, 10, 8]], [0.9], [3])], [([[0, 0, 10, 10], [20, 0, 30, 9]], [3, 3])])
     {'map': 54.54545454545454}
     """
-    scene = plain_scene(detections, truth, horizontal_corners, count_difficult)
+    scene = scene_from_arrays(detections, truth, horizontal_corners, count_difficult)
     return voc_map(scene, HORIZONTAL, iou, points)
 
 
-def voc_map(scene: Scene, shape: Shape, iou: float, points: int) -> dict[str, float]:
-    """`voc_ap` for boxes of any shape; raises UsageError for an impossible iou or points."""
+def voc_map(scene: Scene, shape: BoxForm, iou: float, points: int) -> dict[str, float]:
+    """Return the score of `voc_ap` for any form of box.
+
+    Raises UsageError for an iou or points out of range.
+    """
     if points not in VOC_RECALLS or not 0 < iou <= 1:
         raise UsageError(
             f"Expected an IoU above 0, at most 1, and 11 or 0 points, but got {iou} and {points}."
         )
     curves = voc_curves(scene, find_pairs(scene, shape, iou), iou)
     weights, steps = np.ones((1, scene.number)), (VOC_RECALLS[points],)
-    each = [average_precision(curve, weights, steps)[0] for curve in curves.values()]
+    each = [box_average_precision(curve, weights, steps)[0] for curve in curves.values()]
     return {"map": float(np.mean(each) * 100) if each else float("nan")}
 
 
 class CocoBoxes:
-    """The scores of `coco_ap`, `ap50` first, and VOC's two at IoU 0.5 for the same boxes.
+    """The scores of `coco_ap`, `ap50` first, and both of VOC at IoU 0.5.
 
     `ap50_voc07`: over 11 points; `ap50_voc12`: the area under the curve (see `voc_ap`).
     Source: DIOR is scored by COCO's AP50 in SkySense and MTP, by VOC's AP in its own paper.
@@ -129,49 +132,49 @@ class CocoBoxes:
     def __init__(self, classes: tuple[str, ...], count_difficult: bool = False) -> None:
         self.classes, self.count_difficult = classes, count_difficult
         self.said: list[Detections] = []
-        self.true: list[Truth] = []
+        self.true: list[TrueBoxes] = []
         self.curves: tuple[Mapping[int, Ranked], Mapping[int, Ranked]] | None = None
 
     def fresh(self) -> Self:
         return type(self)(self.classes, self.count_difficult)
 
     def perfect(self, target: Any) -> Detections:
-        """The objects that count, all with one score."""
+        """Return the countable objects as detections of equal score."""
         counts = ~np.asarray(target.difficult) | self.count_difficult
         labels = np.asarray(target.labels)[counts]
         return Detections(np.asarray(target.corners)[counts], np.ones(len(labels)), labels)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
-        """Counts one image; prediction: `Detections`; target: `core.Boxes`."""
+        """Count one image; prediction: `Detections`; target: `core.Boxes`."""
         count = len(self.classes)
-        said = checked(prediction, count)
-        true = Truth(target.corners, target.labels, target.difficult)
-        self.true.append(checked_truth(true, self.count_difficult, count))
+        said = validate_detections(prediction, count)
+        true = TrueBoxes(target.corners, target.labels, target.difficult)
+        self.true.append(validate_truth(true, self.count_difficult, count))
         self.said.append(said)
         self.curves = None
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """In percent: floats, or arrays [B] for weights [B, N] (how often each image counts)."""
+        """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
         w = np.ones((1, len(self.true))) if weights is None else weights
         found = over_classes([*self._each(w).values()], self.names, len(w))
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
 
     def found(self, keys: Sequence[str]) -> dict[str, Detections]:
-        """What was said of each image, by the keys of the images in their order."""
+        """Return the detections of each image by its key; keys: of the images, in order."""
         return dict(zip(keys, self.said, strict=True))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        said, true = ([vars_of(one) for one in each] for each in (self.said, self.true))
-        return packed("said", said) | packed("true", true)
+        said, true = ([array_fields(one) for one in each] for each in (self.said, self.true))
+        return pack_images("said", said) | pack_images("true", true)
 
     def restored(self, state: Mapping[str, NDArray[Any]]) -> Self:
         whole = self.fresh()
-        whole.said = [Detections(**one) for one in unpacked("said", state)]
-        whole.true = [Truth(**one) for one in unpacked("true", state)]
+        whole.said = [Detections(**one) for one in unpack_images("said", state)]
+        whole.true = [TrueBoxes(**one) for one in unpack_images("true", state)]
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Of every class that has an object that counts, in percent."""
+        """Return the scores of every class with a countable object, in percent."""
         each = self._each(np.ones((1, len(self.true))))
         return {
             self.classes[label]: {name: float(found[name][0] * 100) for name in self.names}
@@ -179,19 +182,19 @@ class CocoBoxes:
         }
 
     def chance(self) -> float:
-        """0: boxes that are the same for every image hit next to nothing."""
+        """Return 0: constant boxes match next to nothing."""
         return 0.0
 
     def _each(self, weights: NDArray[np.float64]) -> dict[int, dict[str, NDArray[np.float64]]]:
         """The scores [B] of every class, in 0..1."""
         if self.curves is None:
-            scene = gather(self.said, self.true)
+            scene = gather_scene(self.said, self.true)
             pairs = find_pairs(scene, self.shape, COCO_IOUS[0])
             self.curves = coco_curves(scene, pairs, self.most), voc_curves(scene, pairs, 0.5)
         coco, voc = self.curves
         found = {}
         for label in coco:
-            old, new = average_precision(voc[label], weights, (VOC_RECALLS[11], None))
+            old, new = box_average_precision(voc[label], weights, (VOC_RECALLS[11], None))
             both = {"ap50_voc07": old[:, 0], "ap50_voc12": new[:, 0]}
             found[label] = coco_scores(coco[label], weights) | both
         return found

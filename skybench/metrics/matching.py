@@ -1,8 +1,8 @@
-"""Which detection finds which object, over all images at once.
+"""Matching of detections to objects, over all images at once.
 
 Detections are ranked by class and score, so the lower index has precedence. A group is one class
-in one image: only within a group do detections meet objects. Only pairs that overlap enough are
-held; of 1,500 x 1,500 boxes of an aerial image that is less than one in a hundred.
+in one image: detections are matched to objects of their group only. Only pairs that overlap enough
+are stored; of 1,500 x 1,500 boxes of an aerial image that is less than one in a hundred.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 BLOCK = 100_000  # pairs at once: the intermediate arrays stay in the processor's cache
-FEW = 16  # objects of a group; in larger ones only the near are compared with a detection
+FEW = 16  # objects of a group; in larger groups only near objects are compared
 FORMS = 4096  # boxes converted at once: the intermediate arrays stay in the processor's cache
 
 
-class Shape(NamedTuple):
-    """How boxes are compared: as rectangles of some form."""
+class BoxForm(NamedTuple):
+    """A form of box, horizontal or rotated, and how two are compared."""
 
     form: Callable[[NDArray[Any]], NDArray[Any]]  # [N, ...] of corners [N, 4, 2]
-    around: Callable[[NDArray[Any]], NDArray[Any]]  # horizontal boxes [N, 4] around forms
+    around: Callable[[NDArray[Any]], NDArray[Any]]  # enclosing horizontal boxes [N, 4] of forms
     iou: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # [P] of two forms [P, ...]
 
 
-class Truth(NamedTuple):
-    """The objects of one image."""
+class TrueBoxes(NamedTuple):
+    """The ground-truth boxes of one image."""
 
     corners: NDArray[Any]  # [n, 4, 2]
     labels: NDArray[Any]  # [n]
-    difficult: NDArray[Any]  # [n], bool: does not count
+    difficult: NDArray[Any]  # [n], bool: ignored
 
 
 class Scene(NamedTuple):
-    """The D detections and G objects of all images."""
+    """The D detections and G objects of all images, concatenated and sorted."""
 
     number: int  # of images
     corners: Floats  # [D, 4, 2]
@@ -66,33 +66,33 @@ class Pairs(NamedTuple):
         return Pairs(self.detections[chosen], self.objects[chosen], self.iou[chosen])
 
 
-class Judged(NamedTuple):
-    """The verdict on each of D detections at T thresholds; what is neither is a false alarm."""
+class Verdicts(NamedTuple):
+    """The outcome of D detections at T thresholds; neither hit nor ignored is a false positive."""
 
-    hit: Flags  # [D, T]
-    ignored: Flags  # [D, T]: found an object that does not count
+    hit: Flags  # [D, T]: true positive
+    ignored: Flags  # [D, T]: matched to an ignored object
 
 
-def gather(said: Sequence[Detections], true: Sequence[Truth]) -> Scene:
-    """Puts images in a row; equal scores stay in the order of images, then in that given."""
+def gather_scene(said: Sequence[Detections], true: Sequence[TrueBoxes]) -> Scene:
+    """Concatenate and rank images; equal scores stay in the order of images, then as given."""
     found = (np.concatenate(each) for each in zip(*map(_columns, said), strict=True))
     truth = (np.concatenate(each) for each in zip(*true, strict=True))
     counts, true_counts = (np.array([len(one.labels) for one in each]) for each in (said, true))
-    return ranked((Detections(*found), counts), (Truth(*truth), true_counts))
+    return rank_scene((Detections(*found), counts), (TrueBoxes(*truth), true_counts))
 
 
 def _columns(said: Detections) -> tuple[NDArray[Any], ...]:
     return said.corners, said.scores, said.labels
 
 
-def ranked(said: tuple[Detections, Ints], true: tuple[Truth, Ints]) -> Scene:
-    """As `gather`, of images in a row already, with the number of each one's boxes [N]."""
+def rank_scene(said: tuple[Detections, Ints], true: tuple[TrueBoxes, Ints]) -> Scene:
+    """Rank images that are concatenated already, with the number of boxes of each [N]."""
     (found, counts), (truth, true_counts) = said, true
     scores, labels = found.scores.astype(np.float64), found.labels.astype(np.intp)
     true_labels, difficult = truth.labels.astype(np.intp), truth.difficult.astype(bool)
     images, true_images = (np.repeat(np.arange(len(n)), n) for n in (counts, true_counts))
     names = np.unique(np.concatenate([labels, true_labels]))
-    # Small integers, of which NumPy sorts those of one or two bytes several times as fast.
+    # NumPy sorts integers of one or two bytes several times as fast.
     kinds, true_kinds = (
         np.searchsorted(names, each).astype(np.min_scalar_type(len(names)))
         for each in (labels, true_labels)
@@ -113,10 +113,10 @@ def ranked(said: tuple[Detections, Ints], true: tuple[Truth, Ints]) -> Scene:
     )
 
 
-def number_within(groups: NDArray[Any]) -> Ints:
-    """For each element how many equal ones stand before it.
+def rank_within_group(groups: NDArray[Any]) -> Ints:
+    """Return for each element the number of equal elements before it.
 
-    >>> number_within(np.array([7, 3, 7, 7])).tolist()
+    >>> rank_within_group(np.array([7, 3, 7, 7])).tolist()
     [0, 0, 1, 2]
     """
     order = np.argsort(groups, kind="stable")
@@ -127,10 +127,10 @@ def number_within(groups: NDArray[Any]) -> Ints:
     return numbers
 
 
-def neighbours(
+def candidate_pairs(
     groups: tuple[Ints, Ints], boxes: tuple[Floats, Floats]
 ) -> Iterator[tuple[Ints, Ints]]:
-    """All pairs of a detection and an object of one group whose horizontal boxes meet, in blocks.
+    """Yield, in blocks, all pairs of a detection and an object of one group whose boxes overlap.
 
     groups: of the detections [D] and, ascending, of the objects [G]; boxes: [D, 4] and [G, 4].
     The pairs are in the order of the detections.
@@ -163,11 +163,12 @@ def neighbours(
 
 
 def _window(groups: tuple[Ints, Ints], boxes: tuple[Floats, Floats]) -> tuple[Ints, Ints]:
-    """From and to which object of its group a detection may meet one, [D] and [D].
+    """The range of objects that may overlap each detection: first and last index, [D] each.
 
-    The objects are sorted by group, then by their left side. All groups stand side by side on one
-    axis: those that can meet a detection begin between its left side, less the width of the
-    widest object of the group, and its right side. Others of the group before are among them.
+    The objects are sorted by group, then by their left side. Groups are placed side by side on one
+    axis: objects that can overlap a detection begin between its left side, less the width of the
+    widest object of the group, and its right side. The range may include objects of the previous
+    group.
     """
     (said_in, true_in), (said, true) = groups, boxes
     low = min(said[:, 0].min(), true[:, 0].min())
@@ -175,18 +176,18 @@ def _window(groups: tuple[Ints, Ints], boxes: tuple[Floats, Floats]) -> tuple[In
     ids, first = np.unique(true_in, return_index=True)
     widest = np.maximum.reduceat(true[:, 2] - true[:, 0], first)[np.searchsorted(ids, said_in)]
     left = true_in * span + true[:, 0] - low
-    slack = 1e-12 * (left[-1] + span)  # of the rounding of these sums
+    slack = 1e-12 * (left[-1] + span)  # rounding error of these sums
     begin = np.searchsorted(left, said_in * span + said[:, 0] - low - widest - slack)
     end = np.searchsorted(left, said_in * span + said[:, 2] - low + slack, "right")
     return begin, end
 
 
-def find_pairs(scene: Scene, shape: Shape, least: float) -> Pairs:
-    """All pairs of a group whose IoU is at least `least`.
+def find_pairs(scene: Scene, shape: BoxForm, least: float) -> Pairs:
+    """Return all pairs of a group whose IoU is at least `least`.
 
-    Each then covers at least that share of the other. Of a rectangle in any direction no more
-    than the share s <= 1/2 lies in the outer share s of its extent, so the other must reach
-    further inwards: into the box around it shrunk by s from every side, to its middle for 1/2.
+    Each box of a pair then covers at least that share of the other. In any direction no more than
+    a share s <= 1/2 of a rectangle lies in the outer share s of its extent, so the other box must
+    reach into its enclosing box shrunk by s on every side, for 1/2 to its centre.
     """
     said, true = (_in_blocks(shape.form, x) for x in (scene.corners, scene.true_corners))
     around, true_around = (_in_blocks(shape.around, boxes) for boxes in (said, true))
@@ -194,7 +195,7 @@ def find_pairs(scene: Scene, shape: Shape, least: float) -> Pairs:
     inner, true_inner = _shrunk(around, left), _shrunk(true_around, left)
     none = np.zeros(0, np.intp)
     found = [Pairs(none, none, np.zeros(0))]
-    for i, j in neighbours((scene.groups, scene.true_groups), (around, true_inner)):
+    for i, j in candidate_pairs((scene.groups, scene.true_groups), (around, true_inner)):
         own, other = inner[i], true_around[j]
         near = (own[:, 0] <= other[:, 2]) & (own[:, 2] >= other[:, 0])
         near &= (own[:, 1] <= other[:, 3]) & (own[:, 3] >= other[:, 1])
@@ -204,7 +205,7 @@ def find_pairs(scene: Scene, shape: Shape, least: float) -> Pairs:
 
 
 def _shrunk(boxes: Floats, factor: float) -> Floats:
-    """Horizontal boxes [N, 4] around the same middles, `factor` times as wide and high."""
+    """Horizontal boxes [N, 4] with the same centres, `factor` times as wide and high."""
     turned = boxes[:, [2, 3, 0, 1]]
     return np.asarray((boxes + turned) / 2 + (boxes - turned) * (factor / 2))
 
@@ -214,14 +215,13 @@ def _in_blocks(function: Callable[[NDArray[Any]], NDArray[Any]], rows: Floats) -
     return np.concatenate([function(rows[s : s + FORMS]) for s in starts])
 
 
-def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats) -> Judged:
-    """Each detection takes the best object that is free, at each of T thresholds.
+def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats) -> Verdicts:
+    """Match each detection to the free object of highest IoU, at each of T thresholds, as COCO.
 
-    groups: of the detections [D]; difficult: [G], objects that do not count: they are taken only
-    where no other is free, and by any number of detections. Of equal overlaps the later object is
-    taken.
+    groups: of the detections [D]; difficult: [G], ignored objects, which are matched only if no
+    other is free, and by any number of detections. Of equal IoUs the later object is matched.
     Source: cocodataset/cocoapi: PythonAPI/pycocotools/cocoeval.py:evaluateImg, where ignored
-    objects that are no crowds can be taken only once.
+    objects that are no crowds can be matched only once.
     """
     enough = pairs.iou[:, None] >= np.minimum(thresholds, 1 - 1e-10)  # [P, T]
     shape = len(groups), len(thresholds)
@@ -234,14 +234,14 @@ def match_coco(pairs: Pairs, groups: Ints, difficult: Flags, thresholds: Floats)
         hit[who] |= fits & ~skip
         ignored[who] |= fits & skip
         taken[what] |= fits & ~skip
-    return Judged(hit, ignored)
+    return Verdicts(hit, ignored)
 
 
 def _rounds(pairs: Pairs, groups: Ints, difficult: Flags) -> Iterator[Ints]:
-    """Indices of all pairs, in rounds within which none meets another.
+    """Indices of all pairs, in rounds whose pairs share no detection or object.
 
-    First those of which neither side has another; then one detection a group at a time, in order,
-    and one object a detection, the one to be preferred first.
+    First pairs that are the only one of both sides; then one detection per group and round, in
+    order, and one object per detection, the preferred one first.
     """
     d, g, iou = pairs
     alone = (np.bincount(d)[d] == 1) & (np.bincount(g)[g] == 1)
@@ -249,19 +249,18 @@ def _rounds(pairs: Pairs, groups: Ints, difficult: Flags) -> Iterator[Ints]:
     rest = np.flatnonzero(~alone)
     order = rest[np.lexsort((-g[rest], -iou[rest], difficult[g[rest]], d[rest]))]
     some, place = np.unique(d[order], return_inverse=True)
-    rounds = np.stack([number_within(d[order]), number_within(groups[some])[place]])
+    rounds = np.stack([rank_within_group(d[order]), rank_within_group(groups[some])[place]])
     last = np.lexsort(rounds)
     yield from np.split(order[last], np.flatnonzero(np.diff(rounds[:, last]).any(0)) + 1)
 
 
-def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Judged:
-    """Each of `count` detections is given to the object it overlaps most, the first of equals.
+def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Verdicts:
+    """Match each of `count` detections to the object of highest IoU, the first of equals, as VOC.
 
-    The first detection of an object is a hit, any other a false alarm; difficult: [G], objects
-    that do not count: their detections are ignored. pairs: of at least the threshold, T = 1.
-    same: [G], the same number for objects that are exactly alike. Annotated k times, an object
-    takes k detections; elsewhere all would go to the first of them, and the truth itself would not
-    score 100.
+    The first detection of an object is a hit, any other a false positive; difficult: [G], ignored
+    objects, whose detections are ignored. pairs: with at least the threshold, T = 1. same: [G],
+    equal ids for objects with equal boxes: an object annotated k times matches k detections. In
+    mmrotate all would go to the first, and the truth itself would not score 100.
     Source: open-mmlab/mmrotate@2a02038:mmrotate/evaluation/functional/mean_ap.py:tpfp_default.
     """
     order = np.lexsort((pairs.objects, -pairs.iou, pairs.detections))
@@ -269,6 +268,6 @@ def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Judged:
     g = pairs.objects[order][first]
     skip = difficult[g]
     hit, ignored = np.zeros((count, 1), bool), np.zeros((count, 1), bool)
-    hit[d, 0] = ~skip & (number_within(same[g]) < np.bincount(same)[same[g]])
+    hit[d, 0] = ~skip & (rank_within_group(same[g]) < np.bincount(same)[same[g]])
     ignored[d, 0] = skip
-    return Judged(hit, ignored)
+    return Verdicts(hit, ignored)

@@ -11,45 +11,45 @@ from numpy.typing import ArrayLike, NDArray
 from skybench.core import UsageError
 
 
-class Ranking(NamedTuple):
-    """Scores in descending order: sorted once, then evaluated under any weights of the images."""
+class ScoreRanking(NamedTuple):
+    """Scores in descending order: sorted once, then evaluated for any weights of the images."""
 
     images: NDArray[np.intp]  # the image of each score, the highest first
-    hits: NDArray[np.intp]  # the places of those that are true
-    ends: NDArray[np.intp]  # for each hit, the last place with the same score
-    last: NDArray[np.intp]  # for each hit, the number of the last hit up to there
+    hits: NDArray[np.intp]  # the ranks of true pairs
+    ends: NDArray[np.intp]  # for each hit, the last rank with an equal score
+    last: NDArray[np.intp]  # for each hit, the index of the last hit up to that rank
 
 
-def rank(scores: NDArray[Any], true: NDArray[Any], images: NDArray[Any]) -> Ranking:
-    """Ranks [M] scores with their truth and the image that each belongs to."""
+def rank_scores(scores: NDArray[Any], true: NDArray[Any], images: NDArray[Any]) -> ScoreRanking:
+    """Rank scores [M], given their truth and the image of each."""
     order = np.argsort(-scores, kind="stable")
     descending = scores[order]
     hits = np.flatnonzero(true[order])
     lower = descending[1:] != descending[:-1]  # no difference: that of infinities is NaN
     steps = np.append(np.flatnonzero(lower), len(order) - 1)  # thresholds end here
     ends = steps[np.searchsorted(steps, hits)]
-    return Ranking(images[order], hits, ends, np.searchsorted(hits, ends, "right") - 1)
+    return ScoreRanking(images[order], hits, ends, np.searchsorted(hits, ends, "right") - 1)
 
 
-def average_precision(ranking: Ranking, weights: NDArray[np.float64]) -> float:
-    """AP in 0..1 where image i counts weights[i] times; NaN where nothing true is drawn.
+def weighted_average_precision(ranking: ScoreRanking, weights: NDArray[np.float64]) -> float:
+    """Return the AP in 0..1 with image weights [N]; NaN if no true pair has weight.
 
-    The sum over distinct thresholds of the gain in recall times the precision: equal scores are
-    one threshold, and nothing is interpolated (as scikit-learn's average_precision_score).
+    The sum over distinct thresholds of the increase in recall times the precision, without
+    interpolation (as scikit-learn's average_precision_score).
     """
     w = weights[ranking.images]
     seen = np.cumsum(w)[ranking.ends]
     gain = w[ranking.hits]
-    found = np.cumsum(gain)
-    if not found.size or not found[-1]:
+    recalled = np.cumsum(gain)
+    if not recalled.size or not recalled[-1]:
         return float("nan")
-    # A threshold at which nothing has been drawn yet gains nothing either.
-    precision = found[ranking.last] / np.where(seen > 0, seen, 1)
-    return float(gain @ precision / found[-1])
+    # A threshold up to which nothing has weight has no gain either.
+    precision = recalled[ranking.last] / np.where(seen > 0, seen, 1)
+    return float(gain @ precision / recalled[-1])
 
 
 def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -> dict[str, float]:
-    """Average precision over all (image, class) pairs at once, and its mean over classes.
+    """Return micro average precision, over all (image, class) pairs, and macro, over classes.
 
     scores: float [N, K], of which only the order matters; true: 0 or 1 [N, K].
     Returns, in percent, `map_micro` and `map_macro` (over the classes that occur), and with
@@ -75,19 +75,21 @@ def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -
 
 
 class MultiLabel:
-    """`map_micro`, `map_macro` and, without resampling, `map_micro_batched`."""
+    """Micro and macro average precision; `map_micro_batched` has no bootstrap replicates."""
 
     def __init__(self, classes: tuple[str, ...], batch: int = 256) -> None:
         self.classes, self.batch = classes, batch
         self.predicted: list[NDArray[Any]] = []
         self.true: list[NDArray[Any]] = []
-        self.rankings: tuple[Ranking, ...] = ()  # of all pairs, then of each class; () when stale
+        self.rankings: tuple[
+            ScoreRanking, ...
+        ] = ()  # of all pairs, then of each class; () when stale
 
     def fresh(self) -> MultiLabel:
         return MultiLabel(self.classes, self.batch)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
-        """Counts one image: scores [K] and its classes [K], 0 or 1."""
+        """Count one image: scores [K] and its classes [K], 0 or 1."""
         said, true = np.asarray(prediction), np.asarray(target)
         if said.shape != (len(self.classes),) or true.shape != said.shape:
             raise UsageError(
@@ -104,9 +106,9 @@ class MultiLabel:
         self.rankings = ()
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """In percent: floats, or arrays [B] for weights [B, N] (how often each image counts)."""
+        """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
         w = np.ones((1, len(self.true))) if weights is None else weights
-        each = np.array([[average_precision(r, row) for r in self._ranked()] for row in w])
+        each = np.array([[weighted_average_precision(r, row) for r in self._ranked()] for row in w])
         present = ~np.isnan(each[:, 1:])
         with np.errstate(invalid="ignore"):
             macro = np.where(present, each[:, 1:], 0).sum(1) / present.sum(1)
@@ -125,27 +127,26 @@ class MultiLabel:
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """AP of every class that occurs, in percent."""
-        each = [average_precision(r, np.ones(len(self.true))) for r in self._ranked()[1:]]
+        """Return the AP of every class that occurs, in percent."""
+        each = [weighted_average_precision(r, np.ones(len(self.true))) for r in self._ranked()[1:]]
         named = zip(self.classes, each, strict=True)
         return {name: {"ap": ap * 100} for name, ap in named if not np.isnan(ap)}
 
     def chance(self) -> float:
-        """The micro AP of the best constant answer: one score vector for every image.
+        """Return the micro AP of the best constant prediction, one score vector for all images.
 
-        It ranks the classes by their frequency. No other order gives more, nor do equal scores,
-        so classes that are equally frequent are told apart.
+        It ranks the classes by frequency; no other order, and no tie, has a higher AP.
         """
         counts = np.sort(np.stack(self.true).sum(0))[::-1]
         precision = np.cumsum(counts) / (len(self.true) * np.arange(1, len(counts) + 1))
         return float(counts @ precision / counts.sum() * 100)
 
-    def _ranked(self) -> tuple[Ranking, ...]:
+    def _ranked(self) -> tuple[ScoreRanking, ...]:
         if not self.rankings:
             s, t = np.stack(self.predicted), np.stack(self.true)
             images = np.arange(len(s))
-            pairs = rank(s.ravel(), t.ravel(), np.repeat(images, s.shape[1]))
-            each = (rank(one, other, images) for one, other in zip(s.T, t.T, strict=True))
+            pairs = rank_scores(s.ravel(), t.ravel(), np.repeat(images, s.shape[1]))
+            each = (rank_scores(one, other, images) for one, other in zip(s.T, t.T, strict=True))
             self.rankings = (pairs, *each)
         return self.rankings
 
@@ -156,7 +157,7 @@ class MultiLabel:
         for start in range(0, len(self.true) - size + 1, size):
             part = slice(start, start + size)
             s, t = np.stack(self.predicted[part]), np.stack(self.true[part])
-            ranking = rank(s.ravel(), t.ravel(), np.repeat(np.arange(size), s.shape[1]))
-            each.append(average_precision(ranking, np.ones(size)))
+            ranking = rank_scores(s.ravel(), t.ravel(), np.repeat(np.arange(size), s.shape[1]))
+            each.append(weighted_average_precision(ranking, np.ones(size)))
         known = [ap for ap in each if not np.isnan(ap)]
         return float(np.mean(known) * 100) if known else float("nan")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from skybench.boxes.geometry import to_corners, to_horizontal, to_rotated
 from skybench.boxes.iou import paired_iou
 from skybench.core import UsageError
-from skybench.metrics._validation import Images, plain_scene
+from skybench.metrics._validation import Images, scene_from_arrays
 from skybench.metrics.horizontal_boxes import CocoBoxes, voc_map
-from skybench.metrics.matching import Shape
+from skybench.metrics.matching import BoxForm
 
-ROTATED = Shape(to_rotated, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou)
+ROTATED = BoxForm(to_rotated, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou)
 
 
 def rotated_ap(
@@ -24,11 +24,11 @@ def rotated_ap(
     points: int = 11,
     count_difficult: bool = False,
 ) -> dict[str, float]:
-    """Mean average precision `map` of rotated boxes in percent, VOC's at one rotated IoU.
+    """Return VOC's mean average precision `map` of rotated boxes in percent, at one rotated IoU.
 
-    Boxes are corners [n, 4, 2] in turn, or (cx, cy, w, h, angle) [n, 5] as in
-    `skybench.boxes.geometry`; else everything is as in `voc_ap`. Corners that form no rectangle
-    are replaced by the smallest rectangle around them, in the truth too, as mmrotate does.
+    Boxes are corners [n, 4, 2] in order around the box, or (cx, cy, w, h, angle) [n, 5] as in
+    `skybench.boxes.geometry`; all else is as in `voc_ap`. Corners that form no rectangle are
+    replaced by their smallest enclosing rectangle, in the truth too, as in mmrotate.
     Source: DOTA's and DIOR-R's mAP; open-mmlab/mmrotate@2a02038: eval_rbbox_map (11 points).
 
     >>> true = [([[5, 5, 10, 4, 0.3]], [0])]
@@ -36,16 +36,16 @@ def rotated_ap(
     {'map': 50.0}
     """
     return voc_map(
-        plain_scene(detections, truth, any_corners, count_difficult), ROTATED, iou, points
+        scene_from_arrays(detections, truth, any_corners, count_difficult), ROTATED, iou, points
     )
 
 
 class RotatedBoxes(CocoBoxes):
-    """VOC's two scores at a rotated IoU of 0.5, `ap50_voc07` first, and COCO's for the same boxes.
+    """VOC's two scores at a rotated IoU of 0.5, `ap50_voc07` first, and COCO's scores.
 
-    COCO's scores (see `coco_ap`) look at all detections: an aerial image often holds more than
-    100 objects of a class. Boxes are compared as in `rotated_ap`. Derived from `CocoBoxes`,
-    because it differs from it by constants only.
+    COCO's scores (see `coco_ap`) use all detections: an aerial image often has more than 100
+    objects of a class. Boxes are compared as in `rotated_ap`. Derived from `CocoBoxes`, from which
+    it differs by constants only.
     """
 
     shape = ROTATED
@@ -54,7 +54,7 @@ class RotatedBoxes(CocoBoxes):
 
 
 def any_corners(boxes: NDArray[Any]) -> NDArray[Any]:
-    """Corners [n, 4, 2] of them or of boxes [n, 5]; raises UsageError for other arrays."""
+    """Return corners [n, 4, 2], given as such or as boxes [n, 5]. Raises UsageError for others."""
     if not boxes.size:
         return np.zeros((0, 4, 2))
     if boxes.shape[1:] == (4, 2):

@@ -1,4 +1,4 @@
-"""Segmentation scores from one confusion matrix per image."""
+"""Segmentation scores, from a confusion matrix per image."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from skybench.core.sample import IGNORE
 def confusion(
     predicted: ArrayLike, true: ArrayLike, classes: int, ignore: int = IGNORE
 ) -> NDArray[np.int64]:
-    """Pixels by (true, predicted) class: int64 [classes, classes]; `ignore` in true is left out.
+    """Return the confusion matrix by (true, predicted) class, int64 [classes, classes].
 
-    predicted, true: class ids, integers of the same shape.
+    predicted, true: class ids, integers of the same shape; `ignore` in true is left out.
     Raises UsageError for unequal shapes or an id outside 0..classes-1.
 
     >>> confusion([0, 1, 1], [0, 1, 255], 2)
@@ -40,45 +40,45 @@ def confusion(
     return np.bincount(t * classes + p, minlength=classes * classes).reshape(classes, classes)
 
 
-def shares(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """IoU, F1, precision and recall of each class [..., K] and OA [...], in 0..1, NaN where absent.
+def class_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return IoU, F1, precision and recall of each class [..., K] and OA [...], in 0..1.
 
-    matrices: pixels by (true, predicted) class [..., K, K]. A class that is only predicted has
-    an IoU and an F1 of 0; one that is neither in the truth nor predicted is absent.
+    matrices: confusion matrices [..., K, K] by (true, predicted) class. A class that is only
+    predicted has an IoU and an F1 of 0; a class neither in the truth nor predicted has NaN.
     """
     m = matrices.astype(np.float64)
-    hit, true, said = np.einsum("...kk->...k", m), m.sum(-1), m.sum(-2)
+    hit, true, predicted = np.einsum("...kk->...k", m), m.sum(-1), m.sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "iou": hit / (true + said - hit),
-            "f1": 2 * hit / (true + said),
-            "precision": hit / said,
+            "iou": hit / (true + predicted - hit),
+            "f1": 2 * hit / (true + predicted),
+            "precision": hit / predicted,
             "recall": hit / true,
             "oa": hit.sum(-1) / m.sum((-1, -2)),
         }
 
 
-def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over the last axis without NaN; NaN where nothing is left."""
+def nan_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the last axis without NaN values; NaN if all are NaN."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, values, 0).sum(-1) / known.sum(-1))
 
 
-def means(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """The means over classes of matrices [..., K, K], each [...] in 0..1; NaN without a pixel.
+def mean_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return mean scores over classes of confusion matrices [..., K, K], each [...] in 0..1.
 
-    They differ in the classes that count. `miou`, `mf1`: those in the truth or the prediction, as
-    mmsegmentation's nanmean; `miou_true`: those in the truth; `miou_all`: every one, an absent
-    class with 0.
+    They differ in the classes that count. `miou`, `mf1`: classes in the truth or the prediction,
+    as mmsegmentation's nanmean; `miou_true`: classes in the truth; `miou_all`: all classes, an
+    absent one with 0. NaN without a pixel.
     """
-    each = shares(matrices)
+    each = class_scores(matrices)
     iou, occurs = each["iou"], matrices.sum(-1) > 0
     return {
-        "miou": mean(iou),
-        "mf1": mean(each["f1"]),
+        "miou": nan_mean(iou),
+        "mf1": nan_mean(each["f1"]),
         "oa": each["oa"],
-        "miou_true": mean(np.where(occurs, iou, np.nan)),
+        "miou_true": nan_mean(np.where(occurs, iou, np.nan)),
         "miou_all": np.where(occurs.any(-1), np.nan_to_num(iou).mean(-1), np.nan),
     }
 
@@ -86,14 +86,14 @@ def means(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
 def mean_iou(
     predicted: ArrayLike, true: ArrayLike, classes: int | None = None, ignore: int = IGNORE
 ) -> dict[str, float]:
-    """Mean intersection over union over the classes present, from one matrix over all pixels.
+    """Return the mean IoU over the classes present, from one confusion matrix over all pixels.
 
     predicted, true: class ids, integers [N, H, W] (any equal shape); `ignore` in true is left
     out; `classes` defaults to the largest id + 1. Returns miou, mf1, oa and, by other policies
     for absent classes, miou_true (mean over the classes of the truth) and miou_all (over all
     `classes`, an absent one with 0).
     Source: one matrix over the whole set, as mmsegmentation's IoUMetric; torchmetrics' MeanIoU
-    averages per image and gives other numbers.
+    averages per image and gives other values.
 
     >>> mean_iou([[0, 0, 1, 1]], [[0, 1, 1, 1]])["miou"]
     58.33333333333333
@@ -103,14 +103,14 @@ def mean_iou(
     if not known.size:
         raise UsageError("Expected at least one pixel that is not ignored, but got none.")
     count = classes or int(max(known.max(), p[p != ignore].max(initial=0))) + 1
-    found = means(confusion(p, t, count, ignore))
+    found = mean_scores(confusion(p, t, count, ignore))
     return {name: float(value * 100) for name, value in found.items()}
 
 
 def mean_f1(
     predicted: ArrayLike, true: ArrayLike, classes: int | None = None, ignore: int = IGNORE
 ) -> dict[str, float]:
-    """The same scores as `mean_iou`, mean F1 first: F1 = 2PR / (P + R) for each class.
+    """Return the scores of `mean_iou`, mean F1 first: F1 = 2PR / (P + R) for each class.
 
     Source: the ISPRS Potsdam protocol of RVSA (5 classes, clutter ignored).
 
@@ -122,34 +122,37 @@ def mean_f1(
 
 
 class Segmentation:
-    """The scores of `means`; `main` comes first.
+    """The scores of `mean_scores`; `main` comes first.
 
-    With `background` true, class 0 is a background class, and the mean IoU without it is given
-    as `miou_objects` beside the mean over all.
+    With `background`, class 0 is a background class, and `miou_objects` is the mean IoU without
+    it. Pixels with the value `ignore` in the target have no label.
     """
 
-    def __init__(self, classes: tuple[str, ...], main: str, background: bool = False) -> None:
+    def __init__(
+        self, classes: tuple[str, ...], main: str, background: bool = False, ignore: int = IGNORE
+    ) -> None:
         self.classes, self.main, self.background = classes, main, background
+        self.ignore = ignore
         self.matrices: list[NDArray[np.int64]] = []
 
     def fresh(self) -> Segmentation:
-        return Segmentation(self.classes, self.main, self.background)
+        return Segmentation(self.classes, self.main, self.background, self.ignore)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
-        """Counts one image: class ids [H, W] or [T, H, W]; 255 in target is left out."""
-        self.matrices.append(confusion(prediction, target, len(self.classes)))
+        """Count one image: class ids [H, W] or [T, H, W]; `ignore` in target is left out."""
+        self.matrices.append(confusion(prediction, target, len(self.classes), self.ignore))
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """In percent: floats, or arrays [B] for weights [B, N] (how often each image counts)."""
+        """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
         count = len(self.classes)
         stacked = np.stack(self.matrices)
         if weights is None:
             total = stacked.sum(0)[None]
         else:
             total = (weights @ stacked.reshape(len(stacked), -1)).reshape(-1, count, count)
-        found = means(total)
+        found = mean_scores(total)
         if self.background:
-            found["miou_objects"] = mean(shares(total)["iou"][..., 1:])
+            found["miou_objects"] = nan_mean(class_scores(total)["iou"][..., 1:])
         ordered = {self.main: found[self.main] * 100} | {k: v * 100 for k, v in found.items()}
         return {k: float(v[0]) for k, v in ordered.items()} if weights is None else ordered
 
@@ -162,8 +165,8 @@ class Segmentation:
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """IoU, F1, precision and recall of every class that occurs, in percent."""
-        each = shares(np.stack(self.matrices).sum(0))
+        """Return IoU, F1, precision and recall of every class that occurs, in percent."""
+        each = class_scores(np.stack(self.matrices).sum(0))
         return {
             name: {k: float(each[k][i] * 100) for k in ("iou", "f1", "precision", "recall")}
             for i, name in enumerate(self.classes)
@@ -171,7 +174,7 @@ class Segmentation:
         }
 
     def chance(self) -> float:
-        """The main score when every pixel is given the most frequent class."""
+        """Return the main score of predicting the most frequent class everywhere."""
         true = np.stack(self.matrices).sum((0, 2))
         constant = Segmentation(self.classes, self.main)
         matrix = np.zeros((len(true), len(true)), np.int64)

@@ -1,4 +1,4 @@
-"""The semantic change score of DynamicEarthNet, from confusion matrices per series."""
+"""The semantic change score (SCS) of DynamicEarthNet, from confusion matrices per series."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skybench.core import IGNORE, UsageError
-from skybench.metrics.change import members
-from skybench.metrics.segmentation import confusion, mean, means, shares
+from skybench.metrics.change import tiles_by_image
+from skybench.metrics.segmentation import class_scores, confusion, mean_scores, nan_mean
 
 CLASSES = 6  # of DynamicEarthNet, without snow and ice
 
 
 class Counts(NamedTuple):
-    """Pixels by (true, predicted), of one series [K, K] or of weighted sums of them [B, K, K].
+    """Confusion matrices by (true, predicted), of a series [K, K] or of weighted sums [B, K, K].
 
-    `bare`: only where both months have a label, as SitsSCD counts.
+    `bare`: only pixels with a label in both months, as SitsSCD counts.
     """
 
     frames: NDArray[Any]  # classes, in all months
@@ -28,40 +28,40 @@ class Counts(NamedTuple):
     bare_moved: NDArray[Any]
 
 
-def count(predicted: ArrayLike, true: ArrayLike, ignore: int, classes: int) -> Counts:
-    """Counts one series of class maps [T, H, W], T >= 2; raises UsageError for other shapes."""
+def count_series(predicted: ArrayLike, true: ArrayLike, ignore: int, classes: int) -> Counts:
+    """Count one series of class maps [T, H, W], T >= 2; raises UsageError for other shapes."""
     p, t = np.asarray(predicted), np.asarray(true)
     if p.shape != t.shape or t.ndim != 3 or len(t) < 2:
         raise UsageError(
             "Expected two series of class maps [T, H, W] with at least two months, but got "
             f"{p.shape} and {t.shape}."
         )
-    said, changed = p[1:] != p[:-1], t[1:] != t[:-1]
+    predicted_change, changed = p[1:] != p[:-1], t[1:] != t[:-1]
     bare = (t[1:] != ignore) & (t[:-1] != ignore)
     both = changed & bare
     return Counts(
         confusion(p, t, classes, ignore),
-        confusion(said, changed, 2),
+        confusion(predicted_change, changed, 2),
         confusion(p[1:][changed], t[1:][changed], classes, ignore),
-        confusion(said[bare], changed[bare], 2),
+        confusion(predicted_change[bare], changed[bare], 2),
         confusion(p[1:][both], t[1:][both], classes, ignore),
     )
 
 
-def official(counts: Counts) -> dict[str, NDArray[np.float64]]:
-    """SCS, BC, SC and mIoU in 0..1 by the rules of the official scorer."""
-    bc = shares(counts.changes)["iou"][..., 1]
-    sc = means(counts.moved)["miou_true"]
-    return {"SCS": (bc + sc) / 2, "BC": bc, "SC": sc, "mIoU": means(counts.frames)["miou"]}
+def official_scores(counts: Counts) -> dict[str, NDArray[np.float64]]:
+    """Return SCS, BC, SC and mIoU in 0..1 by the rules of the official scorer."""
+    bc = class_scores(counts.changes)["iou"][..., 1]
+    sc = mean_scores(counts.moved)["miou_true"]
+    return {"SCS": (bc + sc) / 2, "BC": bc, "SC": sc, "mIoU": mean_scores(counts.frames)["miou"]}
 
 
 def semantic_change(
     predicted: ArrayLike, true: ArrayLike, ignore: int = IGNORE, classes: int = CLASSES
 ) -> dict[str, float]:
-    """The semantic change score SCS, its halves BC and SC, and mIoU, in percent.
+    """Return the semantic change score SCS, its parts BC and SC, and mIoU, in percent.
 
     predicted, true: class ids, integers [cubes, months, H, W], at least two months; `ignore`
-    occurs in true only. Everything is pooled over cubes. BC: IoU of the pixels whose class
+    occurs in true only. Counts are summed over cubes. BC: IoU of the pixels whose class
     differs from the month before; a switch to or from `ignore` is a change, as in the official
     scorer. SC: IoU of the classes after a true change, mean over the classes that occur there in
     the truth. mIoU: over all months, mean over the classes in the truth or the prediction.
@@ -78,16 +78,16 @@ def semantic_change(
         raise UsageError(
             f"Expected class maps [cubes, months, H, W], but got {p.shape} and {t.shape}."
         )
-    each = [count(one, other, ignore, classes) for one, other in zip(p, t, strict=True)]
+    each = [count_series(one, other, ignore, classes) for one, other in zip(p, t, strict=True)]
     pooled = Counts(*(np.sum(part, axis=0) for part in zip(*each, strict=True)))
-    return {name: float(value * 100) for name, value in official(pooled).items()}
+    return {name: float(value * 100) for name, value in official_scores(pooled).items()}
 
 
 class SemanticChange:
     """The scores of `semantic_change`, `SCS` first, and two variants of it.
 
-    `SCS_masked`, of SitsSCD: pairs of months with an ignored one count neither in BC nor in SC,
-    and SC is divided by all classes, absent or not (ElliotVincent/SitsSCD@b95336a:
+    `SCS_masked`, of SitsSCD: pairs of months with an ignored pixel count neither in BC nor in SC,
+    and SC is the mean over all classes, absent or not (ElliotVincent/SitsSCD@b95336a:
     metrics/scd_metrics.py). `SCS_cube`: the mean of the official score over cubes with a true
     change, tiles being grouped by key.
     """
@@ -101,10 +101,10 @@ class SemanticChange:
         return SemanticChange(self.classes)
 
     def perfect(self, target: Any) -> NDArray[Any]:
-        """The prediction that scores 100 against a series [T, H, W] with ignored pixels (255).
+        """Return a prediction that scores 100 against a series [T, H, W] with ignored pixels (255).
 
-        There, a class unlike those before and after: officially a switch to or from ignored is
-        a change, so a constant class would miss some. Needs three classes.
+        Ignored pixels get a class unlike those before and after: officially a switch to or from
+        `ignore` is a change, which a constant class would miss. Needs three classes.
         """
         true = np.asarray(target)
         before, after = true.copy(), true.copy()
@@ -115,23 +115,23 @@ class SemanticChange:
         return np.where(true == IGNORE, free.argmax(0), true)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
-        """Counts a cube or a tile of one: class ids [T, H, W]; 255 in target is ignored."""
-        self.counts.append(count(prediction, target, IGNORE, len(self.classes)))
+        """Count a cube or a tile of one: class ids [T, H, W]; 255 in target is ignored."""
+        self.counts.append(count_series(prediction, target, IGNORE, len(self.classes)))
         self.keys.append(key)
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """In percent: floats, or arrays [B] for weights [B, N] (how often each sample counts)."""
+        """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of samples."""
         stacked = Counts(*(np.stack(part) for part in zip(*self.counts, strict=True)))
         w = np.ones((1, len(self.counts))) if weights is None else weights
         pooled = Counts(*(np.tensordot(w, part, 1) for part in stacked))
-        found = official(pooled)
-        bc = shares(pooled.bare_changes)["iou"][..., 1]
-        found["SCS_masked"] = (bc + means(pooled.bare_moved)["miou_all"]) / 2
+        found = official_scores(pooled)
+        bc = class_scores(pooled.bare_changes)["iou"][..., 1]
+        found["SCS_masked"] = (bc + mean_scores(pooled.bare_moved)["miou_all"]) / 2
         cubes = [
-            official(Counts(*(np.tensordot(w[:, i], part[i], 1) for part in stacked)))["SCS"]
-            for i in members(self.keys)
+            official_scores(Counts(*(np.tensordot(w[:, i], part[i], 1) for part in stacked)))["SCS"]
+            for i in tiles_by_image(self.keys)
         ]
-        found["SCS_cube"] = mean(np.stack(cubes, axis=-1))
+        found["SCS_cube"] = nan_mean(np.stack(cubes, axis=-1))
         percent = {name: value * 100 for name, value in found.items()}
         return {k: float(v[0]) for k, v in percent.items()} if weights is None else percent
 
@@ -147,9 +147,9 @@ class SemanticChange:
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Of every class that occurs, in percent: IoU over all months, and after a true change."""
+        """Return IoU over all months and after a true change, of every class, in percent."""
         total = Counts(*(np.sum(part, axis=0) for part in zip(*self.counts, strict=True)))
-        frames, moved = shares(total.frames)["iou"], shares(total.moved)["iou"]
+        frames, moved = class_scores(total.frames)["iou"], class_scores(total.moved)["iou"]
         return {
             name: {"iou": float(frames[i] * 100), "iou_changed": float(moved[i] * 100)}
             for i, name in enumerate(self.classes)
@@ -157,7 +157,7 @@ class SemanticChange:
         }
 
     def chance(self) -> float:
-        """The SCS of one class everywhere and always: no change is found, so half of its SC."""
+        """Return the SCS of one class everywhere: no change is found, so half of its SC."""
         true = np.sum([c.moved for c in self.counts], axis=0).sum(1)
         with np.errstate(invalid="ignore"):
             return float(50 * true.max() / true.sum() / np.count_nonzero(true))

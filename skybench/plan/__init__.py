@@ -1,1 +1,1 @@
-"""From a request to a list of cells; forecasts of memory and time."""
+"""Requests, the planner that makes cells of them, and forecasts of memory and time."""

@@ -1,4 +1,4 @@
-"""A cell: one number to be, what it would rest on, and what would change it."""
+"""Cells: a model on a dataset under a recipe, and everything that affects its scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from skybench.core import SCHEMA, Found, ModelCard, Recipe, Record, Task, registry
+from skybench.core import (
+    SCHEMA,
+    BandMapping,
+    ModelCard,
+    Protocol,
+    Recipe,
+    Record,
+    Target,
+    Task,
+    registry,
+)
 from skybench.core.dataset import Samples
 from skybench.core.recipe import affects
 
@@ -16,11 +26,11 @@ State = Literal["planned", "done", "cannot run", "unavailable"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One number to be: a model on a dataset under a recipe."""
+    """A model on a dataset under a recipe: the unit that is run and recorded."""
 
     model: ModelCard
     task: Task
-    dataset: str  # as asked for: an id, or folder:PATH
+    dataset: str  # as given: an id, or folder:PATH
     recipe: Recipe
     variant: str
     weights: str  # "random", "none", or a file
@@ -28,13 +38,13 @@ class Cell:
     demo: bool
     status: State = "planned"
     reason: str = ""
-    found: Mapping[str, Found] = field(default_factory=dict)
+    found: Mapping[str, BandMapping] = field(default_factory=dict)
     splits: Mapping[str, Samples] = field(default_factory=dict)  # "train", "val", "test"
     # By their own names, with those of the dataset's other recipes: extracted once, together.
     pool: Mapping[str, Samples] = field(default_factory=dict)
     fingerprint: str = ""
     overridden: tuple[str, ...] = ()
-    arch: Mapping[str, Any] = field(default_factory=dict)  # settings of the network, as asked for
+    arch: Mapping[str, Any] = field(default_factory=dict)  # settings of the network, as given
     lacks: Literal["", "data", "weights"] = ""  # what an unavailable cell is missing
 
     @property
@@ -43,8 +53,19 @@ class Cell:
         return self.dataset.partition(":")[0]
 
     @property
+    def protocol(self) -> Protocol:
+        """The protocol of the recipe. Raises UsageError where the task does not have it."""
+        return self.task.protocol(self.recipe.protocol)
+
+    @property
+    def declared_target(self) -> Target | None:
+        """The kind of the targets that the setup or the card declares; None: it is inferred."""
+        card = self.splits["test"].card
+        return card.setup(self.task.name).target or card.target
+
+    @property
     def scored(self) -> bool:
-        """Whether the labels of the test split are there."""
+        """Whether the labels of the test split are public."""
         return self.recipe.test not in self.splits["test"].card.unlabelled
 
     def describe(self) -> dict[str, Any]:
@@ -68,7 +89,7 @@ class Cell:
 
 
 def affecting(cell: Cell) -> dict[str, Any]:
-    """Everything that affects a cell's number, as plain JSON; workers, device and paths do not."""
+    """Return all that affects a cell's scores, as plain JSON; device, workers and paths do not."""
     splits = {
         n: {"sha256": s.split.sha256, "count": len(s), "classes": list(s.card.classes)}
         for n, s in cell.splits.items()
@@ -77,7 +98,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
         "schema": SCHEMA,
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, *_arch(cell)],
         "task": [cell.task.name, cell.task.version],
-        "dataset": [cell.dataset_id, registry.load("datasets", cell.dataset_id).CARD.version],
+        "dataset": [cell.dataset_id, registry.dataset(cell.dataset_id).CARD.version],
         "data": "demo" if cell.demo else "real",
         "recipe": affects(dataclasses.asdict(cell.recipe)),
         "sensors": {name: [f.sensor, *map(list, f[1:])] for name, f in cell.found.items()},
@@ -86,7 +107,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
 
 
 def to_record(cell: Cell) -> Record:
-    """The cell as a record without scores, with the cell's status as far as it is known."""
+    """Return the cell as a record without scores, of status "cannot run" until it is measured."""
     recipe = dataclasses.asdict(cell.recipe)
     recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment", "views")}
     return Record(
@@ -109,22 +130,24 @@ def to_record(cell: Cell) -> Record:
 
 
 def plain_arch(cell: Cell) -> dict[str, Any]:
-    """The settings of the network that were asked for, as plain JSON."""
+    """Return the network settings given by `--arch`, as plain JSON."""
     return {n: list(v) if isinstance(v, tuple) else v for n, v in sorted(cell.arch.items())}
 
 
 def _arch(cell: Cell) -> list[dict[str, Any]]:
-    """Nothing where nothing was asked for: records of before there were settings stay valid."""
+    """Empty without settings, so that records from before there were settings stay valid."""
     return [plain_arch(cell)] if cell.arch else []
 
 
 def feature_bytes(cell: Cell) -> int:
-    """About what a cell's features take on disk, by the card; 0 where the size is unknown."""
+    """Estimate the bytes of a cell's features on disk from the card; 0 without opened splits."""
+    if not cell.splits:
+        return 0
     count = sum(len(s) for s in cell.splits.values())
-    if cell.task.level == "pooled":
+    if cell.protocol.level == "pooled":
         return count * cell.model.dim * 4
     pixels = cell.recipe.size or cell.recipe.tile
-    if not pixels and cell.splits:
+    if not pixels:
         pixels = next(iter(cell.splits.values())).card.tile
     pixels = max(pixels, cell.model.min_pixels)
     return count * sum(2 * c * (pixels // stride) ** 2 for c, stride in cell.model.levels)

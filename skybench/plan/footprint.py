@@ -1,4 +1,4 @@
-"""What autograd keeps of a forward pass, and its operations, on the meta device: no numbers."""
+"""Footprint of a network on the meta device: bytes that autograd saves, and operations."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ Storages = dict[int, torch.UntypedStorage]  # by address: they live as long as t
 
 
 class Footprint(NamedTuple):
-    """What a network takes; bytes grow linearly with the samples of a forward pass."""
+    """Parameters, saved bytes and operations; bytes grow linearly with the samples."""
 
     parameters: int
-    learned: int  # of these, what a forward pass reaches
-    fixed: float  # bytes kept whatever the number of samples: copies in lower precision, tables
-    each: float  # bytes kept for a sample
-    fixed_again: float  # the same two with blocks that compute again
+    learned: int  # of these, those that a forward pass reaches
+    fixed: float  # bytes saved whatever the number of samples: copies in lower precision, tables
+    each: float  # bytes saved for each sample
+    fixed_again: float  # the same two with activation checkpointing
     each_again: float
     flops: float  # of a sample's forward pass
 
     def kept(self, count: int, recompute: bool) -> float:
-        """Bytes that are there at once for the backward pass of so many samples."""
+        """Return the bytes saved for the backward pass of `count` samples."""
         if recompute:
             return self.fixed_again + count * self.each_again
         return self.fixed + count * self.each
 
 
-def weightless(network: nn.Module) -> None:
-    """Moves all parameters to the meta device; buffers keep their numbers."""
+def to_meta(network: nn.Module) -> None:
+    """Move all parameters to the meta device; buffers keep their values."""
     moved: dict[int, nn.Parameter] = {}
     for module in network.modules():
         for name, parameter in module._parameters.items():
@@ -61,11 +61,12 @@ def weightless(network: nn.Module) -> None:
                 module._parameters[name] = moved.setdefault(id(parameter), bare)
 
 
-def measure(run: Run, network: nn.Module, precision: str = "") -> Footprint:
-    """The footprint of a network without weights, in training mode.
+def measure_footprint(run: Run, network: nn.Module, precision: str = "") -> Footprint:
+    """Measure a network in training mode whose parameters are on the meta device.
 
-    run: a forward pass of so many samples, which gives its results. precision: "bf16" or "fp16"
-    as by autocast, "" for float32. Two passes tell what grows with the samples from what does not.
+    run: a forward pass of the given number of samples, which returns its results. precision:
+    "bf16" or "fp16" as by autocast, "" for float32. Two passes separate what grows with the
+    samples.
     """
     with _OneDevice():  # type: ignore[no-untyped-call]
         with FlopCounterMode(display=False) as counter:
@@ -84,7 +85,7 @@ def measure(run: Run, network: nn.Module, precision: str = "") -> Footprint:
 
 
 class _Pass(NamedTuple):
-    """One forward pass: bytes kept without and with recomputation, parameters reached."""
+    """A pass: bytes saved without and with activation checkpointing, parameters reached."""
 
     plain: int
     again: int
@@ -102,7 +103,7 @@ def _kept(run: Run, count: int, network: nn.Module, precision: str) -> _Pass:
 
 
 def _reached(results: Sequence[Tensor]) -> list[Tensor]:
-    """The parameters that results come from: only these get gradients and moments."""
+    """The parameters that results depend on: only these have gradients and moments."""
     todo: list[Any] = [x.grad_fn for x in results]
     nodes: set[Any] = set()
     while todo:
@@ -114,10 +115,10 @@ def _reached(results: Sequence[Tensor]) -> list[Tensor]:
 
 
 class Tally(contextlib.ExitStack):
-    """Counts what autograd keeps while it is entered, the network's own parameters left out.
+    """Context that counts the bytes autograd saves, without the network's own parameters.
 
-    A block that computes again keeps only its input, and what it keeps else is there once at a
-    time: in its own backward pass.
+    Under activation checkpointing a block saves only its input; the rest exists for one block at a
+    time, in its own backward pass.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -140,7 +141,7 @@ class Tally(contextlib.ExitStack):
         return self
 
     def add(self, to: Storages, tensor: Tensor) -> None:
-        """Notes a tensor's storage."""
+        """Add a tensor's storage."""
         storage = tensor.untyped_storage()
         if storage._cdata not in self.own:
             to[storage._cdata] = storage
@@ -160,14 +161,14 @@ class Tally(contextlib.ExitStack):
         return tensor
 
     def plain(self) -> int:
-        """Bytes kept without recomputation."""
+        """Return the bytes saved without activation checkpointing."""
         every = dict(self.outside)
         for call in self.calls:
             every |= call
         return _bytes(every)
 
     def again(self) -> int:
-        """Bytes kept at most where blocks compute again."""
+        """Return the peak bytes with activation checkpointing."""
         held = self.outside | self.inputs
         largest = max(
             (_bytes({k: x for k, x in call.items() if k not in held}) for call in self.calls),
@@ -181,9 +182,9 @@ def _bytes(storages: Storages) -> int:
 
 
 class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Small real tensors (tables, dates) meet weightless ones as if they had no numbers either.
+    """Promote CPU tensors to the meta device when an operation mixes both.
 
-    A single truth without a number is true: networks ask whether all dates are seen.
+    A boolean of the meta device counts as true: networks ask whether all dates are seen.
     """
 
     def __torch_dispatch__(
@@ -199,9 +200,9 @@ class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Cast(TorchFunctionMode):
-    """Autocast and fused attention, neither of which is there for the meta device.
+    """Autocast and fused attention, which the meta device lacks.
 
-    A parameter's copy in lower precision is made once, as by autocast's cache.
+    A parameter is cast to lower precision once, as by autocast's cache.
     """
 
     def __init__(self, half: torch.dtype | None) -> None:
@@ -237,7 +238,7 @@ class _Cast(TorchFunctionMode):
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *rest: Any, **named: Any
 ) -> Tensor:
-    """What CUDA's memory-efficient kernel keeps: no map of attention, but the mask."""
+    """Save what CUDA's memory-efficient kernel saves: the mask, but no attention map."""
     if not q.is_meta or q.ndim != 4 or named.get("enable_gqa"):
         return F.scaled_dot_product_attention(q, k, v, attn_mask, *rest, **named)
     bias = attn_mask

@@ -1,7 +1,7 @@
-"""What fine-tuning would take: memory, the batch that fits and hours, without weights or a GPU.
+"""Forecast of fine-tuning: memory, the micro-batch that fits, and hours, without weights or a GPU.
 
-A cell's network is built without its numbers, and its forward pass is followed on the meta device:
-what autograd keeps is counted to the byte, operations by torch's counter. Numbers are of one GPU.
+A cell's network is built on the meta device and its forward pass is traced there: bytes that
+autograd saves are counted exactly, operations by torch's counter. Forecasts are for one GPU.
 """
 
 from __future__ import annotations
@@ -9,33 +9,32 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from skybench.core import (
+    BandMapping,
     Batch,
     CannotRun,
     DatasetCard,
-    Found,
     ModelCard,
-    Sensor,
     SkybenchError,
     match,
     registry,
     variants,
 )
 from skybench.core.model import encode
-from skybench.data.batching import side
-from skybench.features.extraction import joined
+from skybench.data.batching import input_size
+from skybench.features.extraction import stack_dates
 from skybench.plan.cell import Cell
-from skybench.plan.footprint import Footprint, measure, weightless
+from skybench.plan.footprint import Footprint, measure_footprint, to_meta
 from skybench.plan.gpus import GB, Gpu
 from skybench.plan.planner import Planner
 from skybench.plan.request import chosen_sensors, wanted_variant
 from skybench.training.fit import cross_entropy
-from skybench.weights.meta_init import hollow
+from skybench.weights.meta_init import build_on_meta
 
 HELD_BACK = 0.1  # of a GPU's memory: its context, fragments, and gradients on their way
 WEIGHT = 4  # bytes of a parameter, float32
@@ -44,7 +43,7 @@ UTILISATION = 0.35  # of the peak: our assumption, at the middle of what large t
 
 
 class Work(NamedTuple):
-    """What one cell's training asks for, whatever the GPU."""
+    """The demands of one cell's training, on any GPU."""
 
     body: Footprint
     head: Footprint
@@ -52,26 +51,26 @@ class Work(NamedTuple):
 
     @property
     def state(self) -> int:
-        """Bytes of weights, and of gradients and moments of those that learn."""
+        """Bytes of parameters, and of the gradients and moments of trained ones."""
         return sum(WEIGHT * f.parameters + LEARNED * f.learned for f in (self.body, self.head))
 
     def memory(self, count: int, recompute: bool) -> float:
-        """Bytes of a training step whose forward passes take `count` samples."""
+        """Return the bytes of a training step with `count` samples a forward pass."""
         return self.state + self.body.kept(count, recompute) + self.head.kept(count, False)
 
     def largest(self, batch: int, memory: float, recompute: bool) -> int:
-        """The largest power of two, at most `batch`, that so many bytes take; 0: not even 1."""
+        """Return the largest power of two up to `batch` that fits in `memory`; 0: none does."""
         powers = [2**i for i in range(max(1, batch).bit_length())]
         return max((n for n in powers if self.memory(n, recompute) <= memory), default=0)
 
     def hours(self, samples: float, peak: float, recompute: bool) -> float:
-        """Of training on so many samples; peak: TFLOP/s. Backward costs twice the forward."""
+        """Return the hours of training; peak: TFLOP/s. Backward costs twice the forward."""
         passes = self.body.flops * (4 if recompute else 3) + self.head.flops * 3
         return samples * passes / (peak * 1e12 * UTILISATION) / 3600
 
 
 class Forecaster:
-    """Forecasts cells of a plan; networks that look at alike images are measured once."""
+    """Forecasts the cells of a plan; a network with inputs of the same shapes is measured once."""
 
     def __init__(self, planner: Planner, gpu: Gpu) -> None:
         self.planner, self.gpu = planner, gpu
@@ -79,10 +78,10 @@ class Forecaster:
         self.heads: dict[Any, Footprint] = {}
 
     def __call__(self, cell: Cell) -> dict[str, Any]:
-        """Plain JSON; {"unknown": reason} where a network cannot be followed.
+        """Return plain JSON; {"unknown": reason} where a network cannot be traced.
 
-        "plain" and "recomputing" say what each way takes; "recompute", which one is meant: where
-        not even one sample fits otherwise, or where it was asked for.
+        "plain" and "recomputing": without and with activation checkpointing, "recompute": whether
+        the second applies, by request or because not even one sample fits without.
         """
         try:
             view = _view(self.planner, cell)
@@ -92,11 +91,11 @@ class Forecaster:
                 error = SkybenchError(f"{type(error).__name__}: {error}".splitlines()[0])
             return {"gpu": self.gpu.name, "unknown": str(error)}
 
-    def _work(self, cell: Cell, view: View) -> Work:
+    def _work(self, cell: Cell, view: NetworkInput) -> Work:
         recipe, card = cell.recipe, view.card
         shapes = tuple((n, f, view.shapes[f.sensor]) for n, f in view.found.items())
         network = (cell.model.name, view.variant, repr(view.arch))
-        key: Any = (*network, repr(shapes), cell.task.time, recipe.precision)
+        key: Any = (*network, repr(shapes), cell.task.time, cell.protocol.level, recipe.precision)
         if key not in self.bodies:
             self.bodies[key] = _body(cell, view)
         body, levels, model = self.bodies[key]
@@ -108,7 +107,7 @@ class Forecaster:
             self.heads[key] = _head(head, levels, sides, recipe.precision)
         return Work(body, self.heads[key], view.note)
 
-    def _told(self, cell: Cell, view: View, work: Work) -> dict[str, Any]:
+    def _told(self, cell: Cell, view: NetworkInput, work: Work) -> dict[str, Any]:
         recipe, gpu = cell.recipe, self.gpu
         count = max(1, round(view.samples * recipe.fraction))
         steps = recipe.iterations or recipe.epochs * math.ceil(count / max(1, recipe.batch))
@@ -142,22 +141,22 @@ class Forecaster:
 Shapes = Mapping[str, tuple[int, int, int]]  # sensor -> dates, height, width
 
 
-class View(NamedTuple):
-    """What a cell's network looks at."""
+class NetworkInput(NamedTuple):
+    """The input of a cell's network: variant, settings, bands and shapes."""
 
     card: DatasetCard
     variant: str
     arch: Mapping[str, Any]
-    found: Mapping[str, Found]
+    found: Mapping[str, BandMapping]
     shapes: Shapes
     samples: int  # of the training split
     note: str
 
 
-def _view(planner: Planner, cell: Cell) -> View:
-    """From the first sample where the data are there, else from the dataset's card."""
+def _view(planner: Planner, cell: Cell) -> NetworkInput:
+    """From the first sample if the data are found, else from the dataset's card."""
     recipe, asked = cell.recipe, planner.request
-    card = cast(DatasetCard, registry.load("datasets", cell.dataset_id).CARD)
+    card = registry.dataset(cell.dataset_id).CARD
     found, variant, arch, note = cell.found, cell.variant, cell.arch, ""
     try:
         samples = planner.open(cell.dataset, recipe.train, recipe)
@@ -168,31 +167,30 @@ def _view(planner: Planner, cell: Cell) -> View:
         card, count = samples.card, len(samples)
         shapes = {n: (len(x), *x.shape[-2:]) for n, x in samples.read(0).images.items()}
     if not found:
-        plugin, sensors = registry.load("baselines", cell.model.name), _sensors(cell, card)
+        plugin, sensors = registry.model(cell.model.name), chosen_sensors(card, cell.recipe.sensors)
         names = wanted_variant(asked, cell.model.name)
-        variant, model = variants.choose(plugin, names, sensors, asked.arch)
-        found, arch = match(model, sensors), variants.settings(plugin, variant, asked.arch)
+        variant, model = variants.select_variant(plugin, names, sensors, asked.arch)
+        found, arch = match(model, sensors), variants.parse_settings(plugin, variant, asked.arch)
     needed = {f.sensor for f in found.values()}
     shapes = {n: s for n, s in shapes.items() if n in needed}
     if recipe.size:  # as `loading.collate` has it
         most = max(max(s[1:]) for s in shapes.values())
         own = {n: max(1, round(recipe.size * max(s[1:]) / most)) for n, s in shapes.items()}
         shapes = {n: (s[0], own[n], own[n]) for n, s in shapes.items()}
-    return View(card, variant, arch, found, shapes, count, note)
-
-
-def _sensors(cell: Cell, card: DatasetCard) -> tuple[Sensor, ...]:
-    return tuple(chosen_sensors(card, cell.recipe.sensors))
+    return NetworkInput(card, variant, arch, found, shapes, count, note)
 
 
 def _dates(cell: Cell) -> int:
-    """Of a sample that was not read: a pair where a task keeps time."""
+    """The assumed dates of a sample: a pair where the task keeps time."""
     return 2 if cell.task.time == "keep" else 1
 
 
 def _guessed(cell: Cell, card: DatasetCard) -> Shapes:
-    """By the card; raises CannotRun where it does not say how large images are."""
-    sensors, finest = _sensors(cell, card), cell.recipe.size or cell.recipe.tile or card.tile
+    """Shapes by the card. Raises CannotRun where it does not give the size of images."""
+    sensors, finest = (
+        chosen_sensors(card, cell.recipe.sensors),
+        cell.recipe.size or cell.recipe.tile or card.tile,
+    )
     if not finest:
         raise CannotRun("the side of its images is not known without the data; give --size")
     fine = min(s.gsd for s in sensors)
@@ -200,32 +198,32 @@ def _guessed(cell: Cell, card: DatasetCard) -> Shapes:
     return {name: (_dates(cell), x, x) for name, x in sides.items()}
 
 
-def _body(cell: Cell, view: View) -> tuple[Footprint, list[tuple[int, ...]], ModelCard]:
-    """A network's footprint, the shapes that its head gets for a sample (the pooled first), card.
+def _body(cell: Cell, view: NetworkInput) -> tuple[Footprint, list[tuple[int, ...]], ModelCard]:
+    """A network's footprint, the shapes of its features of a sample (pooled first), and its card.
 
-    Drawn with: all dates seen on known days, at a known place.
+    All dates are seen, on known days, at a known place.
     """
-    plugin = registry.load("baselines", cell.model.name)
-    model = hollow(lambda: plugin.build(view.variant, **view.arch)).train()
-    weightless(model)
+    plugin = registry.model(cell.model.name)
+    model = build_on_meta(lambda: plugin.build(view.variant, **view.arch)).train()
+    to_meta(model)
     shapes: list[tuple[int, ...]] = []
 
     def run(count: int) -> list[Tensor]:
         images, seen, days = {}, {}, {}
         for name, found in view.found.items():
             dates, *sides = view.shapes[found.sensor]
-            wanted = side(model.card, name, *sides)
+            wanted = input_size(model.card, name, *sides)
             full = (count, dates, len(found.channels), *wanted)
             images[name] = torch.empty(full, device="meta")
             seen[name] = torch.ones(count, dates, dtype=torch.bool)
             days[name] = torch.arange(18_000, 18_000 + dates).expand(count, -1)
         batch = Batch(("",) * count, images, seen, days, torch.zeros(count, 2))
-        out = joined(encode(model, batch, cell.task.time))
+        out = stack_dates(encode(model, batch, cell.task.time))
         results = [out.pooled, *out.pyramid]
         shapes[:] = [tuple(x.shape[1:]) for x in results]
-        return results[:1] if cell.task.level == "pooled" else results[1:]
+        return results[:1] if cell.protocol.level == "pooled" else results[1:]
 
-    footprint = measure(run, model, cell.recipe.precision)
+    footprint = measure_footprint(run, model, cell.recipe.precision)
     kept = cell.task.time == "keep"
     dates = {n: 1 if kept else view.shapes[f.sensor][0] for n, f in view.found.items()}
     return footprint, shapes, dataclasses.replace(model.card, levels=model.levels_of(dates))
@@ -236,7 +234,7 @@ def _head(
 ) -> Footprint:
     """The footprint of a head, with the loss of a pixel classifier; sides: of its masks.
 
-    Of a detector without the proposals' part, whose size does not follow the image's.
+    For a detector without the RoI head, whose size does not depend on the image's.
     """
     from skybench.heads._two_stage import TwoStage
     from skybench.heads.classifier import Finetuned
@@ -247,6 +245,8 @@ def _head(
             body: nn.Module = nn.Linear(shapes[0][0], head.classes)
         elif isinstance(head, Dense):
             body = head.build(head.levels, head.classes, head.recipe.width)
+        elif not hasattr(head, "kind"):
+            raise CannotRun(f"only heads of skybench are followed, not {type(head).__name__}")
         else:
             body = TwoStage(head.kind, head.levels, head.classes, head.recipe.width)
 
@@ -263,11 +263,11 @@ def _head(
         masks = torch.empty(len(logits[0]), *sides, dtype=torch.uint8, device="meta")
         return [cross_entropy(x, masks) for x in logits]
 
-    return measure(run, body, precision)
+    return measure_footprint(run, body, precision)
 
 
-def columns(told: Mapping[str, Any] | None) -> dict[str, str]:
-    """A forecast in three columns of a table."""
+def forecast_columns(told: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return a forecast as three columns of a table."""
     if told is None:
         return {"micro-batch": "", "memory": "", "hours": ""}
     if "unknown" in told:
@@ -285,12 +285,14 @@ def columns(told: Mapping[str, Any] | None) -> dict[str, str]:
     }
 
 
-def fill(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], planner: Planner, gpu: Gpu) -> str:
-    """Puts forecasts into the rows of cells that may run; returns on what they rest."""
-    told = Forecaster(planner, gpu)
+def add_estimates(
+    rows: Sequence[dict[str, Any]], cells: Sequence[Cell], planner: Planner, gpu: Gpu
+) -> str:
+    """Add a forecast to the rows of cells that fine-tune; return a note on the assumptions."""
+    forecast = Forecaster(planner, gpu)
     for row, cell in zip(rows, cells, strict=True):
-        if cell.status in ("planned", "unavailable"):
-            row["forecast"] = told(cell)
+        if cell.status in ("planned", "unavailable") and cell.protocol.trains_backbone:
+            row["forecast"] = forecast(cell)
     return (
         f"Micro-batch, memory and hours are estimates for one {gpu.name} ({gpu.memory:.0f} GB, "
         f"{HELD_BACK:.0%} held back) at {UTILISATION:.0%} of its peak; reading and scoring not "

@@ -40,9 +40,9 @@ GPUS = (
 
 
 def pick_gpu(name: str = "") -> Gpu:
-    """The GPU of a name; without one the GPU that is there, else an A100 of 80 GB.
+    """Return the named GPU; by default the present one, else an A100 of 80 GB.
 
-    Of a GPU that is there and not in the table the peaks are NaN. Raises UsageError.
+    For a present GPU that is not in the table the peaks are NaN. Raises UsageError.
     """
     if name:
         for gpu in GPUS:

@@ -1,19 +1,16 @@
-"""From names to cells: what would run, what is done, and what cannot run, with the reason."""
+"""The planner: cells from a request, each planned, done, or unable to run for a reason."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from skybench.core import (
     CannotRun,
     DataError,
     DatasetCard,
-    DatasetPlugin,
     ModelCard,
-    ProtocolName,
     Recipe,
     SkybenchError,
     Task,
@@ -27,13 +24,13 @@ from skybench.core import (
 )
 from skybench.core.dataset import Samples, Subset
 from skybench.data.demo_folder import demo_root
-from skybench.data.subsampling import stratified
+from skybench.data.subsampling import stratified_subset
 from skybench.plan.cell import Cell, affecting, to_record
 from skybench.plan.request import (
     Request,
-    check,
+    check_request,
     chosen_sensors,
-    override,
+    override_recipe,
     pick_datasets,
     pick_models,
     pick_tasks,
@@ -44,10 +41,10 @@ from skybench.records import store
 
 
 class Planner:
-    """Opens every dataset and looks for every checkpoint once, and makes cells."""
+    """Makes cells of a request; opens each dataset and locates each checkpoint once."""
 
     def __init__(self, request: Request) -> None:
-        check(request)
+        check_request(request)
         weights = {
             registry.resolve("baselines", n) if n else n: w for n, w in request.weights.items()
         }
@@ -56,7 +53,7 @@ class Planner:
         self.located: dict[tuple[str, str], tuple[str, str]] = {}
 
     def root(self, dataset: str) -> Path:
-        """The folder of a dataset; demo data are written on first use."""
+        """Return the folder of a dataset; demo data are written on first use."""
         name, _, path = dataset.partition(":")
         if self.request.demo:
             return demo_root(name)
@@ -69,33 +66,33 @@ class Planner:
         )
 
     def open(self, dataset: str, split: str, recipe: Recipe) -> Samples:
-        """One split of a dataset, cut down to the recipe's limit."""
+        """Open one split of a dataset, cut to the recipe's limit."""
         key = (dataset, split, recipe.tile, recipe.options)
         if key not in self.opened:
-            plugin = cast(DatasetPlugin, registry.load("datasets", dataset.partition(":")[0]))
+            plugin = registry.dataset(dataset.partition(":")[0])
             options = dict(option.split("=", 1) for option in recipe.options)
             self.opened[key] = plugin.open(self.root(dataset), split, recipe.tile, **options)
         samples = self.opened[key]
         if recipe.limit and len(samples) > recipe.limit:
-            chosen = stratified(samples.labels, len(samples), recipe.limit, seed=0)
+            chosen = stratified_subset(samples.labels, len(samples), recipe.limit, seed=0)
             return Subset(samples, chosen)
         return samples
 
     def locate(self, card: ModelCard, variant: str) -> tuple[str, str]:
-        """Which weights a model gets, and what identifies them: (file or word, sha256 or word)."""
+        """Like `locate_weights`, once for each variant of a model."""
         if (card.name, variant) not in self.located:
-            self.located[card.name, variant] = locate(card, variant, self.request)
+            self.located[card.name, variant] = locate_weights(card, variant, self.request)
         return self.located[card.name, variant]
 
     def cells(self) -> list[Cell]:
-        """Every cell of the request, in the order in which they run: model by model."""
+        """Return all cells of the request, in the order in which they run: model by model."""
         made: list[Cell] = []
-        tasks = [cast(Task, registry.load("tasks", t).TASK) for t in pick_tasks(self.request.tasks)]
-        for name in pick_models(self.request.models):
-            asked = wanted_variant(self.request, name)
+        tasks = [registry.task(name) for name in pick_tasks(self.request.tasks)]
+        for model in pick_models(self.request.models):
+            asked = wanted_variant(self.request, model)
             for task in tasks:
                 for dataset in pick_datasets(self.request.datasets, task):
-                    made += self.of(name, asked, task, dataset)
+                    made += self.cells_of(model, asked, task, dataset)
         if not self.request.models or not tasks:
             raise UsageError("Expected --model and --task to name something, but got nothing.")
         if not made:
@@ -103,20 +100,20 @@ class Planner:
             raise UsageError(f"None of the tasks asked for has a dataset {wanted!r}.")
         return made
 
-    def of(self, name: str, asked: str, task: Task, dataset: str) -> list[Cell]:
+    def cells_of(self, name: str, asked: str, task: Task, dataset: str) -> list[Cell]:
         """The cells of one model on one dataset: one for each recipe."""
-        plugin = registry.load("baselines", name)
-        variant = variants.meant(plugin, asked)[0]
-        card = variants.card(plugin, variant)
-        protocol = cast(ProtocolName, self.request.protocol)
-        data_card = cast(DatasetCard, registry.load("datasets", dataset.partition(":")[0]).CARD)
+        plugin = registry.model(name)
+        variant = variants.resolve_variants(plugin, asked)[0]
+        card = variants.variant_card(plugin, variant)
+        protocol = self.request.protocol
+        data_card = registry.dataset(dataset.partition(":")[0]).CARD
         made: list[Cell] = []
-        for recipe in task.recipes(data_card, protocol, self.request.demo):
-            recipe, changed = override(recipe, self.request)
+        for recipe in _recipes(task, data_card, protocol, self.request.demo):
+            recipe, changed = override_recipe(recipe, self.request)
             recipe, stated = with_options(recipe, data_card, self.request.options)
             changed += stated
             path = dataset.partition(":")[2]
-            if path and data_card.yours:  # tells one user's folder from another
+            if path and data_card.user_data:  # tells one user's folder from another
                 recipe = replace(recipe, label=_folder_name(path))
             blank = Cell(
                 card, task, dataset, recipe, variant, "none", "none", self.request.demo,
@@ -138,11 +135,11 @@ class Planner:
     def _complete(self, cell: Cell, asked: str) -> Cell:
         recipe, task = cell.recipe, cell.task
         _require_sense(cell)
-        known = cast(DatasetCard, registry.load("datasets", cell.dataset_id).CARD)
-        if not known.yours:
+        known = registry.dataset(cell.dataset_id).CARD
+        if not known.user_data:
             _require_splits(cell, known)
         card = self.open(cell.dataset, recipe.train, recipe).card
-        if known.yours:
+        if known.user_data:
             _require_splits(cell, card)  # the folder itself says which there are
             if not recipe.tile and card.tile < known.tile:  # as small as the images
                 recipe = replace(recipe, tile=card.tile)
@@ -155,10 +152,10 @@ class Planner:
         sensors = chosen_sensors(card, recipe.sensors)
         if recipe.sensors:  # by their names, however they were asked for
             recipe = replace(recipe, sensors=tuple(s.name for s in sensors))
-        plugin = registry.load("baselines", cell.model.name)
-        variant, model = variants.choose(plugin, asked, sensors, self.request.arch)
-        arch = variants.settings(plugin, variant, self.request.arch)
-        if task.level == "pyramid" and not model.levels:
+        plugin = registry.model(cell.model.name)
+        variant, model = variants.select_variant(plugin, asked, sensors, self.request.arch)
+        arch = variants.parse_settings(plugin, variant, self.request.arch)
+        if cell.protocol.level == "pyramid" and not model.levels:
             raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
         found = match(model, sensors)
         weights, weights_id = self.locate(model, variant)
@@ -180,7 +177,7 @@ class Planner:
 
     def _is_done(self, cell: Cell) -> bool:
         results = self.request.results or folders.results()
-        known = store.find(results, to_record(cell).path)
+        known = store.find_record(results, to_record(cell).path)
         return (
             not self.request.force
             and known is not None
@@ -189,8 +186,18 @@ class Planner:
         )
 
 
+def _recipes(task: Task, card: DatasetCard, protocol: str, demo: bool) -> tuple[Recipe, ...]:
+    """The task's recipes; of a protocol that it does not have it need not know any."""
+    if protocol in task.protocols:
+        return task.recipes(card, protocol, demo)
+    try:
+        return task.recipes(card, protocol, demo)
+    except Exception:  # a plugin may refuse in any way; the cell says that it cannot run
+        return (Recipe(protocol),)
+
+
 def _pool(cell: Cell, cells: Sequence[Cell]) -> dict[str, Samples]:
-    """The splits, by their own names, of all cells that read the dataset as this one does."""
+    """The splits, by their own names, of all cells that read the dataset alike."""
     alike = [c for c in cells if _reading(c) == _reading(cell)]
     return {getattr(c.recipe, role): s for c in alike for role, s in c.splits.items()}
 
@@ -204,8 +211,8 @@ def _folder_name(path: str) -> str:
     return where.parent.name if where.name == "skybench.toml" else where.stem
 
 
-def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
-    """Which weights a model gets: ("none" | "random" | file, "none" | "random" | sha256).
+def locate_weights(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
+    """Return a model's weights: ("none" | "random" | file, "none" | "random" | sha256).
 
     "auto" on a variant that no published file fits, and on demo data without a file, is random.
 
@@ -220,7 +227,7 @@ def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
         return "none", "none"
     if wanted == "random" or (wanted == "auto" and variant not in card.weights.variants):
         return "random", "random"
-    path = find.find(card, wanted)
+    path = find.find_weights(card, wanted)
     if path is not None:
         return str(path), weights.sha256_file(path)
     if request.demo:
@@ -231,7 +238,7 @@ def locate(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
 
 
 def require_available(cells: Sequence[Cell], request: Request) -> None:
-    """Raises SkybenchError with every missing thing where the request cannot be met as asked.
+    """Raise SkybenchError that names all missing weights and data, unless the rest can run.
 
     Missing weights always end the run; missing data only where the dataset was asked for by
     name, or nothing at all can run.
@@ -246,7 +253,7 @@ def require_available(cells: Sequence[Cell], request: Request) -> None:
 
 
 def _require_splits(cell: Cell, card: DatasetCard) -> None:
-    """Raises CannotRun for splits that were asked for and are not there, or have no labels."""
+    """Raise CannotRun for overridden splits that do not exist, or have no public labels."""
     for role in sorted({"train", "val", "test"} & {*cell.overridden}):
         name = getattr(cell.recipe, role)
         if name not in card.splits and (role, name) != ("val", ""):
@@ -257,14 +264,14 @@ def _require_splits(cell: Cell, card: DatasetCard) -> None:
 
 
 def _require_sense(cell: Cell) -> None:
-    """Raises CannotRun for what neither data nor weights could mend."""
+    """Raise CannotRun for combinations that no data and no weights make possible."""
     model, task, recipe = cell.model, cell.task, cell.recipe
     if model.unavailable:
         raise CannotRun(f"{model.name} cannot run: {model.unavailable}")
     if recipe.protocol not in task.protocols:
         known = ", ".join(task.protocols)
         raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
-    if recipe.protocol == "finetune" and model.weights is None:
-        raise CannotRun(f"{model.name} has nothing that learns; its protocols are the frozen ones")
+    if cell.protocol.trains_backbone and model.weights is None:
+        raise CannotRun(f"{model.name} has no parameters to train; run it under a frozen protocol")
     if recipe.views and not task.views:
         raise CannotRun(f"{task.name} has no test-time views; only heads of pixels have them")

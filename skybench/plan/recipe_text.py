@@ -1,12 +1,13 @@
-"""Recipes in words: what their fields mean, how near they are to the authors'; no torch."""
+"""Recipes as text: the meaning of their fields, how close they are to the authors'; no torch."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from skybench.core import DatasetCard, ProtocolName, Recipe, Task, UsageError, registry
+from skybench.core import DatasetCard, Recipe, Task, UsageError, registry
+from skybench.plan.protocols import every_task, finetuning_protocol
 
 Row = dict[str, Any]
 
@@ -56,23 +57,23 @@ EMPTY: Mapping[str, str] = {
 }
 
 
-def kind(recipe: Recipe) -> str:
-    """How near it is to the authors', a key of KINDS; "ours" where the source does not say."""
+def recipe_kind(recipe: Recipe) -> str:
+    """Return how close a recipe is to the authors', a key of KINDS; "ours" if not stated."""
     word = recipe.source.partition(": ")[0]
     return word if word in KINDS else "ours"
 
 
-def length(recipe: Recipe) -> str:
-    """How long it trains, in words."""
+def training_length(recipe: Recipe) -> str:
+    """Return the length of training as text."""
     if recipe.iterations:
         return f"{recipe.iterations:,} steps"
     return f"{recipe.epochs} epochs" if recipe.epochs else "until it has converged"
 
 
-def schedule(recipe: Recipe) -> str:
-    """How the learning rate goes, in words.
+def schedule_text(recipe: Recipe) -> str:
+    """Return the learning-rate schedule as text.
 
-    >>> schedule(Recipe("finetune", schedule="poly", warm_up=1500))
+    >>> schedule_text(Recipe("finetune", schedule="poly", warm_up=1500))
     'rises over the first 1,500 steps, then falls in a straight line to 0'
     """
     shapes = {
@@ -87,14 +88,14 @@ def schedule(recipe: Recipe) -> str:
     return (f"rises over {rise}, then " if warm else "") + shapes[recipe.schedule]
 
 
-def find(name: str) -> tuple[Task, DatasetCard, ProtocolName]:
-    """What DATASET:PROTOCOL or TASK/DATASET:PROTOCOL stands for.
+def find_recipe(name: str) -> tuple[Task, DatasetCard, str]:
+    """Resolve DATASET:PROTOCOL or TASK/DATASET:PROTOCOL.
 
     Raises UsageError with the nearest names, and where a task must be given.
     """
     place, _, asked = name.partition(":")
     first, _, last = place.rpartition("/")
-    card = cast(DatasetCard, registry.load("datasets", registry.resolve("datasets", last)).CARD)
+    card = registry.dataset(last).CARD
     known = [t for t in registry.names("tasks") if t in card.tasks]
     chosen = [registry.resolve("tasks", first)] if first else known
     if chosen[0] not in known:
@@ -102,17 +103,17 @@ def find(name: str) -> tuple[Task, DatasetCard, ProtocolName]:
     if len(chosen) > 1:
         ways = " or ".join(f"{t}/{card.name}:{asked}" for t in chosen)
         raise UsageError(f"{card.name} is in several tasks; give {ways}.")
-    task = cast(Task, registry.load("tasks", chosen[0]).TASK)
+    task = registry.task(chosen[0])
     protocol = asked.strip().lower()
     if protocol not in task.protocols:
         what = f"protocol of {task.name}"
         raise UsageError(registry.unknown(what, asked, [*task.protocols]))
-    return task, card, cast(ProtocolName, protocol)
+    return task, card, protocol
 
 
-def facts(name: str) -> Row:
-    """Every field of the recipes that a name stands for, with its meaning, as text."""
-    task, card, protocol = find(name)
+def recipe_facts(name: str) -> Row:
+    """Return every field of the named recipes with its meaning, as text."""
+    task, card, protocol = find_recipe(name)
     every = task.recipes(card, protocol, False)
     named = ("protocol", "label", "source")
     fields = [f.name for f in dataclasses.fields(Recipe) if f.name not in named]
@@ -121,11 +122,11 @@ def facts(name: str) -> Row:
         "name": f"{task.name}/{card.name}:{protocol}",
         "task": task.title,
         "dataset": card.title,
-        "head": task.protocols[protocol],
+        "head": task.protocol(protocol).text,
         "metric": card.metric,
         "columns": ", ".join(r.label for r in every) or "one, without a label",
         **{f: f"{_values(f, every)} ({MEANING[f]})" for f in fields},
-        "nearness": f"{kind(every[0])}: {KINDS[kind(every[0])]}",
+        "nearness": f"{recipe_kind(every[0])}: {KINDS[recipe_kind(every[0])]}",
         "source": _values("source", every),
     }
 
@@ -141,7 +142,7 @@ def _values(field: str, every: Sequence[Recipe]) -> str:
 def _value(field: str, recipe: Recipe) -> str:
     value = getattr(recipe, field)
     if field == "schedule" and value:
-        return f"{value}: {schedule(recipe)}"
+        return f"{value}: {schedule_text(recipe)}"
     if isinstance(value, tuple):
         value = " ".join(value)
     if not value and field in EMPTY:
@@ -151,25 +152,27 @@ def _value(field: str, recipe: Recipe) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def pairs() -> list[tuple[Task, DatasetCard]]:
-    """Every task with each of its datasets."""
-    tasks = [cast(Task, registry.load("tasks", n).TASK) for n in registry.names("tasks")]
-    cards = [
-        cast(DatasetCard, registry.load("datasets", n).CARD) for n in registry.names("datasets")
-    ]
-    return [(task, card) for task in tasks for card in cards if task.name in card.tasks]
+def task_datasets() -> list[tuple[Task, DatasetCard]]:
+    """Return every task with each of its datasets."""
+    cards = [registry.dataset(n).CARD for n in registry.names("datasets")]
+    return [(task, card) for task in every_task() for card in cards if task.name in card.tasks]
 
 
-def rows() -> list[Row]:
-    """The fine-tuning recipes, a row for each column of a dataset's tables."""
+def recipe_rows() -> list[Row]:
+    """Return the fine-tuning recipes, a row for each column of a dataset's tables."""
     return [
         {
-            "name": f"{card.name if len(card.tasks) == 1 else f'{task.name}/{card.name}'}:finetune",
+            "name": f"{_place(task, card)}:{protocol.name}",
             "task": task.name, "dataset": card.name, "column": recipe.label,
-            "source": kind(recipe), "length": length(recipe), "batch": recipe.batch,
+            "source": recipe_kind(recipe), "length": training_length(recipe), "batch": recipe.batch,
             "lr": recipe.lr, "tile": recipe.tile or card.tile or "none",
             "size": recipe.size or "as read",
         }
-        for task, card in pairs() if "finetune" in task.protocols
-        for recipe in task.recipes(card, "finetune", False)
+        for task, card in task_datasets() if (protocol := finetuning_protocol(task))
+        for recipe in task.recipes(card, protocol.name, False)
     ]  # fmt: skip
+
+
+def _place(task: Task, card: DatasetCard) -> str:
+    """A dataset's name, with the task where it has several."""
+    return card.name if len(card.tasks) == 1 else f"{task.name}/{card.name}"

@@ -1,4 +1,4 @@
-"""What a user asked for, and what follows for models, tasks, datasets and recipes."""
+"""Requests: what a user asks to run, resolved to models, tasks, datasets and recipes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from skybench.augment import test_time
 from skybench.core import (
     CannotRun,
     DatasetCard,
-    ProtocolName,
     Recipe,
     Sensor,
     Task,
     UsageError,
     registry,
 )
+from skybench.plan.protocols import every_task, protocol_names
 
 WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
 NOT_SET = (
@@ -36,7 +36,7 @@ NOT_SET = (
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for; see `skybench run --help`."""
+    """The cells that a user asks to run, and how; see `skybench run --help`."""
 
     models: Sequence[str] = ("skysense",)
     tasks: Sequence[str] = ("all",)
@@ -55,15 +55,15 @@ class Request:
     results: Path | None = None
     device: str = "auto"
     force: bool = False
-    draw: int = -1  # pictures of so many test samples a cell; -1: few, of fine-tuned ones
+    draw: int = -1  # test samples to draw in each cell; -1: a few, of fine-tuned cells
     devices: int = 1  # that train one network together, on each machine
     nodes: int = 1  # machines
     micro: int = 0  # samples in a forward pass of training; 0: a batch, or what fits
     recompute: bool = False  # activations, to save memory
-    keep_weights: bool = False  # of what was trained
+    keep_weights: bool = False  # of the trained backbone and head
     tensorboard: bool = False
     predictions: bool = True  # kept beside the records
-    strict: bool = False  # what a guard finds wrong makes a cell fail
+    strict: bool = False  # flags that point to a fault make a cell fail
 
     @property
     def demo(self) -> bool:
@@ -72,13 +72,13 @@ class Request:
 
 
 def pick_models(names: Sequence[str]) -> list[str]:
-    """Model ids from what stands on the command line: ids, "all", "paper"."""
+    """Expand names of models: ids, "all", or "paper" (the models of SkySense's tables)."""
     chosen: list[str] = []
     for name in names:
         if name in ("all", "paper"):
             for known in registry.names("baselines"):
-                row = registry.load("baselines", known).CARD.row
-                if name == "all" or row in ("paper", "inferred"):
+                group = registry.model(known).CARD.group
+                if name == "all" or group in ("paper", "inferred"):
                     chosen.append(known)
         else:
             chosen.append(registry.resolve("baselines", name))
@@ -86,7 +86,7 @@ def pick_models(names: Sequence[str]) -> list[str]:
 
 
 def wanted_variant(request: Request, model: str) -> str:
-    """The variant that was asked for of a model: its own (MODEL=NAME), or that of all."""
+    """Return the requested variant of a model: its own (MODEL=NAME), or the one for all models."""
     asked = "tiny" if request.demo else "full"
     for part in filter(None, request.variant.split(",")):
         name, own, variant = part.partition("=")
@@ -98,28 +98,28 @@ def wanted_variant(request: Request, model: str) -> str:
 
 
 def pick_tasks(names: Sequence[str]) -> list[str]:
-    """Task ids from what stands on the command line: ids or "all"."""
+    """Expand names of tasks: ids or "all"."""
     every = registry.names("tasks")
     chosen = [t for n in names for t in (every if n == "all" else [registry.resolve("tasks", n)])]
     return list(dict.fromkeys(chosen))
 
 
 def pick_datasets(names: Sequence[str], task: Task) -> list[str]:
-    """Datasets of a task: those asked for, or all but a user's own."""
+    """Return the requested datasets that a task has; by default all but a user's own."""
     if not names:
-        every = [registry.load("datasets", n).CARD for n in registry.names("datasets")]
-        return [c.name for c in every if task.name in c.tasks and not c.yours]
+        every = [registry.dataset(n).CARD for n in registry.names("datasets")]
+        return [c.name for c in every if task.name in c.tasks and not c.user_data]
     chosen = []
     for name in names:
         plain, colon, path = name.partition(":")
         known = registry.resolve("datasets", plain)
-        if task.name in registry.load("datasets", known).CARD.tasks:
+        if task.name in registry.dataset(known).CARD.tasks:
             chosen.append(f"{known}{colon}{path}")
     return chosen
 
 
-def override(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with what the command line changes, and the names of fields it changed."""
+def override_recipe(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str, ...]]:
+    """Return the recipe with the request's overrides, and the names of the changed fields."""
     kinds = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in NOT_SET}
     values: dict[str, Any] = {}
     for name, text in request.overrides.items():
@@ -140,7 +140,7 @@ def _value(name: str, kind: str, text: str) -> Any:
     if name in ("augment", "views"):
         return _steps(name, text)
     if kind == "str":
-        if text not in WORDS.get(name, (text,)):  # others are splits; `plan` knows which there are
+        if text not in WORDS.get(name, (text,)):  # others are splits, which the planner checks
             known = ", ".join(filter(None, WORDS[name]))
             raise UsageError(f"No {name} {text!r} of a recipe. Known: {known}.")
         return text
@@ -157,29 +157,29 @@ def _steps(name: str, text: str) -> tuple[str, ...]:
     """The steps of an augmentation or the views of a test."""
     names = tuple(text.split())
     if name == "views":
-        test_time.check(names)
+        test_time.check_views(names)
     elif names:
         from skybench.augment import apply  # imports torch
 
-        apply.check(names)
+        apply.check_augmentations(names)
     return names
 
 
 def with_options(
     recipe: Recipe, card: DatasetCard, given: Mapping[str, str]
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with the options that its dataset has, and the names of those that it changed."""
+    """Return the recipe with the dataset's options, and the names of the changed ones."""
     own = dict(option.split("=", 1) for option in recipe.options)
     asked = {name: value for name, value in given.items() if name in card.options}
     defaults = {name: (*option.values, "")[0] for name, option in card.options.items()}
-    # To state what must be stated changes nothing.
+    # Stating an option that has no default changes nothing.
     changed = tuple(sorted(n for n, v in asked.items() if own.get(n, defaults[n]) not in ("", v)))
     options = tuple(f"{name}={value}" for name, value in sorted({**own, **asked}.items()))
     return replace(recipe, options=options), changed
 
 
 def chosen_sensors(card: DatasetCard, wanted: Sequence[str]) -> tuple[Sensor, ...]:
-    """The sensors of a dataset that were asked for by name or title; all for none.
+    """Return the sensors of a dataset with these names or titles; all of them by default.
 
     Raises CannotRun for a sensor that it does not have.
     """
@@ -192,15 +192,13 @@ def chosen_sensors(card: DatasetCard, wanted: Sequence[str]) -> tuple[Sensor, ..
     return picked or card.sensors
 
 
-def check(request: Request) -> None:
-    """Raises UsageError for numbers and names that cannot be meant."""
-    cards = [registry.load("datasets", name).CARD for name in registry.names("datasets")]
+def check_request(request: Request) -> None:
+    """Raise UsageError for unknown names and for values out of range."""
+    cards = [registry.dataset(name).CARD for name in registry.names("datasets")]
     _require("option of a dataset", request.options, {o for card in cards for o in card.options})
     have = {f for name in pick_models(request.models) for f in _settings(name)}
     _require("setting of these models", request.arch, have)
-    if request.protocol not in get_args(ProtocolName):
-        known = ", ".join(get_args(ProtocolName))
-        raise UsageError(f"No protocol {request.protocol!r}. Known: {known}.")
+    _require_protocol(request)
     for part in request.variant.split(","):
         if "=" in part:
             registry.resolve("baselines", part.partition("=")[0])
@@ -214,6 +212,14 @@ def check(request: Request) -> None:
         raise UsageError("Expected --seeds of at least 1, --limit and --draw of at least 0.")
 
 
+def _require_protocol(request: Request) -> None:
+    """Raise UsageError for a protocol of no task; a task that lacks it gives `cannot run` cells."""
+    tasks = [registry.task(name) for name in pick_tasks(request.tasks)]
+    if tasks and request.protocol not in protocol_names([*tasks, *every_task()]):
+        names = protocol_names(tasks)
+        raise UsageError(registry.unknown("protocol", request.protocol, names))
+
+
 def _require(what: str, asked: Iterable[str], known: Collection[str]) -> None:
     for name in asked:
         if name not in known:
@@ -222,7 +228,7 @@ def _require(what: str, asked: Iterable[str], known: Collection[str]) -> None:
 
 def _settings(model: str) -> set[str]:
     """The names of the settings that any network of a model has."""
-    kinds = registry.load("baselines", model).VARIANTS.values()
+    kinds = registry.model(model).VARIANTS.values()
     return {
         f.name for arch in kinds if dataclasses.is_dataclass(arch) for f in dataclasses.fields(arch)
     }

@@ -1,4 +1,4 @@
-"""How records are named in tables: settings, marks and footnotes."""
+"""Labels of records in tables: settings, flag marks and footnotes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = {
 }  # fmt: skip
 
 
-NAMES = {"oa": "OA", "miou": "mIoU", "mf1": "mF1", "map_micro": "mAP (micro)", "f1": "F1"}
+METRIC_NAMES = {"oa": "OA", "miou": "mIoU", "mf1": "mF1", "map_micro": "mAP (micro)", "f1": "F1"}
 
 
 DEMO = "DEMO DATA (simulated): not a result"
@@ -24,19 +24,19 @@ DEMO = "DEMO DATA (simulated): not a result"
 FIXED = ("model", "variant", "weights", "data", "settings")
 
 
-def weights_of(record: Record) -> str:
-    """ "random", "none" (nothing is learned), or the first 8 digits of the file's sha256."""
+def weights_label(record: Record) -> str:
+    """Return "random", "none" (no learned weights), or 8 digits of the checkpoint's sha256."""
     return str(record.used.get("weights", "none"))[:8]
 
 
-def settings(record: Record) -> str:
-    """What tells this record's recipe and network from the usual ones, for a reader."""
+def settings_label(record: Record) -> str:
+    """Return the settings of recipe and network that differ from the defaults, as NAME=VALUE."""
     arch = [f"{n}={v}" for n, v in record.used.get("arch", {}).items()]
-    return " ".join(filter(None, [changed(record), *arch]))
+    return " ".join(filter(None, [recipe_label(record), *arch]))
 
 
-def changed(record: Record) -> str:
-    """What tells this record's recipe from the usual one, for a reader."""
+def recipe_label(record: Record) -> str:
+    """Return the settings of the recipe that differ from the default, as NAME=VALUE."""
     recipe = record.recipe
     options = dict(option.split("=", 1) for option in recipe.get("options", ()))
     asked = {n: options.get(n, recipe.get(n)) for n in record.used.get("overridden", ())}
@@ -48,13 +48,13 @@ def changed(record: Record) -> str:
     return " ".join(parts)
 
 
-def marks(flags: Sequence[str]) -> str:
-    """The short names of flags, for behind a score: " (lu)", or nothing."""
+def flag_marks(flags: Sequence[str]) -> str:
+    """Return the short names of flags to print after a score, as " (lu)", or ""."""
     known = "".join(MARKS[f] for f in flags if f in MARKS)
     return f" ({known})" if known else ""
 
 
 def footnotes(flags: Iterable[str]) -> list[str]:
-    """What the marks of these flags mean, each once."""
-    said = {*flags}
-    return [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in MARKS if f in said]
+    """Return one footnote for each distinct flag, which explains its mark."""
+    present = {*flags}
+    return [f"({MARKS[f]}) {f}: {FLAGS[f]}." for f in MARKS if f in present]

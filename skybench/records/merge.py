@@ -1,4 +1,4 @@
-"""Records of several machines in one folder."""
+"""Merging of the records of several machines into one folder."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from typing import NamedTuple
 
 from skybench.core import DataError, Record
 from skybench.records import store
-from skybench.records.store import Skipped
+from skybench.records.store import SkippedFile
 
 
 class Conflict(NamedTuple):
-    """Two records of one cell that say different things; the one that was there stays."""
+    """Two records of one cell with different results; the one in the target folder is kept."""
 
-    path: Path
-    kept: str
-    other: str
+    path: Path  # relative to the results folder
+    kept: str  # main score, device and revision of the record in the target folder
+    other: str  # the same of the record that was not copied
 
 
-class Merged(NamedTuple):
-    """What a merge did."""
+class MergeReport(NamedTuple):
+    """The result of a merge: counts of records, conflicts, and unusable files."""
 
     copied: int
     same: int
     conflicts: list[Conflict]
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
 
 
-def merge(sources: Sequence[Path], target: Path) -> Merged:
-    """Copies records with their predictions and pictures; nothing that is there is replaced.
+def merge_results(sources: Sequence[Path], target: Path) -> MergeReport:
+    """Copy records with their predictions and pictures into a folder, without replacing results.
 
-    Two records of one fingerprint whose scores differ are a conflict (another device, version or
-    revision): the first stays. A measured record takes the place of one that could not run.
-    Raises DataError for a source that is no folder.
+    Two records of one fingerprint whose scores differ (another device, version or revision) are a
+    conflict, and the one in `target` is kept. A completed record replaces one that could not run.
+    Raises DataError for a source that is not a folder.
     """
     copied, same = 0, 0
     conflicts: list[Conflict] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedFile] = []
     for source in sources:
         if not source.is_dir():
-            raise DataError(f"{source} is no folder; expected one with records of `skybench run`")
-        found, bad = store.read_all(source)
+            raise DataError(
+                f"{source} is not a folder; expected one with records of `skybench run`"
+            )
+        found, bad = store.read_records(source)
         skipped += bad
         for record in found:
-            there = store.find(target, record.path)
-            if there is not None and (there.came_out or not record.came_out):
-                if there.scores == record.scores and there.status == record.status:
+            present = store.find_record(target, record.path)
+            if present is not None and (present.came_out or not record.came_out):
+                if present.scores == record.scores and present.status == record.status:
                     same += 1
                 else:
-                    conflicts.append(Conflict(record.path, _told(there), _told(record)))
+                    conflicts.append(Conflict(record.path, _summary(present), _summary(record)))
                 continue
             _copy(record, source, target)
             copied += 1
-    return Merged(copied, same, conflicts, skipped)
+    return MergeReport(copied, same, conflicts, skipped)
 
 
 def _copy(record: Record, source: Path, target: Path) -> None:
-    """The files beside a record first, so that a record is never there without them."""
+    """Copy a record after the files beside it, so that no record ever lacks them."""
     destination = target / record.path
     destination.parent.mkdir(parents=True, exist_ok=True)
     kept = (source / record.path).with_suffix(".npz")
@@ -67,10 +69,10 @@ def _copy(record: Record, source: Path, target: Path) -> None:
     pictures = (source / record.path).with_suffix("")
     if pictures.is_dir():
         shutil.copytree(pictures, destination.with_suffix(""), dirs_exist_ok=True)
-    store.write(record, target)
+    store.write_record(record, target)
 
 
-def _told(record: Record) -> str:
+def _summary(record: Record) -> str:
     name, score = record.main or (record.status, float("nan"))
     used = record.used
     where = f"{used.get('device', '?')}, {used.get('revision', '')[:8] or 'no revision'}"

@@ -1,61 +1,61 @@
-"""What was predicted for every test image of a cell, kept beside its record.
+"""The per-image counts of a cell's metric, stored beside its record.
 
-An `.npz` of plain arrays, one set a seed: what the metric needs to give any of its scores again,
-for any weights of the images. So a score can be looked at under another definition, resampled, and
-compared image by image with another model's, without model or data.
+An `.npz` of plain arrays, one set for each seed: the metric's state, from which every score can be
+computed again for any image weights. So scores can be redefined, bootstrapped, and compared image
+by image between models, without model or data.
 """
 
 from __future__ import annotations
 
 import io
-import uuid
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
-from skybench.core import DataError, Metric, Record, Task, registry
+from skybench.core import DataError, Metric, Record, registry
+from skybench.core.atomic import write_whole
 
-BUDGET = 200e6  # bytes a cell: what takes more is not kept
+MAX_PREDICTION_BYTES = 200e6  # bytes per cell; larger predictions are not stored
 
 
-class Kept(NamedTuple):
-    """The test images of a cell by their keys, and one filled metric a seed."""
+class SavedPredictions(NamedTuple):
+    """The keys of a cell's test images, and the metric of each seed with its counts."""
 
     keys: tuple[str, ...]
     metrics: list[Metric]
 
 
-def save(path: Path, keys: Sequence[str], metrics: Sequence[Metric], budget: float = BUDGET) -> int:
-    """Writes the file, whole or not at all; returns its bytes, 0 where it is over the budget."""
+def save_predictions(
+    path: Path, keys: Sequence[str], metrics: Sequence[Metric], budget: float = MAX_PREDICTION_BYTES
+) -> int:
+    """Write the metrics of all seeds to one file; return its bytes, or 0 if over the budget."""
     arrays = {"keys": np.array(keys, dtype=np.str_)}
     for seed, metric in enumerate(metrics):
         arrays |= {f"{seed}.{name}": array for name, array in metric.state().items()}
     if sum(array.nbytes for array in arrays.values()) > 20 * budget:
-        return 0  # not even worth compressing
+        return 0  # too large even when compressed
     out = io.BytesIO()
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     if out.tell() > budget:
         return 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(out.getvalue())
-    temporary.replace(path)
+    with write_whole(path) as temporary:
+        temporary.write_bytes(out.getvalue())
     return out.tell()
 
 
-def load(record: Record, results: Path) -> Kept:
-    """What was kept for a record. Raises DataError where there is nothing, or it is damaged."""
+def load_predictions(record: Record, results: Path) -> SavedPredictions:
+    """Load the predictions of a record. Raises DataError where they are missing or damaged."""
     path = results / record.path.with_suffix(".npz")
     if not path.is_file():
         raise DataError(
             f"No predictions of {record.model} on {record.dataset} at {path}; run the cell again "
             "with --force (without --no-predictions)"
         )
-    blank = metric_of(record)
+    blank = empty_metric(record)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -64,16 +64,15 @@ def load(record: Record, results: Path) -> Kept:
         metrics = []
         for seed in seeds:
             prefix = f"{seed}."
-            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            metrics.append(blank.restored(own))
+            state = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            metrics.append(blank.restored(state))
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged ({error}); run the cell again with --force") from error
-    return Kept(keys, metrics)
+    return SavedPredictions(keys, metrics)
 
 
-def metric_of(record: Record) -> Metric:
-    """An empty metric as the cell's; the classes are those of the record."""
-    task = cast(Task, registry.load("tasks", record.task).TASK)
-    card = registry.load("datasets", record.dataset).CARD
+def empty_metric(record: Record) -> Metric:
+    """Return a record's metric without samples, for the classes that the record names."""
+    card = registry.dataset(record.dataset).CARD
     classes = tuple(record.used.get("classes", card.classes))
-    return task.metric(replace(card, classes=classes))
+    return registry.task(record.task).metric(replace(card, classes=classes))

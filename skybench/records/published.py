@@ -1,4 +1,4 @@
-"""Published scores: one CSV line each, with the evidence for it; never mixed with measured ones."""
+"""Published scores, one CSV row each with its evidence; never mixed with measured scores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from skybench.core import DataError
 
-# corroborated: found to the last decimal in a second public source. unverified: in one only.
+# corroborated: a second public source has it to the last decimal. unverified: only one source.
 EVIDENCE = ("corroborated", "unverified")
 NEEDED = ("model", "dataset", "task", "metric", "value", "source", "evidence")
 
 
-class Place(NamedTuple):
-    """Which cell of the literature a score stands in."""
+class PaperCell(NamedTuple):
+    """The cell of the literature that a score belongs to."""
 
     dataset: str
     task: str
@@ -29,10 +29,10 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reported:
-    """A score that somebody published; the fields are the columns of the CSV files."""
+class PublishedScore:
+    """A published score; the fields are the columns of the CSV files."""
 
-    model: str  # an id of ours, or another model's name
+    model: str  # name in skybench, or of a model that it does not have
     dataset: str  # likewise
     task: str
     split: str
@@ -40,25 +40,25 @@ class Reported:
     metric: str
     value: float  # in percent
     source: str  # the publication
-    table: str  # of the publication, "" where not known
+    table: str  # of the publication; "" where unknown
     evidence: str  # of EVIDENCE
-    seen_at: str  # where it was found
+    seen_at: str  # where the score was read
     note: str
 
     @property
-    def place(self) -> Place:
-        """The cell."""
-        return Place(self.dataset, self.task, self.split, self.modalities, self.metric)
+    def place(self) -> PaperCell:
+        """The cell of the literature, without model and value."""
+        return PaperCell(self.dataset, self.task, self.split, self.modalities, self.metric)
 
 
-COLUMNS = tuple(f.name for f in dataclasses.fields(Reported))
+COLUMNS = tuple(f.name for f in dataclasses.fields(PublishedScore))
 
 
-def parse(text: str, name: str) -> list[Reported]:
-    """The rows of one file. Raises DataError with line and column of what is malformed.
+def parse_published(text: str, name: str) -> list[PublishedScore]:
+    """Parse one CSV file. Raises DataError with the line and column of the first mistake.
 
-    Scores of one cell that differ are kept as rows of their own where source, table or note tell
-    them apart; the same row twice is refused.
+    Different scores of one cell are separate rows where source, table or note differ; a repeated
+    row is an error.
     """
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
@@ -73,14 +73,14 @@ def parse(text: str, name: str) -> list[Reported]:
         key = (row.model, *row.place, row.source, row.table, row.note)
         if key in seen:
             raise DataError(
-                f"{name}, line {number}: {row.model} on {row.dataset} from {row.source} stands in "
+                f"{name}, line {number}: {row.model} on {row.dataset} from {row.source} is in "
                 f"line {seen[key]} already; if both were published, say in `note` how they differ"
             )
         seen[key] = number
     return [row for _, row in rows]
 
 
-def _row(cells: list[str], name: str, line: int) -> Reported:
+def _row(cells: list[str], name: str, line: int) -> PublishedScore:
     if len(cells) != len(COLUMNS):
         raise DataError(f"{name}, line {line}: {len(cells)} columns, expected {len(COLUMNS)}")
     given = dict(zip(COLUMNS, (c.strip() for c in cells), strict=True))
@@ -102,20 +102,24 @@ def _row(cells: list[str], name: str, line: int) -> Reported:
     if not 0 <= value <= 100:
         given["value"] = cells[COLUMNS.index("value")]
         raise refuse("value", "a number from 0 to 100")
-    return Reported(**given, value=value)
+    return PublishedScore(**given, value=value)
 
 
 @functools.cache
-def load() -> tuple[Reported, ...]:
-    """Every published score that ships with skybench, file by file."""
+def published_scores() -> tuple[PublishedScore, ...]:
+    """Return all published scores that ship with skybench, in the order of their files."""
     folder = importlib.resources.files("skybench.reported_csv")
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
-    return tuple(row for f in files for row in parse(f.read_text(encoding="utf-8"), f.name))
+    return tuple(
+        row for f in files for row in parse_published(f.read_text(encoding="utf-8"), f.name)
+    )
 
 
-def conflicts(rows: Iterable[Reported]) -> Iterator[tuple[str, Place, list[Reported]]]:
-    """Cells of a model for which different scores were published."""
-    cells: dict[tuple[str, Place], list[Reported]] = {}
+def conflicting_scores(
+    rows: Iterable[PublishedScore],
+) -> Iterator[tuple[str, PaperCell, list[PublishedScore]]]:
+    """Yield (model, cell, rows) where different scores were published for one cell."""
+    cells: dict[tuple[str, PaperCell], list[PublishedScore]] = {}
     for row in rows:
         cells.setdefault((row.model, row.place), []).append(row)
     for (model, place), found in cells.items():

@@ -1,7 +1,7 @@
-"""Records: one immutable JSON file a cell; an sqlite index that can be made again from them.
+"""The store of records: one JSON file for each cell, and an sqlite index to read them fast.
 
-The files are the truth. They are written to a temporary name and renamed, so a reader never
-sees half of one, and several processes may write at once without a lock.
+Only the files count; the index is rebuilt from them. Files are written atomically, so that a reader
+never sees an incomplete one, and several processes may write at once without a lock.
 """
 
 from __future__ import annotations
@@ -10,54 +10,46 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from skybench.core import Status
+from skybench.core.atomic import write_whole
 from skybench.core.record import SCHEMA, Record
 
 INDEX = "index.sqlite"
-KINDS = {"Mapping": dict, "Sequence": list, "int": int}  # of a field; all others are text
-# Schema -> how a record of it becomes one of the next. There was none before 1.
+# Annotation of a field -> its type in JSON; all others are text.
+JSON_TYPES = {"Mapping": dict, "Sequence": list, "int": int}
+# Schema -> the conversion of its records to the next schema; the first one is 1.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
-class Skipped(NamedTuple):
-    """A file among the records that could not be used, and why. It is left as it is."""
+class SkippedFile(NamedTuple):
+    """A file among the records that could not be read, and why. It is left unchanged."""
 
     path: Path
     reason: str
 
 
-def write(record: Record, results: Path) -> Path:
-    """Writes one record; a file of the same name is replaced as a whole."""
+def write_record(record: Record, results: Path) -> Path:
+    """Write a record atomically, and return its path; an older record of the cell is replaced."""
     path = results / record.path
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_whole(path, sync=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
-def parse(text: str) -> Record:
-    """A record from its JSON. Raises ValueError, with the reason, for anything else."""
+def parse_record(text: str) -> Record:
+    """Parse a record from JSON. Raises ValueError, with the reason, for any other text."""
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not complete JSON ({error})") from error
     except RecursionError as error:
-        raise ValueError("not a record of skybench (nested without end)") from error
+        raise ValueError("not a record of skybench (nested too deeply)") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
         raise ValueError("not a record of skybench (no 'schema')")
     raw = _migrated(raw)
@@ -77,9 +69,9 @@ def parse(text: str) -> Record:
 
 
 def _check(record: Record) -> None:
-    """Raises ValueError where a field holds what no run writes: someone else's file, or edited."""
+    """Raise ValueError for field values that no run writes, as in an edited or foreign file."""
     for field_ in dataclasses.fields(Record):
-        kind = KINDS.get(str(field_.type).partition("[")[0], str)
+        kind = JSON_TYPES.get(str(field_.type).partition("[")[0], str)
         if not isinstance(getattr(record, field_.name), kind):
             raise ValueError(f"{field_.name!r} is not a {kind.__name__}")
     if record.data not in ("real", "demo") or record.status not in get_args(Status):
@@ -89,9 +81,9 @@ def _check(record: Record) -> None:
     numbers = [*record.scores.values(), *record.spread.values()]
     numbers += [end for band in bands for end in band] if pairs else ()
     if not pairs or not all(_is_finite(n) for n in numbers):
-        raise ValueError("scores, spread or intervals are no finite numbers")
+        raise ValueError("scores, spread or intervals are not finite numbers")
     if not all(isinstance(flag, str) for flag in record.flags):
-        raise ValueError("'flags' are no words")
+        raise ValueError("'flags' are not text")
 
 
 def _is_finite(value: Any) -> bool:
@@ -99,7 +91,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _migrated(raw: dict[str, Any]) -> dict[str, Any]:
-    """An older record as one of this version, step by step."""
+    """Convert a record of an older schema to the current one, schema by schema."""
     while raw["schema"] != SCHEMA:
         step = MIGRATIONS.get(raw["schema"])
         if step is None:
@@ -109,7 +101,7 @@ def _migrated(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _files(results: Path) -> Iterator[Path]:
-    """Every record file: <task>/<dataset>/<name>.json; temporary files start with a dot."""
+    """Yield the record files, <task>/<dataset>/<name>.json, without hidden temporary ones."""
     return (p for p in sorted(results.glob("*/*/*.json")) if not p.name.startswith("."))
 
 
@@ -131,7 +123,7 @@ def _row(path: Path, relative: str, stamp: str) -> tuple[Any, ...]:
     except OSError as error:
         return (relative, stamp, *[None] * 10, f"cannot be read ({error.strerror})")
     try:
-        r = parse(text)
+        r = parse_record(text)
     except ValueError as error:
         return (relative, stamp, *[None] * 9, text, str(error))
     metric, score = r.main or (None, None)
@@ -141,13 +133,13 @@ def _row(path: Path, relative: str, stamp: str) -> tuple[Any, ...]:
 
 
 def _sync(connection: sqlite3.Connection, results: Path) -> None:
-    """Brings the index up to date with the files: new, changed and removed ones."""
-    # What could not be read is tried again.
+    """Update the index with new, changed and removed files."""
+    # Files that could not be read are tried again.
     known = "SELECT path, CASE WHEN json IS NULL THEN '' ELSE stamp END FROM record"
     indexed = dict(connection.execute(known))
     present = {}
     for path in _files(results):
-        with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+        with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
             info = path.stat()
             present[path.relative_to(results).as_posix()] = f"{info.st_mtime_ns}.{info.st_size}"
     stale = [(p,) for p in indexed if indexed[p] != present.get(p)]
@@ -157,10 +149,11 @@ def _sync(connection: sqlite3.Connection, results: Path) -> None:
         connection.executemany(f"INSERT OR REPLACE INTO record VALUES ({'?, ' * 12}?)", fresh)
 
 
-def read_all(results: Path) -> tuple[list[Record], list[Skipped]]:
-    """All records below a folder, through the index; and the files that are no records.
+def read_records(results: Path) -> tuple[list[Record], list[SkippedFile]]:
+    """Return all records below a folder, and the files that are not records.
 
-    A damaged index is made again; where none can be written, the files are read directly.
+    They are read through the index. A damaged index is rebuilt; where none can be written, the
+    files are read directly.
     """
     if not results.is_dir():
         return [], []
@@ -169,41 +162,41 @@ def read_all(results: Path) -> tuple[list[Record], list[Skipped]]:
             with contextlib.closing(_connect(results / INDEX)) as connection:
                 _sync(connection, results)
                 rows = connection.execute("SELECT path, json, problem FROM record ORDER BY path")
-                found = rows.fetchall()
+                indexed = rows.fetchall()
             break
         except sqlite3.DatabaseError as error:
             if attempt or isinstance(error, sqlite3.OperationalError):
-                found = _read_plainly(results)  # locked for long, or the folder is read-only
+                indexed = _read_files(results)  # locked for long, or the folder is read-only
                 break
             for name in (INDEX, f"{INDEX}-wal", f"{INDEX}-shm"):
                 with contextlib.suppress(OSError):  # of a folder that is read-only
                     (results / name).unlink(missing_ok=True)
-    return _parsed(found, results)
+    return _parse_all(indexed, results)
 
 
-def _parsed(
-    found: Iterable[tuple[str, str | None, str | None]], results: Path
-) -> tuple[list[Record], list[Skipped]]:
-    """Judged by what stands in the files: another version may have written the index."""
+def _parse_all(
+    indexed: Iterable[tuple[str, str | None, str | None]], results: Path
+) -> tuple[list[Record], list[SkippedFile]]:
+    """Parse the indexed text of each file: another version of skybench may have indexed it."""
     good, bad = [], []
-    for path, text, problem in found:
+    for path, text, problem in indexed:
         try:
             if text is None:
                 raise ValueError(problem)
-            good.append(parse(text))
+            good.append(parse_record(text))
         except ValueError as error:
-            bad.append(Skipped(results / path, str(error)))
+            bad.append(SkippedFile(results / path, str(error)))
     return good, bad
 
 
-def _read_plainly(results: Path) -> list[tuple[str, str | None, str | None]]:
+def _read_files(results: Path) -> list[tuple[str, str | None, str | None]]:
     rows = [_row(p, p.relative_to(results).as_posix(), "") for p in _files(results)]
     return [(row[0], row[11], row[12]) for row in rows]
 
 
-def find(results: Path, path: Path) -> Record | None:
-    """The record at a path below the results folder; None where there is none that is whole."""
+def find_record(results: Path, path: Path) -> Record | None:
+    """Return the record at a path below the results folder; None if missing or unreadable."""
     try:
-        return parse((results / path).read_text(encoding="utf-8"))
+        return parse_record((results / path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

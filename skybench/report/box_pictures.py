@@ -1,4 +1,4 @@
-"""Draws what a detector found, for eyes."""
+"""Pictures of detections as PNG files."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ COLOURS = (  # Okabe and Ito 2008, which colour-blind readers tell apart; withou
 )
 
 
-def draw(
+def draw_boxes(
     image: NDArray[np.uint8],
     found: Detections,
     truth: Boxes,
     classes: Sequence[str],
     path: Path,
 ) -> None:
-    """Writes a PNG: objects in thin white, detections from score 0.3 with class and score.
+    """Write a PNG: true objects in thin white, detections from score 0.3 with class and score.
 
     image: [H, W, 3]; boxes in its pixels; classes: names by label.
     """

@@ -1,4 +1,4 @@
-"""The averages that papers claim, recomputed from the published cells."""
+"""Claims: the average gains that papers state, recomputed from their published cells."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from skybench.analysis import comparable
-from skybench.analysis.comparable import Ground
+from skybench.analysis.comparable import ComparisonKey
 from skybench.analysis.compare import mean
 from skybench.core import Record, UsageError
 from skybench.records import published
-from skybench.records.labels import changed, footnotes, marks
-from skybench.records.published import Place, Reported
+from skybench.records.labels import flag_marks, footnotes, recipe_label
+from skybench.records.published import PaperCell, PublishedScore
 
 PAPER = "SkySense arXiv:2312.10115 (CVPR 2024)"
 MAIN = ("Table 2", "Table 3", "Table 4", "Table 5")
-Cells = Mapping[Place, float]
+Cells = Mapping[PaperCell, float]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One difference."""
+class CellDifference:
+    """The scores of two models in one cell, and their difference."""
 
-    place: Place
+    place: PaperCell
     ours: float
     theirs: float
     flags: tuple[Sequence[str], Sequence[str]] = ((), ())  # ours, theirs; of measured scores
 
     @property
     def difference(self) -> float:
-        """In percentage points."""
+        """First minus second score, in percentage points."""
         return self.ours - self.theirs
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A gain that a paper states, and what its cells give."""
+    """A gain that a paper states, and the recomputed one."""
 
     model: str  # over which the gain is
     of: str  # whose gain
@@ -47,7 +47,7 @@ class Claim:
     where: str
     rule: str
     others: Mapping[str, float]  # what other rules give
-    pairs: tuple[Cell, ...]
+    pairs: tuple[CellDifference, ...]
 
     def row(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -61,19 +61,19 @@ class Claim:
         return found
 
 
-def _grouped(pairs: Sequence[Cell], by: Callable[[Cell], Any]) -> float:
+def _grouped(pairs: Sequence[CellDifference], by: Callable[[CellDifference], Any]) -> float:
     groups: dict[Any, list[float]] = {}
     for cell in pairs:
         groups.setdefault(by(cell), []).append(cell.difference)
     return mean(mean(g) for g in groups.values())
 
 
-def _one_of_pair(pairs: Sequence[Cell], dropped: str) -> float:
+def _one_of_pair(pairs: Sequence[CellDifference], dropped: str) -> float:
     return mean(c.difference for c in pairs if c.place.split != dropped)
 
 
 # Every rule takes the unweighted mean of what it says; the first is the one that fits the abstract.
-RULES: Mapping[str, Callable[[Sequence[Cell]], float]] = {
+RULES: Mapping[str, Callable[[Sequence[CellDifference]], float]] = {
     "every cell": lambda pairs: mean(c.difference for c in pairs),
     "dataset means": lambda pairs: _grouped(pairs, lambda c: (c.place.task, c.place.dataset)),
     "task means": lambda pairs: _grouped(pairs, lambda c: c.place.task),
@@ -83,12 +83,14 @@ RULES: Mapping[str, Callable[[Sequence[Cell]], float]] = {
 }
 
 
-def paired(ours: Cells, theirs: Cells) -> tuple[Cell, ...]:
-    """The cells that both have, in the order of the first."""
-    return tuple(Cell(p, value, theirs[p]) for p, value in ours.items() if p in theirs)
+def paired(ours: Cells, theirs: Cells) -> tuple[CellDifference, ...]:
+    """Return the common cells, in the order of the first model."""
+    return tuple(CellDifference(p, value, theirs[p]) for p, value in ours.items() if p in theirs)
 
 
-def _claim(model: str, of: str, claimed: float, where: str, pairs: tuple[Cell, ...]) -> Claim:
+def _claim(
+    model: str, of: str, claimed: float, where: str, pairs: tuple[CellDifference, ...]
+) -> Claim:
     results = {name: rule(pairs) for name, rule in RULES.items()}
     (rule, recomputed), *others = results.items()
     decimals = len(repr(claimed).partition(".")[2])
@@ -99,7 +101,7 @@ def _claim(model: str, of: str, claimed: float, where: str, pairs: tuple[Cell, .
     )  # fmt: skip
 
 
-def _of(rows: Iterable[Reported], model: str, **wanted: str) -> dict[Place, float]:
+def _of(rows: Iterable[PublishedScore], model: str, **wanted: str) -> dict[PaperCell, float]:
     return {
         r.place: r.value
         for r in rows
@@ -107,29 +109,29 @@ def _of(rows: Iterable[Reported], model: str, **wanted: str) -> dict[Place, floa
     }
 
 
-def claims() -> list[Claim]:
-    """What the papers of SkySense and SkySense V2 say they gain, and what their cells give."""
-    rows = [r for r in published.load() if r.source == PAPER and r.table in MAIN]
+def paper_claims() -> list[Claim]:
+    """Return the gains that SkySense and SkySense V2 claim, beside the recomputed ones."""
+    rows = [r for r in published.published_scores() if r.source == PAPER and r.table in MAIN]
     skysense = _of(rows, "skysense")
     made = [
         _claim(model, "skysense", gain, "abstract", paired(skysense, _of(rows, model)))
         for model, gain in (("gfm", 2.76), ("satlas", 3.67), ("scale_mae", 3.61))
     ]
-    best: dict[Place, float] = {}
+    best: dict[PaperCell, float] = {}
     for r in rows:
         if r.model != "skysense" and r.table == "Table 2":
             best[r.place] = max(best.get(r.place, 0.0), r.value)
     made.append(_claim("best previous", "skysense", 1.86, "text, Table 2", paired(skysense, best)))
     fair1m = _of(rows, "cmid", dataset="fair1m")
     made.append(_claim("cmid", "skysense", 3.99, "text, Table 3", paired(skysense, fair1m)))
-    second = [r for r in published.load() if r.source.startswith("SkySense V2")]
+    second = [r for r in published.published_scores() if r.source.startswith("SkySense V2")]
     newer = paired(_of(second, "skysense_v2"), skysense)
     made.append(_claim("skysense", "skysense_v2", 1.8, "abstract of SkySense V2", newer))
     return made
 
 
-def of_model(model: str, records: Iterable[Record]) -> list[Claim]:
-    """The same rule for a model measured here: its mean gain over every other one.
+def measured_claims(model: str, records: Iterable[Record]) -> list[Claim]:
+    """Return the mean gain of a model measured here over every other one, by the same rule.
 
     Over cells that both have under one protocol, on all of the real data, with trained weights of
     the published size; several variants or checkpoints of a model are several models.
@@ -158,35 +160,37 @@ def of_model(model: str, records: Iterable[Record]) -> list[Claim]:
 
 def _entrants(
     records: Sequence[Record], model: str
-) -> Iterator[tuple[str, Mapping[Ground, Record]]]:
-    """A model, or what it is several of, by name: its cells on all of the data."""
+) -> Iterator[tuple[str, Mapping[ComparisonKey, Record]]]:
+    """A model's variants by name, each with its cells on all of the data."""
     usual = {
-        comparable.words_of(r) for r in records if r.model == model and not comparable.unusual(r)
+        comparable.variant_words(r)
+        for r in records
+        if r.model == model and not comparable.qualifiers(r)
     }
     names = [model] if usual else []
     try:
-        found = [comparable.entries(records, name) for name in names]
+        found = [comparable.records_of_model(records, name) for name in names]
     except UsageError:
         names = ["/".join(filter(None, (model, *words))) for words in sorted(usual)]
-        found = [comparable.entries(records, name) for name in names]
+        found = [comparable.records_of_model(records, name) for name in names]
     for name, cells in zip(names, found, strict=True):
         yield name, {g: r for g, r in cells.items() if g.whole}
 
 
-def _measured(ours: Record, theirs: Record) -> Cell:
-    label, sensors = ours.recipe.get("label", ""), f"{ours.sensors} {changed(ours)}".strip()
+def _measured(ours: Record, theirs: Record) -> CellDifference:
+    label, sensors = ours.recipe.get("label", ""), f"{ours.sensors} {recipe_label(ours)}".strip()
     (metric, one), (_, other) = ours.main or ("", 0.0), theirs.main or ("", 0.0)
-    place = Place(ours.dataset, ours.task, label, sensors, metric)
-    return Cell(place, one, other, (ours.flags, theirs.flags))
+    place = PaperCell(ours.dataset, ours.task, label, sensors, metric)
+    return CellDifference(place, one, other, (ours.flags, theirs.flags))
 
 
-def _kind(claim: Claim, pair: Cell) -> str:
+def _kind(claim: Claim, pair: CellDifference) -> str:
     """The sensors and settings of a measured score."""
     return f"{pair.place.modalities:20} " if claim.claimed is None else ""
 
 
-def text(made: Sequence[Claim]) -> str:
-    """For a terminal: each claim, its cells, what other rules give."""
+def claims_text(made: Sequence[Claim]) -> str:
+    """Return claims as text: each with its cells and the results of other rules."""
     if not made:
         return (
             "No other model has a cell in common on all of the real data, with trained weights of "
@@ -202,7 +206,7 @@ def text(made: Sequence[Claim]) -> str:
         )
         lines += [
             f"  {p.place.dataset:10} {p.place.split:20} {_kind(c, p)}{p.place.metric:6} "
-            f"{p.ours:6.2f}{marks(p.flags[0])} - {p.theirs:6.2f}{marks(p.flags[1])} = "
+            f"{p.ours:6.2f}{flag_marks(p.flags[0])} - {p.theirs:6.2f}{flag_marks(p.flags[1])} = "
             f"{p.difference:+6.2f}"
             for p in c.pairs
         ]

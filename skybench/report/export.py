@@ -1,4 +1,4 @@
-"""Predicted boxes in the form that a data set's server takes."""
+"""Export of predicted boxes in the format of a dataset's evaluation server."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from skybench.core import Record, UsageError, registry
 
 
-def export(record: Record, results: Path, out: Path) -> list[Path]:
-    """Kept detections as a server takes them; the files.
+def export_boxes(record: Record, results: Path, out: Path) -> list[Path]:
+    """Write kept detections in the format of a dataset's server; return the files.
 
-    A dataset with a form of its own (`write_results`, as FAIR1M) gets that, in a folder, every
-    other DOTA's, in an archive; the name says whether the data were simulated or a part of them,
-    and whether the model was untrained or reduced.
+    A dataset with a format of its own (`write_results`, as FAIR1M) gets a folder, any other an
+    archive of DOTA's format. The name says whether the data were simulated or a part of them, and
+    whether the model was untrained or reduced.
     Raises DataError where nothing was kept, UsageError for another task.
     """
     from skybench.boxes.dota_files import write_dota
     from skybench.records import predictions
 
-    plugin = registry.load("datasets", record.dataset)
-    kept = predictions.load(record, results)
+    plugin = registry.dataset(record.dataset)
+    kept = predictions.load_predictions(record, results)
     metric: Any = kept.metrics[0]
     if not hasattr(metric, "found"):
         raise UsageError(f"{record.task} gives no boxes; detections alone can be exported.")
@@ -37,12 +37,13 @@ def export(record: Record, results: Path, out: Path) -> list[Path]:
         ]
         for image, said in found.items()
     }
-    written: list[Path] = plugin.write_results(out / name, each)
+    write: Any = plugin.write_results
+    written: list[Path] = write(out / name, each)
     return written
 
 
 def _exported(record: Record) -> str:
-    """A name that tells the record from any other, and what is no result from what is one."""
+    """A unique name, which says what the record is not a result of."""
     kinds = [f for f in ("random weights", "tiny variant", "limited") if f in record.flags]
     demo = ["demo data"] * (record.data == "demo")
     words = [record.model, record.dataset, *demo, *kinds, record.fingerprint[:8]]

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from skybench.core import FAULTS, Record, registry
+from skybench.core.score import PERCENT
+from skybench.plan.protocols import protocol_of_record
 from skybench.records import published
-from skybench.records.labels import footnotes, marks
-from skybench.records.published import Place, Reported
+from skybench.records.labels import flag_marks, footnotes
+from skybench.records.published import PaperCell, PublishedScore
 from skybench.report.claims import PAPER
 from skybench.report.tables import WRITERS, Grid, csv_of
 
@@ -39,8 +41,8 @@ SERVER = "scored on a server that withholds the labels, so nothing measured here
 SUBSTITUTE = "its 0.3 m images are not public; PASTIS-HD, measured here, is another dataset"
 
 
-def why_apart(place: Place) -> str:
-    """Why no score of ours can stand in a cell; "" where one can."""
+def why_apart(place: PaperCell) -> str:
+    """Return why no measured score is comparable with a cell of the paper; "" where one is."""
     if place.split.startswith("pair["):
         return UNSETTLED
     if place.split == "official test server":
@@ -50,12 +52,14 @@ def why_apart(place: Place) -> str:
     return ""
 
 
-def score(record: Record, place: Place) -> float | None:
-    """The record's score for a cell of the paper; None where it does not belong there."""
+def paper_score(record: Record, place: PaperCell) -> float | None:
+    """Return the record's score for a cell of the paper; None where it is not comparable."""
     if (record.task, record.dataset) != (place.task, place.dataset) or why_apart(place):
         return None
     plain = record.status == "measured" and record.data == "real"
-    if not plain or BARRED & set(record.flags) or record.recipe["protocol"] != "finetune":
+    if not plain or BARRED & set(record.flags):
+        return None
+    if not protocol_of_record(record).trains_backbone:  # the paper's scores are fine-tuned
         return None
     label = place.split.removeprefix("TR=").replace("%", " %") if "TR=" in place.split else ""
     if record.recipe.get("label", "") != label:
@@ -65,17 +69,17 @@ def score(record: Record, place: Place) -> float | None:
         if wanted != set(record.used.get("sensors", ())):
             return None
     name = METRICS.get(place.metric, AVERAGE.get(place.task, "map_micro"))
-    return record.scores.get(name)
+    return record.scores.get(name) if record.score_info(name).unit == PERCENT else None
 
 
-def rows() -> tuple[Reported, ...]:
-    """The cells of the paper."""
-    return tuple(r for r in published.load() if r.source == PAPER and r.table in TITLES)
+def reported_rows() -> tuple[PublishedScore, ...]:
+    """Return the published scores of the paper's tables."""
+    return tuple(r for r in published.published_scores() if r.source == PAPER and r.table in TITLES)
 
 
-def cells(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
-    """Every cell as plain JSON: reported ones, and for each model and place the newest measured."""
-    for r in rows():
+def paper_cells(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    """Yield all cells as plain JSON: the reported ones, then the newest measured of each model."""
+    for r in reported_rows():
         yield {
             "table": r.table, "kind": "reported", "model": r.model, **r.place._asdict(),
             "value": r.value, "evidence": r.evidence, "source": r.source, "fingerprint": "",
@@ -90,27 +94,27 @@ def cells(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
 
 def _measured(
     records: Iterable[Record],
-) -> Mapping[tuple[str, Place, str], tuple[float, Record]]:
-    places = dict.fromkeys((r.table, r.place) for r in rows())
+) -> Mapping[tuple[str, PaperCell, str], tuple[float, Record]]:
+    places = dict.fromkeys((r.table, r.place) for r in reported_rows())
     found = {}
     for record in sorted(records, key=lambda r: r.made):
         for table, place in places:
-            value = score(record, place)
+            value = paper_score(record, place)
             if value is not None:
                 found[table, place, record.model] = (value, record)
     return found
 
 
-def grids(records: Sequence[Record]) -> list[Grid]:
-    """The paper's tables."""
+def paper_grids(records: Sequence[Record]) -> list[Grid]:
+    """Make the paper's tables, with measured rows beside the reported ones."""
     flags = {r.fingerprint: r.flags for r in records}
-    every = [{**c, "flags": flags.get(c["fingerprint"], ())} for c in cells(records)]
+    every = [{**c, "flags": flags.get(c["fingerprint"], ())} for c in paper_cells(records)]
     return [_grid(title, [c for c in every if c["table"] == t]) for t, title in TITLES.items()]
 
 
 def _grid(title: str, found: Sequence[Mapping[str, Any]]) -> Grid:
     places = list(dict.fromkeys(_place(c) for c in found))
-    lines: dict[tuple[str, str], dict[Place, Mapping[str, Any]]] = {}
+    lines: dict[tuple[str, str], dict[PaperCell, Mapping[str, Any]]] = {}
     for c in found:
         lines.setdefault((c["model"], c["kind"]), {})[_place(c)] = c
     order = list(dict.fromkeys(model for model, _ in lines))
@@ -135,43 +139,43 @@ def _grid(title: str, found: Sequence[Mapping[str, Any]]) -> Grid:
     )
 
 
-def _place(cell: Mapping[str, Any]) -> Place:
-    return Place(*(cell[name] for name in Place._fields))
+def _place(cell: Mapping[str, Any]) -> PaperCell:
+    return PaperCell(*(cell[name] for name in PaperCell._fields))
 
 
 def _title(model: str) -> str:
     known = model in registry.names("baselines")
-    title: str = registry.load("baselines", model).CARD.title if known else model
+    title = registry.model(model).CARD.title if known else model
     return title.partition(" (")[0]
 
 
-def _column(place: Place) -> str:
+def _column(place: PaperCell) -> str:
     split = "" if place.split in ("test", "full", "trainval/test") else place.split
     sensors = place.modalities if place.task.startswith("multimodal") else ""
     return " ".join(filter(None, (place.dataset, split, sensors, place.metric)))
 
 
-def _disputed() -> dict[tuple[str, Place], list[float]]:
-    """Cells for which other sources print other values: the values."""
-    found = published.conflicts(published.load())
+def _disputed() -> dict[tuple[str, PaperCell], list[float]]:
+    """The values of cells for which sources disagree."""
+    found = published.conflicting_scores(published.published_scores())
     return {(model, place): sorted({r.value for r in rows}) for model, place, rows in found}
 
 
 def _text(
-    cell: Mapping[str, Any] | None, disputed: Mapping[tuple[str, Place], Sequence[float]]
+    cell: Mapping[str, Any] | None, disputed: Mapping[tuple[str, PaperCell], Sequence[float]]
 ) -> str:
     if cell is None:
         return ""
     doubts = "?" if cell["evidence"] == "unverified" else ""
     if cell["kind"] == "reported" and (cell["model"], _place(cell)) in disputed:
         doubts += "!"
-    return f"{cell['value']:.2f}" + (f" ({doubts})" if doubts else "") + marks(cell["flags"])
+    return f"{cell['value']:.2f}" + (f" ({doubts})" if doubts else "") + flag_marks(cell["flags"])
 
 
 def _notes(
     found: Sequence[Mapping[str, Any]],
-    places: Sequence[Place],
-    disputed: Mapping[tuple[str, Place], Sequence[float]],
+    places: Sequence[PaperCell],
+    disputed: Mapping[tuple[str, PaperCell], Sequence[float]],
 ) -> tuple[str, ...]:
     notes = [f"Rows marked reported are copied from {PAPER}; skybench did not measure them."]
     if any(c["evidence"] == "unverified" for c in found):
@@ -191,10 +195,10 @@ def _notes(
     return tuple(notes)
 
 
-def render(records: Sequence[Record], form: str) -> str:
-    """The paper's tables in one of tables.FORMATS."""
+def render_paper_tables(records: Sequence[Record], form: str) -> str:
+    """Write the paper's tables in one of `tables.FORMATS`."""
     if form == "json":
-        return json.dumps(list(cells(records)), indent=1)
+        return json.dumps(list(paper_cells(records)), indent=1)
     if form == "csv":
-        return csv_of(list(cells(records)))
-    return "\n\n".join(WRITERS[form](grid) for grid in grids(records))
+        return csv_of(list(paper_cells(records)))
+    return "\n\n".join(WRITERS[form](grid) for grid in paper_grids(records))

@@ -1,4 +1,4 @@
-"""Pictures of results, as PNG files."""
+"""Plots of rankings and label-fraction curves, as PNG files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skybench.analysis.ranks import Ranking
-from skybench.records.labels import DEMO, NAMES, footnotes, marks
+from skybench.analysis.score_text import score_heading
+from skybench.core import ScoreInfo
+from skybench.records.labels import DEMO, flag_marks, footnotes
 
 STEP = 0.32  # inches between two lines of text
 ACROSS = 4  # panels side by side
@@ -19,12 +21,12 @@ INK, BAR = "#222222", "#c2410c"
 
 
 def critical_difference(ranking: Ranking, path: Path) -> None:
-    """Writes what `ranks_drawn` draws."""
-    _save(ranks_drawn(ranking), path)
+    """Write the figure of `rank_figure` as a PNG file."""
+    _save(rank_figure(ranking), path)
 
 
-def ranks_drawn(ranking: Ranking) -> Figure:
-    """The mean ranks on an axis; bars join the models that are not significantly apart.
+def rank_figure(ranking: Ranking) -> Figure:
+    """Draw a critical-difference diagram: bars join models that are not significantly different.
 
     Source: Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006, 7,
     figure 1.
@@ -46,7 +48,7 @@ def ranks_drawn(ranking: Ranking) -> Figure:
         y = -(bars / 2 + (count - 1 - i if right else i) + 0.6)
         edge, x, align = (count + pad, 1.02, "left") if right else (1 - pad, -0.02, "right")
         axes.plot([standing.rank, standing.rank, edge], [0, y, y], color=INK, lw=0.9)
-        text = f"{standing.model}{marks(standing.flags)}  {standing.rank:.2f}"
+        text = f"{standing.model}{flag_marks(standing.flags)}  {standing.rank:.2f}"
         across = axes.get_yaxis_transform()
         axes.text(x, y, text, transform=across, ha=align, va="center", fontsize=9)
     figure.suptitle(
@@ -59,7 +61,7 @@ def ranks_drawn(ranking: Ranking) -> Figure:
 
 
 def _scale(axes: Axes, count: int, critical: float) -> None:
-    """The axis of ranks from 1 to count, and above it the critical difference's length."""
+    """Draw the axis of ranks, and above it the critical difference."""
     axes.plot([1, count], [0, 0], color=INK, lw=1.2)
     for place in range(1, count + 1):
         axes.plot([place, place], [0, 0.2], color=INK, lw=1.2)
@@ -73,14 +75,14 @@ def _scale(axes: Axes, count: int, critical: float) -> None:
 
 
 def fraction_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Writes what `curves_drawn` draws."""
-    _save(curves_drawn(rows), path)
+    """Write the figure of `fraction_figure` as a PNG file."""
+    _save(fraction_figure(rows), path)
 
 
-def curves_drawn(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Score against the share of the training data: a panel a cell, a line a model; rows: `curve`.
+def fraction_figure(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Draw scores against the share of the training data: a panel a cell, a line a model.
 
-    Shaded: the 95 % bootstrap interval over test images.
+    rows: of `label_fraction.curve_points`. Shaded: the 95 % bootstrap interval over test images.
     """
     panels: dict[tuple[Any, ...], dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
     for row in rows:
@@ -96,15 +98,17 @@ def curves_drawn(rows: Sequence[dict[str, Any]]) -> Figure:
     for axes, (cell, lines) in zip(every, panels.items(), strict=False):
         for (model, *words), own in lines.items():
             flags = dict.fromkeys(f for r in own for f in r["flags"])  # of any point
-            name = f"{model} ({', '.join(filter(None, words))}){marks([*flags])}"
+            name = f"{model} ({', '.join(filter(None, words))}){flag_marks([*flags])}"
             fractions = [100 * r["fraction"] for r in own]
             (drawn,) = axes.plot(fractions, [r["score"] for r in own], marker="o", label=name)
             band = [(f, r["low"], r["high"]) for f, r in zip(fractions, own, strict=True)
                     if r["low"] is not None]  # fmt: skip
             if band:
                 axes.fill_between(*zip(*band, strict=True), alpha=0.15, color=drawn.get_color())
-        metric = next(iter(lines.values()))[0]["metric"]
-        axes.set(xscale="log", xlabel="% of the training data", ylabel=NAMES.get(metric, metric))
+        row = next(iter(lines.values()))[0]
+        info = ScoreInfo(row["higher_is_better"], row["unit"])
+        heading = score_heading(row["metric"], info)
+        axes.set(xscale="log", xlabel="% of the training data", ylabel=heading)
         ticks = sorted({100 * r["fraction"] for own in lines.values() for r in own})
         axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
         axes.minorticks_off()
@@ -118,7 +122,7 @@ def curves_drawn(rows: Sequence[dict[str, Any]]) -> Figure:
 
 
 def _explain(figure: Figure, flags: Iterable[str]) -> None:
-    """Below the picture, which grows by it: what the marks of these flags mean."""
+    """Put footnotes of these flags below the figure, which grows by their height."""
     if notes := footnotes(flags):
         lines = textwrap.wrap(" ".join(notes), int(18 * figure.get_figwidth()))
         figure.set_figheight(figure.get_figheight() + 0.15 * len(lines))

@@ -1,14 +1,14 @@
-"""What the paper has for a record, how the recipes differ, and the command to run it again."""
+"""Reproduction: a record beside the paper's score, recipe differences, the command to rerun."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from typing import cast
 
-from skybench.core import DatasetCard, Recipe, Record, Task, UsageError, registry
+from skybench.core import Recipe, Record, UsageError, registry
 from skybench.plan import recipe_text
+from skybench.plan.protocols import finetuning_protocol
 from skybench.records import labels
 from skybench.report import paper_tables
 from skybench.report.rescore import Row
@@ -16,8 +16,8 @@ from skybench.report.rescore import Row
 WHOSE = {"ours": "our recipe", "seen substitute": "the recipe that stands in"}
 
 
-def pick(records: Sequence[Record], start: str) -> Record:
-    """The record whose fingerprint begins so. Raises UsageError for none or several."""
+def pick_record(records: Sequence[Record], start: str) -> Record:
+    """Return the record whose fingerprint starts so. Raises UsageError for none or several."""
     found = [r for r in records if start and r.fingerprint.startswith(start.lower())]
     if len(found) == 1:
         return found[0]
@@ -29,7 +29,7 @@ def pick(records: Sequence[Record], start: str) -> Record:
 
 
 def reproduction(record: Record) -> Row:
-    """What the paper has, what we have, how the recipes differ, and the command."""
+    """Return the paper's scores, the record's, the differing recipe fields and the command."""
     name, value = record.main or ("", None)
     return {
         "cell": record.fingerprint[:8],
@@ -38,39 +38,41 @@ def reproduction(record: Record) -> Row:
         "task": record.task,
         "paper": [
             {"metric": r.metric, "split": r.split, "modalities": r.modalities, "value": r.value,
-             "evidence": r.evidence, "comparable": paper_tables.score(record, r.place) is not None,
+             "evidence": r.evidence,
+             "comparable": paper_tables.paper_score(record, r.place) is not None,
              "why not": paper_tables.why_apart(r.place)}
-            for r in paper_tables.rows()
+            for r in paper_tables.reported_rows()
             if (r.model, r.dataset, r.task) == (record.model, record.dataset, record.task)
         ],
         "ours": {"metric": name, "value": value, "interval": record.intervals.get(name)},
         "status": record.status if not record.note else f"{record.status}: {record.note}",
         "flags": list(record.flags),
         "recipe": record.recipe.get("source", ""),
-        "differs": differences(record),
+        "differs": recipe_differences(record),
         "data": record.data,
         "variant": record.used.get("variant", ""),
         "weights": record.used.get("weights", "none"),
         "sensors": record.sensors,
-        "settings": labels.settings(record),
+        "settings": labels.settings_label(record),
         "revision": record.used.get("revision", ""),
-        "command": command(record),
+        "command": run_command(record),
     }  # fmt: skip
 
 
-def differences(record: Record) -> dict[str, str]:
-    """Fields in which the record's recipe differs from the one that the paper's numbers ask for.
+def recipe_differences(record: Record) -> dict[str, str]:
+    """Return the fields in which the record's recipe differs from the paper's.
 
-    That is the task's `finetune` recipe of the dataset; where there is none yet, the protocol.
+    That is the task's recipe of fine-tuning on the dataset; where it has none, the protocol.
     """
-    task = cast(Task, registry.load("tasks", record.task).TASK)
-    card = cast(DatasetCard, registry.load("datasets", record.dataset).CARD)
-    if "finetune" not in task.protocols:
+    task = registry.task(record.task)
+    card = registry.dataset(record.dataset).CARD
+    finetuning = finetuning_protocol(task)
+    if finetuning is None:
         return {"protocol": f"{record.recipe['protocol']}, the paper's is fine-tuning"}
-    asked = task.recipes(card, "finetune", False)
+    asked = task.recipes(card, finetuning.name, False)
     label = record.recipe.get("label", "")
     wanted = next((r for r in asked if r.label == label), asked[0])
-    whose = WHOSE.get(recipe_text.kind(wanted), "the paper's recipe")
+    whose = WHOSE.get(recipe_text.recipe_kind(wanted), "the paper's recipe")
     given = dict(record.recipe)
     plain = {
         n: list(v) if isinstance(v, tuple) else v for n, v in dataclasses.asdict(wanted).items()
@@ -82,10 +84,10 @@ def differences(record: Record) -> dict[str, str]:
     }
 
 
-def command(record: Record) -> str:
-    """The command that makes the record again; a folder of one's own is to be filled in."""
+def run_command(record: Record) -> str:
+    """Return the command that makes the record again; PATH stands for a user's own folder."""
     recipe, used = record.recipe, record.used
-    yours = registry.load("datasets", record.dataset).CARD.yours
+    yours = registry.dataset(record.dataset).CARD.user_data
     dataset = f"{record.dataset}:PATH" if yours else record.dataset
     words = [
         "skybench", "run", "--model", record.model, "--task", record.task, "--dataset", dataset,

@@ -1,4 +1,4 @@
-"""A record looked at again: scored by another variant of its metric, or set out for a repeat."""
+"""Rescoring: every variant of a metric, computed from kept predictions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from skybench.core import DataError, Record, UsageError, registry
+from skybench.analysis.score_text import round_score
+from skybench.core import DataError, Record, UsageError, registry, score_info
 from skybench.records import labels
 
 Row = dict[str, Any]
@@ -15,7 +16,10 @@ Row = dict[str, Any]
 def rescored(
     records: Iterable[Record], results: Path, metric: str = ""
 ) -> tuple[list[Row], list[str]]:
-    """Every score, or one, of every record that kept its predictions; and what is missing."""
+    """Score kept predictions again; return the rows, and why others have none.
+
+    metric: one score by name; "" for all.
+    """
     rows: list[Row] = []
     missing: list[str] = []
     for record in records:
@@ -33,21 +37,22 @@ def _scores(record: Record, results: Path) -> Iterator[Row]:
     from skybench.analysis import bootstrap
     from skybench.records import predictions
 
-    kept = predictions.load(record, results)
+    kept = predictions.load_predictions(record, results)
     every = [m.scores() for m in kept.metrics]
     bands = bootstrap.intervals(kept.metrics, len(kept.keys))
     for name in every[0]:
-        band = bands.get(name)
+        band, info = bands.get(name), score_info(kept.metrics[0], name)
         yield {
             "task": record.task, "dataset": record.dataset,
             "label": record.recipe.get("label", ""), "data": record.data,
             "model": record.model, "variant": record.used.get("variant", ""),
-            "weights": labels.weights_of(record), "sensors": record.sensors,
-            "protocol": record.recipe["protocol"], "settings": labels.settings(record),
+            "weights": labels.weights_label(record), "sensors": record.sensors,
+            "protocol": record.recipe["protocol"], "settings": labels.settings_label(record),
             "metric": name,
-            "score": round(sum(s[name] for s in every) / len(every), 4),
-            "low": round(band.low, 4) if band else None,
-            "high": round(band.high, 4) if band else None,
+            "score": round_score(sum(s[name] for s in every) / len(every), info),
+            "low": round_score(band.low, info) if band else None,
+            "high": round_score(band.high, info) if band else None,
+            "unit": info.unit, "higher_is_better": info.higher_is_better,
             "recorded": record.scores.get(name), "images": len(kept.keys),
             "flags": list(record.flags), "fingerprint": record.fingerprint[:8],
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Records -> tables. Reads records only, never models or data."""
+"""Tables of records as text, Markdown, LaTeX, CSV or JSON. Reads no model and no data."""
 
 from __future__ import annotations
 
@@ -12,24 +12,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.analysis import comparable
+from skybench.analysis.score_text import interval_text, score_heading, score_text
 from skybench.core import Record, SkybenchError, registry
-from skybench.records.labels import DEMO, FIXED, NAMES, footnotes, marks, settings, weights_of
+from skybench.core.score import PERCENT
+from skybench.records.labels import (
+    DEMO,
+    FIXED,
+    flag_marks,
+    footnotes,
+    settings_label,
+    weights_label,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TESTED = "not significantly below it (paired tests over test images, Holm, 5 %)"
-OVERLAPPED = "whose interval overlaps with its (where no paired test was made)"
+TESTED = "not significantly worse (paired tests over test images, Holm-Bonferroni, 5 %)"
+OVERLAPPED = "with an overlapping interval (where no paired test could be made)"
 NO_FLOOR = (
-    "No floor stands beside: what needs no such model reaches is not known (run one; `skybench "
-    "list models` names them)."
+    "No floor is shown, so what a trivial model reaches is unknown (run one of the floors that "
+    "`skybench list models` names)."
 )
 FORMATS = ("text", "md", "latex", "csv", "json")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One table: models down, datasets across."""
+    """One table: a row for each model, a column for each dataset."""
 
     title: str
     header: tuple[str, ...]
@@ -39,7 +48,7 @@ class Grid:
     second: frozenset[tuple[int, int]] = frozenset()
 
     def shown(self, best: str, second: str) -> list[list[str]]:
-        """The rows with the best and second cells in these patterns, "{}" being the text."""
+        """Put the best and second cells into these patterns, in which "{}" is the text."""
         return [
             [
                 best.replace("{}", cell) if (i, j) in self.best
@@ -50,8 +59,8 @@ class Grid:
         ]  # fmt: skip
 
 
-def long(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """One plain row a record, for CSV and pandas; scores in percent, None where nothing is."""
+def long_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return one row for each record, for CSV and pandas; None where there is no value."""
     rows = []
     for r in records:
         metric, score = r.main or (None, None)
@@ -59,8 +68,8 @@ def long(records: Sequence[Record]) -> list[dict[str, Any]]:
         rows.append({
             "task": r.task, "dataset": r.dataset, "label": r.recipe.get("label", ""),
             "protocol": r.recipe["protocol"], "model": r.model,
-            "variant": r.used.get("variant", ""), "weights": weights_of(r), "data": r.data,
-            "sensors": r.sensors, "settings": settings(r), "metric": metric, "score": score,
+            "variant": r.used.get("variant", ""), "weights": weights_label(r), "data": r.data,
+            "sensors": r.sensors, "settings": settings_label(r), "metric": metric, "score": score,
             "spread": r.spread.get(metric or ""), "low": low, "high": high,
             "seeds": len(r.seeds), "status": r.status, "flags": "; ".join(r.flags),
             "note": r.note, "fingerprint": r.fingerprint[:8],
@@ -68,47 +77,50 @@ def long(records: Sequence[Record]) -> list[dict[str, Any]]:
     return rows
 
 
-def frame(records: Sequence[Record]) -> pd.DataFrame:
-    """The rows of `long` as a pandas DataFrame."""
+def data_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the rows of `long_rows` as a pandas DataFrame."""
     import pandas as pd
 
-    return pd.DataFrame(long(records))
+    return pd.DataFrame(long_rows(records))
 
 
 def _cell(record: Record) -> str:
-    """The score with its interval, the spread over seeds, the sensors if a few, and marks."""
+    """The score with its interval, deviation over seeds, sensors if some are unused, and marks."""
     if record.main is None:
         return record.status if record.status in ("failed", "predicted") else "-"
     metric, score = record.main
-    text = f"{score:.2f}"
+    info = record.score_info(metric)
+    text = score_text(score, info)
     if len(record.seeds) > 1:
-        text += f" ± {record.spread[metric]:.2f}"
+        text += f" ± {score_text(record.spread[metric], info)}"
     if metric in record.intervals:
         low, high = record.intervals[metric]
-        text += f" [{low:.1f}, {high:.1f}]"
+        text += f" {interval_text(low, high, info)}"
     if len(record.used.get("offered", ())) > 1 and not record.recipe.get("sensors"):
         text += " " + "+".join(record.used["sensors"])
-    return text + marks(record.flags)
+    return text + flag_marks(record.flags)
 
 
 def _column(record: Record) -> str:
     name = f"{record.dataset} {record.recipe.get('label', '')}".strip()
-    return f"{name} {NAMES.get(record.main[0], record.main[0])}" if record.main else name
+    if record.main is None:
+        return name
+    return f"{name} {score_heading(record.main[0], record.score_info(record.main[0]))}"
 
 
 def _notes(
-    chosen: Sequence[Record], hidden: int, leads: Sequence[comparable.Lead]
+    chosen: Sequence[Record], hidden: int, leads: Sequence[comparable.Leaders]
 ) -> tuple[str, ...]:
     notes = footnotes(f for r in chosen for f in r.flags)
     reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
     notes += [f"- {reason.rstrip('.')}." for reason in sorted(reasons)]
     if any(r.intervals for r in chosen):
-        notes.append("In percent; [low, high] is a 95 % bootstrap interval over test images.")
+        notes.append(f"{_units(chosen)}[low, high] is a 95 % bootstrap interval over test images.")
     ties = [TESTED] * any(lead.tested for lead in leads)
     ties += [OVERLAPPED] * any(lead.overlapped for lead in leads)
     if ties:
         tied = ", or ".join(ties)
-        notes.append(f"Marked as best: the highest of comparable rows, and those {tied}.")
+        notes.append(f"Marked as best: the best of comparable rows, and rows {tied}.")
     if any(r.main for r in chosen) and not any(r.main and _is_floor(r.model) for r in chosen):
         notes.append(NO_FLOOR)
     if hidden:
@@ -116,17 +128,26 @@ def _notes(
     return tuple(notes)
 
 
+def _units(chosen: Sequence[Record]) -> str:
+    """The beginning of the footnote: which scores are percentages."""
+    scores = [(r, name) for r in chosen if r.main for name in [r.main[0]]]
+    percent = {r.score_info(name).unit == PERCENT for r, name in scores}
+    if percent == {True}:
+        return "In percent; "
+    return "In percent where no unit is given; " if True in percent else ""
+
+
 def _is_floor(model: str) -> bool:
     with contextlib.suppress(SkybenchError):  # a plugin that is gone
-        return bool(registry.load("baselines", model).CARD.row == "floor")
+        return bool(registry.model(model).CARD.group == "floor")
     return False
 
 
-def grids(records: Sequence[Record], results: Path | None = None) -> list[Grid]:
-    """One table for each data kind, task and protocol; real results come before demo ones.
+def record_grids(records: Sequence[Record], results: Path | None = None) -> list[Grid]:
+    """Make a table for each kind of data, task and protocol; real data come before demo data.
 
-    Of several records of the same cell the newest is shown. results: where their predictions are
-    kept, by which ties with the best are told (see `peers.leaders`).
+    Of several records of the same cell the newest is shown. results: the folder of their
+    predictions, for paired tests with the best (see `comparable.leaders`).
     """
     groups: dict[tuple[bool, str, str], list[Record]] = {}
     for r in sorted(records, key=lambda r: r.made):
@@ -145,7 +166,7 @@ def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
         column = (r.dataset, r.recipe.get("label", ""))
         if r.main or column not in names:
             names[column] = _column(r)
-        key = (r.model, str(r.used.get("variant", "")), weights_of(r), r.data, settings(r))
+        key = (r.model, str(r.used.get("variant", "")), weights_label(r), r.data, settings_label(r))
         cells.setdefault(key, {})[column] = r
     columns, lines = sorted(names), sorted(cells.items())
     rows = tuple(
@@ -166,7 +187,7 @@ def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
 
 
 def _narrow(grid: Grid) -> Grid:
-    """Without the settings column where no row has any."""
+    """The grid without the column of settings where it is empty."""
     if any(row[4] for row in grid.rows):
         return grid
     header, *rows = ((*row[:4], *row[5:]) for row in (grid.header, *grid.rows))
@@ -175,7 +196,7 @@ def _narrow(grid: Grid) -> Grid:
 
 
 def to_text(grid: Grid) -> str:
-    """Plain columns, for a terminal; the best cells have a star."""
+    """Write plain columns for a terminal, the best cells with a star."""
     table = [list(grid.header), *grid.shown("{}*", "{}")]
     widths = [max(len(row[i]) for row in table) for i in range(len(grid.header))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table]
@@ -184,7 +205,7 @@ def to_text(grid: Grid) -> str:
 
 
 def to_markdown(grid: Grid) -> str:
-    """A GitHub table."""
+    """Write a Markdown table of GitHub's kind."""
 
     def row(cells: Sequence[str]) -> str:
         return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
@@ -196,8 +217,9 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """A table environment, not wider than the text; it says which packages it needs."""
+    """Write a LaTeX table no wider than the text; a comment names the packages it needs."""
     special = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": "\\textasciitilde{}", "±": "$\\pm$"}
+    special |= {"↓": "$\\downarrow$", "→": "$\\to$"}
     special |= {c: f"${c}$" for c in "<>|"}
     special |= {"\\": "\\textbackslash{}", "^": "\\textasciicircum{}"}
 
@@ -223,12 +245,12 @@ def to_latex(grid: Grid) -> str:
 
 
 def to_csv(records: Sequence[Record]) -> str:
-    """One row a record, with the columns of `long`."""
-    return csv_of(long(records))
+    """Write one row for each record, with the columns of `long_rows`."""
+    return csv_of(long_rows(records))
 
 
 def csv_of(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of the same columns as CSV, without a line end at the end."""
+    """Write rows of the same columns as CSV, without a final newline."""
     if not rows:
         return ""
     out = io.StringIO()
@@ -239,7 +261,7 @@ def csv_of(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_json(records: Sequence[Record]) -> str:
-    """A list of whole records."""
+    """Write all fields of the records as a JSON list."""
     return json.dumps([asdict(r) for r in records], indent=1)
 
 
@@ -248,8 +270,10 @@ WRITERS: dict[str, Callable[[Grid], str]] = {
 }  # fmt: skip
 
 
-def render(records: Sequence[Record], form: str, results: Path | None = None) -> str:
-    """Records in one of FORMATS; a table that has nothing to show says so. See `grids`."""
+def render_tables(records: Sequence[Record], form: str, results: Path | None = None) -> str:
+    """Write records in one of FORMATS; without records, say so. See `record_grids`."""
     if form in ("csv", "json"):
         return {"csv": to_csv, "json": to_json}[form](records)
-    return "\n\n".join(WRITERS[form](grid) for grid in grids(records, results)) or "No records."
+    return (
+        "\n\n".join(WRITERS[form](grid) for grid in record_grids(records, results)) or "No records."
+    )

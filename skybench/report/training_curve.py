@@ -1,4 +1,4 @@
-"""The curve of a training, as a PNG file."""
+"""Training curves as PNG files."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ FEW = 40  # points, up to which each is marked
 Rows = Sequence[dict[str, Any]]
 
 
-def curve(logs: Path | Sequence[Path], out: Path, title: str = "") -> None:
-    """Loss, validation score and learning rate against the steps; logs: a log.jsonl a seed.
+def write_training_curve(logs: Path | Sequence[Path], out: Path, title: str = "") -> None:
+    """Plot loss, validation score and learning rate against the steps.
 
-    Files that are not there are left out; where none has a step, no PNG is written.
+    logs: the log.jsonl of each seed. Missing files are left out; where none has a step, no PNG is
+    written.
     """
     paths = [logs] if isinstance(logs, Path) else logs
-    figure = drawn([log.read(p) if p.is_file() else [] for p in paths])
+    figure = training_figure([log.read_log(p) if p.is_file() else [] for p in paths])
     if figure is not None:
         figure.suptitle(title, fontsize=10)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=150, format="png")
 
 
-def drawn(seeds: Sequence[Rows]) -> Figure | None:
-    """The figure of `curve`, of what `journal.read` gave; None where there is no step.
+def training_figure(seeds: Sequence[Rows]) -> Figure | None:
+    """Draw the figure of `write_training_curve` from the rows of logs; None without any step.
 
     The loss is drawn thin, its moving mean bold; on a logarithmic axis where that mean spans more
     than a decade. Dotted: where training was resumed.
@@ -57,16 +58,16 @@ def drawn(seeds: Sequence[Rows]) -> Figure | None:
         for row in again:
             said = f"seed {seed} resumed" if row is again[0] else None
             top.axvline(row["step"], color=colour, ls=":", lw=1.0, label=said)
-    _dress(figure, np.concatenate([smooth(y) for _, y in losses]))
+    _dress(figure, np.concatenate([moving_mean(y) for _, y in losses]))
     return figure
 
 
-def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of each value and its neighbours, as many to each side; [N] -> [N].
+def moving_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the moving mean over a symmetric window; [N] -> [N].
 
-    Fewer at both ends, so that the fall at the start stays where it is.
+    The window is narrower at both ends, so that the initial fall stays in place.
 
-    >>> smooth(np.arange(200.0))[[0, 1, 100, 199]].tolist()
+    >>> moving_mean(np.arange(200.0))[[0, 1, 100, 199]].tolist()
     [2.0, 3.0, 100.0, 196.5]
     """
     place = np.arange(len(values))
@@ -87,7 +88,7 @@ def _loss(
     axes: Axes, steps: NDArray[np.float64], raw: NDArray[np.float64], colour: str, label: str
 ) -> None:
     axes.plot(steps, raw, color=colour, alpha=0.25, lw=0.6)
-    axes.plot(steps, smooth(raw), color=colour, lw=1.8, marker=_mark(steps), ms=4, label=label)
+    axes.plot(steps, moving_mean(raw), color=colour, lw=1.8, marker=_mark(steps), ms=4, label=label)
 
 
 def _mark(steps: NDArray[np.float64]) -> str:

@@ -11,23 +11,23 @@ Read = Callable[[], float]  # joules since some moment
 
 
 class Meter:
-    """Counts from when it is made; of all processes on the device, so only idle machines tell."""
+    """Measures energy since its creation, of all processes on the device."""
 
     def __init__(self, device: str = "cpu") -> None:
         self.sources = {**packages(), **(graphics() if device.startswith("cuda") else {})}
         self.start = {name: read() for name, read in self.sources.items()}
 
     def joules(self) -> dict[str, float]:
-        """By source, as "rapl package-0" or "nvml"; empty where nothing can be read.
+        """Return joules by source, as "rapl package-0" or "nvml"; empty without readable counters.
 
-        A counter that went over its end in the meantime is left out.
+        A counter that overflowed in the meantime is left out.
         """
         spent = {name: read() - self.start[name] for name, read in self.sources.items()}
         return {name: round(value, 3) for name, value in spent.items() if value >= 0}
 
 
 def packages(root: Path = RAPL) -> dict[str, Read]:
-    """The processors whose counters may be read (mostly by root only)."""
+    """Return the RAPL counters of CPU packages that this user may read (mostly root)."""
     found: dict[str, Read] = {}
     for zone in sorted(root.glob("intel-rapl:?")):
         counter = zone / "energy_uj"
@@ -41,7 +41,7 @@ def packages(root: Path = RAPL) -> dict[str, Read]:
 
 
 def graphics() -> dict[str, Read]:
-    """The current CUDA device, by nvidia-ml-py where that is installed."""
+    """Return the NVML counter of the current CUDA device, if nvidia-ml-py is installed."""
     if importlib.util.find_spec("pynvml") is None:
         return {}
     import pynvml

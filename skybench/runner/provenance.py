@@ -1,4 +1,4 @@
-"""What a number rests on and what it cost."""
+"""Provenance of a record: inputs, splits, versions, device, and the cost of the run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from skybench.plan.cell import Cell
 from skybench.runner.energy import Meter
 
 
-def used(cell: Cell, model: Model, device: str) -> dict[str, Any]:
-    """What the number rests on."""
+def used_facts(cell: Cell, model: Model, device: str) -> dict[str, Any]:
+    """Return inputs, splits, versions and device of a cell, for `Record.used`."""
     given = {s.name: s for s in cell.splits["test"].card.sensors}
     inputs = {
         name: {
@@ -55,7 +55,7 @@ def used(cell: Cell, model: Model, device: str) -> dict[str, Any]:
 
 
 def gflops(extractor: Extractor, cell: Cell) -> float:
-    """Floating-point operations of one test image through the network, in 1e9."""
+    """Return the network's floating-point operations for one test image, in 1e9."""
     from torch.utils.flop_counter import FlopCounterMode
 
     image = batching.collate([cell.splits["test"].read(0)], extractor.size)
@@ -68,7 +68,7 @@ def gflops(extractor: Extractor, cell: Cell) -> float:
 
 
 def _layers_gflops(extractor: Extractor, image: Batch) -> float:
-    """Those of linear and convolution layers alone: attention's own products are not counted."""
+    """The operations of linear and convolution layers alone, without attention products."""
     total = 0
 
     def count(layer: Any, given: Any, out: Tensor) -> None:
@@ -85,10 +85,10 @@ def _layers_gflops(extractor: Extractor, image: Batch) -> float:
     return total / 1e9
 
 
-def cost(
+def cost_facts(
     model: Model, timing: Mapping[str, float], wall: float, meter: Meter, device: str
 ) -> dict[str, Any]:
-    """Parameters, speed, memory, energy; images/s only where features were extracted just now."""
+    """Return parameters, speed, memory and energy; no images/s where features were cached."""
     spent, images = timing["extract_s"], timing["extracted"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     cuda = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if device == "cuda" else {}
@@ -105,7 +105,7 @@ def cost(
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
+    """Return the versions of Python and of the packages that affect scores."""
     import importlib.metadata
 
     names = ("skybench", "torch", "torchvision", "timm", "numpy", "pillow", "rasterio")
@@ -114,8 +114,8 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def revision() -> str:
-    """The git revision of the source tree, "-dirty" where it is changed; "" outside a checkout."""
-    tree = Path(__file__).resolve().parent.parent
+    """Return the git revision of the source tree, "-dirty" if changed; "" outside a checkout."""
+    tree = Path(__file__).resolve().parents[2]
     if not (tree / ".git").exists():
         return ""
 

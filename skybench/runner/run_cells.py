@@ -1,4 +1,4 @@
-"""One cell -> one record."""
+"""The runner: measures the planned cells and writes a record for each."""
 
 from __future__ import annotations
 
@@ -8,34 +8,43 @@ import math
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from skybench.analysis import bootstrap
 from skybench.checks import flags
-from skybench.core import CannotRun, Record, Setting, SkybenchError, UsageError, folders
+from skybench.core import (
+    CannotRun,
+    FitContext,
+    Metric,
+    Record,
+    SkybenchError,
+    UsageError,
+    folders,
+    score_info,
+)
 from skybench.plan.cell import Cell, to_record
 from skybench.plan.planner import Planner, require_available
 from skybench.plan.request import Request
 from skybench.records import predictions, store
 from skybench.records.labels import DEMO
 from skybench.report import training_curve
-from skybench.report.pictures import Drawings
+from skybench.report.pictures import Pictures
 from skybench.runner import provenance
 from skybench.runner.energy import Meter
-from skybench.runner.seed_run import one_seed
+from skybench.runner.score_fields import score_fields, stated_infos
+from skybench.runner.seed_run import run_seed
 from skybench.training import checkpoints, distributed
 from skybench.training.log import LOG, require_tensorboard
 
-PICTURES = 4  # of test samples of a cell that is fine-tuned, if not told otherwise
+PICTURES = 4  # of the test samples of a fine-tuned cell, by default
 
 
 def pick_device(wanted: str) -> str:
-    """ "cuda" where one is there, unless told otherwise. Raises UsageError where it is not."""
+    """Return "cuda" if available, else "cpu". Raises UsageError if CUDA is asked for and absent."""
     if wanted not in ("auto", "cpu", "cuda"):
         raise UsageError(f"No device {wanted!r}. Known: auto, cpu, cuda.")
     there = torch.cuda.is_available()
@@ -45,7 +54,7 @@ def pick_device(wanted: str) -> str:
 
 
 def run_cells(request: Request) -> list[Record]:
-    """Plans and runs; returns the records of all cells asked for, in plan order."""
+    """Plan and run a request; return the records of all its cells, in plan order."""
     return run_planned(request, Planner(request).cells())
 
 
@@ -56,7 +65,7 @@ def run_planned(
     finished: Callable[[Cell, Record], None] = lambda *_: None,
     fail_fast: bool = False,
 ) -> list[Record]:
-    """Runs the cells that are not done; a cell that breaks becomes a `failed` record.
+    """Run the cells that are not done; a cell that raises gives a `failed` record.
 
     Raises SkybenchError before anything starts where weights, or data asked for by name, are
     missing.
@@ -101,92 +110,95 @@ def _require_writable(results: Path) -> None:
 
 
 def _settled(cell: Cell, results: Path, force: bool) -> Record | None:
-    """The record of a cell that is not to be run again."""
+    """The stored record of a cell that need not run again."""
     settled = cell.status == "done" or (cell.status == "cannot run" and not force)
-    return store.find(results, to_record(cell).path) if settled else None
+    return store.find_record(results, to_record(cell).path) if settled else None
 
 
-def _base(request: Request, device: str, cells: Sequence[Cell]) -> Setting:
-    """What is the same for every seed of every cell; starts the other processes, if asked to."""
-    if (request.devices, request.nodes) != (1, 1):
-        planned = {c.recipe.protocol for c in cells if c.status == "planned"}
-        if planned - {"finetune"}:
-            raise UsageError(
-                "Several devices train one network together, which is --protocol finetune; for "
-                "others run parts of the table on each device and join them: skybench merge"
-            )
-    return Setting(
+def _base(request: Request, device: str, cells: Sequence[Cell]) -> FitContext:
+    """The context shared by all cells; starts the processes of distributed training."""
+    planned = [c.protocol for c in cells if c.status == "planned"]
+    several = (request.devices, request.nodes) != (1, 1)
+    if several and not all(protocol.trains_backbone for protocol in planned):
+        raise UsageError(
+            "Several devices train one network together, which only a protocol that trains the "
+            "backbone does, as --protocol finetune; for others run parts of the table on each "
+            "device and join them: skybench merge"
+        )
+    return FitContext(
         0,
         device,
-        workers=distributed.start(request.devices, device, request.nodes),
-        micro=request.micro,
-        recompute=request.recompute,
-        keep=request.keep_weights,
+        workers=distributed.start_processes(request.devices, device, request.nodes),
+        micro_batch=request.micro,
+        recompute_activations=request.recompute,
+        keep_weights=request.keep_weights,
         tensorboard=request.tensorboard,
     )
 
 
-def _run(cell: Cell, base: Setting, request: Request) -> Record:
-    """Runs a cell; one that another run trains now is left to it, and no record is written."""
-    stepwise = cell.recipe.protocol == "finetune" or cell.task.level == "pyramid"
-    if not stepwise or cell.status in ("cannot run", "unavailable"):
+def _run(cell: Cell, base: FitContext, request: Request) -> Record:
+    """Run a cell unless another process holds its training lock.
+
+    Then return a placeholder and write nothing.
+    """
+    if cell.status in ("cannot run", "unavailable") or not cell.protocol.trains_stepwise:
         return _run_alone(cell, base, request)
     results, path = request.results or folders.results(), to_record(cell).path
     folder = (results / path).with_suffix("")
-    with checkpoints.alone(folder, base.workers or distributed.ALONE) as busy:
+    with checkpoints.training_lock(folder, base.workers or distributed.SINGLE_PROCESS) as busy:
         if busy:
             return replace(to_record(cell), note=busy, made=_now())
-        found = None if request.force else store.find(results, path)
+        found = None if request.force else store.find_record(results, path)
         if found is not None and found.fingerprint == cell.fingerprint and found.came_out:
             return found  # by another run, since the plan was made
         return _run_alone(cell, base._replace(folder=folder), request)
 
 
-def _run_alone(cell: Cell, base: Setting, request: Request) -> Record:
-    """Runs a cell and writes its record, with pictures and what was kept beside it."""
+def _run_alone(cell: Cell, base: FitContext, request: Request) -> Record:
+    """Run a cell and write its record, with pictures, predictions and logs beside it."""
     results = request.results or folders.results()
     path = results / to_record(cell).path
     folder = path.with_suffix("")
     writes = base.workers is None or base.workers.rank == 0
-    learns = cell.recipe.protocol == "finetune"
+    learns = cell.status != "cannot run" and cell.protocol.trains_backbone
     pictures = (PICTURES if learns else 0) if request.draw < 0 else request.draw
-    draw = Drawings(pictures, folder, cell.splits["test"]) if cell.splits and writes else None
+    draw = Pictures(pictures, folder, cell.splits["test"]) if cell.splits and writes else None
     keep = path.with_suffix(".npz") if request.predictions and writes else None
     trainings = [folder / f"seed{n}" for n in range(cell.recipe.seeds)]
     if request.force:  # from the start
         for training in trainings:
-            checkpoints.clear(training)
+            checkpoints.remove_checkpoints(training)
     record = run_cell(cell, base, results, draw, keep)
     if cell.status == "unavailable" or not writes:
         return record
-    store.write(record, results)
+    store.write_record(record, results)
     logs = [t / LOG for t in trainings if (t / LOG).is_file()]
     if record.came_out:
         for training in trainings:
-            checkpoints.clear(training)
+            checkpoints.remove_checkpoints(training)
     if logs and learns:
         demo = f", {DEMO}" if cell.demo else ""
         title = f"{cell.model.name} on {cell.dataset_id} {cell.recipe.label}".strip() + demo
-        training_curve.curve(logs, folder / "curve.png", title)
+        training_curve.write_training_curve(logs, folder / "curve.png", title)
     return record
 
 
 def run_cell(
     cell: Cell,
-    base: Setting,
+    base: FitContext,
     results: Path,
-    draw: Drawings | None = None,
+    draw: Pictures | None = None,
     keep: Path | None = None,
 ) -> Record:
-    """Runs one cell to its end; what breaks is in the record, never raised.
+    """Run one cell; an exception goes into the record and is never raised.
 
-    base: the setting of all seeds; its folder is the cell's.
+    base: the context of all seeds; its folder is the cell's.
     """
     blank = replace(to_record(cell), made=_now())
     if cell.status in ("cannot run", "unavailable"):
         return blank
     try:
-        return flags.judged(measure(cell, base, draw, keep), cell, results)
+        return flags.with_flags(measure_cell(cell, base, draw, keep), cell, results)
     except CannotRun as error:
         return replace(blank, note=str(error))
     except Exception as error:  # a cell may break in any way and must not take others with it
@@ -194,67 +206,56 @@ def run_cell(
         return replace(blank, status="failed", note=note, traceback=traceback.format_exc())
 
 
-def measure(
-    cell: Cell, base: Setting, draw: Drawings | None = None, keep: Path | None = None
+def measure_cell(
+    cell: Cell, base: FitContext, draw: Pictures | None = None, keep: Path | None = None
 ) -> Record:
-    """Extracts, fits and scores every seed of a cell; see `alarms.judged` for flags.
+    """Extract features, fit and score every seed of a cell; for flags see `flags.with_flags`.
 
-    What the first predicts may be drawn; all that was counted may be kept in the file `keep`.
+    draw: draws predictions of the first seed. keep: the file for the metric's state of all seeds.
     """
     start, meter = time.perf_counter(), Meter(base.device)
     if base.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     outcomes = [
-        one_seed(cell, _of_seed(base, seed), None if seed else draw)
+        run_seed(cell, _of_seed(base, seed), None if seed else draw)
         for seed in range(cell.recipe.seeds)
     ]
     every = [o.metric.scores() if cell.scored else {} for o in outcomes]
-    first = outcomes[0]
-    scores = {n: float(np.mean([s[n] for s in every])) for n in every[0]}
-    images = first.samples["test"]
-    bands = bootstrap.intervals([o.metric for o in outcomes], images) if cell.scored else {}
-    seeds = [
-        {"seed": o.seed, "scores": _rounded(s), "chosen": o.chosen}
-        for o, s in zip(outcomes, every, strict=True)
-    ]
-    main = next(iter(scores), "")
-    keys = cell.splits["test"].keys
-    budget = predictions.BUDGET if cell.scored else math.inf
-    kept = predictions.save(keep, keys, [o.metric for o in outcomes], budget) if keep else 0
+    first, metrics = outcomes[0], [o.metric for o in outcomes]
+    infos = {name: score_info(first.metric, name) for name in every[0]}
+    bands = bootstrap.intervals(metrics, first.samples["test"]) if cell.scored else {}
+    main = next(iter(infos), "")
+    kept = _keep(cell, keep, metrics) if keep else 0
     spent = time.perf_counter() - start
     return replace(
         to_record(cell),
         status="measured" if cell.scored else "predicted",
         note="",
-        scores=_rounded(scores),
-        spread=_rounded({n: bootstrap.spread([s[n] for s in every]) for n in scores}),
-        intervals={n: [round(b.low, 4), round(b.high, 4)] for n, b in bands.items()},
-        per_class=(
-            {c: _rounded(v) for c, v in first.metric.per_class().items()} if cell.scored else {}
-        ),
-        seeds=seeds,
+        **score_fields(cell, outcomes, every, infos, bands),
         samples=first.samples,
         used={
             **to_record(cell).used,
-            **provenance.used(cell, first.model, base.device),
+            **provenance.used_facts(cell, first.model, base.device),
             "chance": first.metric.chance(),
             "error": bands[main].error if main in bands else 0.0,  # standard, of the main score
-            "features": first.looked,
+            "features": first.features,
             "prediction_bytes": kept,  # 0: not kept
+            **stated_infos(infos),
         },
-        cost=provenance.cost(first.model, first.timing, spent, meter, base.device),
+        cost=provenance.cost_facts(first.model, first.timing, spent, meter, base.device),
         made=_now(),
     )
 
 
-def _of_seed(base: Setting, seed: int) -> Setting:
+def _keep(cell: Cell, path: Path, metrics: Sequence[Metric]) -> int:
+    """Keep the predictions of all seeds in a file; return its bytes, 0 where it is too large."""
+    budget = predictions.MAX_PREDICTION_BYTES if cell.scored else math.inf
+    return predictions.save_predictions(path, cell.splits["test"].keys, metrics, budget)
+
+
+def _of_seed(base: FitContext, seed: int) -> FitContext:
     folder = base.folder and base.folder / f"seed{seed}"
     return base._replace(seed=seed, folder=folder)
-
-
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    """To 4 decimals of a percent; a NaN (no pixel of any class) has no place in JSON."""
-    return {n: round(v, 4) for n, v in values.items() if v == v}
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""One seed of a cell: features, a head that learns, predictions, their metric."""
+"""One seed of a cell: extract features, fit the head, predict, fill the metric."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 import torch
 
 from skybench.augment import apply, test_time
-from skybench.checks import feature_collapse, metric_self_test
-from skybench.core import Head, Metric, ModelCard, Setting, Source, Workers
+from skybench.checks.feature_collapse import feature_statistics
+from skybench.checks.metric_self_test import check_metric
+from skybench.core import FitContext, Head, Metric, ModelCard, ScoreInfo, Source, Workers
 from skybench.core.dataset import Joined, Samples
 from skybench.core.model import Model
-from skybench.data.subsampling import hold_out, stratified
+from skybench.data.subsampling import hold_out, stratified_subset
 from skybench.features import extraction, online
 from skybench.plan.cell import Cell, plain_arch
-from skybench.report.pictures import Drawings
+from skybench.report.pictures import Pictures
 from skybench.runner import provenance
 from skybench.training import activation_checkpointing, drop_path
-from skybench.training.distributed import ALONE
+from skybench.training.distributed import SINGLE_PROCESS
 from skybench.weights import load
 
 HELD_OUT = 0.2  # of train, where a dataset has no validation split
@@ -31,7 +32,7 @@ TOGETHER = 16  # test samples that each of several processes predicts between tw
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one seed gave."""
+    """The result of one seed."""
 
     seed: int
     metric: Metric
@@ -39,12 +40,12 @@ class Outcome:
     model: Model
     samples: Mapping[str, int]
     timing: Mapping[str, float]
-    looked: Mapping[str, Any]  # what the features of the test images are like, of the first
+    features: Mapping[str, Any]  # statistics of the test images' features, of the first seed
 
 
-def one_seed(cell: Cell, setting: Setting, draw: Drawings | None) -> Outcome:
-    """Runs a seed to its end; in each of several processes with the same outcome."""
-    report, workers = setting.report, setting.workers or ALONE
+def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
+    """Run one seed; in distributed training every rank calls this and gets the same Outcome."""
+    report, workers = setting.report, setting.workers or SINGLE_PROCESS
     model = _model(cell, setting)
     extractor = extraction.Extractor(
         model, cell.found, cell.task.time, cell.recipe.size, setting.device
@@ -53,29 +54,33 @@ def one_seed(cell: Cell, setting: Setting, draw: Drawings | None) -> Outcome:
     start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
     whole, cached = _features(cell, extractor, samples, setting)
     spent = time.perf_counter() - start
-    found = samples.places()
-    sources = {r: extraction.Chosen(whole, found[getattr(cell.recipe, r)]) for r in cell.splits}
+    found = samples.positions()
+    sources = {
+        r: extraction.SourceSubset(whole, found[getattr(cell.recipe, r)]) for r in cell.splits
+    }
     train, val = _parts(cell, sources, setting.seed)
     test = sources["test"]
     metric = cell.task.metric(cell.splits["test"].card)
-    keys = cell.splits["test"].keys
-    if cell.scored:
-        metric_self_test.check_metric(metric, ((key, test.target(i)) for i, key in enumerate(keys)))
+    score = functools.partial(_score, metric.fresh(), samples.keys, workers)
+    info = _main_score_info(cell, metric, test)
+    setting = setting._replace(validation_score=score, score_info=info)
     card = _seen_card(cell, model, whole)
-    if isinstance(whole, online.Live):
-        setting = setting._replace(backbone=model, begin=whole.begin, ahead=train.ahead)
+    if isinstance(whole, online.OnlineFeatures):
+        setting = setting._replace(
+            backbone=model, on_epoch_start=whole.set_epoch, prefetch=train.prefetch
+        )
     head = cell.task.head(cell.recipe, card, cell.splits["train"].card)
-    judge = functools.partial(_judge, metric.fresh(), samples.keys, workers)
     if cell.recipe.views:
-        test_time.require(cell.recipe.views, test)
+        test_time.check_views_fit(cell.recipe.views, test)
     report("head", 0, 1)
-    chosen = head.fit(train, val, setting._replace(judge=judge))
+    chosen = head.fit(train, val, setting)
     for index, prediction in enumerate(predictions(head, test, workers)):
-        metric.update(prediction, test.target(index), keys[index])
+        metric.update(prediction, test.target(index), cell.splits["test"].keys[index])
         if draw is not None:
             draw(index, prediction)
         report("test", index + 1, len(test))
     seen = found[cell.recipe.test]
+    looked = {} if setting.seed else feature_statistics(whole, extractor, samples, seen)
     return Outcome(
         setting.seed,
         metric,
@@ -87,12 +92,12 @@ def one_seed(cell: Cell, setting: Setting, draw: Drawings | None) -> Outcome:
             "extracted": 0 if cached else len(samples),
             "gflops": provenance.gflops(extractor, cell),
         },
-        {} if setting.seed else feature_collapse.look(whole, extractor, samples, seen),
+        looked,
     )
 
 
-def predictions(head: Head, test: extraction.Chosen, workers: Workers) -> Iterator[Any]:
-    """Each sample's, once and in order, whoever computed it: all processes get all."""
+def predictions(head: Head, test: extraction.SourceSubset, workers: Workers) -> Iterator[Any]:
+    """Yield all predictions in order; ranks share the work, and each gets all predictions."""
     if workers.size == 1:
         yield from head.predict(test)
         return
@@ -100,15 +105,27 @@ def predictions(head: Head, test: extraction.Chosen, workers: Workers) -> Iterat
     for start in range(0, len(test), block):
         indices = range(start, min(start + block, len(test)))
         mine = indices[workers.rank :: workers.size]
-        told = workers.gather([*head.predict(test.some(mine))] if mine else [])
+        told = workers.gather([*head.predict(test.subset(mine))] if mine else [])
         for place in range(len(indices)):
             yield told[place % workers.size][place // workers.size]
 
 
-def _judge(
-    empty: Metric, keys: Sequence[str], workers: Workers, head: Head, val: extraction.Chosen
+def _main_score_info(cell: Cell, metric: Metric, test: extraction.SourceSubset) -> ScoreInfo:
+    """Direction and unit of the main score, from the metric's self-test on the test targets.
+
+    Without public test labels: of the first score that the metric describes.
+    """
+    if not cell.scored:
+        return next(iter(getattr(metric, "info", {}).values()), ScoreInfo())
+    keys = cell.splits["test"].keys
+    truth = ((key, test.target(i)) for i, key in enumerate(keys))
+    return check_metric(metric, truth, cell.declared_target)
+
+
+def _score(
+    empty: Metric, keys: Sequence[str], workers: Workers, head: Head, val: extraction.SourceSubset
 ) -> float:
-    """The main score of what a head predicts now."""
+    """The main score of a head's current predictions."""
     metric = empty.fresh()
     with torch.no_grad():
         for index, prediction in enumerate(predictions(head, val, workers)):
@@ -116,8 +133,8 @@ def _judge(
     return float(next(iter(metric.scores().values())))
 
 
-def _model(cell: Cell, setting: Setting) -> Model:
-    """The network, on the device; one that learns is a copy of its own."""
+def _model(cell: Cell, setting: FitContext) -> Model:
+    """The model on the device: a private copy where the backbone is trained."""
     model = _load(
         cell.model.name,
         cell.weights,
@@ -125,58 +142,62 @@ def _model(cell: Cell, setting: Setting) -> Model:
         _weights_seed(cell, setting.seed),
         tuple(sorted(cell.arch.items())),
     )
-    if cell.recipe.protocol == "finetune":
+    if cell.protocol.trains_backbone:
         model = copy.deepcopy(model)  # others use it as it was
         drop_path.insert(model, cell.recipe.drop_path)
-        if setting.recompute:
+        if setting.recompute_activations:
             activation_checkpointing.enable(model)
     model.to(setting.device)
     return model
 
 
 def _features(
-    cell: Cell, extractor: extraction.Extractor, samples: Samples, setting: Setting
-) -> tuple[extraction.Stored | extraction.Streamed, bool]:
-    """Those of all samples, and whether none is to be computed now."""
-    if cell.recipe.protocol == "finetune":
-        return online.Live(extractor, samples, cell.recipe.augment, setting.seed), True
+    cell: Cell, extractor: extraction.Extractor, samples: Samples, setting: FitContext
+) -> tuple[extraction.CachedFeatures | extraction.StreamedFeatures, bool]:
+    """The features of all samples, and whether they were cached or are computed during training."""
+    if cell.protocol.trains_backbone:
+        return online.OnlineFeatures(extractor, samples, cell.recipe.augment, setting.seed), True
     if cell.recipe.views:  # kept features are of one view
-        return extraction.Streamed(extractor, samples), False
+        return extraction.StreamedFeatures(extractor, samples), False
     identity = _identity(cell, samples, _weights_seed(cell, setting.seed))
-    return extraction.source(extractor, samples, identity, cell.task.level, setting.report)
+    return extraction.split_features(
+        extractor, samples, identity, cell.protocol.level, setting.report
+    )
 
 
-def _noted(cell: Cell, samples: Samples, train: extraction.Chosen) -> dict[str, Any]:
-    """What else the record should say of a training."""
+def _noted(cell: Cell, samples: Samples, train: extraction.SourceSubset) -> dict[str, Any]:
+    """Facts about training for the record: augmentation, classes without training samples."""
     noted: dict[str, Any] = {}
     if cell.recipe.augment:
-        noted["augment"] = apply.applied(cell.recipe.augment, samples.card)
+        noted["augment"] = apply.effective_augmentations(cell.recipe.augment, samples.card)
     split = cell.splits["train"]
     if split.labels and not split.card.multilabel:
         known = dict(zip(split.keys, split.labels, strict=True))
         there = {known[samples.keys[i]] for i in train.indices if samples.keys[i] in known}
         absent = [c for n, c in enumerate(split.card.classes) if n not in there]
         if absent:
-            noted["absent_classes"] = absent  # in the fraction that was learned from
+            noted["absent_classes"] = absent  # of the fraction of the training split
     return noted
 
 
 def _seen_card(
-    cell: Cell, model: Model, whole: extraction.Stored | extraction.Streamed
+    cell: Cell, model: Model, whole: extraction.CachedFeatures | extraction.StreamedFeatures
 ) -> ModelCard:
-    """The model's card with the widths and the pyramid that the cell's sensors and dates give."""
+    """The model's card with the widths and pyramid for the cell's sensors and dates."""
     images = cell.splits["train"].read(0).images
     kept = cell.task.time == "keep"
     dates = {name: 1 if kept else len(images[f.sensor]) for name, f in cell.found.items()}
     dim = model.card.dim
-    if cell.task.level == "pooled" and isinstance(whole, online.Live):  # parts may differ in width
+    if cell.protocol.level == "pooled" and isinstance(
+        whole, online.OnlineFeatures
+    ):  # parts may differ in width
         with torch.no_grad():
             dim = whole.vectors([0]).shape[1]
     return replace(model.card, dim=dim, levels=model.levels_of(dates))
 
 
 def _weights_seed(cell: Cell, seed: int) -> int:
-    """The seed of a network's initial values: those of trained weights do not vary."""
+    """The seed of random initial weights; published weights do not depend on it."""
     return seed if cell.weights == "random" else 0
 
 
@@ -184,12 +205,12 @@ def _weights_seed(cell: Cell, seed: int) -> int:
 def _load(
     name: str, path: str, variant: str, seed: int, arch: tuple[tuple[str, Any], ...]
 ) -> Model:
-    """The last model used stays in memory: cells are ordered by model."""
+    """Load a model, with the last one cached: cells are ordered by model."""
     return load.load_model(name, None if path == "none" else path, variant, seed, **dict(arch))
 
 
 def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
-    """What tells the features of one split apart from all others, but for size and samples."""
+    """All that identifies cached features, apart from size and samples."""
     return {
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
         **({"arch": plain_arch(cell)} if cell.arch else {}),
@@ -201,17 +222,16 @@ def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
 
 
 def _parts(
-    cell: Cell, sources: Mapping[str, extraction.Chosen], seed: int
-) -> tuple[extraction.Chosen, Source | None]:
-    """What the head learns from and what it selects on, after fraction and holding out."""
+    cell: Cell, sources: Mapping[str, extraction.SourceSubset], seed: int
+) -> tuple[extraction.SourceSubset, Source | None]:
+    """The training and the validation part, after the fraction and holding out."""
     samples, train = cell.splits["train"], sources["train"]
     wanted = max(1, round(cell.recipe.fraction * len(samples)))
-    used = stratified(samples.labels, len(samples), wanted, seed)
+    used = stratified_subset(samples.labels, len(samples), wanted, seed)
     if "val" in sources:
-        return train.some(used), sources["val"]
-    stepwise = cell.task.level == "pyramid" or cell.recipe.protocol == "finetune"
-    if stepwise and not cell.recipe.validate:  # nothing is selected, so all is learned from
-        return train.some(used), None
+        return train.subset(used), sources["val"]
+    if cell.protocol.trains_stepwise and not cell.recipe.validate:  # nothing is selected
+        return train.subset(used), None
     labels = samples.labels or (0,) * len(samples)
     stay, out = hold_out([labels[i] for i in used], HELD_OUT, seed)
-    return train.some([used[i] for i in stay]), train.some([used[i] for i in out])
+    return train.subset([used[i] for i in stay]), train.subset([used[i] for i in out])

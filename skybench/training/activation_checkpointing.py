@@ -1,4 +1,4 @@
-"""Activations computed again in the backward pass instead of being kept, to save memory."""
+"""Activation checkpointing: activations are recomputed in the backward pass to save memory."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from skybench.core.model import Model
 
 
 def enable(model: Model, on: bool = True) -> int:
-    """Makes every block of a model forget its activations in training; returns how many blocks.
+    """Turn activation checkpointing of every block on; return the number of blocks.
 
-    Gradients are the same: random draws (dropout, drop path) are repeated, and the second pass
-    leaves the running statistics of batch normalisation alone. Keys of the state dict stay, and
-    copies of the model do as it does. Undone by `on=False`, which returns 0.
+    Gradients are equal: random draws (dropout, drop path) are repeated, and the second forward
+    pass does not update the running statistics of batch normalisation. The keys of the state dict
+    stay, and copies of the model inherit it. `on=False` turns it off and returns 0.
     Source: Chen et al. 2016 (arXiv 1604.06174); torch.utils.checkpoint, not re-entrant.
     """
-    found = blocks(model)
-    for block in found:
-        own = vars(block)
-        own.pop("forward", None)
+    checkpointed = blocks(model)
+    for block in checkpointed:
+        attributes = vars(block)
+        attributes.pop("forward", None)
         if on:
-            own["forward"] = functools.partial(_recomputing, block)
-    return len(found) if on else 0
+            attributes["forward"] = functools.partial(_checkpointed_forward, block)
+    return len(checkpointed) if on else 0
 
 
 def blocks(model: Model) -> list[nn.Module]:
-    """The modules of `model.layers()` that are called; none is within another.
+    """Return the modules of `model.layers()` that have a forward pass; none is within another.
 
-    Lists are never called: what they hold stands for them.
+    A ModuleList has none: the modules that it holds take its place.
     """
     called = {id(m): m for layer in model.layers() for m in _called(layer)}
     return [m for m in called.values() if not any(id(x) in called for x in [*m.modules()][1:])]
@@ -52,8 +52,8 @@ def _called(module: nn.Module) -> Iterator[nn.Module]:
         yield from _called(child)
 
 
-def _recomputing(block: nn.Module, *given: Any, **named: Any) -> Any:
-    """A block's forward pass; raises SkybenchError in the second where its input was changed."""
+def _checkpointed_forward(block: nn.Module, *given: Any, **named: Any) -> Any:
+    """Run a block; the second pass raises SkybenchError if the input was changed in place."""
     plain = functools.partial(type(block).forward, block, *given, **named)
     if not (block.training and torch.is_grad_enabled()):
         return plain()
@@ -64,12 +64,12 @@ def _recomputing(block: nn.Module, *given: Any, **named: Any) -> Any:
         if [x._version for x in tensors] != versions:
             raise SkybenchError(
                 f"The input of {type(block).__name__} was changed in place after its forward pass, "
-                "so it cannot be computed again; run without recomputation."
+                "so it cannot be computed again; run without --recompute."
             )
         return plain()
 
     contexts = functools.partial(_contexts, block)
-    # By its arguments it knows the devices whose random states it has to keep.
+    # From its arguments `checkpoint` infers the devices whose random states it restores.
     devices = (*tensors, *block.parameters())
     return checkpoint(run, *devices, use_reentrant=False, context_fn=contexts)
 
@@ -77,12 +77,12 @@ def _recomputing(block: nn.Module, *given: Any, **named: Any) -> Any:
 def _contexts(
     block: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return contextlib.nullcontext(), _still(block)
+    return contextlib.nullcontext(), _frozen_statistics(block)
 
 
 @contextlib.contextmanager
-def _still(block: nn.Module) -> Iterator[None]:
-    """Batch normalisation counts what it sees once, not again in the second pass."""
+def _frozen_statistics(block: nn.Module) -> Iterator[None]:
+    """Keep batch normalisation from updating its running statistics a second time."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm)]
     before = [(m.momentum, m.num_batches_tracked) for m in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: atomic files from which it goes on bit by bit as if never stopped."""
+"""Checkpoints: atomic files from which a training resumes with bit-identical results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,35 +16,36 @@ import torch
 from torch import Tensor, nn
 
 from skybench.core import SkybenchError, Workers
+from skybench.core.atomic import write_whole
 
-EVERY = 300.0  # seconds between checkpoints; a killed training loses at most these
-SPARE = 1e9  # bytes of the disk that a checkpoint leaves free
+EVERY = 300.0  # seconds between checkpoints; a killed training loses at most this time
+SPARE = 1e9  # bytes of disk space that a checkpoint must leave free
 LAST, BEST, KEPT = "last.pt", "best.pt", "weights.pt"
 
 
-class Keeper:
-    """The checkpoints in a folder; without a folder none, and the best state is kept in memory.
+class Checkpoints:
+    """The checkpoints of a training in a folder; without one, only the best state, in memory.
 
-    Of several processes one writes; all read.
+    In distributed training rank 0 writes and all ranks read.
     """
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any], writes: bool) -> None:
         self.folder, self.identity, self.writes = folder, dict(identity), writes
         self.written = time.monotonic()
-        self.kept: dict[str, Tensor] | None = None
+        self.best_in_memory: dict[str, Tensor] | None = None
 
     def is_due(self) -> bool:
-        """Whether the last checkpoint is old enough for another."""
+        """Whether it is time for another checkpoint."""
         due = time.monotonic() - self.written >= EVERY
         return due and self.writes and self.folder is not None
 
     def save(self, state: Mapping[str, Any]) -> str:
-        """Writes the last state; "" or why not."""
+        """Write the last state; return "" or why it was not written."""
         self.written = time.monotonic()
         return self._write(LAST, {"identity": self.identity, **state})
 
     def load(self) -> tuple[dict[str, Any] | None, str]:
-        """The last state, None if there is none that fits, and why one was not taken."""
+        """Return the last state, or None, and why a checkpoint was rejected."""
         path = self.folder and self.folder / LAST
         if not path or not path.is_file():
             return None, ""
@@ -61,72 +61,66 @@ class Keeper:
         return state, ""
 
     def save_best(self, state: Mapping[str, Tensor]) -> None:
-        """Keeps the numbers of the best state so far."""
+        """Store the parameters and buffers of the best state so far."""
         copy = {name: value.detach().cpu().clone() for name, value in state.items()}
-        self.kept = copy if not self.writes or self._write(BEST, copy) else None
-        if self.kept and self.writes and self.folder:
-            with contextlib.suppress(OSError):  # an older one must not be taken for it
+        self.best_in_memory = copy if not self.writes or self._write(BEST, copy) else None
+        if self.best_in_memory and self.writes and self.folder:
+            with contextlib.suppress(OSError):  # an older best state would be stale
                 (self.folder / BEST).unlink(missing_ok=True)
 
     def best(self) -> dict[str, Tensor]:
-        """What `save_best` got last. Raises SkybenchError where its file was removed."""
+        """Return the state last passed to `save_best`. Raises SkybenchError if its file is gone."""
         path = self.folder and self.folder / BEST
-        if self.kept is not None or not path:
-            return self.kept or {}
+        if self.best_in_memory is not None or not path:
+            return self.best_in_memory or {}
         if not path.is_file():
             raise SkybenchError(f"{path} was removed while training ran; give the command again")
         loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded
 
-    def keep(self, state: Mapping[str, Tensor]) -> str:
-        """Writes what was trained, to stay; "" or why not."""
+    def save_weights(self, state: Mapping[str, Tensor]) -> str:
+        """Write the trained parameters to weights.pt; return "" or why they were not written."""
         return self._write(KEPT, state) if self.writes else ""
 
     def _write(self, name: str, state: Mapping[str, Any]) -> str:
-        """Whole or not at all; "" or why not."""
+        """Write a state whole or not at all; return "" or why it was not written."""
         if self.folder is None or not self.writes:
             return "no folder"
-        temporary = self.folder / f"{name}.tmp-{uuid.uuid4().hex}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             needed, free = _bytes(state), shutil.disk_usage(self.folder).free
             if needed + SPARE > free:
                 return f"a checkpoint needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB"
-            with temporary.open("wb") as file:
+            path = self.folder / name
+            with write_whole(path, sync=True) as temporary, temporary.open("wb") as file:
                 torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.folder / name)
-        except (OSError, RuntimeError) as error:  # a quota, say; torch has its own kind for it
+        except (OSError, RuntimeError) as error:  # torch turns a full disk into RuntimeError
             return f"{self.folder / name} cannot be written: {error}".splitlines()[0]
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
         return ""
 
 
 @contextlib.contextmanager
-def alone(folder: Path, workers: Workers) -> Iterator[str]:
-    """Gives "" and keeps other runs from training in a folder meanwhile; else says which one does.
+def training_lock(folder: Path, workers: Workers) -> Iterator[str]:
+    """Lock a training folder against other runs; give "", or who holds the lock.
 
-    Of several processes the first locks for all. A killed one's lock ends with it.
+    In distributed training rank 0 locks for all. A killed process releases its lock.
     """
-    with contextlib.ExitStack() as held:
-        busy = "" if workers.rank else _lock(folder, held)
+    with contextlib.ExitStack() as stack:
+        busy = "" if workers.rank else _lock(folder, stack)
         yield workers.gather(busy)[0]
 
 
-def _lock(folder: Path, held: contextlib.ExitStack) -> str:
-    """Locks a file beside a folder until `held` ends; "" or who has locked it.
+def _lock(folder: Path, stack: contextlib.ExitStack) -> str:
+    """Lock a file beside a folder until `stack` is closed; return "" or who holds the lock.
 
-    Nothing is locked where there are no locks: on Windows, and on some network disks.
+    Nothing is locked where locks are not supported: on Windows, and on some network disks.
     """
     path = folder.with_name(f"{folder.name}.lock")
     try:
         import fcntl
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = held.enter_context(path.open("ab+", buffering=0))
+        file = stack.enter_context(path.open("ab+", buffering=0))
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
@@ -137,13 +131,13 @@ def _lock(folder: Path, held: contextlib.ExitStack) -> str:
         )
     except (ImportError, OSError):
         return ""
-    if not os.fstat(file.fileno()).st_nlink:  # the one before has removed it since it was opened
-        return _lock(folder, held)
+    if not os.fstat(file.fileno()).st_nlink:  # its former owner has removed it since it was opened
+        return _lock(folder, stack)
     with contextlib.suppress(OSError):  # a full disk
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}, since {now}".encode())
-    held.callback(_remove, path)
+    stack.callback(_remove, path)
     return ""
 
 
@@ -152,9 +146,10 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def clear(folder: Path) -> None:
-    """Removes a training's checkpoints, of broken writes too; its log stays."""
-    for path in [folder / LAST, folder / BEST, *folder.glob("*.tmp-*")]:
+def remove_checkpoints(folder: Path) -> None:
+    """Remove a training's checkpoints and files of interrupted writes; its log stays."""
+    unfinished = (*folder.glob(".*.tmp"), *folder.glob("*.tmp-*"))  # the latter of former versions
+    for path in (folder / LAST, folder / BEST, *unfinished):
         path.unlink(missing_ok=True)
 
 
@@ -165,8 +160,8 @@ def _bytes(state: Any) -> int:
     return sum(map(_bytes, parts)) if isinstance(state, Mapping | list | tuple) else 0
 
 
-def numbers(modules: Mapping[str, nn.Module | None]) -> dict[str, Tensor]:
-    """All parameters and buffers of some modules, by "module/name"."""
+def state_of(modules: Mapping[str, nn.Module | None]) -> dict[str, Tensor]:
+    """Return all parameters and buffers of some modules, by "module/name"."""
     return {
         f"{which}/{name}": value
         for which, module in modules.items()
@@ -175,8 +170,8 @@ def numbers(modules: Mapping[str, nn.Module | None]) -> dict[str, Tensor]:
     }
 
 
-def put(modules: Mapping[str, nn.Module | None], state: Mapping[str, Tensor]) -> None:
-    """Loads what `numbers` gave."""
+def load_states(modules: Mapping[str, nn.Module | None], state: Mapping[str, Tensor]) -> None:
+    """Load the states that `state_of` returned."""
     for which, module in modules.items():
         if module is not None:
             start = f"{which}/"
@@ -185,14 +180,14 @@ def put(modules: Mapping[str, nn.Module | None], state: Mapping[str, Tensor]) ->
             )
 
 
-def draws() -> dict[str, Any]:
-    """The states of torch's generators, of this process."""
+def rng_states() -> dict[str, Any]:
+    """Return the states of torch's random generators in this process."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def put_draws(state: Mapping[str, Any]) -> None:
-    """Sets what `draws` gave."""
+def set_rng_states(state: Mapping[str, Any]) -> None:
+    """Set the states that `rng_states` returned."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,4 +1,4 @@
-"""One training on several devices: Lightning Fabric starts the processes and joins gradients."""
+"""Distributed training on several devices, by Lightning Fabric and DDP."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from skybench.core import UsageError
 from skybench.core.interfaces import Workers
 
 
-class Alone:
-    """A single process."""
+class SingleProcess:
+    """The `Workers` of a single process."""
 
     rank, size = 0, 1
 
@@ -25,25 +25,25 @@ class Alone:
     def backward(self, loss: Tensor) -> None:
         torch.autograd.backward(loss)
 
-    def hold(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]:
+    def no_sync(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def gather(self, one: Any) -> list[Any]:
-        return [one]
+    def gather(self, value: Any) -> list[Any]:
+        return [value]
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcess()
 
 
-class Together:
-    """Processes of Lightning Fabric: one a device, NCCL on GPUs, gloo on CPUs."""
+class FabricProcesses:
+    """Processes of Lightning Fabric, one for each device; NCCL on GPUs, gloo on CPUs."""
 
     def __init__(self, devices: int, device: str, nodes: int) -> None:
         from lightning.fabric import Fabric
         from lightning.fabric.strategies.ddp import DDPStrategy
 
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        # Of a network with several branches a sample need not use all.
+        # A sample need not use all branches of a network.
         strategy = DDPStrategy(find_unused_parameters=True)
         self.fabric = Fabric(
             accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy
@@ -52,7 +52,7 @@ class Together:
         self.rank, self.size = self.fabric.global_rank, self.fabric.world_size
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        if self.fabric.device.type == "cuda":  # torch has none for CPUs
+        if self.fabric.device.type == "cuda":  # torch lacks SyncBatchNorm on CPUs
             convert = nn.SyncBatchNorm.convert_sync_batchnorm
             module = convert(module)  # type: ignore[no-untyped-call]
         return self.fabric.setup_module(module, move_to_device=False)
@@ -60,29 +60,29 @@ class Together:
     def backward(self, loss: Tensor) -> None:
         self.fabric.backward(loss)
 
-    def hold(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]:
+    def no_sync(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]:
         return self.fabric.no_backward_sync(module, enabled=on)  # type: ignore[arg-type]
 
-    def gather(self, one: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         found: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(found, one)
+        torch.distributed.all_gather_object(found, value)
         return found
 
 
-def start(devices: int, device: str, nodes: int = 1) -> Workers:
-    """The processes for so many devices ("cpu" or "cuda") of each of so many machines.
+def start_processes(devices: int, device: str, nodes: int = 1) -> Workers:
+    """Start a process for each of `devices` devices ("cpu" or "cuda") on each of `nodes` machines.
 
-    From here on this program runs in each of them: it was started again, with the same words.
-    Raises UsageError for more GPUs than there are.
+    Fabric re-executes the command line once per rank; code after this call runs in every process.
+    Raises UsageError for more GPUs than the machine has.
     """
     if devices * nodes == 1:
-        return ALONE
+        return SINGLE_PROCESS
     if device == "cuda" and devices > torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        raise UsageError(f"--devices {devices} was given, but there are {there} CUDA devices.")
-    return Together(devices, device, nodes)
+        available = torch.cuda.device_count()
+        raise UsageError(f"--devices {devices} was given, but there are {available} CUDA devices.")
+    return FabricProcesses(devices, device, nodes)
 
 
-def is_another() -> bool:
-    """Whether this process was started to help another, and has nothing to say."""
+def is_helper_process() -> bool:
+    """Whether this process has a rank above 0, and so must not print."""
     return any(int(os.environ.get(name, 0)) > 0 for name in ("LOCAL_RANK", "NODE_RANK", "RANK"))

@@ -1,4 +1,4 @@
-"""Stochastic depth: residual branches are left out for some samples while a backbone learns."""
+"""Stochastic depth (drop path): residual branches are skipped for random samples in training."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import nn
 
 from skybench.core import UsageError
 
-# Where a block may drop a branch, and how many: timm's names and those of our networks; then
-# torchvision's, for attention and MLP alike.
+# Attributes of a block that hold a drop-path module, and how many branches each serves: timm's
+# `drop_path1/2`, `drop_path3` of our networks, and torchvision's, for attention and MLP alike.
 SLOTS = {"drop_path1": 1, "drop_path2": 1, "drop_path3": 1, "stochastic_depth": 2}
 
 
 def insert(network: nn.Module, rate: float) -> int:
-    """Sets stochastic depth; returns how many residual branches got a rate above 0.
+    """Insert drop path into a network; return how many residual branches got a rate above 0.
 
-    From the first block to the last the rates rise linearly from 0 to `rate`, the share of samples
-    that a branch is left out for; the others' is divided by 1 - rate. That happens in training mode
-    only, and a rate of 0 undoes it. Each transformer within a network has a rise of its own; in
-    SkySense's fusion a sample is a place. A network without transformer blocks, such as a ResNet,
-    stays as it is, like in its authors' recipes, and 0 is returned.
+    The drop probability rises linearly from 0 in the first block to `rate` in the last; kept
+    branches are divided by 1 - rate. It acts in training mode only, and a rate of 0 removes it.
+    The rates of each transformer within a network rise by themselves; in SkySense's fusion a
+    sample is a pixel position. A network without transformer blocks, such as a ResNet, is left
+    unchanged, as in its authors' recipes, and 0 is returned.
     Source: Huang et al., arXiv:1603.09382; the rise is that of timm and mmsegmentation,
     torch.linspace(0, rate, blocks).
     Raises UsageError for a rate that is not in [0, 1).
@@ -32,18 +32,18 @@ def insert(network: nn.Module, rate: float) -> int:
     branches = 0
     for blocks in transformers(network):
         rates = torch.linspace(0, rate, len(blocks), device="cpu").tolist()
-        for block, own in zip(blocks, rates, strict=True):
+        for block, block_rate in zip(blocks, rates, strict=True):
             for slot in _slots(block):
-                made = DropPath(own) if own else nn.Identity()
-                setattr(block, slot, made.train(block.training))
-                branches += SLOTS[slot] if own else 0
+                module = DropPath(block_rate) if block_rate else nn.Identity()
+                setattr(block, slot, module.train(block.training))
+                branches += SLOTS[slot] if block_rate else 0
     return branches
 
 
 def transformers(network: nn.Module) -> list[list[nn.Module]]:
-    """The blocks of each transformer in order, those that can drop a branch.
+    """Return, for each transformer in a network, its blocks that can drop a branch, in order.
 
-    Blocks are of one transformer if their names are the same up to the first number.
+    Blocks belong to one transformer if their names agree up to the first number.
     """
     found: dict[str, list[nn.Module]] = {}
     for name, module in network.named_modules():

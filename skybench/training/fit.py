@@ -1,4 +1,4 @@
-"""Training by gradient descent: of heads, and of a backbone along with its head."""
+"""Training by gradient descent, of a head alone or of a backbone with its head."""
 
 from __future__ import annotations
 
@@ -11,98 +11,107 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import IGNORE, Head, Recipe, Setting, Source
-from skybench.training.loop import Loop, Trained
-from skybench.training.lr_schedules import Schedule, rate, scheduled
-from skybench.training.step import Job
+from skybench.core import IGNORE, FitContext, Head, Recipe, Source
+from skybench.training.loop import TrainingLoop, TrainingResult
+from skybench.training.lr_schedules import Schedule, linear_decay, recipe_schedule
+from skybench.training.step import TrainingJob
 
 AUXILIARY = 0.4  # weight of the auxiliary loss; mmsegmentation's UPerNet configurations
 
 
 def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
-    """What centred features are divided by: their deviation, but 1 for a constant channel.
+    """Return the divisor of centred features: their standard deviation, 1 if a channel is constant.
 
-    A channel that is constant in training and not in the test would otherwise be blown up, and
-    decide every prediction there.
+    A channel that is constant in training but not in the test would otherwise be scaled up
+    without bound, and dominate every prediction.
     """
     return torch.where(deviation > 1e-6 * mean.abs().clamp(min=1), deviation, 1.0)
 
 
-def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
-    """Mean over the pixels that count; 0 where none does.
+def cross_entropy(logits: Tensor, masks: Tensor, ignore: int = IGNORE) -> Tensor:
+    """Return the mean cross-entropy over labelled pixels; 0 if there is none.
 
-    logits: [B, K, h, w], brought to the masks' size; masks: [B, H, W] uint8, 255 = ignore. Of
-    masks [B, T, H, W] each date has logits, [B * T, K, h, w].
+    logits: [B, K, h, w], resized to the masks; masks: class ids [B, H, W], `ignore` where there
+    is no label; or a mask for each date [B, T, H, W], with logits [B * T, K, h, w].
     """
     masks = masks.flatten(0, -3)
     logits = F.interpolate(logits, masks.shape[1:], mode="bilinear")
-    total = F.cross_entropy(logits, masks.long(), ignore_index=IGNORE, reduction="sum")
-    return total / (masks != IGNORE).sum().clamp(min=1)
+    total = F.cross_entropy(logits, masks.long(), ignore_index=ignore, reduction="sum")
+    return total / (masks != ignore).sum().clamp(min=1)
+
+
+PixelLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def train(
     head: nn.Module,
     count: int,
     recipe: Recipe,
-    setting: Setting,
-    job: Job,
-) -> Trained:
-    """The loop of every head: AdamW over `count` samples in the seed's order, for all steps.
+    setting: FitContext,
+    job: TrainingJob,
+) -> TrainingResult:
+    """Train a head, and `setting.backbone` if given, by AdamW on `count` samples.
 
-    A backbone that learns is in training mode meanwhile, and in evaluation mode afterwards. With
-    a folder to keep them in, training goes on from its last checkpoint.
-    Raises SkybenchError when the loss is not finite, or a single sample is too much for memory.
+    The seed decides the order of samples. All modules end in evaluation mode. With
+    `setting.folder`, training resumes from its last checkpoint.
+    Raises SkybenchError if the loss is not finite, or if a single sample does not fit in memory.
     """
-    return Loop(head, count, recipe, setting, job).run()
+    return TrainingLoop(head, count, recipe, setting, job).run()
 
 
-def scorer(
-    head: Head, val: Source | None, recipe: Recipe, setting: Setting
+def validation_scorer(
+    head: Head, val: Source | None, recipe: Recipe, setting: FitContext
 ) -> Callable[[], float] | None:
-    """How a head is scored between epochs, None where the recipe does not ask for it."""
-    judge = setting.judge
-    if not recipe.validate or val is None or judge is None:
+    """Return a function that scores a head on validation, None if the recipe asks for none."""
+    score = setting.validation_score
+    if not recipe.validate or val is None or score is None:
         return None
-    return functools.partial(judge, head, val)
+    return functools.partial(score, head, val)
 
 
-def predicted(count: int, most: int, answers: Callable[[int, int], Sequence[Any]]) -> Iterator[Any]:
-    """What `answers` gives for samples from a first one on, at most so many; for all in turn.
+def predict_in_batches(
+    count: int, most: int, answers: Callable[[int, int], Sequence[Any]]
+) -> Iterator[Any]:
+    """Yield predictions for all `count` samples, in order.
 
-    Where memory is short half as many are asked for from then on. Raises torch.OutOfMemoryError
-    where one is too much.
+    answers(start, most): predictions of up to `most` samples from `start` on. Out of memory halves
+    `most` from then on. Raises torch.OutOfMemoryError if a single sample does not fit.
     """
     start = 0
     while start < count:
         try:
-            found = answers(start, most)
+            predictions = answers(start, most)
         except torch.OutOfMemoryError:
             if most == 1:
                 raise
             torch.cuda.empty_cache()
             most //= 2
         else:
-            yield from found
-            start += len(found)
+            yield from predictions
+            start += len(predictions)
 
 
 def train_dense(
     head: nn.Module,
     source: Source,
     recipe: Recipe,
-    setting: Setting,
+    setting: FitContext,
     score: Callable[[], float] | None = None,
-) -> Trained:
-    """Trains a head whose forward gives a list of logits: the answer, then auxiliary ones."""
+    pixel_loss: PixelLoss = cross_entropy,
+) -> TrainingResult:
+    """Train a head whose forward gives a list of maps: the answer, then those of auxiliary heads.
+
+    pixel_loss(maps [B, K, h, w], targets [B, H, W]) gives a scalar; by default cross-entropy.
+    """
 
     def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
         levels = [x.to(setting.device) for x in source.pyramid(indices)]
         masks = torch.from_numpy(np.stack([source.target(i) for i in indices])).to(setting.device)
         answer, *auxiliary = head(levels)
-        loss = cross_entropy(answer, masks)
+        loss = pixel_loss(answer, masks)
         for logits in auxiliary:
-            loss = loss + AUXILIARY * cross_entropy(logits, masks)
+            loss = loss + AUXILIARY * pixel_loss(logits, masks)
         return loss
 
-    job = Job(loss_of, scheduled(recipe, Schedule(rate)), score)
+    job = TrainingJob(loss_of, recipe_schedule(recipe, Schedule(linear_decay)), score)
     return train(head, len(source), recipe, setting, job)

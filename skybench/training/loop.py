@@ -1,4 +1,4 @@
-"""The loop of a training: epochs, validation, checkpoints, the log."""
+"""The training loop: epochs, validation, early stopping, checkpoints, log."""
 
 from __future__ import annotations
 
@@ -11,52 +11,61 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Recipe, Setting, SkybenchError, UsageError
-from skybench.training.checkpoints import Keeper, draws, numbers, put, put_draws
-from skybench.training.log import Journal
-from skybench.training.step import Job, Stepper
+from skybench.core import FitContext, Recipe, ScoreInfo, SkybenchError, UsageError
+from skybench.core.score import PERCENT
+from skybench.training.checkpoints import (
+    Checkpoints,
+    load_states,
+    rng_states,
+    set_rng_states,
+    state_of,
+)
+from skybench.training.log import TrainingLog
+from skybench.training.step import Stepper, TrainingJob
 
-LOOK = 16  # steps of a GPU between looks at the loss: a look waits for it
+LOOK = 16  # steps on a GPU between reads of the loss, each of which waits for the GPU
 
 
 @dataclass
 class Progress:
-    """How far a training is, as plain values for a checkpoint."""
+    """The progress of a training, as plain values for a checkpoint."""
 
     step: int = 0
     epoch: int = 0
     position: int = 0  # batches of the epoch that are done
     order: list[int] = field(default_factory=list)  # of the epoch's samples
-    total: float = 0.0  # loss of the epoch's samples so far
-    seen: int = 0
-    losses: list[float] = field(default_factory=list)
+    total: float = 0.0  # summed loss of the epoch's samples so far
+    seen: int = 0  # samples of the epoch so far
+    losses: list[float] = field(default_factory=list)  # mean of each epoch
     scores: list[list[float]] = field(default_factory=list)  # [epoch, score]
     resumed: int = 0
 
-    @property
-    def best(self) -> list[float]:
-        """The first of the best scores, with its epoch."""
-        return max(self.scores, key=lambda s: s[1])
+    def best(self, info: ScoreInfo) -> list[float]:
+        """Return [epoch, score] of the best validation score, the first of equals."""
+        best = self.scores[0]
+        for entry in self.scores[1:]:
+            best = entry if info.better(entry[1], best[1]) else best
+        return best
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What training saw."""
+class TrainingResult:
+    """The outcome of a training, beside the trained parameters."""
 
     steps: int
     losses: tuple[float, ...]  # mean of each epoch
-    more: dict[str, Any]  # what was out of the ordinary, for the record
+    more: dict[str, Any]  # unusual facts, for the record
 
     def facts(self) -> dict[str, Any]:
-        """For the record."""
+        """Return the facts that the record stores."""
         return {"steps": self.steps, "loss": self.losses, **self.more}
 
 
-class Loop:
-    """Training from start, or from its last checkpoint, to end; see `fit.train`."""
+class TrainingLoop:
+    """A training from its start, or its last checkpoint, to its end; see `fit.train`."""
 
     def __init__(
-        self, head: nn.Module, count: int, recipe: Recipe, setting: Setting, job: Job
+        self, head: nn.Module, count: int, recipe: Recipe, setting: FitContext, job: TrainingJob
     ) -> None:
         self.recipe, self.setting, self.job, self.count = recipe, setting, job, count
         if recipe.patience and not recipe.validate:
@@ -67,75 +76,75 @@ class Loop:
         self.stepper = Stepper(head, recipe, setting, job)
         self.workers = self.stepper.workers
         self.modules = {"head": head, "backbone": setting.backbone}
-        self.a_pass = math.ceil(count / recipe.batch)
-        self.steps = recipe.iterations or recipe.epochs * self.a_pass
+        self.steps_per_epoch = math.ceil(count / recipe.batch)
+        self.steps = recipe.iterations or recipe.epochs * self.steps_per_epoch
         self.rng, self.at = np.random.default_rng(setting.seed), Progress()
-        # What is random in a loss differs between processes, the order of samples must not.
-        rank, alone = self.workers.rank, self.workers.size == 1
-        self.own = self.rng if alone else np.random.default_rng((setting.seed, rank, 1))
+        # Random draws within a loss differ between ranks, the order of samples must not.
+        rank, single = self.workers.rank, self.workers.size == 1
+        self.loss_rng = self.rng if single else np.random.default_rng((setting.seed, rank, 1))
         identity = {
             "recipe": dataclasses.asdict(recipe),
             "seed": setting.seed,
             "count": count,
             "processes": self.workers.size,
         }
-        self.keeper = Keeper(setting.folder, identity, writes=rank == 0)
-        self.journal = Journal(None if rank else setting.folder, setting.tensorboard)
+        self.checkpoints = Checkpoints(setting.folder, identity, writes=rank == 0)
+        self.log = TrainingLog(None if rank else setting.folder, setting.tensorboard)
         self.pending: list[tuple[Tensor, int]] = []  # a step's loss, and its samples
-        self.lost = ""  # why what was trained could not be kept
+        self.unsaved = ""  # why the trained weights could not be written
 
-    def run(self) -> Trained:
-        """Trains; the modules are in evaluation mode afterwards, with the numbers that count."""
-        with self.journal:
+    def run(self) -> TrainingResult:
+        """Train; the modules end in evaluation mode, with the last or the best parameters."""
+        with self.log:
             if self.workers.rank:
                 torch.manual_seed(hash((self.setting.seed, self.workers.rank)) % 2**32)
             self._resume()
             self._mode(True)
-            # A last checkpoint may lie between the last step and what ends its epoch.
+            # The last checkpoint may lie between the last step and the end of its epoch.
             while (self.at.step < self.steps or self.at.position) and not self._is_stalled():
                 self._epoch()
-            if any(self.workers.gather(self.keeper.is_due())):
+            if any(self.workers.gather(self.checkpoints.is_due())):
                 self._checkpoint()
-            if self.at.scores and self.at.best[0] != self.at.epoch:
-                put(self.modules, self.keeper.best())
-            if self.setting.keep:
-                self.lost = self.keeper.keep(numbers(self.modules))
+            if self.at.scores and self._best_epoch() != self.at.epoch:
+                load_states(self.modules, self.checkpoints.best())
+            if self.setting.keep_weights:
+                self.unsaved = self.checkpoints.save_weights(state_of(self.modules))
         self._mode(False)
-        return Trained(self.at.step, tuple(self.at.losses), self._facts())
+        return TrainingResult(self.at.step, tuple(self.at.losses), self._facts())
 
     def _mode(self, training: bool) -> None:
         for module in self.modules.values():
             if module is not None:
                 module.train(training)
                 if not training:
-                    self._agree(module)
+                    self._synchronise_buffers(module)
 
     @torch.no_grad()
-    def _agree(self, module: nn.Module) -> None:
-        """What processes counted for themselves becomes the first one's: all are one network."""
+    def _synchronise_buffers(self, module: nn.Module) -> None:
+        """Copy the buffers of rank 0, as running statistics, to all ranks."""
         if self.workers.size > 1:
-            own = dict(module.named_buffers())
-            first = self.workers.gather({name: buffer.cpu() for name, buffer in own.items()})[0]
-            for name, buffer in own.items():
+            buffers = dict(module.named_buffers())
+            first = self.workers.gather({name: x.cpu() for name, x in buffers.items()})[0]
+            for name, buffer in buffers.items():
                 buffer.copy_(first[name])
 
     def _epoch(self) -> None:
         at = self.at
         if at.position == 0:
             at.order, at.total, at.seen = self.rng.permutation(self.count).tolist(), 0.0, 0
-        self.setting.begin(at.epoch)
+        self.setting.on_epoch_start(at.epoch)
         left = self.steps - (at.step - at.position)
-        batches = [b.tolist() for b in np.array_split(at.order, self.a_pass)[:left]]
+        batches = [b.tolist() for b in np.array_split(at.order, self.steps_per_epoch)[:left]]
         for indices in batches[at.position :]:
             at.position += 1
             coming = batches[at.position] if at.position < len(batches) else []
-            self.setting.ahead(coming[self.workers.rank :: self.workers.size])
+            self.setting.prefetch(coming[self.workers.rank :: self.workers.size])
             factor = self.job.schedule.rate(at.step, self.steps)
-            self.pending.append((self.stepper(indices, self.own, factor), len(indices)))
+            self.pending.append((self.stepper(indices, self.loss_rng, factor), len(indices)))
             at.step += 1
             if len(self.pending) >= (1 if self.setting.device == "cpu" else LOOK):
-                self._look()
-        self._look()
+                self._read_losses()
+        self._read_losses()
         at.losses.append(round(at.total / at.seen, 5))
         at.epoch, at.position = at.epoch + 1, 0
         if self.job.score and (at.epoch % self.recipe.validate == 0 or at.step == self.steps):
@@ -143,14 +152,14 @@ class Loop:
             self._validate(self.job.score())
             self._mode(True)
 
-    def _look(self) -> None:
-        """Takes the losses of the last steps from the device, and says how far training is."""
+    def _read_losses(self) -> None:
+        """Read the losses of the last steps from the device, log them and report progress."""
         at = self.at
         mine = [loss.item() for loss, _ in self.pending]
-        told = self.workers.gather((mine, self.keeper.is_due()))
+        gathered = self.workers.gather((mine, self.checkpoints.is_due()))
         first = at.step - len(self.pending) + 1
         for number, (_, samples) in enumerate(self.pending):
-            loss = sum(losses[number] for losses, _ in told)
+            loss = sum(losses[number] for losses, _ in gathered)
             if not math.isfinite(loss):
                 raise SkybenchError(
                     f"The loss became {loss} in epoch {at.epoch + 1}; give a smaller learning "
@@ -159,76 +168,81 @@ class Loop:
             at.total += loss * samples
             at.seen += samples
             rate = self.recipe.lr * self.job.schedule.rate(first + number - 1, self.steps)
-            self.journal.step(first + number, at.epoch + 1, loss, rate, samples)
-            self.setting.report(self.journal.said(), first + number, self.steps)
+            self.log.step(first + number, at.epoch + 1, loss, rate, samples)
+            self.setting.report(self.log.progress_text(), first + number, self.steps)
         self.pending.clear()
-        if any(due for _, due in told):
+        if any(due for _, due in gathered):
             self._checkpoint()
 
     def _validate(self, value: float) -> None:
-        """Notes a score; the best one's numbers are kept."""
+        """Log a validation score, and save the parameters if it is the best one so far."""
         if not math.isfinite(value):
             raise SkybenchError(
                 f"The score on validation is {value}: nothing in it counts; leave --set validate "
                 "and patience out, or give more samples"
             )
         at = self.at
-        at.scores.append([at.epoch, round(value, 4)])
-        self.journal.score(at.epoch, value)
-        if at.best[0] == at.epoch:
-            self.keeper.save_best(numbers(self.modules))
+        percent = self.setting.score_info.unit == PERCENT
+        at.scores.append([at.epoch, round(value, 4) if percent else float(f"{value:.6g}")])
+        self.log.score(at.epoch, value)
+        if self._best_epoch() == at.epoch:
+            self.checkpoints.save_best(state_of(self.modules))
             if self.setting.folder is not None:
-                self._checkpoint()  # the last state and the best one's are of one training
+                self._checkpoint()  # so that last and best checkpoint are of one training
+
+    def _best_epoch(self) -> float:
+        return self.at.best(self.setting.score_info)[0]
 
     def _is_stalled(self) -> bool:
-        """Whether so many scores as the recipe's patience were no better than the best."""
+        """Whether the last scores, as many as the recipe's patience, did not beat the best."""
         if not self.recipe.patience or not self.at.scores:
             return False
-        since = [epoch for epoch, _ in self.at.scores if epoch > self.at.best[0]]
+        best = self._best_epoch()
+        since = [epoch for epoch, _ in self.at.scores if epoch > best]
         return len(since) >= self.recipe.patience
 
     def _checkpoint(self) -> None:
         stepper = self.stepper
         state = {
             "progress": dataclasses.asdict(self.at),
-            "numbers": numbers(self.modules),
+            "numbers": state_of(self.modules),
             "optimizer": stepper.optimizer.state_dict(),
             "scaler": stepper.scaler.state_dict(),
             "order": self.rng.bit_generator.state,
-            "draws": self.workers.gather((draws(), self.own.bit_generator.state)),
+            "draws": self.workers.gather((rng_states(), self.loss_rng.bit_generator.state)),
         }
-        if self.workers.rank == 0 and (why := self.keeper.save(state)) and self.setting.folder:
-            self.journal.event("no checkpoint", why=why)
+        if self.workers.rank == 0 and (why := self.checkpoints.save(state)) and self.setting.folder:
+            self.log.event("no checkpoint", why=why)
 
     def _resume(self) -> None:
-        """Goes on from the last checkpoint, if all processes see the same one."""
-        state, why = self.keeper.load()
+        """Resume from the last checkpoint, if all ranks read the same one."""
+        state, why = self.checkpoints.load()
         if why:
-            self.journal.event("no checkpoint", why=why)
+            self.log.event("no checkpoint", why=why)
         steps = set(self.workers.gather(state and state["progress"]["step"]))
         if state is None or len(steps) > 1:
             return
-        put(self.modules, state["numbers"])
+        load_states(self.modules, state["numbers"])
         self.stepper.optimizer.load_state_dict(state["optimizer"])
         self.stepper.scaler.load_state_dict(state["scaler"])
         self.at = Progress(**state["progress"])
         self.at.resumed += 1
         self.rng.bit_generator.state = state["order"]
-        torch_draws, own = state["draws"][self.workers.rank]
-        self.own.bit_generator.state = own
-        put_draws(torch_draws)
-        self.journal.resume(self.at.step)
+        torch_states, loss_rng = state["draws"][self.workers.rank]
+        self.loss_rng.bit_generator.state = loss_rng
+        set_rng_states(torch_states)
+        self.log.resume(self.at.step)
 
     def _facts(self) -> dict[str, Any]:
         at, stepper = self.at, self.stepper
         facts = {
             "validation": at.scores,
-            "best_epoch": at.scores and at.best[0],
+            "best_epoch": at.scores and self._best_epoch(),
             "resumed": at.resumed,
             "processes": self.workers.size if self.workers.size > 1 else 0,
             "micro_batch": stepper.micro if stepper.micro < self.recipe.batch else 0,
             "recomputed": stepper.recomputing,
-            "weights_not_kept": self.lost,
-            "log_not_kept": self.journal.lost,
+            "weights_not_kept": self.unsaved,
+            "log_not_kept": self.log.lost,
         }
         return {name: value for name, value in facts.items() if value}

@@ -1,4 +1,4 @@
-"""How a learning rate goes over the steps of a training."""
+"""Learning-rate schedules, as factors on the base learning rate."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from typing import NamedTuple
 
 from skybench.core import Recipe, UsageError
 
-WARM_UP = 0.1  # share of the steps, where a head has its own schedule
-DROPS = (8 / 12, 11 / 12)  # of the steps: there "step" goes to a tenth; mmdetection's schedule_1x
+WARM_UP = 0.1  # share of the steps, in the default schedule of heads
+DROPS = (8 / 12, 11 / 12)  # shares of the steps where "step" drops to a tenth; mmdetection 1x
 
 
 class Schedule(NamedTuple):
-    """How the learning rate goes, and how large a gradient may be."""
+    """A learning-rate schedule, and gradient clipping."""
 
     rate: Callable[[int, int], float]  # step, steps -> the factor on the learning rate
-    clip: float = 0.0  # norm of the gradient; 0: any
+    clip: float = 0.0  # largest norm of the gradient; 0: no clipping
 
 
-def rate(step: int, steps: int) -> float:
-    """The factor on the learning rate: linear warm-up, then linear decay (poly, power 1) to 0."""
+def linear_decay(step: int, steps: int) -> float:
+    """Return the factor of linear warm-up followed by linear decay (poly, power 1) to 0."""
     warm = max(1, math.ceil(WARM_UP * steps))
     return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
 
 
 def poly(step: int, steps: int, warm: int) -> float:
-    """Falls from the first step on, during the warm-up too, as mmcv 1.x has it (not mmengine)."""
+    """Linear decay from the first step on, during warm-up too, as in mmcv 1.x (not mmengine)."""
     return 1 - step / steps
 
 
 def cosine(step: int, steps: int, warm: int) -> float:
-    """Falls after the warm-up."""
+    """Cosine decay to 0 after the warm-up."""
     share = max(0, step - warm) / max(1, steps - warm)
     return (1 + math.cos(math.pi * share)) / 2
 
 
-def drops(step: int, steps: int, warm: int) -> float:
-    """A tenth after each of two thirds and eleven twelfths of the steps."""
+def step_decay(step: int, steps: int, warm: int) -> float:
+    """Step decay: a tenth after two thirds of the steps, a hundredth after eleven twelfths."""
     return 0.1 ** sum(step >= drop * steps for drop in DROPS)
 
 
-SHAPES = {"poly": poly, "cosine": cosine, "step": drops}  # step, steps, those of the warm-up
+SHAPES = {"poly": poly, "cosine": cosine, "step": step_decay}  # of (step, steps, warm-up steps)
 
 
-def scheduled(recipe: Recipe, usual: Schedule) -> Schedule:
-    """The recipe's schedule, where it has one, else the head's own. Raises UsageError."""
+def recipe_schedule(recipe: Recipe, default: Schedule) -> Schedule:
+    """Return the recipe's schedule if it names one, else the head's default. Raises UsageError."""
     name = recipe.schedule
     if not name:
-        return usual
+        return default
     if name not in SHAPES:
         known = ", ".join(SHAPES)
         raise UsageError(f"No schedule {name!r} of a recipe. Known: {known}.")
@@ -59,4 +59,4 @@ def scheduled(recipe: Recipe, usual: Schedule) -> Schedule:
         rising = (step + 1) / warm if step < warm else 1.0
         return rising * SHAPES[name](step, steps, warm)
 
-    return usual._replace(rate=factor)
+    return default._replace(rate=factor)

@@ -1,4 +1,4 @@
-"""One step of a training: forward and backward passes, on as much memory as there is."""
+"""An optimiser step: forward and backward passes, with gradient accumulation to fit memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Recipe, Setting, SkybenchError, UsageError, Workers
+from skybench.core import FitContext, Recipe, SkybenchError, UsageError, Workers
 from skybench.training import activation_checkpointing
-from skybench.training.distributed import ALONE
+from skybench.training.distributed import SINGLE_PROCESS
 from skybench.training.lr_schedules import Schedule
 from skybench.training.parameter_groups import parameter_groups
 
@@ -19,16 +19,16 @@ LossOf = Callable[[list[int], np.random.Generator], Tensor]
 PRECISIONS = {"": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Job(NamedTuple):
-    """What a head wants of its training."""
+class TrainingJob(NamedTuple):
+    """A head's loss, learning-rate schedule and validation score."""
 
-    loss_of: LossOf  # the mean loss of samples by index; the generator is for what is random in it
+    loss_of: LossOf  # mean loss of samples by index; the generator is for its random draws
     schedule: Schedule
-    score: Callable[[], float] | None = None  # on validation, the higher the better
+    score: Callable[[], float] | None = None  # on validation; see `FitContext.score_info`
 
 
-class Loss(nn.Module):
-    """A loss as a forward pass: processes that join gradients must see all that takes part."""
+class LossModule(nn.Module):
+    """Head, backbone and loss in one module, so that DDP registers every parameter."""
 
     def __init__(self, head: nn.Module, backbone: nn.Module | None, loss_of: LossOf) -> None:
         super().__init__()
@@ -39,17 +39,19 @@ class Loss(nn.Module):
 
 
 class Stepper:
-    """AdamW's steps under a recipe: precision, accumulation, clipping.
+    """AdamW steps under a recipe: mixed precision, gradient accumulation, gradient clipping.
 
-    A batch that does not fit the GPU is taken in halves, whose gradients are summed; batch
-    normalisation then sees the halves. If one sample does not fit, activations are computed again.
+    A batch that does not fit the GPU is halved and its gradients accumulated; batch normalisation
+    then sees the halves. If one sample does not fit, activation checkpointing is turned on.
     """
 
-    def __init__(self, head: nn.Module, recipe: Recipe, setting: Setting, job: Job) -> None:
+    def __init__(
+        self, head: nn.Module, recipe: Recipe, setting: FitContext, job: TrainingJob
+    ) -> None:
         if recipe.precision not in PRECISIONS:
             known = ", ".join(filter(None, PRECISIONS))
             raise UsageError(f"No precision {recipe.precision!r} of a recipe. Known: {known}.")
-        self.workers: Workers = setting.workers or ALONE
+        self.workers: Workers = setting.workers or SINGLE_PROCESS
         self.device, self.backbone = setting.device.partition(":")[0], setting.backbone
         if recipe.precision == "fp16" and self.device != "cuda":
             raise UsageError("Precision fp16 needs a CUDA device; bf16 works on CPUs too.")
@@ -58,11 +60,14 @@ class Stepper:
         self.groups = parameter_groups(head, recipe, self.backbone)
         self.optimizer = torch.optim.AdamW(self.groups, lr=recipe.lr)
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
-        self.loss = self.workers.wrap(Loss(head, self.backbone, job.loss_of))
-        self.micro, self.recomputing = setting.micro or recipe.batch, setting.recompute
+        self.loss = self.workers.wrap(LossModule(head, self.backbone, job.loss_of))
+        self.micro, self.recomputing = (
+            setting.micro_batch or recipe.batch,
+            setting.recompute_activations,
+        )
 
     def __call__(self, indices: Sequence[int], rng: np.random.Generator, factor: float) -> Tensor:
-        """The batch's mean loss, of this process's samples if there are several."""
+        """Take a step; return the mean loss of the batch, or of this rank's part of it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group["factor"] * factor
         while True:
@@ -74,16 +79,16 @@ class Stepper:
     def _step(self, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         mine = indices[self.workers.rank :: self.workers.size]
-        # As many parts in each process: shared batch normalisation waits for all in each of them.
+        # As many parts on every rank: synchronised batch normalisation waits for all of them.
         count = -(-len(indices) // (self.workers.size * self.micro))
         total = torch.zeros((), device=self.device)
         for number, part in enumerate(np.array_split(mine, count), 1):
             share = len(part) / len(indices)
-            with self.workers.hold(self.loss, number < count):
+            with self.workers.no_sync(self.loss, number < count):
                 with torch.autocast(self.device, self.dtype, self.dtype != torch.float32):
-                    # Without samples a process goes along with one that does not count.
+                    # A rank without samples computes one with weight 0.
                     loss = self.loss(part.tolist() or indices[:1], rng)
-                # Processes take the mean of their gradients; the batch's is their sum.
+                # DDP averages the ranks' gradients; the batch's gradient is their sum.
                 self.workers.backward(self.scaler.scale(loss * (share * self.workers.size)))
             total += loss.detach() * share
         self._make_moments()
@@ -97,10 +102,10 @@ class Stepper:
         return total
 
     def _make_moments(self) -> None:
-        """AdamW's first state of what has gradients, as AdamW makes it, but each whole or not.
+        """Allocate AdamW's state for parameters with gradients, one parameter at a time.
 
-        Memory that is too short for it costs another try. AdamW itself would have updated other
-        groups before, or left half of a state, on which its next step breaks.
+        If memory runs out here, the step can be retried. AdamW itself would have updated other
+        groups before, or left a partial state on which its next step fails.
         """
         state = self.optimizer.state
         for parameter in (p for group in self.groups for p in group["params"]):
@@ -112,7 +117,7 @@ class Stepper:
                 }
 
     def _update(self) -> None:
-        """AdamW's step. Not to be tried again where it breaks off: weights would change twice."""
+        """Update the parameters. Must not be retried after an error: some are updated already."""
         if self.clip:
             self.scaler.unscale_(self.optimizer)
             every = [p for group in self.groups for p in group["params"]]
@@ -121,9 +126,9 @@ class Stepper:
         self.scaler.update()
 
     def _save_memory(self, error: Exception) -> None:
-        """Halves what is computed at once, then computes activations again. Raises if neither."""
+        """Halve the micro-batch, or turn on activation checkpointing; raise if neither is left."""
         self.optimizer.zero_grad(set_to_none=True)
-        if self.workers.size > 1:  # the others would wait for this one
+        if self.workers.size > 1:  # the other ranks would wait for this one
             raise SkybenchError(
                 f"{self.micro} samples at once are too much for a device's memory; give "
                 "--micro-batch N, --recompute, or --set precision=bf16"

@@ -1,1 +1,1 @@
-"""Checkpoint files: found, read safely, identified, and loaded whole or refused."""
+"""Checkpoints: finding, downloading, safe reading, identification, and loading into models."""

@@ -1,4 +1,4 @@
-"""How a state dict compares with a model, key by key, and whether it fits."""
+"""Coverage of a model by a state dict: which keys match, and whether enough do to load it."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import ModelCard, SkybenchError, WeightsError
-from skybench.core.loaded import ENOUGH, Coverage
+from skybench.core.loaded import MIN_COVERAGE, Coverage
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
 
-PARALLEL = "module."  # what torch's DataParallel puts before every key
+PARALLEL = "module."  # prefix that torch's DataParallel adds to every key
 
 
-def compare(model: Model, state: Mapping[str, Tensor]) -> Coverage:
-    """How a state dict under the model's own keys covers it.
+def compare_keys(model: Model, state: Mapping[str, Tensor]) -> Coverage:
+    """Compare a state dict in the model's own keys with the model.
 
-    Keys that the model's card declares as missing from the published file do not count. Integers
-    (of a quantised file) do not match real numbers.
+    Keys that the model's card declares as missing in the published file are not expected. Integer
+    tensors (of a quantised file) do not match floating-point parameters.
     """
-    own = model.state_dict()
+    wanted = model.state_dict()
     source = model.card.weights
     excused = {
         key
         for pattern in (source.missing if source else ())
-        for key in fnmatch.filter(own, pattern)
+        for key in fnmatch.filter(wanted, pattern)
     }
-    floats = {k: v.numel() for k, v in own.items() if v.is_floating_point()}
+    floats = {k: v.numel() for k, v in wanted.items() if v.is_floating_point()}
     fits = {
         k
-        for k, v in own.items()
+        for k, v in wanted.items()
         if k in state
         and state[k].shape == v.shape
         and state[k].is_floating_point() >= v.is_floating_point()
@@ -44,14 +44,14 @@ def compare(model: Model, state: Mapping[str, Tensor]) -> Coverage:
     return Coverage(
         share=matched / expected if expected else 0.0,
         missing=tuple(k for k in floats if k not in state),
-        unexpected=tuple(k for k in state if k not in own),
-        mismatched=tuple(k for k in own if k in state and k not in fits),
+        unexpected=tuple(k for k in state if k not in wanted),
+        mismatched=tuple(k for k in wanted if k in state and k not in fits),
     )
 
 
 @contextlib.contextmanager
-def _another_is_refused(plugin: Any, state: Mapping[str, Tensor]) -> Iterator[None]:
-    """What a plugin's functions do with other models' keys is not known."""
+def _as_weights_error(plugin: Any, state: Mapping[str, Tensor]) -> Iterator[None]:
+    """Turn any exception of a plugin's function, given another model's keys, into WeightsError."""
     try:
         yield
     except SkybenchError:
@@ -59,41 +59,44 @@ def _another_is_refused(plugin: Any, state: Mapping[str, Tensor]) -> Iterator[No
     except Exception as error:
         shown = ", ".join(list(state)[:4])
         raise WeightsError(
-            f"These weights do not fit {plugin.CARD.name}: keys as {shown} cannot be converted "
-            f"({error!r}). Nothing was loaded. Give the published file"
+            f"These weights do not fit {plugin.CARD.name}: keys such as {shown} cannot be "
+            f"converted ({error!r}). Nothing was loaded. Give the published file"
         ) from error
 
 
-def settings(plugin: Any, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The network's settings that a published state dict decides. Raises WeightsError."""
-    with _another_is_refused(plugin, state):
+def decided_settings(plugin: Any, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the network's settings that follow from a published state dict.
+
+    Raises WeightsError where the plugin cannot read it.
+    """
+    with _as_weights_error(plugin, state):
         decided = plugin.settings(dict(state)) if hasattr(plugin, "settings") else {}
     return dict(decided)
 
 
-def own_keys(model: Model, plugin: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published state dict under the model's own keys.
+def model_keys(model: Model, plugin: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a published state dict to the model's own keys.
 
-    A model may have a method `adapt(state) -> state` that fits a file to its own settings, such
-    as a further input band; it sees the model's own keys.
-    Raises WeightsError where that breaks: then it is another model's file.
+    A model may have a method `adapt(state) -> state`, which fits a state dict in its own keys to
+    its settings, such as an additional input band.
+    Raises WeightsError where that fails: the file is another model's.
     """
-    own = converted(plugin, state)
+    keyed = convert_keys(plugin, state)
     if adapt := getattr(model, "adapt", None):
-        with _another_is_refused(plugin, state):
-            own = adapt(own)
-    return own
+        with _as_weights_error(plugin, state):
+            keyed = adapt(keyed)
+    return keyed
 
 
-def converted(plugin: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a plugin makes of a published state dict. Raises WeightsError as `own_keys`."""
-    with _another_is_refused(plugin, state):
-        own: dict[str, Tensor] = plugin.convert(dict(state))
-    return own
+def convert_keys(plugin: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Call the plugin's `convert` on a published state dict. Raises WeightsError where it fails."""
+    with _as_weights_error(plugin, state):
+        keyed: dict[str, Tensor] = plugin.convert(dict(state))
+    return keyed
 
 
-def require(card: ModelCard, coverage: Coverage, hint: str = "") -> None:
-    """Raises WeightsError where the coverage is not enough."""
+def require_coverage(card: ModelCard, coverage: Coverage, hint: str = "") -> None:
+    """Raise WeightsError where the coverage is too low; hint: a sentence for the message."""
     if coverage.enough:
         return
     lists = {
@@ -101,65 +104,65 @@ def require(card: ModelCard, coverage: Coverage, hint: str = "") -> None:
         "of another shape": coverage.mismatched,
         "unexpected": coverage.unexpected,
     }
-    found = "; ".join(f"{n}: {len(k)} ({', '.join(k[:4])})" for n, k in lists.items() if k)
+    keys = "; ".join(f"{n}: {len(k)} ({', '.join(k[:4])})" for n, k in lists.items() if k)
     published = card.weights.filename if card.weights else "none"
     raise WeightsError(
         f"These weights do not fit {card.name}: they match {100 * coverage.share:.1f} % of its "
-        f"parameters, expected {100 * ENOUGH:.0f} % at least. Keys {found}. Nothing was loaded. "
-        f"{hint}"
-        f"Give the published file ({published}), or the variant and settings that it was made for"
+        f"parameters, expected at least {100 * MIN_COVERAGE:.0f} %. Keys {keys}. "
+        f"Nothing was loaded. {hint}Give the published file ({published}), or the variant and "
+        "settings that these weights belong to"
     )
 
 
 def require_finite(card: ModelCard, state: Mapping[str, Tensor]) -> None:
-    """Raises WeightsError where numbers are NaN or infinite: every feature would be."""
-    numbers = {k: x for k, x in state.items() if x.is_floating_point() and not x.is_meta}
-    bad = [k for k, x in numbers.items() if not x.isfinite().all()]
+    """Raise WeightsError where parameters are NaN or infinite, as all features would be NaN."""
+    floats = {k: x for k, x in state.items() if x.is_floating_point() and not x.is_meta}
+    bad = [k for k, x in floats.items() if not x.isfinite().all()]
     if bad:
         raise WeightsError(
             f"These weights of {card.name} hold NaN or infinity in {len(bad)} of "
-            f"{len(numbers)} tensors ({', '.join(bad[:4])}): training diverged, or the file is "
-            "damaged. Get it again, or give another one"
+            f"{len(floats)} tensors ({', '.join(bad[:4])}): training diverged, or the file is "
+            "damaged. Get the file again, or give another one"
         )
 
 
-def variant_of(plugin: Any, state: Mapping[str, Tensor]) -> str:
-    """The variant that a plugin says a published state dict is of; "" where it does not."""
-    told = ""
-    with contextlib.suppress(WeightsError), _another_is_refused(plugin, state):
-        told = plugin.variant_of(dict(state)) if hasattr(plugin, "variant_of") else ""
-    return told
+def identify_variant(plugin: Any, state: Mapping[str, Tensor]) -> str:
+    """Return the variant that the plugin says a published state dict belongs to; "" if none."""
+    variant = ""
+    with contextlib.suppress(WeightsError), _as_weights_error(plugin, state):
+        variant = plugin.variant_of(dict(state)) if hasattr(plugin, "variant_of") else ""
+    return variant
 
 
-def measure(plugin: Any, variant: str, state: Mapping[str, Tensor]) -> Coverage:
-    """How a published state dict covers a variant, without making the network.
+def measure_coverage(plugin: Any, variant: str, state: Mapping[str, Tensor]) -> Coverage:
+    """Measure how a published state dict covers a variant, built on the meta device.
 
     Raises WeightsError where the plugin cannot read it.
     """
     import torch
 
     shapes = {key: tensor.to("meta") for key, tensor in state.items()}
-    arch = settings(plugin, shapes)
+    arch = decided_settings(plugin, shapes)
     with torch.device("meta"):
         model = plugin.build(variant, **arch)
-    return compare(model, own_keys(model, plugin, shapes))
+    return compare_keys(model, model_keys(model, plugin, shapes))
 
 
-def layouts(state: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """A state dict as it is, and without "module." where all its keys begin so."""
+def key_layouts(state: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Yield a state dict as it is, and without "module." where all its keys have this prefix."""
     yield dict(state)
     if all(key.startswith(PARALLEL) for key in state):
         yield {key.removeprefix(PARALLEL): tensor for key, tensor in state.items()}
 
 
-def fitting(plugin: Any, variant: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The layout of a published state dict that covers a variant better."""
+def best_layout(plugin: Any, variant: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the layout of a published state dict that covers a variant best: see `key_layouts`."""
 
     def share(layout: Mapping[str, Tensor]) -> float:
         try:
-            return measure(plugin, variant, layout).share
+            return measure_coverage(plugin, variant, layout).share
         except WeightsError:
             return 0.0
 
-    options = list(layouts(state))
+    options = list(key_layouts(state))
     return options[0] if len(options) == 1 else max(options, key=share)

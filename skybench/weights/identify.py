@@ -1,4 +1,4 @@
-"""Which published file a state dict is, told by its keys and shapes; no network is made."""
+"""Identification of a published checkpoint by its keys and shapes, without building networks."""
 
 from __future__ import annotations
 
@@ -11,85 +11,88 @@ from skybench.weights import coverage
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Elements of a file under a model's own keys, as a share of its parameters: positions may be of
-# another size, heads may come with it; or it is one of several files. To build is what takes time.
+# Bounds of a file's elements, relative to the model's parameters, for the model to be compared:
+# positional embeddings may differ in size, and a file may include heads (MOST), or be one of
+# several parts (PART). Building models for the comparison is what takes time.
 LEAST, MOST, PART = 0.9, 1.5, 0.01
-WHOLE = 0.9999  # of the elements; others' files of the same kind of network may lack only a stem
+FULL_COVERAGE = 0.9999  # least coverage; the same network with another stem has nearly all elements
 
 
-class Match(NamedTuple):
-    """A published file that a state dict can be."""
+class PublishedMatch(NamedTuple):
+    """A published file that a state dict may come from."""
 
     card: ModelCard  # of the first variant that the file fits
-    variants: tuple[str, ...]
+    variants: tuple[str, ...]  # all variants that the file fits
     filename: str
     coverage: loaded.Coverage
 
     @property
     def title(self) -> str:
-        """The model, the variants and the file."""
+        """The model, the variants and the file, for a message."""
         return f"{self.card.name} ({', '.join(self.variants)}; {self.filename})"
 
 
-def recognise(state: Mapping[str, Tensor]) -> list[Match]:
-    """The published files that a state dict can be; several where models share a network.
+def identify_weights(state: Mapping[str, Tensor]) -> list[PublishedMatch]:
+    """Return the published files that a state dict may come from; several for shared networks.
 
-    Of these the ones that leave the fewest keys unexplained.
+    Only the files with the fewest unexpected keys are returned.
     """
-    found = [m for name in registry.names("baselines") for m in matches(name, state)]
-    fewest = min((len(m.coverage.unexpected) for m in found), default=0)
-    return [m for m in found if len(m.coverage.unexpected) == fewest]
+    candidates = [m for name in registry.names("baselines") for m in matching_files(name, state)]
+    fewest = min((len(m.coverage.unexpected) for m in candidates), default=0)
+    return [m for m in candidates if len(m.coverage.unexpected) == fewest]
 
 
-def matches(name: str, state: Mapping[str, Tensor], least: float = WHOLE) -> list[Match]:
-    """The published files of one model that a state dict can be; least: share of the elements."""
-    plugin: Any = registry.load("baselines", name)
+def matching_files(
+    name: str, state: Mapping[str, Tensor], least: float = FULL_COVERAGE
+) -> list[PublishedMatch]:
+    """Return the files of a model that a state dict may come from; least: minimal coverage."""
+    plugin: Any = registry.model(name)
     if plugin.CARD.unavailable:
         return []
-    found: dict[str, Match] = {}
-    for layout in coverage.layouts(state):
+    candidates: dict[str, PublishedMatch] = {}
+    for layout in coverage.key_layouts(state):
         for variant, filename, keyed in _candidates(plugin, layout):
             try:
-                covered = coverage.measure(plugin, variant, keyed)
+                covered = coverage.measure_coverage(plugin, variant, keyed)
             except WeightsError:
                 continue
             if covered.share >= least and not covered.mismatched:
-                card = variants.card(plugin, variant)
+                card = variants.variant_card(plugin, variant)
                 fits = card.weights.variants if card.weights else ()
-                found.setdefault(filename, Match(card, fits, filename, covered))
-    return list(found.values())
+                candidates.setdefault(filename, PublishedMatch(card, fits, filename, covered))
+    return list(candidates.values())
 
 
 def _candidates(
     plugin: Any, state: Mapping[str, Tensor]
 ) -> Iterator[tuple[str, str, Mapping[str, Tensor]]]:
-    """Variants of about as many elements: (variant, file name, with the keys of a whole file)."""
-    published = variants.published(plugin)
-    told = coverage.variant_of(plugin, state)
+    """Yield variants of a similar size: (variant, file name, state under the whole file's keys)."""
+    published = variants.published_variants(plugin)
+    known = coverage.identify_variant(plugin, state)
     shapes = {key: tensor.to("meta") for key, tensor in state.items()}
     try:
-        held = sum(x.numel() for x in coverage.converted(plugin, shapes).values())
+        count = sum(x.numel() for x in coverage.convert_keys(plugin, shapes).values())
     except WeightsError:
         return
     parts: Mapping[str, str] = getattr(plugin, "FILES", {})
     joint = any(key.startswith(tuple(parts.values())) for key in state)
-    for variant in [told] if told in published else published:
+    for variant in [known] if known in published else published:
         card, least = published[variant], PART if parts else LEAST
-        if not card.weights or not least * card.params <= held <= MOST * card.params:
+        if not card.weights or not least * card.params <= count <= MOST * card.params:
             continue
         files = {card.weights.filename: ""} if joint or not parts else parts
         for filename, prefix in files.items():
             yield variant, filename, {prefix + key: x for key, x in shapes.items()}
 
 
-def hint(state: Mapping[str, Tensor]) -> str:
-    """What to say of weights that do not fit the model that they were given for."""
-    found = [m.title for m in recognise(state)]
-    return f"They are those of {' or '.join(found)}. " if found else ""
+def model_hint(state: Mapping[str, Tensor]) -> str:
+    """Return a sentence that names the model to which weights belong; "" if unknown."""
+    candidates = [m.title for m in identify_weights(state)]
+    return f"They are the weights of {' or '.join(candidates)}. " if candidates else ""
 
 
 def variant_hint(name: str, state: Mapping[str, Tensor]) -> str:
-    """What to say of weights that fit a variant of the model that they were given for."""
-    found = dict.fromkeys(v for m in matches(name, state) for v in m.variants)
-    which = " or ".join(f"--variant {variant}" for variant in found)
-    return f"They fit {which}, as published. " if found else ""
+    """Return a sentence that names the variant of a model that weights fit; "" if none."""
+    candidates = dict.fromkeys(v for m in matching_files(name, state) for v in m.variants)
+    which = " or ".join(f"--variant {variant}" for variant in candidates)
+    return f"They fit {which}, as published. " if candidates else ""

@@ -1,7 +1,8 @@
-"""Weights: found, verified, compared with a network key by key, loaded."""
+"""Loading of weights into a model: published, given, or random."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,15 @@ from skybench.core import (
     registry,
     variants,
 )
-from skybench.core.loaded import ENOUGH as ENOUGH
+from skybench.core.loaded import MIN_COVERAGE as MIN_COVERAGE
 from skybench.core.loaded import Coverage as Coverage
 from skybench.core.loaded import LoadInfo
-from skybench.weights import coverage as coverages
-from skybench.weights.checkpoint_file import open_checkpoint, unwrap
+from skybench.weights import coverage
+from skybench.weights.checkpoint_file import open_checkpoint, unwrap_state
 from skybench.weights.checkpoint_file import read_checkpoint as read_checkpoint
 from skybench.weights.checkpoint_file import sha256_file as sha256_file
-from skybench.weights.coverage import compare as compare
-from skybench.weights.find import _located, _parts, differs
+from skybench.weights.coverage import compare_keys as compare_keys
+from skybench.weights.find import hash_mismatch, require_weights_file, weight_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,41 +35,41 @@ DTYPES = ("float32", "bfloat16")
 
 
 def load_into(model: Model, plugin: ModelPlugin, state: Mapping[str, Tensor]) -> Coverage:
-    """Copies a flat published state dict into a model.
+    """Copy a published state dict, without its container, into a model.
 
-    Raises WeightsError, with the model untouched, when less than `ENOUGH` of the elements match
-    or a key has another shape: that is another network.
+    Raises WeightsError, with the model unchanged, where less than `MIN_COVERAGE` of the elements
+    match, or a key has another shape: the weights are another network's.
     """
-    from skybench.weights.meta_init import fill
+    from skybench.weights.meta_init import load_tensors
 
-    own = coverages.own_keys(model, plugin, state)
-    coverage = compare(model, own)
-    coverages.require(model.card, coverage)
-    fill(model, own)
-    return coverage
+    keyed = coverage.model_keys(model, plugin, state)
+    covered = compare_keys(model, keyed)
+    coverage.require_coverage(model.card, covered)
+    load_tensors(model, keyed)
+    return covered
 
 
-class Found(NamedTuple):
-    """A published state dict, and where it is from."""
+class PublishedState(NamedTuple):
+    """A published state dict, and the file that it comes from."""
 
     state: dict[str, Tensor]
     path: Path | None = None
-    left_out: tuple[str, ...] = ()  # objects in the file that were not made
+    left_out: tuple[str, ...] = ()  # classes of other objects in the file, which were skipped
 
 
-def read(name: str, path: Path) -> Found:
-    """The state dict of a file, or of all parts in a folder, with the keys of the joint file."""
-    parts = _parts(name)
+def read_published(name: str, path: Path) -> PublishedState:
+    """Read the state dict of a file, or of all parts in a folder under the joint file's keys."""
+    parts = weight_parts(name)
     state: dict[str, Tensor] = {}
     left_out: dict[str, None] = {}
     for file in [path] if path.is_file() else [path / f for f in parts if (path / f).is_file()]:
-        found = open_checkpoint(file)
-        # The joint file may go by the name of a part.
-        joint = any(key.startswith(tuple(parts.values())) for key in found.state)
+        checkpoint = open_checkpoint(file)
+        # The joint file may have the name of a part.
+        joint = any(key.startswith(tuple(parts.values())) for key in checkpoint.state)
         prefix = "" if joint else parts.get(file.name, "")
-        state |= {prefix + key: tensor for key, tensor in found.state.items()}
-        left_out |= dict.fromkeys(found.left_out)
-    return Found(state, path, tuple(left_out))
+        state |= {prefix + key: tensor for key, tensor in checkpoint.state.items()}
+        left_out |= dict.fromkeys(checkpoint.left_out)
+    return PublishedState(state, path, tuple(left_out))
 
 
 def load_model(
@@ -79,54 +80,55 @@ def load_model(
     dtype: str = "float32",
     **arch: Any,
 ) -> Model:
-    """A model in eval mode with published, given or random weights.
+    """Load a model in eval mode, with published, given or random weights.
 
-    weights: None or "auto" (see `find`), "random", a path, or a published state dict, with or
-    without its container. seed: of random weights. dtype: "bfloat16" keeps and computes with half
-    of the memory; features are float32 all the same. arch: settings of the plugin's network. A
-    plugin may have a function `settings(state)`: settings that published weights decide, where
-    `arch` does not. The model's attribute `loaded` is a LoadInfo.
-    Raises MissingWeights when there are none to be found, WeightsError when they do not fit,
-    CannotRun where there is no network, UsageError for a name, variant or setting that does not
-    exist. Where "full" means several variants, a given file decides, else the first is taken.
+    weights: None or "auto" (see `find_weights`), "random", a path, or a published state dict, with
+    or without its container. variant: where "full" stands for several, the file decides, else the
+    first is loaded. seed: of random weights. dtype: "bfloat16" halves the memory; features are
+    float32 all the same. arch: settings of the network; where they are not given, they follow from
+    the published weights, as the plugin's `settings(state)` says. The model's attribute `loaded`
+    is a LoadInfo.
+    Raises MissingWeights where no weights are found, WeightsError where they do not fit, CannotRun
+    where the network cannot be built, UsageError for an unknown name, variant or setting.
     """
     import torch
 
     from skybench.weights import meta_init
 
-    plugin: Any = registry.load("baselines", name)
-    may = variants.meant(plugin, variant)
-    card = variants.card(plugin, may[0])
+    plugin: Any = registry.model(name)
+    candidates = variants.resolve_variants(plugin, variant)
+    card = variants.variant_card(plugin, candidates[0])
     if card.unavailable:
         raise CannotRun(f"{card.name} cannot be built: {card.unavailable}")
     if dtype not in DTYPES:
         raise UsageError(f"Expected dtype to be one of {', '.join(DTYPES)}, but got {dtype!r}.")
-    found = _obtained(card, weights, may[0])  # read before the network is built
-    if found is None:
-        model = _built(plugin, may[0], arch, seed)
+    published = _obtain(card, weights, candidates[0])  # read before the network is built
+    if published is None:
+        model = _build(plugin, candidates[0], arch, seed)
         model.loaded = LoadInfo("none" if card.weights is None else "random")
     else:
-        told_variant = coverages.variant_of(plugin, found.state) if variant == "full" else ""
-        chosen = told_variant or may[0]
-        state = coverages.fitting(plugin, chosen, found.state)
-        found.state.clear()  # a tensor is let go as soon as the model has it
-        arch = coverages.settings(plugin, state) | arch
-        model, coverage = _filled(plugin, state, dtype, lambda: _built(plugin, chosen, arch, seed))
-        model.loaded = _info(variants.card(plugin, chosen), found, coverage)
+        known = coverage.identify_variant(plugin, published.state) if variant == "full" else ""
+        chosen = known or candidates[0]
+        state = coverage.best_layout(plugin, chosen, published.state)
+        published.state.clear()  # so that each tensor is freed once it is copied into the model
+        arch = coverage.decided_settings(plugin, state) | arch
+        build = functools.partial(_build, plugin, chosen, arch, seed)
+        model, covered = _build_and_load(plugin, state, dtype, build)
+        model.loaded = _load_info(variants.variant_card(plugin, chosen), published, covered)
     if dtype != "float32":
-        meta_init.lower(model, getattr(torch, dtype))
+        meta_init.lower_precision(model, getattr(torch, dtype))
     return model.eval()
 
 
-def _obtained(card: ModelCard, weights: Any, variant: str) -> Found | None:
-    """What was given or is found; None for random weights and where there are none to learn."""
+def _obtain(card: ModelCard, weights: Any, variant: str) -> PublishedState | None:
+    """Return the weights that were given or found; None for random ones, and without any."""
     if isinstance(weights, Mapping):
-        return Found(unwrap(weights, "The given state dict"))
-    path = _located(card, "auto" if weights is None else weights, variant)
-    return read(card.name, path) if path else None
+        return PublishedState(unwrap_state(weights, "The given state dict"))
+    path = require_weights_file(card, "auto" if weights is None else weights, variant)
+    return read_published(card.name, path) if path else None
 
 
-def _built(plugin: Any, variant: str, arch: Mapping[str, Any], seed: int) -> Model:
+def _build(plugin: Any, variant: str, arch: Mapping[str, Any], seed: int) -> Model:
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -135,44 +137,49 @@ def _built(plugin: Any, variant: str, arch: Mapping[str, Any], seed: int) -> Mod
     return model
 
 
-def _filled(
+def _build_and_load(
     plugin: Any, state: dict[str, Tensor], dtype: str, build: Callable[[], Model]
 ) -> tuple[Model, Coverage]:
-    """A model with the numbers of a state dict, which is empty afterwards."""
+    """Build a model and load a published state dict, which is emptied.
+
+    The model is built on the meta device, so that its large parameters are allocated one by one,
+    unless the state dict lacks some of them: these need their initial values.
+    """
     import torch
 
     from skybench.weights import identify, meta_init
 
-    model = meta_init.hollow(build)
-    own = coverages.own_keys(model, plugin, state)
-    coverage = compare(model, own)
-    if not coverage.enough:
-        hint = identify.variant_hint(model.card.name, state) or identify.hint(state)
-        coverages.require(model.card, coverage, hint)
+    model = meta_init.build_on_meta(build)
+    keyed = coverage.model_keys(model, plugin, state)
+    covered = compare_keys(model, keyed)
+    if not covered.enough:
+        hint = identify.variant_hint(model.card.name, state) or identify.model_hint(state)
+        coverage.require_coverage(model.card, covered, hint)
     state.clear()
-    if not meta_init.is_filled_by(model, own):
+    if not meta_init.has_all_tensors(model, keyed):
         model = build()
-    meta_init.fill(model, own, getattr(torch, dtype))
-    left = model.state_dict()
-    coverages.require_finite(model.card, left)
-    drawn = tuple(k for k in coverage.missing if _varies(left[k]))
-    return model, replace(coverage, drawn=drawn)
+    meta_init.load_tensors(model, keyed, getattr(torch, dtype))
+    loaded = model.state_dict()
+    coverage.require_finite(model.card, loaded)
+    drawn = tuple(k for k in covered.missing if _is_random(loaded[k]))
+    return model, replace(covered, drawn=drawn)
 
 
-def _varies(values: Tensor) -> bool:
-    """Whether they are not all the same: a norm's ones and a bias's zeros are no draw."""
+def _is_random(values: Tensor) -> bool:
+    """Return whether initial values differ: a norm's ones and a bias's zeros are not random."""
     return not values.is_meta and bool((values != values.flatten()[:1]).any())
 
 
-def _info(card: ModelCard, found: Found, coverage: Coverage) -> LoadInfo:
-    if found.path is None or card.weights is None:
-        return LoadInfo("state_dict", coverage=coverage)
-    notes = [differs(found.path, card.weights), told(found.left_out)]
+def _load_info(card: ModelCard, published: PublishedState, covered: Coverage) -> LoadInfo:
+    path = published.path
+    if path is None or card.weights is None:
+        return LoadInfo("state_dict", coverage=covered)
+    notes = [hash_mismatch(path, card.weights), skipped_objects(published.left_out)]
     note = "; ".join(filter(None, notes))
-    return LoadInfo("file", str(found.path), sha256_file(found.path), coverage, note)
+    return LoadInfo("file", str(path), sha256_file(path), covered, note)
 
 
-def told(left_out: Sequence[str]) -> str:
-    """What to say of objects in a file that were not made, "" where there were none."""
+def skipped_objects(left_out: Sequence[str]) -> str:
+    """Return a message about the objects skipped in a checkpoint; "" if there are none."""
     shown = ", ".join(left_out[:4]) + (f" and {len(left_out) - 4} more" if left_out[4:] else "")
     return f"objects beside tensors were left out: {shown}" if left_out else ""

@@ -1,4 +1,4 @@
-"""Networks built without their numbers, and filled from a file one tensor at a time."""
+"""Building networks on the meta device, and loading a state dict tensor by tensor."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.overrides import TorchFunctionMode
 from skybench.core import Batch, Features
 from skybench.core.model import Model
 
-LARGE = 1 << 16  # elements; smaller parameters are made as always
+LARGE_PARAMETER = 1 << 16  # elements; smaller parameters are allocated as usual
 
 
-class _Hollow(TorchFunctionMode):
-    """Large empty tensors get no memory: parameters are empty before they are initialised."""
+class _LargeOnMeta(TorchFunctionMode):
+    """Put large tensors of `torch.empty` on the meta device, as parameters before their init."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -25,59 +25,62 @@ class _Hollow(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.empty and kwargs.get("device") is None:
             shaped: Tensor = func(*args, **kwargs | {"device": "meta"})
-            if shaped.numel() >= LARGE:
+            if shaped.numel() >= LARGE_PARAMETER:
                 return shaped
         return func(*args, **kwargs)
 
 
-def hollow(build: Callable[[], Model]) -> Model:
-    """What `build` gives, but with large parameters on the meta device where that can be.
+def build_on_meta(build: Callable[[], Model]) -> Model:
+    """Build a model with its large parameters on the meta device, where its constructor allows it.
 
-    Buffers, whatever a constructor computes, and small parameters have their values; of those,
-    random ones differ from a whole build's, as less is drawn before them.
+    Buffers, computed tensors and small parameters have values. Random ones differ from those of
+    `build()`, as fewer values are drawn before them.
     """
     try:
-        with _Hollow():
+        with _LargeOnMeta():
             model = build()
-    except RuntimeError:  # a constructor that computes with its parameters
+    except RuntimeError:  # the constructor computes with its parameters
         return build()
     return build() if any(b.is_meta for b in model.buffers()) else model
 
 
-def is_filled_by(model: Model, own: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict has all numbers that a hollow model lacks."""
-    return all(k in own for k, v in model.state_dict().items() if v.is_meta)
+def has_all_tensors(model: Model, state: Mapping[str, Tensor]) -> bool:
+    """Return whether a state dict has every parameter that is on the meta device."""
+    return all(k in state for k, v in model.state_dict().items() if v.is_meta)
 
 
 @torch.no_grad()
-def fill(model: Model, own: dict[str, Tensor], dtype: torch.dtype = torch.float32) -> None:
-    """Moves the tensors of a state dict that fits into a model; the dict is empty afterwards.
+def load_tensors(
+    model: Model, state: dict[str, Tensor], dtype: torch.dtype = torch.float32
+) -> None:
+    """Copy the tensors of a fitting state dict into a model; the dict is emptied on the way.
 
-    What a hollow model lacks is made in `dtype` where `lower` would keep it so.
+    Parameters on the meta device are allocated, in `dtype` if `lower_precision` would convert them.
     """
     for key, target in model.state_dict(keep_vars=True).items():
-        if key not in own:
+        if key not in state:
             continue
-        given = own.pop(key)
+        given = state.pop(key)
         if target.is_meta:
-            kept = dtype if _is_matrix(key, target) else target.dtype
-            real = torch.empty_like(target, dtype=kept, device=torch.get_default_device())
-            whole = nn.Parameter(real, target.requires_grad)
-            torch.utils.swap_tensors(target, whole)  # type: ignore[no-untyped-call]
+            wanted = dtype if _is_matrix(key, target) else target.dtype
+            real = torch.empty_like(target, dtype=wanted, device=torch.get_default_device())
+            parameter = nn.Parameter(real, target.requires_grad)
+            torch.utils.swap_tensors(target, parameter)  # type: ignore[no-untyped-call]
         target.data.copy_(given)
-    own.clear()
+    state.clear()
 
 
 def _is_matrix(key: str, parameter: Tensor) -> bool:
-    """Whether it is a layer's matrix or kernel: almost all of a network, and what autocast casts.
+    """Return whether a parameter is the weight of a linear or convolutional layer, by its name.
 
-    Norms, biases, positions, tables and tokens are not.
+    Autocast casts these, and they are nearly all parameters. Norms, biases, positional embeddings
+    and tokens are not.
     """
     return key.endswith("weight") and parameter.ndim > 1 and parameter.is_floating_point()
 
 
-class _Lowered:
-    """Computes a model's forward pass in a lower precision; its features are float32."""
+class _Autocast:
+    """Forward hooks that run a model under autocast and return its features in float32."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -95,11 +98,11 @@ class _Lowered:
         return Features(features.pooled.float(), tuple(x.float() for x in features.pyramid))
 
 
-def lower(model: Model, dtype: torch.dtype) -> None:
-    """Keeps the matrices and kernels of a model in a lower precision, and computes with it."""
+def lower_precision(model: Model, dtype: torch.dtype) -> None:
+    """Convert the layer weights of a model to a lower precision, and run it under autocast."""
     for key, parameter in model.named_parameters():
         if _is_matrix(key, parameter):
             parameter.data = parameter.data.to(dtype)
-    lowered = _Lowered(dtype)
-    model.register_forward_pre_hook(lowered.begin)
-    model.register_forward_hook(lowered.end, always_call=True)
+    autocast = _Autocast(dtype)
+    model.register_forward_pre_hook(autocast.begin)
+    model.register_forward_hook(autocast.end, always_call=True)

@@ -1,9 +1,8 @@
-"""Runs a pickle as data: no object of it is made, none of its code runs.
+"""Safe unpickling: a pickle is read as data, without importing or calling anything it names.
 
-A pickle is a program for a small machine. The machine here knows the data instructions only. What
-the program imports stays a name (`Global`); what it builds from a name is an `Absent`, except for
-ordered dicts and tensors, which this module makes itself. So nothing that a file names is ever
-looked up, called or changed.
+A pickle is a program for a stack machine, of which only the data opcodes are implemented here. An
+import stays a name (`GlobalName`); an object built from a name becomes a `SkippedObject`, except
+for ordered dicts and tensors, which this module builds itself.
 """
 
 from __future__ import annotations
@@ -18,102 +17,102 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-KEYS = (str, int, float, bytes, bool, type(None))  # of dicts; hashing a deep tuple may crash
-REPEATED = 1 << 24  # elements that a tensor may have by repeating fewer
-DTYPES = {
+KEYS = (str, int, float, bytes, bool, type(None))  # dict keys; to hash a deep tuple may crash
+REPEATED = 1 << 24  # most elements of a tensor that repeats a smaller storage
+STORAGE_DTYPES = {
     "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16",
     "Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8",
     "Bool": "bool", "ComplexDouble": "complex128", "ComplexFloat": "complex64", "Untyped": "uint8",
 }  # fmt: skip
 
 
-class Unreadable(Exception):
-    """A file is not what it should be; the message goes on after "it"."""
+class UnreadableFile(Exception):
+    """A file that cannot be read; the message continues a sentence that begins with "it"."""
 
 
-class Global(NamedTuple):
-    """What a pickle imports, as "module.name"; it is never looked up."""
-
-    name: str
-
-
-class Absent(NamedTuple):
-    """Stands for an object that is not made: of this class, or what this function would give."""
+class GlobalName(NamedTuple):
+    """An import in a pickle, as "module.name"; it is never resolved."""
 
     name: str
 
 
-class Stored(NamedTuple):
-    """A storage that tensors share."""
+class SkippedObject(NamedTuple):
+    """The placeholder of an object that is not built: its class, or the function that makes it."""
+
+    name: str
+
+
+class PickledStorage(NamedTuple):
+    """A storage in a pickle, which several tensors may share."""
 
     key: str
     numel: int  # elements
     dtype: torch.dtype
-    first: int = 0  # element at which a view of it begins
+    first: int = 0  # first element of a view
 
 
-class Machine(pickle._Unpickler):
-    """Runs a pickle's data instructions; `flat` gives the elements of a storage."""
+class SafeUnpickler(pickle._Unpickler):
+    """Unpickle the data opcodes of a pickle; flat: returns the elements of a storage, [numel]."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # filled below
 
-    def __init__(self, file: IO[bytes], flat: Callable[[Stored], Tensor]) -> None:
-        super().__init__(file, encoding="utf-8", errors="replace")  # of Python 2's strings
+    def __init__(self, file: IO[bytes], flat: Callable[[PickledStorage], Tensor]) -> None:
+        super().__init__(file, encoding="utf-8", errors="replace")  # for strings of Python 2
         self.flat = flat
-        self.storages: dict[str, Stored] = {}  # all that the pickle mentions
-        self.left_out: dict[str, None] = {}  # names of what became Absent
+        self.storages: dict[str, PickledStorage] = {}  # all storages in the pickle, by key
+        self.left_out: dict[str, None] = {}  # names of the skipped objects
 
     def load(self) -> Any:
-        """What the pickle describes. Raises Unreadable."""
+        """Return the object that the pickle describes. Raises UnreadableFile."""
         try:
             return super().load()
-        except Unreadable:
+        except UnreadableFile:
             raise
-        except Exception as error:  # instructions without sense fail in any way
-            raise Unreadable(f"holds a damaged pickle ({error!r})") from error
+        except Exception as error:  # invalid opcodes may raise anything
+            raise UnreadableFile(f"holds a damaged pickle ({error!r})") from error
 
-    def find_class(self, module: str, name: str) -> Global:
-        """The name itself."""
-        return Global(f"{module}.{name}")
+    def find_class(self, module: str, name: str) -> GlobalName:
+        """Return the name; nothing is imported."""
+        return GlobalName(f"{module}.{name}")
 
-    def persistent_load(self, pid: Any) -> Stored | Global | Absent:
-        """("storage", its class, key, device, number of elements[, a view of it]).
+    def persistent_load(self, pid: Any) -> PickledStorage | GlobalName | SkippedObject:
+        """Read ("storage", class, key, device, number of elements[, view]).
 
-        Or ("module", its class, where and how it was written), in old files.
+        Old files also have ("module", class, source file, source).
         """
-        if isinstance(pid, tuple) and pid[:1] == ("module",) and isinstance(pid[1], Global):
+        if isinstance(pid, tuple) and pid[:1] == ("module",) and isinstance(pid[1], GlobalName):
             return pid[1]
         if not (isinstance(pid, tuple) and len(pid) > 4 and pid[0] == "storage"):
             return self.absent("persistent id")
         _, kind, key, _, numel, *rest = pid
         name = kind.name.rpartition(".")[2].removesuffix("Storage")
-        stored = Stored(str(key), int(numel), _dtype(DTYPES.get(name, name)))
+        stored = PickledStorage(str(key), int(numel), _dtype(STORAGE_DTYPES.get(name, name)))
         self.storages[stored.key] = stored
         view = rest[0] if rest else None  # key, first element, number of elements
         return stored._replace(first=int(view[1])) if view else stored
 
-    def absent(self, name: str) -> Absent:
-        """Stands for what is not made, and notes it."""
+    def absent(self, name: str) -> SkippedObject:
+        """Return the placeholder of a skipped object, and record its name."""
         self.left_out[name] = None
-        return Absent(name)
+        return SkippedObject(name)
 
-    def made(self, function: Any, arguments: Any) -> Any:
-        """What a call gives; a malicious pickle calls anything."""
-        name = function.name if isinstance(function, Global) else "an object"
-        rule = RULES.get(name)
-        return rule(self, *arguments) if rule else self.absent(name)
+    def call(self, function: Any, arguments: Any) -> Any:
+        """Return the result of a call of CONSTRUCTORS; for any other function, a placeholder."""
+        name = function.name if isinstance(function, GlobalName) else "an object"
+        construct = CONSTRUCTORS.get(name)
+        return construct(self, *arguments) if construct else self.absent(name)
 
 
 def _dtype(name: str) -> torch.dtype:
     import torch
 
-    found = vars(torch).get(name)
-    if not isinstance(found, torch.dtype):
-        raise Unreadable(f"has numbers of the unknown type {name!r}")
-    return found
+    dtype = vars(torch).get(name)
+    if not isinstance(dtype, torch.dtype):
+        raise UnreadableFile(f"has elements of the unknown dtype {name!r}")
+    return dtype
 
 
-def _ordered(m: Machine, pairs: Any = None) -> Any:
+def _ordered(m: SafeUnpickler, pairs: Any = None) -> Any:
     if type(pairs) not in (list, type(None)):
         return m.absent("an ordered dict of another kind")
     return _dict_of(pairs or ())
@@ -123,38 +122,38 @@ def _dict_of(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     return {key: value for key, value in pairs if isinstance(key, KEYS)}
 
 
-def _tensor(m: Machine, stored: Any, offset: int, size: Any, stride: Any, *rest: Any) -> Any:
-    """The rest: requires_grad, hooks, flags (of complex tensors that are stored conjugated)."""
+def _tensor(m: SafeUnpickler, stored: Any, offset: int, size: Any, stride: Any, *rest: Any) -> Any:
+    """Build a tensor; rest: requires_grad, hooks, flags (of conjugated complex tensors)."""
     import torch
 
-    if not isinstance(stored, Stored) or any(rest[2:]):
+    if not isinstance(stored, PickledStorage) or any(rest[2:]):
         return m.absent("a tensor of another kind")
     tensor = torch.as_strided(m.flat(stored), size, stride, stored.first + offset)  # checks bounds
-    # One that repeats its elements may claim any size, and costs it where it is computed with.
+    # A tensor with stride 0 may claim any size, which would be allocated in computations.
     fair = math.prod(tensor.shape) <= max(stored.numel, REPEATED)
     return tensor if fair else m.absent("a tensor much larger than its storage")
 
 
-def _tensor_v3(m: Machine, stored: Any, *rest: Any) -> Any:
-    """The rest as above, but for the number type before the flags: bytes are stored."""
+def _tensor_v3(m: SafeUnpickler, stored: Any, *rest: Any) -> Any:
+    """Build a tensor from a storage of bytes; rest: as above, with the dtype before the flags."""
     offset, size, stride, grad, hooks, kind, *flags = rest
-    if isinstance(stored, Stored) and isinstance(kind, Global):
+    if isinstance(stored, PickledStorage) and isinstance(kind, GlobalName):
         dtype = _dtype(kind.name.removeprefix("torch."))
         stored = stored._replace(dtype=dtype, numel=stored.numel // dtype.itemsize)
     return _tensor(m, stored, offset, size, stride, grad, hooks, *flags)
 
 
-def _parameter(_: Machine, tensor: Any, *__: Any) -> Any:
+def _parameter(_: SafeUnpickler, tensor: Any, *__: Any) -> Any:
     return tensor
 
 
-def _subclass(m: Machine, function: Any, _: Any, arguments: Any, *__: Any) -> Any:
-    nested = isinstance(function, Global) and RULES.get(function.name) is _subclass
-    return m.absent("a tensor of another kind") if nested else m.made(function, arguments)
+def _subclass(m: SafeUnpickler, function: Any, _: Any, arguments: Any, *__: Any) -> Any:
+    nested = isinstance(function, GlobalName) and CONSTRUCTORS.get(function.name) is _subclass
+    return m.absent("a tensor of another kind") if nested else m.call(function, arguments)
 
 
 # Source: github:pytorch/pytorch torch/_utils.py, torch/_tensor.py (the arguments).
-RULES: Mapping[str, Callable[..., Any]] = {
+CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -167,23 +166,23 @@ RULES: Mapping[str, Callable[..., Any]] = {
 
 def _call(m: Any) -> None:
     arguments = m.stack.pop()
-    m.stack[-1] = m.made(m.stack[-1], arguments)
+    m.stack[-1] = m.call(m.stack[-1], arguments)
 
 
 def _call_named(m: Any) -> None:
-    m.stack.pop()  # the named arguments
+    m.stack.pop()  # the keyword arguments
     _call(m)
 
 
 def _call_marked(m: Any) -> None:
     function, *arguments = m.pop_mark()
-    m.stack.append(m.made(function, arguments))
+    m.stack.append(m.call(function, arguments))
 
 
 def _call_written(m: Any) -> None:
     module, name = (m.readline()[:-1].decode("ascii") for _ in range(2))
     arguments = m.pop_mark()
-    m.stack.append(m.made(Global(f"{module}.{name}"), arguments))
+    m.stack.append(m.call(GlobalName(f"{module}.{name}"), arguments))
 
 
 def _extend(m: Any, items: list[Any]) -> None:
@@ -217,7 +216,7 @@ def _frozen_set(m: Any) -> None:
     m.stack.append(m.absent("builtins.frozenset"))
 
 
-# Plain data, the machine's memory, names and persistent ids: as Python's own machine does them.
+# Plain data, memo, names and persistent ids: Python's own implementation is used.
 PLAIN = (
     "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG "
     "LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
@@ -225,8 +224,8 @@ PLAIN = (
     "TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT "
     "MEMOIZE GLOBAL STACK_GLOBAL PERSID BINPERSID"
 )
-# What would call or change an object; of objects only lists and dicts are changed. The others,
-# the registry of extensions and buffers outside of the file, are unknown instructions here.
+# Opcodes that call or modify objects: only lists and dicts are modified. All others, for the
+# extension registry and out-of-band buffers, are unknown here.
 OURS: Mapping[str, Callable[[Any], None]] = {
     "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_named, "OBJ": _call_marked,
     "INST": _call_written, "BUILD": lambda m: m.stack.pop(), "DICT": _dict,
@@ -236,5 +235,5 @@ OURS: Mapping[str, Callable[[Any], None]] = {
     "ADDITEMS": lambda m: m.pop_mark(), "FROZENSET": _frozen_set, "BYTEARRAY8": _byte_array,
 }  # fmt: skip
 _KNOWN = pickle._Unpickler.dispatch
-Machine.dispatch |= {(c := getattr(pickle, name)[0]): _KNOWN[c] for name in PLAIN.split()}
-Machine.dispatch |= {getattr(pickle, name)[0]: step for name, step in OURS.items()}
+SafeUnpickler.dispatch |= {(c := getattr(pickle, name)[0]): _KNOWN[c] for name in PLAIN.split()}
+SafeUnpickler.dispatch |= {getattr(pickle, name)[0]: step for name, step in OURS.items()}

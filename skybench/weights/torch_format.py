@@ -1,7 +1,7 @@
-"""Reads what `torch.save` wrote, without running any of it; tensors are views into the file.
+"""Reader of the formats of `torch.save` that runs no code; tensors are views into the file.
 
-`torch.load(weights_only=True)` reads the same formats, but refuses a file for any other object in
-it, and most published training checkpoints hold some.
+`torch.load(weights_only=True)` reads the same formats, but refuses files with any other object,
+which most published training checkpoints have.
 Source of the formats: github:pytorch/pytorch torch/serialization.py (`_load`, `_legacy_load`).
 """
 
@@ -17,54 +17,54 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from skybench.weights.safe_unpickle import Machine, Stored, Unreadable
+from skybench.weights.safe_unpickle import PickledStorage, SafeUnpickler, UnreadableFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEGACY = 0x1950A86A20F9469CFC6C  # the first pickle of a file before torch 1.6
-PARTS = 32  # that a large file is mapped in, each freed with its last tensor
-LEAST = 64 << 20  # bytes of a part
+LEGACY = 0x1950A86A20F9469CFC6C  # the first pickle of files before torch 1.6
+MAX_MAPS = 32  # memory maps of a large file, each freed with its last tensor
+MIN_MAP_BYTES = 64 << 20  # bytes of a memory map
 
 
 class Content(NamedTuple):
-    """What a file holds."""
+    """The content of a file."""
 
-    root: Any  # dicts, lists, tuples, plain values, tensors; `unpickle.Absent` for all else
-    left_out: tuple[str, ...]  # the classes and functions whose objects are absent
+    root: Any  # dicts, lists, tuples, plain values, tensors; `SkippedObject` for all else
+    left_out: tuple[str, ...]  # the classes and functions of the skipped objects
 
 
-def read(path: Path) -> Content:
-    """The content of a file in either of torch's formats.
+def read_torch_file(path: Path) -> Content:
+    """Read a file in either of torch's formats.
 
-    Raises Unreadable, or another exception, where the file is damaged or of another kind.
+    Raises UnreadableFile, or any other exception, where it is damaged or of another format.
     """
     with path.open("rb") as file:
         if zipfile.is_zipfile(file):
             return _zipped(file)
         file.seek(0)
         if file.read(2) == b"PK":
-            raise Unreadable("was cut short: the list of its records, at its end, is missing")
+            raise UnreadableFile("was cut short: the list of its records, at its end, is missing")
         return _legacy(file)
 
 
 class _Mapped:
-    """A file's bytes as tensors. A tensor that is changed does not change the file."""
+    """Tensors on the memory-mapped bytes of a file; changes to them do not reach the file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.size = file, file.seek(0, io.SEEK_END)
         unit = mmap.ALLOCATIONGRANULARITY
-        self.step = max(LEAST, -(-self.size // PARTS // unit) * unit)
+        self.step = max(MIN_MAP_BYTES, -(-self.size // MAX_MAPS // unit) * unit)
         self.shared: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
 
-    def flat(self, start: int, stored: Stored) -> Tensor:
-        """The elements of a storage that begins at a byte."""
+    def flat(self, start: int, stored: PickledStorage) -> Tensor:
+        """Return the elements of a storage, [numel]; start: its first byte in the file."""
         import torch
 
         width = stored.dtype.itemsize
         end = start + stored.numel * width
         if not start <= end <= self.size:
-            raise Unreadable(f"was cut short: it has {self.size:,} bytes, but should have {end:,}")
+            raise UnreadableFile(f"was cut short: it has {self.size:,} of at least {end:,} bytes")
         if start == end:
             return torch.empty(0, dtype=stored.dtype)
         part, last = start // self.step, (end - 1) // self.step
@@ -82,35 +82,35 @@ class _Mapped:
 
 
 def _zipped(file: BinaryIO) -> Content:
-    """The format since torch 1.6: a zip archive of data.pkl and one record a storage."""
+    """Read the format since torch 1.6: a zip archive of data.pkl and one record per storage."""
     with zipfile.ZipFile(file) as archive:
         records = {info.filename: info for info in archive.infolist()}
     programs = [name for name in records if name.rpartition("/")[2] == "data.pkl"]
     if len(programs) != 1:
-        raise Unreadable("has no data.pkl, which torch.save writes")
+        raise UnreadableFile("has no data.pkl, which torch.save writes")
     mapped, folder = _Mapped(file), programs[0].removesuffix("data.pkl")
     order = records.get(f"{folder}byteorder")
     if order and _content(file, order, mapped.size) != sys.byteorder.encode():
-        raise Unreadable("was written on a machine of another byte order")
-    made: dict[tuple[str, str], Tensor] = {}
+        raise UnreadableFile("was written on a machine of another byte order")
+    tensors: dict[tuple[str, str], Tensor] = {}
 
-    def flat(stored: Stored) -> Tensor:
+    def flat(stored: PickledStorage) -> Tensor:
         key = stored.key, str(stored.dtype)
-        if key not in made:
+        if key not in tensors:
             record = records.get(f"{folder}data/{stored.key}")
             if record is None or record.file_size < stored.numel * stored.dtype.itemsize:
-                raise Unreadable(f"lacks elements of its storage {stored.key!r}")
-            made[key] = mapped.flat(_start(file, record), stored)
-        return made[key]
+                raise UnreadableFile(f"lacks elements of its storage {stored.key!r}")
+            tensors[key] = mapped.flat(_start(file, record), stored)
+        return tensors[key]
 
-    machine = Machine(io.BytesIO(_content(file, records[programs[0]], mapped.size)), flat)
+    machine = SafeUnpickler(io.BytesIO(_content(file, records[programs[0]], mapped.size)), flat)
     return Content(machine.load(), tuple(machine.left_out))
 
 
 def _start(file: BinaryIO, record: zipfile.ZipInfo) -> int:
-    """Where a record's bytes begin."""
+    """Return the offset of a record's bytes."""
     if record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1:
-        raise Unreadable("has compressed or encrypted records, which torch.save does not write")
+        raise UnreadableFile("has compressed or encrypted records, which torch.save does not write")
     file.seek(record.header_offset)
     name, extra = struct.unpack("<26xHH", file.read(30))
     return record.header_offset + 30 + int(name) + int(extra)
@@ -119,48 +119,50 @@ def _start(file: BinaryIO, record: zipfile.ZipInfo) -> int:
 def _content(file: BinaryIO, record: zipfile.ZipInfo, size: int) -> bytes:
     start = _start(file, record)
     if start + record.file_size > size:
-        raise Unreadable("was cut short")
+        raise UnreadableFile("was cut short")
     file.seek(start)
     return file.read(record.file_size)
 
 
 def _legacy(file: BinaryIO) -> Content:
-    """The format before torch 1.6: five pickles in a row, then the numbers of each storage."""
+    """Read the format before torch 1.6: five pickles, then the elements of each storage."""
     import torch
 
-    def shape_only(stored: Stored) -> Tensor:
+    def shape_only(stored: PickledStorage) -> Tensor:
         return torch.empty(stored.numel, dtype=stored.dtype, device="meta")
 
     file.seek(0)
-    if Machine(file, shape_only).load() != LEGACY:
-        raise Unreadable("is a plain pickle, not what torch.save writes")
+    if SafeUnpickler(file, shape_only).load() != LEGACY:
+        raise UnreadableFile("is a plain pickle, not what torch.save writes")
     for _ in range(2):  # the format's version, the system
-        Machine(file, shape_only).load()
+        SafeUnpickler(file, shape_only).load()
     begin = file.tell()
-    first = Machine(file, shape_only)
-    first.load()  # where the numbers lie stands only behind it
-    starts = _starts(file, Machine(file, shape_only).load(), first.storages)
+    first = SafeUnpickler(file, shape_only)
+    first.load()  # the storages' offsets follow only after it
+    starts = _starts(file, SafeUnpickler(file, shape_only).load(), first.storages)
     mapped = _Mapped(file)
-    made: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
 
-    def flat(stored: Stored) -> Tensor:
-        if stored.key not in made:
-            made[stored.key] = mapped.flat(starts[stored.key], first.storages[stored.key])
-        return made[stored.key]
+    def flat(stored: PickledStorage) -> Tensor:
+        if stored.key not in tensors:
+            tensors[stored.key] = mapped.flat(starts[stored.key], first.storages[stored.key])
+        return tensors[stored.key]
 
     file.seek(begin)
-    machine = Machine(file, flat)
+    machine = SafeUnpickler(file, flat)
     return Content(machine.load(), tuple(machine.left_out))
 
 
-def _starts(file: BinaryIO, keys: list[str], storages: Mapping[str, Stored]) -> dict[str, int]:
-    """Where each storage's numbers begin; their count stands before them."""
+def _starts(
+    file: BinaryIO, keys: list[str], storages: Mapping[str, PickledStorage]
+) -> dict[str, int]:
+    """Return the offset of each storage's elements, which follow their count."""
     starts, at = {}, file.tell()
     for key in keys:
         stored = storages[key]
         file.seek(at)
         if int.from_bytes(file.read(8), "little") != stored.numel:
-            raise Unreadable(f"was cut short, or its storage {key!r} has another length than told")
+            raise UnreadableFile(f"was cut short, or its storage {key!r} has a wrong length")
         starts[key] = at + 8
         at += 8 + stored.numel * stored.dtype.itemsize
     return starts

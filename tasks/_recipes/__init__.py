@@ -1,1 +1,1 @@
-"""Recipes, and the heads they need, shared by tasks."""
+"""Heads, metrics and generic recipes that several tasks share."""

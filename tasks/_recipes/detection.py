@@ -1,19 +1,22 @@
-"""What the two detection tasks share."""
+"""Detection: the recipes, and what else the tasks of horizontal and oriented boxes share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from skybench.core import CannotRun, DatasetCard, ModelCard, ProtocolName, Recipe
+from skybench.core import DatasetCard, Head, Metric, ModelCard, Protocol, Recipe, Task
 
-# Images, splits and epochs are those of SkySense's recipe for DIOR (mmdetection, batch of 8); the
-# learning rate is ours: only the head learns. Nothing is selected, so no validation split is read.
+if TYPE_CHECKING:
+    from skybench.metrics.horizontal_boxes import CocoBoxes
+
+# Epochs are those of SkySense's recipe for DIOR (mmdetection, batch of 8); the learning rate is
+# ours: only the head learns. Nothing is selected, so no validation split is read.
 FROZEN = Recipe(
     "frozen",
-    train="trainval",
     val="",
-    size=800,
     epochs=12,
     batch=8,
     lr=3e-4,
@@ -21,87 +24,68 @@ FROZEN = Recipe(
     width=256,
     source="ours: the paper's head and 12 epochs on frozen features",
 )
-
-
-MTP = "ViTAE-Transformer/MTP@d5e84ff RS_Tasks_Finetune/Rotated_Detection/"
-DIOR = replace(
+FINETUNE = replace(
     FROZEN,
     protocol="finetune",
     lr=1e-4,
     schedule="step",
-    warm_up=1000,
+    warm_up=0.1,
     layer_decay=0.9,
-    drop_path=0.2,
-    augment=("flip",),
-    source="official: detection/configs/swin_transformer_v2/"
-    "faster_rcnn_swinv2_huge_patch4_window8_fpn-1x_dior.py (copy in Bili-Sakura/SkySense@107d4e0); "
-    "differs: 8 images in one process, there 1 on each of 8 GPUs; images without objects are "
-    "learned from too",
-)
-DIOR_R = replace(
-    DIOR,
-    batch=4,
-    warm_up=500,
-    drop_path=0.3,
+    drop_path=0.1,
     augment=("flip", "vflip"),
-    source=f"seen substitute: {MTP}mmrotate1.x/configs/mtp/dior-r/"
-    "oriented_rcnn_rvsa_l_800_mae_mtp_diorr.py, 4 as 1 image on each of 4 GPUs, which its log's "
-    "2,932 steps an epoch confirm; Oriented R-CNN and 800 px are also what SkySense's supplement "
-    "names (unverified); differs: images without objects are learned from too",
+    source="ours: generic, for data sets without a recipe of their own; rates and epochs after "
+    "SkySense's for DIOR",
 )
-FINETUNE = {
-    "dior": DIOR,
-    "dior_r": DIOR_R,
-    "fair1m": replace(
-        DIOR_R,
-        batch=8,
-        augment=("flip", "vflip", "rotate"),
-        source=f"seen substitute: {MTP}mmrotate0.3.4/configs/mtp/fair1m20/"
-        "oriented_rcnn_rvsa_l_800_mae_mtp_fair1m20_branches.py; how many GPUs had 8 tiles each is "
-        "unknown: one of them here; differs: learns on train and is scored on val, for the "
-        "test boxes are the server's; tiles of 1024 px, seen whole, for its 800 px; all classes "
-        "are turned by any angle, there two by quarters; warm-up from 0, there from a third",
-    ),
-    "folder": replace(
-        DIOR,
-        warm_up=0.1,
-        drop_path=0.1,
-        augment=("flip", "vflip"),
-        source="ours: for images of your own; rates and epochs after SkySense's for DIOR",
-    ),
-}
-PROTOCOLS: Mapping[ProtocolName, str] = {
-    "frozen": "{} on the frozen feature pyramid",
-    "finetune": "{}; the backbone learns too, with layer-wise decay, drop path and augmentation",
-}
-
-TILED = ("fair1m", "folder")  # what is read are tiles of larger images
+BuildHead = Callable[[Recipe, ModelCard, DatasetCard], Head]
 
 
-def protocols(head: str) -> dict[ProtocolName, str]:
-    """The explanations, with the head's name."""
-    return {name: text.format(head) for name, text in PROTOCOLS.items()}
+def detection_task(
+    name: str, detector: str, head: BuildHead, metric: Callable[[DatasetCard], Metric]
+) -> Task:
+    """Return a task of detection; detector: the head's name, for the texts of the protocols."""
+    frozen = f"{detector} on the frozen feature pyramid"
+    tuned = (
+        f"{detector}; the backbone learns too, with layer-wise decay, drop path and augmentation"
+    )
+    return Task(
+        name=name,
+        title=name.replace("_", " ").capitalize(),
+        time="fuse",
+        level="pyramid",
+        protocols={
+            "frozen": Protocol("frozen", False, "pyramid", frozen),
+            "finetune": Protocol("finetune", True, "pyramid", tuned),
+        },
+        head=head,
+        metric=metric,
+        recipes=partial(recipes, name),
+    )
 
 
-def base(protocol: ProtocolName, dataset: DatasetCard) -> Recipe:
-    """The recipe; of a user's folder train to test, tiles as they are read."""
-    recipe = replace(FROZEN, protocol=protocol)
-    if protocol == "finetune":
-        recipe = FINETUNE.get(dataset.name, FINETUNE["folder"])
-    if not dataset.yours:
-        return recipe
-    return replace(recipe, train="train", size=0)
+def recipes(task: str, dataset: DatasetCard, protocol: str, demo: bool) -> tuple[Recipe, ...]:
+    """Return a recipe for each column; on demo data with a narrow head and few steps."""
+    generic = FINETUNE if protocol == "finetune" else replace(FROZEN, protocol=protocol)
+    setup = dataset.setup(task)
+    recipe = setup.recipes.get(protocol, generic)
+    return setup.expand(shrink_detector(recipe) if demo else recipe, demo)
 
 
-def demo(recipe: Recipe) -> Recipe:
-    """A narrow head on enlarged images: their objects are smaller than the smallest anchor."""
-    recipe = replace(recipe, size=256, epochs=5, batch=2, lr=1e-3, width=64)
+def shrink_detector(recipe: Recipe) -> Recipe:
+    """Return a recipe for demo data: a narrow head, few steps, images enlarged to 256 pixels.
+
+    Objects of demo data are smaller than the smallest anchor at the images' own size.
+    """
+    recipe = replace(recipe, size=256, tile=0, epochs=5, iterations=0, batch=2, lr=1e-3, width=64)
     if recipe.protocol != "finetune":
         return recipe
     return replace(recipe, warm_up=0.1, drop_path=0.0)
 
 
-def require_maps(model: ModelCard) -> None:
-    """Raises CannotRun for a model without feature maps."""
-    if not model.levels:
-        raise CannotRun(f"{model.name} gives no feature maps, only one vector for each image")
+def merge_if_tiled(boxes: CocoBoxes, task: str, dataset: DatasetCard, nms: float) -> Metric:
+    """Return a metric of whole images where the setup says that samples are tiles of them.
+
+    nms: IoU above which the weaker of two detections of different tiles is suppressed.
+    """
+    from .merged_tiles import MergedTiles
+
+    return MergedTiles(boxes, nms) if dataset.setup(task).merge_tiles else boxes

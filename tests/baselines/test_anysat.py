@@ -10,12 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.anysat import bias, buckets, cut, date_codes, grid_codes
+from skybench.baselines._networks.anysat import (
+    date_codes,
+    grid_codes,
+    patchify,
+    relative_position_bias,
+    relative_position_buckets,
+)
 from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.anysat")
-PLUGIN = registry.load("baselines", "anysat")
+PLUGIN: Any = registry.model("anysat")
 
 
 @pytest.fixture(scope="module")
@@ -101,22 +107,30 @@ def test_codes_of_places_begin_with_the_column() -> None:
 
 
 def test_distances_fall_into_four_classes() -> None:
-    found = buckets(1, 6, torch.device("cpu"))
+    found = relative_position_buckets(1, 6, torch.device("cpu"))
     assert found[1].tolist() == [7, 3, 4, 5, 5, 6, 6]
     assert found[0].tolist() == [7] * 7
-    assert buckets(2, 2, torch.device("cpu"))[1].tolist() == [7, 3, 4, 4, 4]  # sqrt(2) is 1
+    assert relative_position_buckets(2, 2, torch.device("cpu"))[1].tolist() == [
+        7,
+        3,
+        4,
+        4,
+        4,
+    ]  # sqrt(2) is 1
 
 
 def test_all_heads_get_the_distances_of_the_first() -> None:
     queries, table = torch.rand(2, 3, 5, 4), torch.rand(1, 4, 8)
-    found = bias(queries, table, buckets(2, 2, torch.device("cpu")))
+    found = relative_position_bias(
+        queries, table, relative_position_buckets(2, 2, torch.device("cpu"))
+    )
     assert found.shape == (2, 1, 5, 5)
     assert found[1, 0, 1, 4] == pytest.approx(float(queries[1, 0, 1] @ table[0, :, 4]))
 
 
 def test_parts_of_a_patch_are_in_the_order_of_its_squares() -> None:
     maps = torch.arange(32.0).view(1, 1, 4, 8)  # two patches of 2 x 2 squares of 2 x 2 parts
-    found = cut(maps, 2, 2)[0, 0, :, :, 0]
+    found = patchify(maps, 2, 2)[0, 0, :, :, 0]
     assert found[1].tolist() == [4, 5, 12, 13, 6, 7, 14, 15, 20, 21, 28, 29, 22, 23, 30, 31]
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.clay import positions, wave_codes
+from skybench.baselines._networks.clay import grid_codes, wave_codes
 from skybench.core import Batch, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.clay")
-PLUGIN = registry.load("baselines", "clay")
+PLUGIN: Any = registry.model("clay")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
@@ -84,7 +84,7 @@ def test_wavelengths_are_told_by_sines() -> None:
 
 
 def test_positions_are_those_of_column_and_row_in_metres() -> None:
-    codes = positions(2, 3, 24, 10.0, torch.zeros(1))
+    codes = grid_codes(2, 3, 24, 10.0, torch.zeros(1))
     assert codes.shape == (6, 24)
     last = codes[5]  # row 1, column 2
     assert last[0] == pytest.approx(math.sin(20), abs=1e-5)

@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.baselines._networks.swin import Block, Form, PatchMerging, Swin
+from skybench.baselines._networks.swin import Block, PatchMerging, Swin, SwinOptions
 from skybench.core import Batch, WeightsError, registry
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "cmid")
+PLUGIN: Any = registry.model("cmid")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 def published(name: str) -> dict[str, Tensor]:
-    """A golden's keys and shapes, without numbers."""
+    """Keys and shapes of a golden, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {k: torch.empty(e["shape"], device="meta") for k, e in keys.items()}
 
 
 def seen_by(model: Any, image: Tensor) -> Tensor:
-    """What an adapter gives to its network, for one image [C, H, W]."""
+    """Input of the network for one image [C, H, W]."""
     given: list[Tensor] = []
     model.extract = lambda images: given.append(images)
     seen, days = {"hr": torch.ones(1, 1, dtype=torch.bool)}, {"hr": torch.full((1, 1), -1)}
@@ -122,7 +122,7 @@ def test_windows_that_do_not_fit_are_padded_before_the_roll(
     height: int, width: int, small: bool, shift: int
 ) -> None:
     torch.manual_seed(0)
-    block = Block(8, 2, 3, True, Form(shift_small=small))
+    block = Block(8, 2, 3, True, SwinOptions(shift_small=small))
     torch.nn.init.normal_(block.attn.relative_position_bias_table)
     x = torch.randn(height, width, 8)
     with torch.inference_mode():
@@ -131,7 +131,7 @@ def test_windows_that_do_not_fit_are_padded_before_the_roll(
 
 def test_a_ragged_image_is_padded_at_the_right_and_bottom() -> None:
     torch.manual_seed(0)
-    net = Swin(8, (1, 1), (1, 2), (7, 7), Form(norms=(1,))).eval()
+    net = Swin(8, (1, 1), (1, 2), (7, 7), SwinOptions(norms=(1,))).eval()
     x = torch.randn(1, 3, 42, 29)
     maps, padded = net(x), net(F.pad(x, (0, 3, 0, 2)))
     assert [m.shape[2:] for m in maps] == [(11, 8), (6, 4)]

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from skybench.core import Batch, WeightsError, registry
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "copernicus_fm")
+PLUGIN: Any = registry.model("copernicus_fm")
 adapter = importlib.import_module("skybench.baselines._adapters.copernicus_fm")
 
 
 def published() -> dict[str, Tensor]:
-    """A tiny network's weights, of another seed, without the norm that no file has."""
+    """A tiny network's weights, of another seed, without the norm that files lack."""
     state = load_model("copernicus_fm", "random", "tiny", seed=7).state_dict()
     bare = {key.removeprefix("net."): tensor for key, tensor in state.items()}
     return {key: tensor for key, tensor in bare.items() if not key.startswith("norm.")}
@@ -84,7 +84,7 @@ def test_what_is_not_known_of_one_sample_is_known_of_another() -> None:
     with torch.inference_mode():
         both = model.context(torch.zeros(2, 32, 2, 2), about)
         alone = [model.context(torch.zeros(1, 32, 2, 2), row[None]) for row in about]
-        day = net.time_fc(adapter.fourier(about[1:, 2], 1, 365.25, 32))
+        day = net.time_fc(adapter.fourier_codes(about[1:, 2], 1, 365.25, 32))
         learned = net.coord_fc(net.coord_token) + net.scale_fc(net.scale_token)
     torch.testing.assert_close(both, torch.cat(alone))
     torch.testing.assert_close(both[1:], learned + day)

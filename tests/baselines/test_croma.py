@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.croma import alibi
+from skybench.baselines._networks.croma import alibi_bias
 from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.croma")
-PLUGIN = registry.load("baselines", "croma")
+PLUGIN: Any = registry.model("croma")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
@@ -29,7 +29,7 @@ def published() -> dict[str, Tensor]:
 
 
 def nested(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """As in the published file."""
+    """The layout of the published file."""
     parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in state.items():
         part, _, rest = key.partition(".")
@@ -117,7 +117,7 @@ def test_it_computes_what_torchgeos_does() -> None:
 
 
 def test_the_bias_is_the_distance_times_a_slope_that_falls() -> None:
-    bias = alibi(2, 3, torch.zeros(1))[0]
+    bias = alibi_bias(2, 3, torch.zeros(1))[0]
     assert bias.shape == (16, 6, 6)
     assert bias[0, 0, 5] == pytest.approx(-math.sqrt(0.5) * math.sqrt(5))  # a row and two columns
     assert bias[1, 0, 1] == pytest.approx(-0.5)

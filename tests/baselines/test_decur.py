@@ -115,13 +115,14 @@ def test_files_of_other_data_are_refused() -> None:
 
 
 def golden(case: str) -> State:
-    """The keys of a golden, with tensors that have shapes only."""
+    """Keys of a golden with meta tensors."""
     keys = json.loads((GOLDENS / f"{case}.keys.json").read_text())["keys"]
     return {k: torch.empty(entry["shape"], device="meta") for k, entry in keys.items()}
 
 
 def test_a_file_tells_its_network_and_sensors() -> None:
-    variant_of = registry.load("baselines", "decur").variant_of
+    plugin: Any = registry.model("decur")
+    variant_of = plugin.variant_of
     assert variant_of(golden("decur_rn50_s1")) == "resnet50_s1"
     assert variant_of(golden("decur_rn50_s2")) == "resnet50_s2"
     assert variant_of(golden("decur_rn50_rda_s2")) == "resnet50_rda_s2"
@@ -139,7 +140,7 @@ def test_a_file_tells_its_network_and_sensors() -> None:
 
 
 def read(name: str, image: Tensor) -> Tensor:
-    """What the first convolution of a sensor's network reads of an input."""
+    """Input of the first convolution of a sensor's network."""
     model: Any = load_model("decur", "random", "tiny_joint")
     seen: list[Tensor] = []
     model.nets[name.partition("_")[0]].net.conv1.register_forward_pre_hook(
@@ -181,9 +182,9 @@ def test_where_b10_lacks_its_channel_is_zero() -> None:
 
 
 def test_bands_are_found_with_and_without_b10() -> None:
-    card = registry.load("baselines", "decur").CARD
+    card = registry.model("decur").CARD
     for dataset, name, count in (("ben_s2", "s2_l2a", 12), ("fmow_s2", "s2", 13)):
-        found = match(card, registry.load("datasets", dataset).CARD.sensors)
+        found = match(card, registry.dataset(dataset).CARD.sensors)
         assert list(found) == [name]
         assert len(found[name].channels) == count
 

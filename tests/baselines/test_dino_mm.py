@@ -23,7 +23,7 @@ def batch(**images: Tensor) -> Batch:
 
 
 def scaled(**images: Tensor) -> Tensor:
-    """What the network is given, [14, H, W], as bytes."""
+    """Input of the network, [14, H, W], as bytes."""
     model: Any = load_model("dino_mm", "random", "tiny")
     model.extract = lambda images: images
     found: Tensor = model(batch(**images))[0] * 255
@@ -84,8 +84,8 @@ def test_every_published_layout_is_read(prefix: str) -> None:
 
 @pytest.fixture
 def unrecognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that do not fit are not looked for among all other models, which takes seconds."""
-    monkeypatch.setattr("skybench.weights.identify.hint", lambda state: "")
+    """Skip the search for the model that weights fit, which takes seconds."""
+    monkeypatch.setattr("skybench.weights.identify.model_hint", lambda state: "")
 
 
 @pytest.mark.usefixtures("unrecognised")

@@ -32,7 +32,7 @@ def published() -> dict[str, Tensor]:
 
 
 def timms() -> dict[str, Tensor]:
-    """The same as timm has it: without biases and periods."""
+    """timm's layout: without the zero biases and the rotary periods."""
     state = load_model("dinov3", "random", "tiny", seed=7).state_dict()
     bare = {key.removeprefix("net."): tensor for key, tensor in state.items()}
     return {k: t for k, t in bare.items() if not k.endswith(("_bias", "periods"))}

@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from skybench.core import UINT8, Sensor, WeightsError, registry, variants
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "dofa")
+PLUGIN: Any = registry.model("dofa")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 def published() -> dict[str, Tensor]:
-    """A tiny network's weights, of another seed, without the norm that no file has."""
+    """A tiny network's weights, of another seed, without the norm that files lack."""
     state = load_model("dofa", "random", "tiny", seed=7).state_dict()
     bare = {key.removeprefix("net."): tensor for key, tensor in state.items()}
     return {key: tensor for key, tensor in bare.items() if not key.startswith("norm.")}
@@ -121,6 +121,8 @@ def test_images_become_bytes_and_are_standardised() -> None:
 def test_full_is_the_use_that_suits_the_sensors() -> None:
     hr = Sensor("hr", ("red", "green", "blue"), 0.0, UINT8)
     s1 = Sensor("s1", ("vv", "vh"), 10.0, "dB")
-    assert variants.choose(PLUGIN, "full", [hr], {})[0] == "base_rgb"
-    assert variants.choose(PLUGIN, "full", [s1], {})[0] == "base_s1"
-    assert variants.choose(PLUGIN, "full", [hr, PLUGIN.CARD.inputs[0], s1], {})[0] == "base_s2"
+    assert variants.select_variant(PLUGIN, "full", [hr], {})[0] == "base_rgb"
+    assert variants.select_variant(PLUGIN, "full", [s1], {})[0] == "base_s1"
+    assert (
+        variants.select_variant(PLUGIN, "full", [hr, PLUGIN.CARD.inputs[0], s1], {})[0] == "base_s2"
+    )

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skybench.baselines._networks.galileo import Galileo, Group, Tokens, grid_codes, resizer, waves
+from skybench.baselines._networks.galileo import (
+    BandGroup,
+    Galileo,
+    Tokens,
+    grid_codes,
+    kernel_resizer,
+    sincos_codes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +26,14 @@ def net() -> Galileo:
     return made
 
 
-def group(channels: int, dates: int = 2, seed: int = 0) -> Group:
+def group(channels: int, dates: int = 2, seed: int = 0) -> BandGroup:
     made = torch.Generator().manual_seed(seed)
     values = torch.randn(2, dates, channels, 8, 12, generator=made)
-    return Group(values, torch.tensor([[3, 7, 11][:dates], [0, 1, 2][:dates]]))
+    return BandGroup(values, torch.tensor([[3, 7, 11][:dates], [0, 1, 2][:dates]]))
 
 
 def test_waves_have_the_official_slow_frequencies() -> None:
-    codes = waves(torch.tensor([3.0]), 4)[0]
+    codes = sincos_codes(torch.tensor([3.0]), 4)[0]
     expected = [math.sin(3), math.sin(3 / 10000**0.125), math.cos(3), math.cos(3 / 10000**0.125)]
     assert codes.tolist() == pytest.approx(expected)
 
@@ -34,8 +41,8 @@ def test_waves_have_the_official_slow_frequencies() -> None:
 def test_grid_codes_hold_columns_first() -> None:
     codes = grid_codes(2, 3, 0.5, torch.empty(1, 32))
     assert codes.shape == (2, 3, 8)
-    assert torch.equal(codes[0, 2, :4], waves(torch.tensor(1.0), 4))
-    assert torch.equal(codes[1, 2, 4:], waves(torch.tensor(0.5), 4))
+    assert torch.equal(codes[0, 2, :4], sincos_codes(torch.tensor(1.0), 4))
+    assert torch.equal(codes[1, 2, 4:], sincos_codes(torch.tensor(0.5), 4))
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4, 6])
@@ -43,7 +50,7 @@ def test_a_resized_kernel_is_the_best_substitute_on_resized_images(patch: int) -
     torch.manual_seed(0)
     small, kernel = torch.randn(patch * patch), torch.randn(64)
     # Least squares: the kernel that, once enlarged by resizing's transpose, is nearest.
-    resized = resizer(patch, torch.device("cpu")) @ kernel
+    resized = kernel_resizer(patch, torch.device("cpu")) @ kernel
     pixels = torch.eye(64).view(-1, 1, 8, 8)
     shrink = F.interpolate(pixels, (patch, patch), mode="bicubic", antialias=True).flatten(1)
 
@@ -69,7 +76,7 @@ def test_leaving_a_group_out_is_the_same_as_not_seeing_it(net: Galileo) -> None:
 @pytest.mark.parametrize("patch", [2, 4])
 def test_tokens_have_a_place_for_each_patch_and_date(net: Galileo, patch: int) -> None:
     with torch.inference_mode():
-        tokens = net({"S2_RGB": group(3), "DW": Group(torch.randn(2, 9, 8, 12))}, patch)
+        tokens = net({"S2_RGB": group(3), "DW": BandGroup(torch.randn(2, 9, 8, 12))}, patch)
     assert tokens["S2_RGB"].values.shape == (2, 2, 8 // patch, 12 // patch, 32)
     assert tokens["DW"].values.shape == (2, 8 // patch, 12 // patch, 32)
     assert all(isinstance(t, Tokens) and t.seen.all() for t in tokens.values())
@@ -98,7 +105,7 @@ def test_a_sample_that_sees_nothing_stays_finite(net: Galileo) -> None:
 
 
 def test_a_kernel_resized_in_inference_mode_serves_in_training(net: Galileo) -> None:
-    resizer.cache_clear()
+    kernel_resizer.cache_clear()
     with torch.inference_mode():
         net({"S2_RGB": group(3)}, 4)
     net({"S2_RGB": group(3)}, 4)["S2_RGB"].values.sum().backward()

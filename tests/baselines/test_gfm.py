@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.swin import ratio, resizer
+from skybench.baselines._networks.swin import geometric_ratio, table_resizer
 from skybench.core import WeightsError, registry
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "gfm")
+PLUGIN: Any = registry.model("gfm")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 CPU = torch.device("cpu")
 
 
 def published(name: str) -> dict[str, Tensor]:
-    """A golden's keys and shapes, without numbers."""
+    """Keys and shapes of a golden, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {k: torch.empty(e["shape"], device="meta") for k, e in keys.items()}
 
@@ -31,8 +31,8 @@ def test_tables_are_interpolated_as_by_the_authors(before: int, after: int) -> N
     name = f"{before}_{after}"
     with np.load(GOLDENS / "gfm_relpos_interp.npz") as golden:
         given, expected = (torch.from_numpy(golden[f"{k}_{name}"]) for k in ("in", "out"))
-        assert ratio(before // 2, after // 2) == float(golden[f"q_{name}"])
-    to = resizer((before + 1) // 2, (after + 1) // 2, CPU)
+        assert geometric_ratio(before // 2, after // 2) == float(golden[f"q_{name}"])
+    to = table_resizer((before + 1) // 2, (after + 1) // 2, CPU)
     square = given.view(before, before, -1)
     found = torch.einsum("ai,bj,ijh->abh", to, to, square).flatten(0, 1)
     assert float((found - expected).abs().max() / expected.std()) < 5e-6
@@ -61,7 +61,7 @@ def test_another_size_is_as_a_network_built_for_it() -> None:
     state = model.state_dict()
     for key in [k for k in state if k.endswith("table")]:
         table, to = state[key].double().numpy(), np.arange(-3.0, 4.0)
-        steps = ratio(2, 3) ** np.arange(2)
+        steps = geometric_ratio(2, 3) ** np.arange(2)
         nodes = np.concatenate((-steps.cumsum()[::-1], [0], steps.cumsum()))
         splines = (
             interpolate.RectBivariateSpline(nodes, nodes, head.reshape(5, 5)) for head in table.T

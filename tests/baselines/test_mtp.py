@@ -14,11 +14,11 @@ from skybench.core import WeightsError, registry
 from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-PLUGIN: Any = registry.load("baselines", "mtp")
+PLUGIN: Any = registry.model("mtp")
 
 
 def keys(name: str) -> dict[str, Tensor]:
-    """The keys of a golden without numbers."""
+    """Keys and shapes of a golden, without values."""
     case = json.loads((GOLDENS / f"{name}.keys.json").read_text())
     return {k: torch.empty(e["shape"], device="meta") for k, e in case["keys"].items()}
 

@@ -17,7 +17,7 @@ from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.olmoearth")
-PLUGIN = registry.load("baselines", "olmoearth")
+PLUGIN: Any = registry.model("olmoearth")
 BANDS = PLUGIN.S2_BANDS
 KEYS = Path(__file__).parents[1] / "goldens/olmoearth_v1_nano.keys.json"
 
@@ -91,7 +91,8 @@ def test_bands_are_scaled_by_their_own_statistics() -> None:
 
 
 def test_unknown_dates_are_in_july() -> None:
-    assert adapter.months(torch.tensor([[-1, 0, 16617, 18321]])).tolist() == [[6, 0, 6, 1]]
+    days = torch.tensor([[-1, 0, 16617, 18321]])
+    assert adapter.months(days, adapter.JULY).tolist() == [[6, 0, 6, 1]]
 
 
 def test_a_band_set_is_embedded_from_its_own_bands(tiny: Any) -> None:

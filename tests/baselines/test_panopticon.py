@@ -1,4 +1,4 @@
-"""Panopticon beyond the contract: published layouts, numbers of channels, sensors together."""
+"""Panopticon beyond the contract: published layouts, channel ids, sensors together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.panopticon import ChannelPatches, Channels
+from skybench.baselines._networks.panopticon import ChannelCodes, ChannelPatches
 from skybench.core import Batch, CannotRun, UsageError, WeightsError
 from skybench.weights.load import load_model
 
@@ -74,7 +74,7 @@ def test_patches_are_what_torchgeos_are() -> None:
 
 
 def test_radar_channels_are_told_apart_by_polarisation_and_orbit() -> None:
-    channels = Channels(6)
+    channels = ChannelCodes(6)
     with torch.no_grad():
         channels.embed_transmit[:] = torch.tensor([[1.0, 1], [2, 2]])
         channels.embed_receive[:] = torch.tensor([[3.0, 3], [4, 4]])
@@ -111,4 +111,4 @@ def test_images_are_standardised_band_by_band() -> None:
     assert s1[0, 1, 0, 0].item() == pytest.approx((-15 + 19.35255814) / 5.59050560)
     hr = adapter.NORMALISE["hr"](torch.full((1, 3, 1, 1), 255.0))
     assert hr[0, 1, 0, 0].item() == pytest.approx((255 - 106.19051078) / 66.91165971)
-    assert adapter.NUMBERS["s2_20m"] == (493, 559, 664, 704, 740, 782, 827, 864, 1613, 2203)
+    assert adapter.CHANNEL_IDS["s2_20m"] == (493, 559, 664, 704, 740, 782, 827, 864, 1613, 2203)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.presto import Group, cartesian, date_codes, month_codes
+from skybench.baselines._networks.presto import BandGroup, cartesian, date_codes, month_codes
 from skybench.core import Batch, CannotRun, Features, UsageError, WeightsError, registry
+from skybench.core.sensors import S2_FINE
 from skybench.weights.load import load_model, sha256_file
 
 adapter = importlib.import_module("skybench.baselines._adapters.presto")
-PLUGIN = registry.load("baselines", "presto")
-BANDS = PLUGIN.S2_FINE
+PLUGIN: Any = registry.model("presto")
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def run(model: Any, given: Batch) -> Features:
 
 def alone(model: Any, pixel: Mapping[str, Tensor], place: Tensor | None) -> Tensor:
     """The encoding of one pixel's series, [T, C] by input in its unit, dates as in `batch`."""
-    groups: dict[str, Group] = {}
+    groups: dict[str, BandGroup] = {}
     for name, x in pixel.items():
-        months = adapter.months(16617 + 30 * torch.arange(len(x)))[None]
-        groups |= {g: Group(v[None], months) for g, v in adapter.groups(name, x).items()}
+        months = adapter.months(16617 + 30 * torch.arange(len(x)), adapter.UNKNOWN)[None]
+        groups |= {g: BandGroup(v[None], months) for g, v in adapter.groups(name, x).items()}
     with torch.inference_mode():
         encoding: Tensor = model.net.pool(model.net(groups, place))[0]
     return encoding
@@ -98,7 +98,7 @@ def test_units_are_scaled_as_in_pre_training() -> None:
     pixel = torch.zeros(1, 10)
     values = {"green": 500.0, "red": 1000.0, "nir": 3000.0, "rededge078": 200.0, "swir22": 2e4}
     for band, value in values.items():
-        pixel[0, BANDS.index(band)] = value
+        pixel[0, S2_FINE.index(band)] = value
     found = {n: g[0].tolist() for n, g in adapter.groups("s2", pixel).items()}
     assert found == {
         "S2_RGB": pytest.approx([0, 0.05, 0.1]),
@@ -115,13 +115,13 @@ def test_units_are_scaled_as_in_pre_training() -> None:
 
 def test_the_vegetation_index_of_darkness_is_0() -> None:
     dark = torch.zeros(2, 10)
-    dark[1, BANDS.index("red")], dark[1, BANDS.index("nir")] = -300.0, 100.0
+    dark[1, S2_FINE.index("red")], dark[1, S2_FINE.index("nir")] = -300.0, 100.0
     assert adapter.groups("s2", dark)["NDVI"].tolist() == [[0], [0]]
 
 
 def test_the_month_of_a_day() -> None:
     days = torch.tensor([[0, 30, 31], [17166, 17167, -1]])  # …, 31 December 2016, 1 January 2017
-    assert adapter.months(days).tolist() == [[0, 0, 1], [11, 0, 6]]
+    assert adapter.months(days, adapter.UNKNOWN).tolist() == [[0, 0, 1], [11, 0, 6]]
 
 
 def test_a_place_on_the_sphere() -> None:
@@ -160,7 +160,7 @@ def test_more_than_24_dates_are_read_in_parts(tiny: Any) -> None:
     images = series(10, dates=26)[..., :4, :4]
     given = batch(s2=images)
     with torch.inference_mode():
-        months = adapter.months(given.days["s2"])
+        months = adapter.months(given.days["s2"], adapter.UNKNOWN)
         parts = [
             tiny.maps({"s2": images[:, start::2]}, {"s2": months[:, start::2]}, None)
             for start in range(2)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.baselines._networks.prithvi import positions, waves
+from skybench.baselines._networks.prithvi import grid_codes, sincos_codes
 from skybench.core import Batch, Features, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.prithvi")
-PLUGIN = registry.load("baselines", "prithvi")
+PLUGIN: Any = registry.model("prithvi")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 # What files with and without a prefix have beside the encoder.
 DECODERS = {
@@ -123,16 +123,16 @@ def test_each_generation_has_its_statistics(variant: str, mean: float, std: floa
 
 def test_the_moment_of_a_day() -> None:
     days = torch.tensor([0, 16617, 17166, 17167, -1])  # …, 31 December 2016, 1 January 2017
-    found = adapter.moments(days)
+    found = adapter.year_and_day(days)
     assert found[:4].tolist() == [[1970, 1], [2015, 182], [2016, 366], [2017, 1]]
     assert found[4].isnan().all()
 
 
 def test_positions_tell_column_row_and_date() -> None:
-    code = positions(3, 4, 5, 32)[0]
+    code = grid_codes(3, 4, 5, 32)[0]
     assert not code[0].any()
     expected = [
-        waves(torch.tensor(n, dtype=torch.float64), w) for n, w in ((3, 12), (2, 12), (1, 8))
+        sincos_codes(torch.tensor(n, dtype=torch.float64), w) for n, w in ((3, 12), (2, 12), (1, 8))
     ]
     token = code[1 + 1 * 20 + 2 * 5 + 3]
     torch.testing.assert_close(token, torch.cat(expected).float())
@@ -140,7 +140,7 @@ def test_positions_tell_column_row_and_date() -> None:
 
 
 def test_positions_are_interpolated_between_the_corners(tiny: Any) -> None:
-    maps = positions(2, 2, 2, 32)[0, 1:].view(2, 2, 2, 32).movedim(-1, 1)
+    maps = grid_codes(2, 2, 2, 32)[0, 1:].view(2, 2, 2, 32).movedim(-1, 1)
     resized = F.interpolate(maps, (3, 5), mode="bicubic", align_corners=True)
     found = tiny.net.grid(2, 3, 5)[0]
     assert len(found) == 1 + 2 * 3 * 5

@@ -14,7 +14,7 @@ import torchvision
 from torch import Tensor, nn
 
 from skybench.core import Batch, WeightsError, registry
-from skybench.core.variants import choose
+from skybench.core.variants import select_variant
 from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -42,14 +42,14 @@ def below(prefix: str, state: State) -> State:
 
 
 def sequential(state: State) -> State:
-    """As an nn.Sequential of the network's children has them."""
+    """Keys of an nn.Sequential of the network's children."""
     parts = (key.partition(".") for key in state)
     keys = [f"{PLACES[first]}.{rest}" for first, _, rest in parts]
     return dict(zip(keys, state.values(), strict=True))
 
 
 def momentum(state: State) -> State:
-    """What files of momentum contrast hold beside the encoder: here of other numbers."""
+    """Further entries of momentum-contrast checkpoints, with other values."""
     return {key: torch.full_like(tensor, 9) for key, tensor in state.items()} | {
         "fc.0.weight": torch.zeros(8, 256)
     }
@@ -101,14 +101,14 @@ def test_every_published_layout_gives_the_encoder(
 
 
 def published(case: str) -> State:
-    """The keys of a golden, with tensors that have shapes only."""
+    """Keys of a golden with meta tensors."""
     keys = json.loads((GOLDENS / f"{case}.keys.json").read_text())["keys"]
     return {k: torch.empty(entry["shape"], device="meta") for k, entry in keys.items()}
 
 
 @pytest.mark.parametrize("name", ["seco", "caco"])
 def test_a_file_tells_which_network_it_is_of(name: str) -> None:
-    plugin = registry.load("baselines", name)
+    plugin: Any = registry.model(name)
     assert plugin.variant_of(published(f"{name}_resnet18")) == "resnet18"
     assert plugin.variant_of(published(f"{name}_resnet50")) == "resnet50"
     assert plugin.variant_of(sequential(bare(name))) == ""
@@ -121,7 +121,7 @@ def test_the_file_of_another_network_is_refused() -> None:
 
 
 def normalised(name: str, variant: str = "tiny", **images: Tensor) -> Tensor:
-    """What the network of a model reads."""
+    """Input of a model's network."""
     model: Any = load_model(name, "random", variant)
     seen: list[Tensor] = []
     model.net.conv1.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
@@ -177,9 +177,9 @@ def test_every_reflectance_gives_numpys_bytes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["seco", "caco"])
 def test_reflectance_is_read_where_there_is_some_and_bytes_elsewhere(name: str) -> None:
-    plugin = registry.load("baselines", name)
+    plugin: Any = registry.model(name)
     chosen = {
-        dataset: choose(plugin, "full", registry.load("datasets", dataset).CARD.sensors)
+        dataset: select_variant(plugin, "full", registry.dataset(dataset).CARD.sensors)
         for dataset in ("pastis_mm", "eurosat", "aid")
     }
     assert [variant for variant, _ in chosen.values()] == ["resnet50", "resnet50", "resnet50_hr"]

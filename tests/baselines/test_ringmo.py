@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skybench.core import WeightsError, registry
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "ringmo")
+PLUGIN: Any = registry.model("ringmo")
 KEYS = Path(__file__).parents[1] / "goldens" / "ringmo_swin_tiny.keys.json"
 TO_MINDSPORE = {
     "weight": "gamma", "bias": "beta",
@@ -64,7 +64,7 @@ def test_queries_keys_and_values_are_joined_in_this_order() -> None:
 
 
 def test_nobody_can_have_the_weights() -> None:
-    with pytest.raises(WeightsError, match="cannot be had: no checkpoint is public"):
+    with pytest.raises(WeightsError, match="are not available: no checkpoint is public"):
         load_model("ringmo")
 
 

@@ -17,7 +17,7 @@ from skybench.core import Batch, WeightsError, registry
 from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-PLUGIN: Any = registry.load("baselines", "rsp")
+PLUGIN: Any = registry.model("rsp")
 VARIANT = {
     "rsp_vitaev2_s": "vitaev2_s", "rsp_swin_t": "swin_t", "rsp_resnet50": "resnet50",
     "rsp_vitaev2_tiny": "", "samrs_vit_b_rvsa": "",
@@ -25,7 +25,7 @@ VARIANT = {
 
 
 def published(name: str) -> dict[str, Tensor]:
-    """A published file's entries, all of them, without numbers."""
+    """A published file's entries, all of them, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {
         k: torch.empty(e["shape"], dtype=getattr(torch, e["dtype"]), device="meta")

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.baselines._networks.rvsa import RVSA, Settings
+from skybench.baselines._networks.rvsa import RVSA, RVSAArch
 from skybench.baselines._networks.rvsa_attention import WindowAttention, relative_scores
 from skybench.core import Batch, CannotRun, WeightsError, registry
 from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 adapter = importlib.import_module("skybench.baselines._adapters.rvsa")
-PLUGIN: Any = registry.load("baselines", "rvsa")
-PLAIN = Settings(32, 3, 4, interval=1, relative=False, class_token=True, taken=())
+PLUGIN: Any = registry.model("rvsa")
+PLAIN = RVSAArch(32, 3, 4, interval=1, relative=False, class_token=True, taken=())
 WINDOWED = "tiny_vit_b_rvsa"
 DENSE = "tiny_vitae_b_rvsa_kvdiff_dense"
 
@@ -54,7 +54,7 @@ def extract(model: Any, images: Tensor) -> Any:
 
 
 def keys(name: str, mae: bool = False) -> dict[str, Tensor]:
-    """The keys of a golden, or of the pre-training file that it names, without numbers."""
+    """The keys of a golden, or of the pre-training file that it names, without values."""
     case = json.loads((GOLDENS / f"{name}.keys.json").read_text())
     shapes = {k: e["shape"] for k, e in case["keys"].items()}
     if mae:

@@ -16,7 +16,7 @@ from skybench.core import Batch, WeightsError, registry
 from skybench.weights.load import load_model
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-PLUGIN: Any = registry.load("baselines", "samrs")
+PLUGIN: Any = registry.model("samrs")
 VARIANT = {
     "samrs_vitaev2_s": "vitaev2_s", "samrs_vit_b_rvsa": "vit_b_rvsa",
     "samrs_vit_b_rvsa_512": "vit_b_rvsa", "samrs_swin_t": "swin_t",
@@ -32,7 +32,7 @@ LAYOUTS: list[Callable[[str], str]] = [
 
 
 def published(name: str) -> dict[str, Tensor]:
-    """A published encoder's entries, all of them, without numbers."""
+    """A published encoder's entries, all of them, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {
         k: torch.empty(e["shape"], dtype=getattr(torch, e["dtype"]), device="meta")

@@ -14,12 +14,12 @@ from torch import Tensor
 from skybench.core import Batch, Features, UsageError, WeightsError, registry, variants
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "satlas")
+PLUGIN: Any = registry.model("satlas")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 def published(name: str) -> dict[str, Tensor]:
-    """A golden's keys and shapes, without numbers."""
+    """Keys and shapes of a golden, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {k: torch.empty(e["shape"], device="meta") for k, e in keys.items()}
 
@@ -33,7 +33,7 @@ def batch(images: Tensor, seen: Tensor, sensor: str) -> Batch:
 
 
 def given_to(model: Any, pixel: list[float]) -> list[float]:
-    """What an adapter makes of one pixel."""
+    """Normalise one pixel with the adapter."""
     found: list[Tensor] = []
     model.extract = lambda images, seen: found.append(images)
     images = torch.tensor(pixel)[None, None, :, None, None].expand(1, 1, -1, 32, 32)
@@ -159,9 +159,9 @@ def test_an_unknown_sensor_is_refused() -> None:
 def test_the_network_that_suits_the_sensor_is_taken(
     dataset: str, sensors: str, variant: str
 ) -> None:
-    card = registry.load("datasets", dataset).CARD
+    card = registry.dataset(dataset).CARD
     given = [s for s in card.sensors if s.name == sensors]
-    assert variants.choose(PLUGIN, "full", given)[0] == variant
+    assert variants.select_variant(PLUGIN, "full", given)[0] == variant
 
 
 def test_torchgeos_copies_are_named_with_their_hashes(shared: Path) -> None:

@@ -16,7 +16,7 @@ from skybench.core import Batch, Features, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.satmae")
-PLUGIN = registry.load("baselines", "satmae")
+PLUGIN: Any = registry.model("satmae")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 DECODER = {"mask_token": torch.zeros(1, 1, 8), "decoder_blocks.0.norm1.weight": torch.zeros(8)}
 KINDS = ("tiny", "tiny_multispectral", "tiny_temporal")
@@ -152,7 +152,7 @@ def test_the_map_is_the_mean_of_a_places_normed_tokens(variant: str) -> None:
 def test_the_moment_of_a_day() -> None:
     days = torch.tensor([-1, 0, 16617, 17166, 17167])  # …, 31 December 2016, 1 January 2017
     expected = [[13, 6, 10], [-32, 0, 10], [13, 6, 10], [14, 11, 10], [15, 0, 10]]
-    assert adapter.moments(days).tolist() == expected
+    assert adapter.year_month_hour(days).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,13 @@ def test_the_moment_of_a_day() -> None:
 )
 def test_dates_are_read_in_threes(seen: str, expected: list[str]) -> None:
     there = torch.tensor([[c == "1" for c in seen]])
-    each, shares = adapter.threes(there)
+    each, shares = adapter.date_triples(there)
     assert ["".join(map(str, row)) for row in each[:, 0].tolist()] == expected
     torch.testing.assert_close(shares, torch.full_like(shares, 1 / len(expected)))
 
 
 def test_a_shorter_series_has_its_own_threes() -> None:
-    each, shares = adapter.threes(torch.arange(7) < torch.tensor([[7], [2]]))
+    each, shares = adapter.date_triples(torch.arange(7) < torch.tensor([[7], [2]]))
     assert each[:, 0].tolist() == [[0, 3, 6], [1, 4, 4], [2, 5, 5]]
     assert each[0, 1].tolist() == [0, 1, 1]
     assert shares.T.tolist() == [[pytest.approx(1 / 3)] * 3, [1, 0, 0]]
@@ -188,7 +188,7 @@ def test_features_of_more_dates_are_averaged() -> None:
     made = torch.Generator().manual_seed(0)
     images = 255 * torch.rand(1, 5, 3, 64, 64, generator=made)
     days = torch.tensor([[17000, 17100, 17200, -1, 17400]])
-    normed, when = adapter.NORMALISE["hr"](images), adapter.moments(days)
+    normed, when = adapter.NORMALISE["hr"](images), adapter.year_month_hour(days)
     with torch.inference_mode():
         parts = [model.extract(normed[:, d], when[:, d]) for d in ([0, 2, 4], [1, 3, 3])]
         found = model(batch(images, days))

@@ -24,13 +24,13 @@ from skybench.core import (
 )
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "satvit")
+PLUGIN: Any = registry.model("satvit")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 MIXED = ("s1d:vh", "s2:red", "s1:vv", "s2:coastal")
 
 
 def meta(name: str) -> dict[str, Tensor]:
-    """The published keys of a golden, without numbers."""
+    """The published keys of a golden, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {k: torch.empty(entry["shape"], device="meta") for k, entry in keys.items()}
 
@@ -106,8 +106,8 @@ def test_the_published_patch_embedding_is_a_matrix_of_channels_and_then_pixels(p
 
 @pytest.fixture
 def unrecognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that do not fit are not looked for among all other models, which takes seconds."""
-    monkeypatch.setattr("skybench.weights.identify.hint", lambda state: "")
+    """Skip the search for the model that weights fit, which takes seconds."""
+    monkeypatch.setattr("skybench.weights.identify.model_hint", lambda state: "")
 
 
 @pytest.mark.usefixtures("unrecognised")

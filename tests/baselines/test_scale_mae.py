@@ -76,7 +76,7 @@ def test_it_computes_what_torchgeos_does(gsd: float) -> None:
 
 
 def test_a_position_is_the_column_then_the_row_in_metres() -> None:
-    codes = adapter.grid(2, 3, 8, torch.tensor([0.5, 10.0]))
+    codes = adapter.gsd_positions(2, 3, 8, torch.tensor([0.5, 10.0]))
     assert codes.shape == (2, 6, 8)
     column, row = 2 * 10.0, 1 * 10.0
     expected = [

@@ -55,7 +55,7 @@ def tiny() -> Any:
 
 def test_it_has_as_many_parameters_as_the_official_parts() -> None:
     with torch.device("meta"):
-        model: Any = registry.load("baselines", "skysense").build("full")
+        model: Any = registry.model("skysense").build("full")
     counts = {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()}
     assert counts == {
         "net": 655_079_632, "s2": 302_738_432, "s1": 302_607_360, "fusion": 305_195_008,
@@ -208,7 +208,7 @@ def test_the_epsilon_of_the_vits_can_be_chosen() -> None:
 
 def test_only_heads_and_the_norms_of_stages_have_no_layer() -> None:
     with torch.device("meta"):
-        full: Any = registry.load("baselines", "skysense").build("full")
+        full: Any = registry.model("skysense").build("full")
     layers = full.layers()
     assert len(layers) == 25  # the stem and 24 blocks, in all four networks
     found = [id(p) for layer in layers for p in layer.parameters()]

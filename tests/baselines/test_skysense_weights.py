@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skybench.core import CannotRun, UsageError, WeightsError, registry
-from skybench.weights.find import find
+from skybench.weights.find import find_weights
 from skybench.weights.load import load_model, sha256_file
 
 KEYS = Path(__file__).parents[1] / "goldens" / "skysense_full_tiny.keys.json"
@@ -138,19 +138,19 @@ def test_a_head_that_nothing_names_is_refused(tmp_path: Path) -> None:
 def test_the_joint_file_may_go_by_the_name_of_the_first_part(tmp_path: Path) -> None:
     file = tmp_path / NAMES["backbone_gep"]
     torch.save({"model": {**joint(), "head_gep.last.weight": torch.ones(3)}}, file)
-    assert find(registry.load("baselines", "skysense").CARD, tmp_path) == file
+    assert find_weights(registry.model("skysense").CARD, tmp_path) == file
     assert_complete(load_model("skysense", tmp_path, **LIKE_KEYS))
 
 
 def test_the_users_folder_is_found_with_what_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = registry.load("baselines", "skysense").CARD
+    card = registry.model("skysense").CARD
     monkeypatch.setenv("SKYBENCH_WEIGHTS", str(tmp_path))
     folder = split(tmp_path / "skysense", "backbone_s2")
-    assert find(card) == folder / NAMES["backbone_s2"]
+    assert find_weights(card) == folder / NAMES["backbone_s2"]
     split(folder, "fusion")
-    assert find(card) == folder
+    assert find_weights(card) == folder
     before = sha256_file(folder)
     (folder / "notes.txt").write_text("not a checkpoint")
     assert sha256_file(folder) == before

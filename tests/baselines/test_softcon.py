@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from skybench.core import WeightsError, registry
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "softcon")
+PLUGIN: Any = registry.model("softcon")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 

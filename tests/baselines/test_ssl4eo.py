@@ -14,18 +14,18 @@ from torch.nn import functional as F
 from skybench.core import DB, REFLECTANCE, UINT8, Batch, Sensor, WeightsError, registry, variants
 from skybench.weights.load import load_model
 
-PLUGIN: Any = registry.load("baselines", "ssl4eo")
+PLUGIN: Any = registry.model("ssl4eo")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 def meta(name: str) -> dict[str, Tensor]:
-    """The published keys of a golden, without numbers."""
+    """The published keys of a golden, without values."""
     keys = json.loads((GOLDENS / f"{name}.keys.json").read_text())["keys"]
     return {k: torch.empty(entry["shape"], device="meta") for k, entry in keys.items()}
 
 
 def scaled(variant: str, **image: Tensor) -> Tensor:
-    """What the network of a variant is given for an image, [C, H, W] in the input's unit."""
+    """Input of a variant's network for an image, [C, H, W] in the input's unit."""
     ((name, x),) = image.items()
     model: Any = load_model("ssl4eo", "random", variant)
     model.extract = lambda images: images
@@ -37,7 +37,7 @@ def scaled(variant: str, **image: Tensor) -> Tensor:
 
 
 def bare(variant: str) -> dict[str, Tensor]:
-    """An encoder's file as torchgeo has it, with numbers that no fresh network has."""
+    """An encoder's file as torchgeo has it, with values that no fresh network has."""
     own = load_model("ssl4eo", "random", variant, seed=1).state_dict()
     return {key.removeprefix("net."): tensor for key, tensor in own.items()}
 
@@ -109,8 +109,8 @@ def test_an_encoder_alone_tells_less_than_a_full_checkpoint() -> None:
 
 @pytest.fixture
 def unrecognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that do not fit are not looked for among all other models, which takes seconds."""
-    monkeypatch.setattr("skybench.weights.identify.hint", lambda state: "")
+    """Skip the search for the model that weights fit, which takes seconds."""
+    monkeypatch.setattr("skybench.weights.identify.model_hint", lambda state: "")
 
 
 @pytest.mark.parametrize("other", ["tiny_s1", "tiny_rgb", "tiny_vit"])
@@ -156,7 +156,7 @@ def test_the_variant_suits_the_sensors() -> None:
     bigearthnet = Sensor("s2", l2a.bands, 10.0, REFLECTANCE)
 
     def chosen(*given: Sensor) -> str:
-        return variants.choose(PLUGIN, "full", given)[0]
+        return variants.select_variant(PLUGIN, "full", given)[0]
 
     assert chosen(l1c) == chosen(l1c, radar) == chosen(bigearthnet) == "moco_resnet50_s2"
     assert chosen(bigearthnet, radar) == "moco_resnet50_s2"

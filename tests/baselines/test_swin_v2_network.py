@@ -109,7 +109,7 @@ def test_a_map_of_one_window_is_shifted_only_if_small_maps_are_padded() -> None:
 
 def test_layers_go_from_the_stem_to_the_last_block() -> None:
     net = tiny()
-    layers = net.layers()
+    layers = net.layer_groups()
     assert len(layers) == 1 + 4
     assert layers[0] is net.patch_embed
     counted = sum(p.numel() for layer in layers for p in layer.parameters())

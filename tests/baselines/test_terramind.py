@@ -16,7 +16,7 @@ from skybench.core import Batch, CannotRun, UsageError, WeightsError, registry
 from skybench.weights.load import load_model
 
 adapter = importlib.import_module("skybench.baselines._adapters.terramind")
-PLUGIN = registry.load("baselines", "terramind")
+PLUGIN: Any = registry.model("terramind")
 GOLDENS = Path(__file__).parents[1] / "goldens"
 THEIRS = {
     "net.embeddings.s2.": "encoder_embeddings.untok_sen2l2a@224.",

@@ -14,16 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from skybench.core import DB, REFLECTANCE, UINT8, Batch, WeightsError, registry, variants
+from skybench.core import WeightsError, registry, variants
 from skybench.core.model import Model
 from skybench.weights import coverage, identify, meta_init
 from skybench.weights.load import load_model
 
-PLUGINS = {name: registry.load("baselines", name) for name in registry.names("baselines")}
+from ._batches import random_batch
+
+PLUGINS = {name: registry.model(name) for name in registry.names("baselines")}
 NAMES = [n for n, p in PLUGINS.items() if not p.CARD.unavailable and p.CARD.weights]
 TINY = [(n, v) for n in NAMES for v in PLUGINS[n].VARIANTS if v.startswith("tiny")]
-FIRST = [(n, variants.meant(PLUGINS[n], "tiny")[0]) for n in NAMES]
-RANGES = {UINT8: (0.0, 255.0), REFLECTANCE: (0.0, 4000.0), DB: (-25.0, 0.0)}
+FIRST = [(n, variants.resolve_variants(PLUGINS[n], "tiny")[0]) for n in NAMES]
 
 
 @functools.cache
@@ -33,13 +34,13 @@ def source(name: str, variant: str) -> Model:
 
 @functools.cache
 def layout(name: str, variant: str) -> str | None:
-    """What is before the network's own keys and not in a published layout; None: more differs."""
+    """Prefix of the network's keys that published layouts lack; None if more differs."""
     own = source(name, variant).state_dict()
     for prefix in ("net.", ""):
         state = {key.removeprefix(prefix): tensor for key, tensor in own.items()}
         try:
-            covered = coverage.measure(PLUGINS[name], variant, state)
-            whole = len(coverage.converted(PLUGINS[name], state)) == len(own)
+            covered = coverage.measure_coverage(PLUGINS[name], variant, state)
+            whole = len(coverage.convert_keys(PLUGINS[name], state)) == len(own)
             if whole and covered.share == 1:
                 return prefix
         except WeightsError:
@@ -100,7 +101,9 @@ def assert_same(model: Model, expected: Model, tolerance: float = 0.0) -> None:
 def test_a_state_dict_in_the_published_layout_fills_the_network(
     name: str, variant: str, published: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(meta_init, "LARGE", 1)  # no parameter has memory before it is filled
+    monkeypatch.setattr(
+        meta_init, "LARGE_PARAMETER", 1
+    )  # no parameter has memory before it is filled
     model = load_model(name, wrapped(published), variant)
     assert model.loaded.coverage is not None
     assert (model.loaded.coverage.share, model.loaded.coverage.mismatched) == (1, ())
@@ -176,14 +179,14 @@ def test_another_networks_weights_are_refused(
 ) -> None:
     if (name, wrong) == ("imagenet", "numbered"):
         pytest.skip("its file is read by position")
-    monkeypatch.setattr(identify, "hint", lambda _: "")  # it asks all models
+    monkeypatch.setattr(identify, "model_hint", lambda _: "")  # it asks all models
     with pytest.raises(WeightsError, match=f"do not fit {name}"):
         load_model(name, {"model": WRONG[wrong](published)}, variant)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_files_are_unambiguous(name: str) -> None:
-    cards = [variants.card(PLUGINS[name], v) for v in PLUGINS[name].VARIANTS]
+    cards = [variants.variant_card(PLUGINS[name], v) for v in PLUGINS[name].VARIANTS]
     sources = {c.weights.filename: c.weights for c in cards if c.weights}
     for filename, file in sources.items():
         assert Path(filename).name == filename, "it lies in the model's own folder"
@@ -198,22 +201,9 @@ def test_names_of_files_are_unambiguous(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_card_says_that_objects_beside_tensors_keep_a_file_from_being_read(name: str) -> None:
     for variant in PLUGINS[name].VARIANTS:
-        card = variants.card(PLUGINS[name], variant)
-        told = " ".join((card.weights.obtain if card.weights else "", *card.leads))
+        card = variants.variant_card(PLUGINS[name], variant)
+        told = " ".join((card.weights.obtain if card.weights else "", *card.caveats))
         assert not re.search(r"saved anew|does not open|skybench refuses|it is refused", told)
-
-
-def images(model: Model) -> Batch:
-    """One image of the card's first input."""
-    card, sensor = model.card, model.card.inputs[0]
-    smallest, step = card.sides.get(sensor.name, (card.min_pixels, card.multiple))
-    side = -(-max(smallest, 16) // step) * step
-    low, high = RANGES[sensor.unit]
-    made = torch.Generator().manual_seed(0)
-    x = low + (high - low) * torch.rand(1, 1, len(sensor.bands), side, side, generator=made)
-    seen, days = torch.ones(1, 1, dtype=torch.bool), torch.full((1, 1), 18000)
-    name = sensor.name
-    return Batch(("0",), {name: x}, {name: seen}, {name: days}, torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize(("name", "variant"), FIRST)
@@ -222,7 +212,8 @@ def test_bfloat16_gives_about_the_same_features(
 ) -> None:
     whole, half = (load_model(name, published, variant, dtype=d) for d in ("float32", "bfloat16"))
     with torch.inference_mode():
-        expected, found = whole(images(whole)), half(images(half))
+        given = random_batch(whole.card, [whole.card.inputs[0].name], 1, square=True, seed=0)
+        expected, found = whole(given), half(given)
     for a, b in zip(
         (expected.pooled, *expected.pyramid), (found.pooled, *found.pyramid), strict=True
     ):

@@ -18,7 +18,7 @@ from PIL import Image
 from skybench.core import DataError, UsageError, registry
 from skybench.core.dataset import Samples
 from skybench.data import simulation
-from skybench.data.verify import verify
+from skybench.data.verify import verify_dataset
 
 NAMES = registry.names("datasets")
 
@@ -63,12 +63,12 @@ def test_bad_names_and_folders_are_the_users_errors(name: str, tmp_path: Path) -
 def test_the_demo_is_marked_small_and_in_order(name: str, demo_of: Demo) -> None:
     root = demo_of(name)
     marker = json.loads((root / simulation.MARKER).read_text())
-    stated = {"dataset": name, "seed": 0, "version": simulation.VERSION}
+    stated = {"dataset": name, "seed": 0, "version": simulation.SIMULATION_VERSION}
     assert {**marker, **stated} == marker
     options = registry.load("datasets", name).CARD.options
     assert set(marker) - set(stated) <= set(options)
     assert sum(p.stat().st_size for p in root.rglob("*") if p.is_file()) < 6_000_000
-    assert {f.level for f in verify(name, root, sample=2)} == {"ok"}
+    assert {f.level for f in verify_dataset(name, root, sample=2)} == {"ok"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from skybench.core import CONVERT, S2_DISPLAY, UINT8, Boxes, Sample, registry
+from skybench.core import CONVERT, S2_DISPLAY, UINT8, Boxes, Sample, infer_target, registry
 from skybench.core.dataset import Samples
 
 NAMES = registry.names("datasets")
@@ -50,12 +50,12 @@ def test_the_card_is_complete(name: str) -> None:
     assert card.about[0].isupper() or card.about[0].isdigit()
     for text in (card.about, card.metric):  # the page of the datasets prints them as they are
         assert text.endswith(".")
-    for text in (card.source, card.licence, *card.leads):  # the page of the datasets adds the stop
+    for text in (card.source, card.licence, *card.caveats):  # the page adds the full stop
         assert not text.endswith(".")
     for option in card.options.values():
         assert option.text.strip()
         assert len(set(option.values)) == len(option.values)
-    assert card.leads, "no dataset is without traps"
+    assert card.caveats, "no dataset is without traps"
     assert card.tasks
     assert card.splits
     units = {unit for pair in CONVERT for unit in pair}
@@ -66,6 +66,22 @@ def test_the_card_is_complete(name: str) -> None:
         assert sensor.gsd >= 0
     assert len({s.name for s in card.sensors}) == len(card.sensors) > 0
     assert len(set(card.classes)) == len(card.classes) != 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("dior", "dior_r"), ("ben_s2", "ben_mm"), ("dyna_s2", "dyna_pla"), ("dyna_s2", "dyna_mm")],
+)
+def test_data_sets_of_the_same_images_share_the_source(names: tuple[str, str]) -> None:
+    first, second = (registry.dataset(name).CARD.image_source for name in names)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [("aid", "millionaid"), ("fmow_s2", "fmow"), ("isaid", "dota")]
+)
+def test_images_of_another_collection_have_its_name(name: str, source: str) -> None:
+    assert registry.dataset(name).CARD.image_source == source
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,26 +132,46 @@ def test_samples_are_as_the_card_says(name: str, demo_of: Demo) -> None:
 
 def _check_target(sample: Sample, samples: Samples, index: int) -> None:
     target, card = sample.target, samples.card
-    if isinstance(target, Boxes):
+    assert card.target is not None
+    kind = card.target.kind
+    assert infer_target(target) == card.target
+    assert card.multilabel == (kind == "classes")
+    if kind == "boxes":
         count = len(target.labels)
         assert target.corners.shape == (count, 4, 2)
         assert target.corners.dtype == torch.float32
         assert target.difficult.shape == (count,)
         assert (target.labels.dtype, target.difficult.dtype) == (torch.int64, torch.bool)
-    elif card.multilabel:
+    elif kind == "classes":
         assert target.dtype == torch.uint8
         assert target.shape == (len(card.classes),)
         assert set(target.tolist()) <= {0, 1}
-    elif samples.labels is not None:
+    elif kind == "class":
         assert type(target) is int
-        assert target == samples.labels[index]
+        assert samples.labels is None or target == samples.labels[index]
     else:
         assert target.dtype == torch.uint8
         finest = max(sample.images.values(), key=lambda x: x.shape[-1])
+        assert kind == "mask" or target.shape[0] == finest.shape[0]
         # A finer sensor than the labels' (SPOT on PASTIS) is a whole multiple of them.
         assert finest.shape[-1] % target.shape[-1] == 0 or target.shape[-1] % finest.shape[-1] == 0
         if card.tile and len(card.sensors) == 1 and not samples.split.demo:
             assert target.shape[-2:] == (card.tile, card.tile)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_targets_of_a_task_are_as_the_setup_or_the_card_says(name: str, demo_of: Demo) -> None:
+    plugin, root = registry.load("datasets", name), demo_of(name)
+    for task, setup in plugin.CARD.setups.items():
+        assert task in plugin.CARD.tasks
+        if plugin.CARD.user_data:  # a folder has one kind of target, which its opened card says
+            continue
+        declared = setup.target or plugin.CARD.target
+        options = dict(option.split("=", 1) for option in setup.options)
+        for split in plugin.CARD.splits:
+            samples = plugin.open(root, split, **options)
+            assert samples.card.target == infer_target(samples[0].target) == declared
+    assert {*plugin.CARD.setups} == {*plugin.CARD.tasks}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,16 +10,17 @@ from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedRes
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor
 
-from skybench.core import DB, REFLECTANCE, UINT8, Batch, ModelCard, registry
+from skybench.core import Batch, ModelCard, registry
 from skybench.core.model import Model
 from skybench.training import drop_path
 from skybench.weights.load import load_model
+
+from ._batches import random_batch
 
 PLUGINS: dict[str, Any] = {n: registry.load("baselines", n) for n in registry.names("baselines")}
 NETWORKS = [(n, v) for n, p in PLUGINS.items() if not p.CARD.unavailable for v in p.VARIANTS]
 TINY = [(n, v) for n, v in NETWORKS if v.startswith("tiny")]
 PUBLISHED = [(n, v) for n, v in NETWORKS if not v.startswith("tiny")]
-RANGES = {UINT8: (0.0, 255.0), REFLECTANCE: (0.0, 4000.0), DB: (-25.0, 0.0)}
 CONVOLUTIONAL = (BasicBlock, Bottleneck, InvertedResidual, DepthwiseSeparableConv)
 
 UNDROPPED = ("image_stats", "rcf", "presto")  # two learn nothing, one has a single block when tiny
@@ -46,18 +47,9 @@ UNREACHED = {
 
 
 def batch(card: ModelCard) -> Batch:
-    """Random images of all inputs, of the smallest size; of two dates where there is time."""
-    made, count, dates = torch.Generator().manual_seed(0), 3, 2 if card.temporal else 1
-    images = {}
-    for sensor in card.inputs:
-        smallest, step = card.sides.get(sensor.name, (card.min_pixels, card.multiple))
-        side = -(-max(smallest, 16) // step) * step
-        low, high = RANGES[sensor.unit]
-        shape = (count, dates, len(sensor.bands), side, side)
-        images[sensor.name] = low + (high - low) * torch.rand(shape, generator=made)
-    seen = {n: torch.ones(count, dates, dtype=torch.bool) for n in images}
-    days = {n: 18000 + 30 * torch.arange(dates).repeat(count, 1) for n in images}
-    return Batch(tuple("abc"), images, seen, days, torch.zeros(count, 2))
+    """Three samples of all inputs; of two dates where there is time."""
+    names = [sensor.name for sensor in card.inputs]
+    return random_batch(card, names, 3, 2 if card.temporal else 1, square=True)
 
 
 def tiny(name: str, variant: str) -> Model:

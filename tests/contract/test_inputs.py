@@ -14,12 +14,8 @@ from skybench.core import DB, REFLECTANCE, UINT8, Batch, Features, Sensor, regis
 from skybench.core.model import Model
 from skybench.weights.load import load_model
 
-NAMES = [
-    n for n in registry.names("baselines") if not registry.load("baselines", n).CARD.unavailable
-]
-TINY = [
-    (n, v) for n in NAMES for v in registry.load("baselines", n).VARIANTS if v.startswith("tiny")
-]
+NAMES = [n for n in registry.names("baselines") if not registry.model(n).CARD.unavailable]
+TINY = [(n, v) for n in NAMES for v in registry.model(n).VARIANTS if v.startswith("tiny")]
 RANGES = {UINT8: (0.0, 255.0), REFLECTANCE: (0.0, 4000.0), DB: (-25.0, 0.0)}
 
 
@@ -31,7 +27,7 @@ def model(name: str, variant: str) -> Model:
 def images(which: Model, sensor: Sensor) -> Batch:
     """Noise in the input's unit, at the smallest size it takes."""
     card = which.card
-    smallest, step = card.sides.get(sensor.name, (card.min_pixels, card.multiple))
+    smallest, step = card.input_sizes.get(sensor.name, (card.min_pixels, card.multiple))
     side = -(-max(smallest, 16) // step) * step
     low, high = RANGES[sensor.unit]
     made = torch.Generator().manual_seed(0)
@@ -45,13 +41,13 @@ def images(which: Model, sensor: Sensor) -> Batch:
 def test_values_and_order_of_the_bands_change_the_features(name: str, variant: str) -> None:
     which = model(name, variant)
     for sensor in which.card.inputs:
-        assert adapter_probes.deaf(which, images(which, sensor)) == []
+        assert adapter_probes.ignored_changes(which, images(which, sensor)) == []
 
 
 @functools.cache
 def order_of(name: str, variant: str, sensor: Sensor) -> tuple[int, ...] | None:
     which = model(name, variant)
-    return adapter_probes.order(which, images(which, sensor), sensor.name)
+    return adapter_probes.band_order(which, images(which, sensor), sensor.name)
 
 
 @pytest.mark.parametrize(("name", "variant"), TINY)
@@ -66,7 +62,7 @@ def test_the_bands_reach_the_network_in_the_order_of_the_card(name: str, variant
 def test_the_order_is_seen_for_most_networks() -> None:
     seen = {n: order_of(n, v, model(n, v).card.inputs[0]) for n, v in TINY}
     patches = {name for name, order in seen.items() if order is None}
-    without = {n for n in NAMES if registry.load("baselines", n).CARD.weights is None}
+    without = {n for n in NAMES if registry.model(n).CARD.weights is None}
     assert len(patches - without) <= len(NAMES) / 4, patches
 
 
@@ -90,8 +86,8 @@ def spoilt(change: Any) -> tuple[Model, Batch]:
 
 def test_an_adapter_that_reads_blue_as_red_is_caught() -> None:
     which, given = spoilt(lambda x: x.flip(2))
-    assert adapter_probes.order(which, given, "hr") == (2, 1, 0)
-    assert adapter_probes.deaf(which, given) == []  # its features do change
+    assert adapter_probes.band_order(which, given, "hr") == (2, 1, 0)
+    assert adapter_probes.ignored_changes(which, given) == []  # its features do change
 
 
 def test_an_adapter_that_ignores_its_values_or_the_order_is_caught() -> None:
@@ -99,7 +95,9 @@ def test_an_adapter_that_ignores_its_values_or_the_order_is_caught() -> None:
         low, high = x.amin((-1, -2), keepdim=True), x.amax((-1, -2), keepdim=True)
         return 255 * (x - low) / (high - low)
 
-    assert adapter_probes.deaf(*spoilt(standardised)) == ["hr: values doubled and shifted"]
-    grey = adapter_probes.deaf(*spoilt(lambda x: x.mean(2, keepdim=True).expand_as(x)))
+    assert adapter_probes.ignored_changes(*spoilt(standardised)) == [
+        "hr: values doubled and shifted"
+    ]
+    grey = adapter_probes.ignored_changes(*spoilt(lambda x: x.mean(2, keepdim=True).expand_as(x)))
     assert grey == ["hr: bands reversed", "hr: red and blue exchanged"]
-    assert len(adapter_probes.deaf(*spoilt(torch.zeros_like))) == 3
+    assert len(adapter_probes.ignored_changes(*spoilt(torch.zeros_like))) == 3

@@ -8,7 +8,6 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -17,9 +16,6 @@ from torch import Tensor
 
 from skybench.core import (
     CONVERT,
-    DB,
-    REFLECTANCE,
-    UINT8,
     Batch,
     CannotRun,
     Features,
@@ -32,13 +28,14 @@ from skybench.core import (
 from skybench.core.model import Model
 from skybench.weights.load import load_model
 
+from ._batches import RANGES, random_batch
+
 ALL = registry.names("baselines")
-PLUGINS = {name: registry.load("baselines", name) for name in ALL}
+PLUGINS = {name: registry.model(name) for name in ALL}
 NAMES = [name for name in ALL if not PLUGINS[name].CARD.unavailable]  # they have a network
 # Every reduced network: (model, variant).
 TINY = [(n, v) for n in NAMES for v in PLUGINS[n].VARIANTS if v.startswith("tiny")]
 PUBLISHED = [(n, v) for n in NAMES for v in PLUGINS[n].VARIANTS if not v.startswith("tiny")]
-RANGES = {UINT8: (0.0, 255.0), REFLECTANCE: (0.0, 4000.0), DB: (-25.0, 0.0)}
 HEAVY = ("torch", "numpy", "PIL", "rasterio", "timm", "pandas", "torchvision", "safetensors")
 
 
@@ -47,29 +44,8 @@ def model(name: str, variant: str, seed: int = 0) -> Model:
     return load_model(name, "random", variant, seed)
 
 
-def size(card: ModelCard, name: str) -> tuple[int, int]:
-    """The smallest size that an input asks for, but not square."""
-    smallest, step = card.sides.get(name, (card.min_pixels, card.multiple))
-    side = -(-max(smallest, 16) // step) * step
-    return side, side + step
-
-
-def batch(card: ModelCard, names: Iterable[str], count: int = 2, dates: int = 1) -> Batch:
-    """Random images in each input's unit; the same for the same arguments."""
-    images = {}
-    for sensor in card.inputs:
-        low, high = RANGES[sensor.unit]
-        made = torch.Generator().manual_seed(len(sensor.bands))
-        shape = (count, dates, len(sensor.bands), *size(card, sensor.name))
-        images[sensor.name] = low + (high - low) * torch.rand(shape, generator=made)
-    images = {n: images[n] for n in names}
-    seen = {n: torch.ones(count, dates, dtype=torch.bool) for n in names}
-    days = {n: 18000 + 30 * torch.arange(dates).repeat(count, 1) for n in names}
-    return Batch(tuple(map(str, range(count))), images, seen, days, torch.zeros(count, 2))
-
-
 def one_input(card: ModelCard, count: int = 2, dates: int = 1) -> Batch:
-    return batch(card, [card.inputs[0].name], count, dates)
+    return random_batch(card, [card.inputs[0].name], count, dates)
 
 
 def run(which: Model, given: Batch) -> Features:
@@ -104,24 +80,27 @@ def test_the_plugin_is_complete(name: str) -> None:
         with pytest.raises(CannotRun, match="cannot be built"):
             load_model(name, "random")
         return
-    picks = {asked: variants.meant(plugin, asked) for asked in ("full", "tiny")}
-    assert variants.card(plugin, picks["full"][0]) == plugin.CARD
+    picks = {asked: variants.resolve_variants(plugin, asked) for asked in ("full", "tiny")}
+    assert variants.variant_card(plugin, picks["full"][0]) == plugin.CARD
     for asked, meant in picks.items():
         assert set(meant) <= set(plugin.VARIANTS)
         assert all(v.startswith("tiny") == (asked == "tiny") for v in meant)
-    sensors = [{s.name for s in variants.card(plugin, v).inputs} for v in picks["full"]]
-    assert [{s.name for s in variants.card(plugin, v).inputs} for v in picks["tiny"]] == sensors
+    sensors = [{s.name for s in variants.variant_card(plugin, v).inputs} for v in picks["full"]]
+    assert [
+        {s.name for s in variants.variant_card(plugin, v).inputs} for v in picks["tiny"]
+    ] == sensors
 
 
 @pytest.mark.parametrize(("name", "variant"), [*PUBLISHED, *TINY])
 def test_the_card_is_complete(name: str, variant: str) -> None:
-    card = variants.card(PLUGINS[name], variant)
+    card = variants.variant_card(PLUGINS[name], variant)
     assert card.name == name
     assert all(text.strip() for text in (card.title, card.paper, card.code, card.licence))
-    assert card.row in ("paper", "inferred", "floor", "extra")
+    assert card.group in ("paper", "inferred", "floor", "extra")
     assert card.version >= 1
     assert len({s.name for s in card.inputs}) == len(card.inputs) > 0
-    assert set(card.trained_on) <= set(registry.names("datasets"))
+    cards = [registry.dataset(n).CARD for n in registry.names("datasets")]
+    assert set(card.trained_on) <= {n for c in cards for n in (c.name, c.image_source)}
     for sensor in card.inputs:
         assert len(set(sensor.bands)) == len(sensor.bands) > 0
         assert any(to == sensor.unit for _, to in CONVERT), "a unit that nothing converts to"
@@ -140,7 +119,7 @@ def test_the_card_is_complete(name: str, variant: str) -> None:
 def test_the_card_is_that_of_the_network(name: str, variant: str) -> None:
     with torch.device("meta"):
         built = PLUGINS[name].build(variant)
-    assert built.card == variants.card(PLUGINS[name], variant)
+    assert built.card == variants.variant_card(PLUGINS[name], variant)
     assert sum(p.numel() for p in built.parameters()) == built.card.params
 
 
@@ -150,7 +129,7 @@ def test_any_subset_of_inputs_gives_the_declared_shapes(name: str, variant: str)
     inputs = [s.name for s in tiny.card.inputs]
     subsets = [c for n in range(1, len(inputs) + 1) for c in itertools.combinations(inputs, n)]
     for names in subsets:
-        given = batch(tiny.card, names)
+        given = random_batch(tiny.card, names)
         assert_declared(run(tiny, given), given, tiny)
 
 
@@ -228,7 +207,7 @@ def test_layers_do_not_overlap(name: str, variant: str) -> None:
 @pytest.mark.parametrize(("name", "variant"), TINY)
 def test_constant_images_give_finite_features(name: str, variant: str) -> None:
     tiny = model(name, variant)
-    given = batch(tiny.card, [s.name for s in tiny.card.inputs], 1)
+    given = random_batch(tiny.card, [s.name for s in tiny.card.inputs], 1)
     for constant in (0.0, 1.0):
         images = {
             s.name: torch.full_like(given.images[s.name], RANGES[s.unit][int(constant)])
@@ -238,7 +217,7 @@ def test_constant_images_give_finite_features(name: str, variant: str) -> None:
         assert_declared(features, given, tiny)
 
 
-TEMPORAL = [(n, v) for n, v in TINY if variants.card(PLUGINS[n], v).temporal]
+TEMPORAL = [(n, v) for n, v in TINY if variants.variant_card(PLUGINS[n], v).temporal]
 
 
 @pytest.mark.parametrize(("name", "variant"), TEMPORAL)
@@ -276,7 +255,7 @@ def test_what_was_loaded_is_told(name: str, variant: str) -> None:
 def test_reading_the_cards_imports_nothing_heavy() -> None:
     code = (
         "import sys; from skybench.core import registry; "
-        "[registry.load('baselines', n).CARD for n in registry.names('baselines')]; "
+        "[registry.model(n).CARD for n in registry.names('baselines')]; "
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)

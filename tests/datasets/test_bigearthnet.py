@@ -143,7 +143,7 @@ def test_bands_are_enlarged_to_the_numbers_of_gdal(factor: int, tmp_path: Path) 
         expected = _rasterio(
             path, out_shape=(60, 60), out_dtype="int32", resampling=Resampling.bilinear
         )
-        found = reader.enlarge(torch.from_numpy(band.astype(np.int32))[None], factor)
+        found = reader.upsample(torch.from_numpy(band.astype(np.int32))[None], factor)
         np.testing.assert_array_equal(found[0], expected)
 
 

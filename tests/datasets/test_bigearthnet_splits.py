@@ -80,7 +80,7 @@ def test_the_published_lists_are_known(shared: Path, tmp_path: Path) -> None:
     folder = shared / "realdata" / "official_splits" / "bigearthnet_v1"
     copies = shutil.copytree(folder, tmp_path / "splits")
     known = {**facts.LISTS, **facts.SPOILT}
-    found = split_lists.official("ben_s2", known, copies.parent)
+    found = split_lists.official_lists("ben_s2", known, copies.parent)
     assert found is not None
     assert {split: len(names) for split, names in found.items()} == {
         split: expected.count for split, expected in known.items()

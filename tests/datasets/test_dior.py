@@ -14,7 +14,7 @@ from PIL import Image
 
 from skybench.core import DataError, UsageError, registry
 from skybench.data.split_lists import MissingFilesError
-from skybench.data.verify import verify
+from skybench.data.verify import verify_dataset
 
 _boxes = importlib.import_module("skybench.datasets._readers.boxes")
 UPRIGHT = "Annotations/Horizontal Bounding Boxes"
@@ -94,7 +94,10 @@ def test_trainval_is_both_lists(dior: ModuleType, tmp_path: Path) -> None:
     _release(tmp_path, UPRIGHT, _box(*PLANE))
     assert dior.open(tmp_path, "trainval").keys == ("00001", "00002")
     assert not dior.open(tmp_path, "val").split.demo
-    assert {f.level for f in verify("dior", tmp_path)} == {"ok", "error"}  # the counts differ
+    assert {f.level for f in verify_dataset("dior", tmp_path)} == {
+        "ok",
+        "error",
+    }  # the counts differ
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_entities_are_refused_before_they_grow(tmp_path: Path, encoding: str) ->
     text = f'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a0 "ha">{entities}]><l>&a9;</l>'
     (tmp_path / "laughs.xml").write_text(text, encoding=encoding)
     with pytest.raises(DataError, match=r"laughs\.xml .*DOCTYPE"):
-        _boxes.horizontal(tmp_path / "laughs.xml")
+        _boxes.read_voc(tmp_path / "laughs.xml")
 
 
 def test_a_changed_annotation_is_read_anew(dior: ModuleType, tmp_path: Path) -> None:

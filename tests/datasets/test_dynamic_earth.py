@@ -33,7 +33,7 @@ from ._dynamic import (
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A marked folder: any months will do."""
-    simulation.mark(tmp_path, "dyna", 0)
+    simulation.write_marker(tmp_path, "dyna", 0)
     return tmp_path
 
 

@@ -144,7 +144,7 @@ def test_shares_are_those_of_shapely(
     half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * size / np.array(2)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     corners = (half @ turn + at).astype(np.float32)
-    (share,) = _box_tiles.shares(corners[None], Window(20, 10, 64, 64))
+    (share,) = _box_tiles.area_shares(corners[None], Window(20, 10, 64, 64))
     box = geometry.Polygon(corners)
     expected = box.intersection(geometry.box(10, 20, 74, 84)).area / box.area
     assert share == pytest.approx(expected, abs=1e-5)
@@ -232,10 +232,10 @@ def test_results_are_read_back(fair1m: ModuleType, tmp_path: Path) -> None:
     found = [fair1m.Detection("Boeing737", 0.875, corners), fair1m.Detection("Bridge", 0, corners)]
     paths = fair1m.write_results(tmp_path / "results", {"17": found, "18": []})
     assert [path.name for path in paths] == ["17.xml", "18.xml"]
-    read = _boxes.fine(paths[0])
+    read = _boxes.read_fair1m(paths[0])
     assert [o.name for o in read] == ["Boeing737", "Bridge"]
     assert read[0].corners.tolist() == [list(point) for point in corners]
-    assert _boxes.fine(paths[1]) == []
+    assert _boxes.read_fair1m(paths[1]) == []
     root = ElementTree.parse(paths[0]).getroot()
     assert root.findtext("source/filename") == "17.tif"
     assert root.findtext("objects/object/possibleresult/probability") == "0.875000"

@@ -214,7 +214,7 @@ def test_a_loop_of_links_does_not_hang(folder: ModuleType, tmp_path: Path) -> No
 def test_a_marked_folder_is_a_demo(folder: ModuleType, tmp_path: Path) -> None:
     _image(tmp_path / "train" / "a" / "1.png")
     assert not folder.open(tmp_path, "train").split.demo
-    simulation.mark(tmp_path, "folder", 0)
+    simulation.write_marker(tmp_path, "folder", 0)
     assert folder.open(tmp_path, "train").split.demo
 
 

@@ -98,7 +98,7 @@ def test_demo_data_takes_no_official_list(
 ) -> None:
     _tree(tmp_path / "AID", aid)
     _lists(tmp_path, aid, monkeypatch)
-    simulation.mark(tmp_path, "aid", 0)
+    simulation.write_marker(tmp_path, "aid", 0)
     for root in (tmp_path, tmp_path / "AID"):  # the marker may lie one level up
         split = aid.open(root, "train20").split
         assert split.demo
@@ -120,7 +120,7 @@ def test_a_missing_class_is_named_unless_the_data_is_a_demo(
         Image.new("RGB", (4, 4)).save(tmp_path / "AID" / "Park" / f"park_{number}.jpg")
     with pytest.raises(DataError, match=r"class folders Airport, .* are missing"):
         aid.open(tmp_path, "train50")
-    simulation.mark(tmp_path, "aid", 0)
+    simulation.write_marker(tmp_path, "aid", 0)
     assert aid.open(tmp_path, "train50").card.classes == ("Park",)
 
 

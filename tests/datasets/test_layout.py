@@ -13,7 +13,7 @@ CARD = registry.load("datasets", "aid").CARD
 
 def test_a_missing_root_tells_how_to_get_the_data(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        _layout.locate(CARD, tmp_path / "aid", ("AID",), Path.is_dir)
+        _layout.locate_tree(CARD, tmp_path / "aid", ("AID",), Path.is_dir)
     for part in (str(tmp_path / "aid"), CARD.obtain, CARD.licence, "--data", "SKYBENCH_DATA"):
         assert part in str(error.value)
 
@@ -22,7 +22,7 @@ def test_another_tree_is_answered_with_what_is_there_and_what_is_expected(tmp_pa
     for name in "abcdefghij":
         (tmp_path / name).mkdir()
     with pytest.raises(DataError) as error:
-        _layout.locate(CARD, tmp_path, ("AID",), lambda p: False)
+        _layout.locate_tree(CARD, tmp_path, ("AID",), lambda p: False)
     assert "it holds a/, b/, c/, d/, e/, f/, g/, h/ and 2 more" in str(error.value)
     assert CARD.layout in str(error.value)
 
@@ -30,19 +30,19 @@ def test_another_tree_is_answered_with_what_is_there_and_what_is_expected(tmp_pa
 def test_the_tree_may_be_the_root_or_below_it(tmp_path: Path) -> None:
     (tmp_path / "AID" / "Airport").mkdir(parents=True)
     for root in (tmp_path, tmp_path / "AID"):
-        found = _layout.locate(CARD, root, ("AID",), lambda p: (p / "Airport").is_dir())
+        found = _layout.locate_tree(CARD, root, ("AID",), lambda p: (p / "Airport").is_dir())
         assert found == tmp_path / "AID"
 
 
 def test_a_file_as_root_is_a_wrong_layout(tmp_path: Path) -> None:
     (tmp_path / "aid").write_text("")
     with pytest.raises(DataError, match="it holds no folder"):
-        _layout.locate(CARD, tmp_path / "aid", (), lambda p: True)
+        _layout.locate_tree(CARD, tmp_path / "aid", (), lambda p: True)
 
 
 def test_an_unknown_split_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no split 'tset'.*train20, .*train \(= train20\)"):
-        _layout.choose(CARD, "tset", {"train": "train20"})
+        _layout.resolve_split(CARD, "tset", {"train": "train20"})
 
 
 def test_hidden_files_folders_and_other_formats_are_no_images(tmp_path: Path) -> None:

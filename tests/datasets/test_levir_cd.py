@@ -183,15 +183,15 @@ def test_masks_in_tiffs_of_every_spelling(
     tmp_path: Path, values: list[int], expected: list[int]
 ) -> None:
     path = _tif(tmp_path / "cm.tif", values)
-    assert _pairs.change(path, Window(0, 0, 1, 4)).tolist() == [expected]
-    assert _pairs.change(path, Window(0, 1, 1, 2)).tolist() == [expected[1:3]]
+    assert _pairs.read_change_mask(path, Window(0, 0, 1, 4)).tolist() == [expected]
+    assert _pairs.read_change_mask(path, Window(0, 1, 1, 2)).tolist() == [expected[1:3]]
 
 
 @pytest.mark.parametrize("values", [[1, 1, 1, 1], [0, 1, 2, 1], [0, 2, 2, 0], [0, 7, 0, 0]])
 def test_masks_that_may_mean_either_are_refused(tmp_path: Path, values: list[int]) -> None:
     path = _tif(tmp_path / "cm.tif", values)
     with pytest.raises(DataError, match=r"cm\.tif holds the values"):
-        _pairs.change(path, Window(0, 0, 1, 4))
+        _pairs.read_change_mask(path, Window(0, 0, 1, 4))
 
 
 def test_torchgeo_reads_the_same_pairs(levir: ModuleType, simulated: Path) -> None:
@@ -237,10 +237,10 @@ def test_the_coordinates_are_brought_into_the_cache_and_found_there(
     assert math.isnan(levir.open(copy, "test", 128)[0].lonlat[0])
     official = shared / "realdata" / "official_splits" / "levir_cd"
     with pytest.raises(DataError, match=r"none of the published lists.*name_coords\.json"):
-        split_lists.fetch("levir_cd", tmp_path / "levir_cd" / "A")
-    (kept,) = split_lists.fetch("levir_cd", official)
+        split_lists.fetch_lists("levir_cd", tmp_path / "levir_cd" / "A")
+    (kept,) = split_lists.fetch_lists("levir_cd", official)
     try:
-        assert kept == split_lists.folder("levir_cd") / levir.COORDINATES.filename
+        assert kept == split_lists.lists_folder("levir_cd") / levir.COORDINATES.filename
         sample = levir.open(copy, "test", 128)[0]
         boxes = json.loads((official / kept.name).read_text())
         west, _, east, _ = boxes[f"{sample.key.rsplit('_', 2)[0]}.png"]

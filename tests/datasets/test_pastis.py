@@ -127,7 +127,7 @@ def test_dates_may_be_a_string_and_in_any_order_of_their_numbers(tree: Path) -> 
 def test_torchgeo_reads_the_same_of_the_demo(tmp_path: Path) -> None:
     datasets = pytest.importorskip("torchgeo.datasets")
     pastis.write_demo(tmp_path)
-    assert simulation.marked(tmp_path)
+    assert simulation.is_demo(tmp_path)
     for split, folds in (
         ("train", (1, 2, 3)),
         ("test", (5,)),

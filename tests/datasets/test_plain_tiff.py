@@ -44,7 +44,7 @@ def _write(path: Path, pixels: NDArray[Any], **options: Any) -> Path:
 def test_every_way_of_storing_is_read_alike(kind: str, dtype: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 30_000, (48, 32)).astype(dtype)
     path = _write(tmp_path / "band.tif", pixels, **OPTIONS[kind])
-    band = tiff.read(path)
+    band = tiff.read_band(path)
     np.testing.assert_array_equal(band.pixels, pixels)
     assert band.pixels.dtype == dtype
     assert (band.corner, band.epsg) == ((404400.0, 5342400.0), 32633)
@@ -57,12 +57,12 @@ def test_a_cut_file_is_named(left: int, tmp_path: Path) -> None:
     path = _write(tmp_path / "band.tif", np.ones((48, 32), np.uint16))
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(DataError, match=r"band\.tif cannot be read"):
-        tiff.read(path)
+        tiff.read_band(path)
 
 
 def test_a_file_without_a_place_is_read(tmp_path: Path) -> None:
     path = tmp_path / "band.tif"
     Image.fromarray(np.ones((4, 4), np.uint16)).save(path)
-    band = tiff.read(path)
+    band = tiff.read_band(path)
     assert band.epsg == 0
     assert band.pixels.tolist() == [[1] * 4] * 4

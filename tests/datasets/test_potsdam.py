@@ -42,7 +42,7 @@ def test_five_classes_are_scored_and_clutter_and_boundary_are_not(
 ) -> None:
     label, ids = _stripes(potsdam)
     _write(tmp_path, "2_10", label)
-    simulation.mark(tmp_path, "potsdam", 0)
+    simulation.write_marker(tmp_path, "potsdam", 0)
     (tile,) = potsdam.open(tmp_path, "train", 60)
     assert tile.target[3].tolist() == ids
     assert set(ids) == {0, 1, 2, 3, 4, 255}
@@ -57,7 +57,7 @@ def test_a_label_that_is_blended_with_its_image_is_still_read(
     blend = (0.83 * label + 0.17 * IMAGE).round().astype(np.uint8)
     blend[0, :] = (252, 255, 0)  # as the cars of 6_7
     _write(tmp_path, "4_12", blend)
-    simulation.mark(tmp_path, "potsdam", 0)
+    simulation.write_marker(tmp_path, "potsdam", 0)
     (tile,) = potsdam.open(tmp_path, "train", 60)
     assert tile.target[0].tolist() == [4] * 60
     assert all(row.tolist() == ids for row in tile.target[1:40])
@@ -65,7 +65,7 @@ def test_a_label_that_is_blended_with_its_image_is_still_read(
 
 def test_a_colour_far_from_the_table_is_an_error(potsdam: ModuleType, tmp_path: Path) -> None:
     _write(tmp_path, "2_13", np.full((40, 60, 3), (255, 0, 255), np.uint8))
-    simulation.mark(tmp_path, "potsdam", 0)
+    simulation.write_marker(tmp_path, "potsdam", 0)
     with pytest.raises(DataError, match=r"2_13_label_noBoundary\.tif .*\(255, 0, 255\)"):
         potsdam.open(tmp_path, "test", 60)[0]
 

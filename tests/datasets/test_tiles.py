@@ -18,7 +18,7 @@ from skybench.core import UINT8, DataError, DatasetCard, Sensor
 from skybench.core.dataset import Split
 
 _tiles = importlib.import_module("skybench.datasets._readers.tiles")
-Pair, Tiles, starts = _tiles.Pair, _tiles.Tiles, _tiles.starts
+Pair, Tiles, starts = _tiles.ImageMask, _tiles.MaskTiles, _tiles.tile_starts
 Legend = importlib.import_module("skybench.datasets._readers.raster").Legend
 CARD = DatasetCard(
     name="toy",

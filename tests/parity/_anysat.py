@@ -23,7 +23,7 @@ def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
 
 
 def run(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
-    """Sentinel-2 alone and with Sentinel-1 in patches of 20 m, an aerial image in such of 40 m."""
+    """Sentinel-2 alone and with Sentinel-1 in patches of 20 m; aerial in patches of 40 m."""
     inputs = case["meta"]["inputs"]
     days = {n: torch.tensor([inputs[f"{n}_dates"]["value"]] * 2) for n in ("s2", "s1")}
     outputs = {}

@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {"dim": 64, "depth": 2, "heads": 4}
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the file of the whole autoencoder, with decoder and teacher."""
+    """Load the model from the file of the whole autoencoder, with decoder and teacher."""
     like = next(iter(state.values()))
     others = {
         f"model.{key}": torch.zeros(64, device=like.device)

@@ -30,7 +30,7 @@ def full(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def load_resnet(case: Mapping[str, Any], state: Mapping[str, Tensor] | Path) -> Model:
-    """ResNet-50, told by its keys."""
+    """Load ResNet-50, identified by its keys."""
     return load_model("cmid", state if isinstance(state, Path) else full(state))
 
 

@@ -18,7 +18,7 @@ ABOUT = (12.0, 48.0, 18000.0, 4.8)  # as meta.inputs.meta_info says in words
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From a file that also holds what only pre-training needed."""
+    """Load the model from a file with entries of pre-training."""
     device, dim = state["cls_token"].device, state["cls_token"].shape[-1]
     others = {
         key: torch.full((dim,), 9.0, device=device)
@@ -31,7 +31,7 @@ def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
 
 
 def run(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
-    """Patches, and pooled vectors: with all that may be known, without, of the variable."""
+    """Patches, and pooled vectors: with all metadata, without any, and of the variable."""
     given, images = case["meta"]["inputs"], native(case, "x")
     bands = (given["wave_list"]["value"], given["bandwidth"]["value"])
     about = torch.tensor(ABOUT).expand(len(images), 4)

@@ -19,7 +19,7 @@ PARTS = ("s1_encoder", "s1_GAP_FFN", "s2_encoder", "s2_GAP_FFN", "joint_encoder"
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From a dict of five state dicts, as published."""
+    """Load the model from a dict of five state dicts, as published."""
     parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in state.items():
         part, _, rest = key.partition(".")
@@ -39,7 +39,7 @@ def run(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
         outputs[f"{name}_GAP"] = features.pooled
         outputs[f"{name}_encodings"] = features.pyramid[0].flatten(2).mT
     side = images["s1"].shape[-1] // croma.PATCH
-    return {**outputs, "attn_bias": croma.alibi(side, side, images["s1"])}
+    return {**outputs, "attn_bias": croma.alibi_bias(side, side, images["s1"])}
 
 
 RUNNERS = {"croma": Runner(load, run)}

@@ -16,7 +16,7 @@ from ._golden import Runner, native
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From one sensor's file; the file tells sensor and network."""
+    """Load the model from one sensor's file; the file tells sensor and network."""
     return load_model("decur", state)
 
 

@@ -18,7 +18,7 @@ EPSILON = 1e-6  # of the norms: the cases were run with the class's default, not
 
 
 def constructed(key: str, like: Tensor) -> Tensor:
-    """What the constructor makes, and the rule does not fill: periods and the key's mask."""
+    """Entries of the constructor that the rule does not fill: periods and the key mask."""
     if key.endswith("periods"):
         return 100 ** (torch.arange(len(like)) / len(like)).to(like)
     ones = torch.ones_like(like)
@@ -27,7 +27,7 @@ def constructed(key: str, like: Tensor) -> Tensor:
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the authors' file."""
+    """Load the model from the authors' file."""
     content = {
         k: constructed(k, t) if k.endswith(("periods", "bias_mask")) else t
         for k, t in state.items()

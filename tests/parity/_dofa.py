@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {"sensor": "s1", "image": 64, "dim": 64, "depth": 2, "hea
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From a file that also holds what only pre-training needed."""
+    """Load the model from a file with entries of pre-training."""
     dim = state["cls_token"].shape[-1]
     others = {
         "mask_token": torch.zeros(1, 1, 512),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.galileo import SPACE, SPACE_TIME, STATIC, TIME, Group
+from skybench.baselines._networks.galileo import SPACE, SPACE_TIME, STATIC, TIME, BandGroup
 from skybench.core.model import Model
 from skybench.weights.load import load_model
 
@@ -46,9 +46,9 @@ def run(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
 
 def _groups(
     x: Tensor, kinds: Mapping[str, int], dim: int, months: Tensor | None = None
-) -> dict[str, Group]:
+) -> dict[str, BandGroup]:
     parts = torch.split(x, list(kinds.values()), dim)
-    return {name: Group(part, months) for name, part in zip(kinds, parts, strict=True)}
+    return {name: BandGroup(part, months) for name, part in zip(kinds, parts, strict=True)}
 
 
 def _stacked(model: Any, tokens: Mapping[str, Any]) -> Tensor:

@@ -16,7 +16,7 @@ TINY: dict[str, Any] = {"grid": 4, "dim": 64, "depth": 2, "heads": 4, "inner": 9
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the published teacher."""
+    """Load the model from the published teacher."""
     if case["meta"]["params"] > 50e6:
         return load_model("panopticon", state)
     return load_model("panopticon", state, "tiny", **TINY)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.baselines._networks.presto import GROUPS, LAND_COVER, Group, Presto
+from skybench.baselines._networks.presto import GROUPS, LAND_COVER, BandGroup, Presto
 from skybench.core.model import Model
 from skybench.weights.checkpoint_file import read_checkpoint
 from skybench.weights.load import load_model
@@ -53,7 +53,7 @@ def run(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
     }
 
 
-def _series(case: Mapping[str, Any], first: list[int]) -> dict[str, Group]:
+def _series(case: Mapping[str, Any], first: list[int]) -> dict[str, BandGroup]:
     """All groups of a case's pixels; first: the month of each pixel's first date, or of all."""
     x, land = native(case, "x"), case["meta"]["inputs"]["dynamic_world"]
     made = torch.Generator().manual_seed(land["seed"])
@@ -63,10 +63,10 @@ def _series(case: Mapping[str, Any], first: list[int]) -> dict[str, Group]:
     months = months.expand(len(x), -1)
     parts = dict(zip(ALL, (*torch.split(x, list(GROUPS.values()), 2), classes), strict=True))
     parts["SRTM"] = parts["SRTM"][:, :1]
-    return {name: Group(part, months) for name, part in parts.items()}
+    return {name: BandGroup(part, months) for name, part in parts.items()}
 
 
-def _without(series: Mapping[str, Group], *names: str) -> dict[str, Group]:
+def _without(series: Mapping[str, BandGroup], *names: str) -> dict[str, BandGroup]:
     return {name: group for name, group in series.items() if name not in names}
 
 

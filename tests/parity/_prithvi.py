@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skybench.baselines._networks.prithvi import positions
+from skybench.baselines._networks.prithvi import grid_codes
 from skybench.core.model import Model
 from skybench.weights.load import load_model
 
@@ -18,7 +18,7 @@ TINY: dict[str, Any] = {"image": 64, "frames": 3, "dim": 96, "depth": 2, "heads"
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the file of the whole autoencoder; a published file tells its variant itself."""
+    """Load the model from the file of the whole autoencoder; the file tells its variant."""
     device = next(iter(state.values())).device
     decoder = {
         "decoder.mask_token": torch.zeros(1, 1, 512, device=device),
@@ -43,7 +43,7 @@ def run(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
     *blocks, last = model.net.tokens(native(case, "x"), *coordinates)
     normed = model.net.norm(last)
     dates, side = model.net.stored
-    computed = positions(dates, side, side, model.card.dim)
+    computed = grid_codes(dates, side, side, model.card.dim)
     outputs = {f"block{i}": tokens for i, tokens in enumerate(blocks)}
     return {**outputs, "last_norm": normed, "cls": normed[:, 0], "constructed_pos_embed": computed}
 

@@ -15,23 +15,23 @@ from ._golden import Runner, extras, native
 
 
 def load_gassl(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the authors' file, with the queue, the momentum encoder and both heads."""
+    """Load the model from the authors' file with queue, momentum encoder and both heads."""
     return load_model("gassl", {"state_dict": {**state, **extras(case, state)}, "epoch": 200})
 
 
 def load_seco(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the authors' file; the file tells ResNet-18 from ResNet-50."""
+    """Load the model from the authors' file; the file tells ResNet-18 from ResNet-50."""
     return load_model("seco", {"state_dict": {**state, **extras(case, state)}, "epoch": 200})
 
 
 def load_tov(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From a file with a classifier."""
+    """Load the model from a file with a classifier."""
     classifier = {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
     return load_model("tov", {"state_dict": {**state, **classifier}})
 
 
 def load_caco(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the flat file; it tells ResNet-18 from ResNet-50."""
+    """Load the model from the flat file; it tells ResNet-18 from ResNet-50."""
     return load_model("caco", state)
 
 

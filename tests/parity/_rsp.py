@@ -51,7 +51,7 @@ def run_vitae(case: Mapping[str, Any], model: Any) -> dict[str, Tensor]:
 
 
 def load_named(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """Swin or ResNet; its file tells which, also where it was saved in parallel training."""
+    """Swin or ResNet; its file tells which, also if saved in parallel training."""
     return load_model("rsp", {"model": {f"module.{k}": t for k, t in state.items()}})
 
 

@@ -25,7 +25,7 @@ TINY = {
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From a pre-training file with its decoder; a published file tells its variant itself."""
+    """Load the model from a pre-training file with its decoder; the file tells its variant."""
     meta = case["meta"]
     content = {"model": {**state, **extras(case, state)}, "epoch": 199}
     if meta["params"] > 50e6:

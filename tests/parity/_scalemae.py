@@ -19,7 +19,7 @@ FURTHER = ("decoder_embed.weight", "fpn.0.fpn1.0.weight", "fcn_high.0.weight", "
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From a pre-training file."""
+    """Load the model from a pre-training file."""
     like = next(iter(state.values()))
     content = {"model": {**state, **{key: torch.zeros(8, device=like.device) for key in FURTHER}}}
     if case["meta"]["params"] > 50e6:

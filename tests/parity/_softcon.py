@@ -14,7 +14,7 @@ from ._golden import Runner, native
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the published encoder, which tells its network itself."""
+    """Load the model from the published encoder, which tells its network itself."""
     return load_model("softcon", state)
 
 

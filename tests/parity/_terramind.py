@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {"image": 64, "dim": 96, "depth": 2, "heads": 4}
 
 
 def load(case: Mapping[str, Any], state: Mapping[str, Tensor]) -> Model:
-    """From the file of the whole network, with a decoder and a source that is not read here."""
+    """Load the model from the whole network's file, with a decoder and an unread source."""
     like = next(iter(state.values()))
     others = {
         key: torch.zeros(1, 1, 96, device=like.device)

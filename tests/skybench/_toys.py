@@ -22,8 +22,7 @@ from skybench.core import (
     folders,
     match,
 )
-from skybench.core import dataset as opened
-from skybench.core.dataset import Samples
+from skybench.core.dataset import Samples, Split
 from skybench.core.model import Model
 from skybench.features import extraction
 from skybench.features.extraction import Extractor
@@ -54,7 +53,7 @@ class Noise(Samples):
     """Seeded images [1, 4, 8, 8] with a class id or a mask; one file beside."""
 
     card = DatasetCard("toy", "", (), (BGR,), ("a", "b", "c"), {}, "", "", "", "")
-    split = opened.Split("train", "ours", "", False)
+    split = Split("train", "ours", "", False)
 
     def __init__(self, count: int, masks: bool = False, files: Sequence[Path] = ()) -> None:
         self.keys = tuple(f"n{i}" for i in range(count))

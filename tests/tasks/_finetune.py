@@ -21,10 +21,10 @@ from skybench.core import (
     UINT8,
     Boxes,
     DatasetCard,
+    FitContext,
     Head,
     Recipe,
     Sample,
-    Setting,
     Task,
     match,
     registry,
@@ -98,7 +98,7 @@ class Blocks(Made):
             return found if self.card.multilabel else int(masks[0, 0, 0])
         if self.task != "change_detection":
             masks = masks[0]
-        elif self.card.name != "dyna_s2":  # pairs, of which the change is asked for
+        elif self.card.setup(self.task).target is None:  # pairs, whose change is the target
             masks = masks[0] != masks[1]
         return torch.from_numpy(masks.astype(np.uint8))
 
@@ -142,7 +142,7 @@ class Learned(NamedTuple):
 
     model: Model
     head: Head
-    source: extraction.Chosen
+    source: extraction.SourceSubset
     losses: Sequence[float]  # of each epoch
     loss: nn.Module  # whose parameters are those of "head" and "backbone"
     reached: dict[str, int]  # parameter -> the first step that gave it a gradient
@@ -153,19 +153,19 @@ def learn(task: Task, recipe: Recipe, model: Model, samples: Samples) -> Learned
     """Trains a head, and the backbone with it where the recipe says so, on all samples."""
     found = match(model.card, samples.card.sensors)
     extractor = extraction.Extractor(model, found, task.time, recipe.size, "cpu")
-    tuned = recipe.protocol == "finetune"
+    tuned = task.protocol(recipe.protocol).trains_backbone
     whole = (
-        online.Live(extractor, samples, recipe.augment)
+        online.OnlineFeatures(extractor, samples, recipe.augment)
         if tuned
-        else extraction.Streamed(extractor, samples)
+        else extraction.StreamedFeatures(extractor, samples)
     )
-    source = extraction.Chosen(whole, range(len(samples)))
+    source = extraction.SourceSubset(whole, range(len(samples)))
     images = samples.read(0).images
     dates = {n: 1 if task.time == "keep" else len(images[f.sensor]) for n, f in found.items()}
     head = task.head(recipe, replace(model.card, levels=model.levels_of(dates)), samples.card)
-    setting = Setting(0, backbone=model if tuned else None)
-    if isinstance(whole, online.Live):
-        setting = setting._replace(begin=whole.begin, ahead=source.ahead)
+    setting = FitContext(0, backbone=model if tuned else None)
+    if isinstance(whole, online.OnlineFeatures):
+        setting = setting._replace(on_epoch_start=whole.set_epoch, prefetch=source.prefetch)
     before = {name: x.clone() for name, x in model.state_dict().items()}
     reached: dict[str, int] = {}
     steppers: list[Stepper] = []

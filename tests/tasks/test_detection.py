@@ -106,12 +106,12 @@ def test_the_truth_through_tiles_of_several_scales_scores_100(
     rates: tuple[float, ...], kind: type[CocoBoxes], nms: float, tmp_path: Path
 ) -> None:
     Image.new("L", (300, 260)).save(tmp_path / "a.png")
-    item = box_tiles.boxes.Item("a", tmp_path / "a.png", None)
-    cut, whole = box_tiles.Cut(100, 40, rates), crowd(kind is RotatedBoxes)
+    item = box_tiles.boxes.AnnotatedImage("a", tmp_path / "a.png", None)
+    cut, whole = box_tiles.Tiling(100, 40, rates), crowd(kind is RotatedBoxes)
     metric, shifted = (merged_tiles.MergedTiles(kind(CLASSES), nms) for _ in range(2))
     rng, count = np.random.default_rng(1), 0
-    for tile in box_tiles.tiles_of(item, cut):
-        target = box_tiles.within(whole, tile.window, cut.side)
+    for tile in box_tiles.tile_image(item, cut):
+        target = box_tiles.boxes_within(whole, tile.window, cut.side)
         key = f"a_{tile.rate}_{tile.window.y}_{tile.window.x}"
         said = says(target, rng.uniform(0.1, 1, len(target.labels)).tolist())
         metric.update(said, target, key)

@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 
 from skybench.augment import apply
-from skybench.core import DatasetCard, DatasetPlugin, ProtocolName, Recipe, Task, registry
+from skybench.core import DatasetCard, DatasetPlugin, Recipe, Task, registry
 from skybench.core.recipe import LATER
 from skybench.data.demo_folder import demo_root
 from skybench.plan import recipe_text
 from skybench.plan.request import WORDS
 
-PAIRS = recipe_text.pairs()
+PAIRS = recipe_text.task_datasets()
 NAMES = [f"{task.name}/{card.name}" for task, card in PAIRS]
 every_pair = pytest.mark.parametrize(("task", "card"), PAIRS, ids=NAMES)
 
@@ -48,6 +48,33 @@ FROZEN = {
     "semantic_segmentation/potsdam": "d7f9bb3ea6f1",
 }
 
+# The same of the fine-tuning recipes.
+FINETUNED = {
+    "change_detection/dyna_s2": "8f278c895423",
+    "change_detection/folder": "5e4e6a5b60d7",
+    "change_detection/levir_cd": "1412c389e249",
+    "change_detection/oscd": "7b55b500a524",
+    "horizontal_detection/dior": "8e9c1958ecde",
+    "horizontal_detection/folder": "7a763e040a8e",
+    "multimodal_classification/ben_mm": "a166b36f4c86",
+    "multimodal_segmentation/dyna_mm": "922530bfffdd",
+    "multimodal_segmentation/pastis_mm": "ac7268d439f9",
+    "oriented_detection/dior_r": "e24ea0db25d2",
+    "oriented_detection/fair1m": "391f6a262c66",
+    "oriented_detection/folder": "7a763e040a8e",
+    "scene_classification/aid": "a37d7bbdc520",
+    "scene_classification/ben_s2": "a459c5c7bd72",
+    "scene_classification/eurosat": "4a43852ad748",
+    "scene_classification/fmow_s2": "70137c417aeb",
+    "scene_classification/folder": "3a739ab0cd7f",
+    "scene_classification/resisc45": "6ce1468fe4fb",
+    "semantic_segmentation/dyna_pla": "615905cb2b5f",
+    "semantic_segmentation/dyna_s2": "e78e23451e17",
+    "semantic_segmentation/folder": "6467ccd2d844",
+    "semantic_segmentation/isaid": "b28ecafcc0d3",
+    "semantic_segmentation/potsdam": "4ed215db8648",
+}
+
 OFFICIAL: dict[str, dict[str, Any]] = {
     "semantic_segmentation/isaid": {
         "train": "train", "val": "", "test": "val", "size": 0, "tile": 0, "epochs": 0,
@@ -71,7 +98,7 @@ SUBSTITUTE = {
 }  # fmt: skip
 
 
-def digest(task: Task, card: DatasetCard) -> str:
+def digest(task: Task, card: DatasetCard, tuned: bool) -> str:
     def plain(recipe: Recipe) -> dict[str, Any]:
         values = dataclasses.asdict(recipe)
         later = {n for n in LATER if values[n] == getattr(Recipe, n)}
@@ -80,14 +107,18 @@ def digest(task: Task, card: DatasetCard) -> str:
     found = [
         [name, demo, [plain(r) for r in task.recipes(card, name, demo)]]
         for name in sorted(task.protocols)
-        if name != "finetune"
+        if task.protocol(name).trains_backbone == tuned
         for demo in (False, True)
     ]
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def test_the_recipes_without_fine_tuning_are_those_of_earlier_records() -> None:
-    assert {n: digest(*pair) for n, pair in zip(NAMES, PAIRS, strict=True)} == FROZEN
+    assert {n: digest(*pair, False) for n, pair in zip(NAMES, PAIRS, strict=True)} == FROZEN
+
+
+def test_the_fine_tuning_recipes_are_those_of_earlier_records() -> None:
+    assert {n: digest(*pair, True) for n, pair in zip(NAMES, PAIRS, strict=True)} == FINETUNED
 
 
 @every_pair
@@ -101,7 +132,7 @@ def test_every_recipe_can_be_meant(task: Task, card: DatasetCard) -> None:
                 assert {recipe.train, recipe.test} <= {*card.splits}
                 assert recipe.schedule in WORDS["schedule"]
                 assert recipe.precision in WORDS["precision"]
-                apply.check(recipe.augment)
+                apply.check_augmentations(recipe.augment)
 
 
 @every_pair
@@ -123,7 +154,7 @@ def test_every_fine_tuning_recipe_is_whole(task: Task, card: DatasetCard) -> Non
 def test_how_near_the_recipes_are_to_the_authors() -> None:
     kinds: dict[str, set[str]] = {kind: set() for kind in recipe_text.KINDS}
     for name, (task, card) in zip(NAMES, PAIRS, strict=True):
-        (kind,) = {recipe_text.kind(r) for r in task.recipes(card, "finetune", False)}
+        (kind,) = {recipe_text.recipe_kind(r) for r in task.recipes(card, "finetune", False)}
         kinds[kind].add(name)
     assert kinds["official"] == {*OFFICIAL}
     assert kinds["seen substitute"] == SUBSTITUTE
@@ -155,8 +186,8 @@ def test_batches_are_those_of_the_logs(name: str, steps: int, samples: int) -> N
 
 @pytest.mark.parametrize(
     ("task", "card"),
-    [pair for pair in PAIRS if not pair[1].yours],
-    ids=[n for n, pair in zip(NAMES, PAIRS, strict=True) if not pair[1].yours],
+    [pair for pair in PAIRS if not pair[1].user_data],
+    ids=[n for n, pair in zip(NAMES, PAIRS, strict=True) if not pair[1].user_data],
 )
 def test_the_augmentation_fits_the_dataset(task: Task, card: DatasetCard) -> None:
     (recipe, *_) = task.recipes(card, "finetune", True)
@@ -173,12 +204,9 @@ def test_the_augmentation_fits_the_dataset(task: Task, card: DatasetCard) -> Non
         }
 
 
-def test_a_dataset_that_no_recipe_knows_gets_the_one_for_any_folder() -> None:
-    for task, card in PAIRS:
-        if card.yours:
-            other = dataclasses.replace(card, name="another")
-            protocol: ProtocolName = "finetune"
-            (recipe,), (known,) = (task.recipes(c, protocol, False) for c in (other, card))
-            assert (recipe.source, recipe.lr, recipe.augment) == (
-                known.source, known.lr, known.augment,
-            )  # fmt: skip
+@every_pair
+def test_a_folder_is_the_only_one_with_recipes_for_images_of_your_own(
+    task: Task, card: DatasetCard
+) -> None:
+    sources = {r.source for r in task.recipes(card, "finetune", False)}
+    assert all("of your own;" in source for source in sources) == card.user_data

@@ -92,9 +92,6 @@ def test_a_few_samples_are_learned_by_heart(trained: tuple[Case, Learned]) -> No
         learned.losses[-1] / learned.losses[0],
         score(task_of(case.task), learned, samples),
     )
-    print(
-        "XX", case.task, case.dataset, learned.losses[0], learned.losses[-1], round(share, 4), main
-    )
     assert share <= case.most, main
     assert main >= case.least
     assert not learned.model.training

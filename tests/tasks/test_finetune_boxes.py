@@ -129,9 +129,9 @@ def test_without_augmentation_the_head_mirrors_maps_and_boxes(
 def test_images_are_seen_as_they_are_when_nothing_learns(name: str, dataset: str) -> None:
     samples, model = Objects(card_of(dataset), name), Mosaic().eval()
     extractor = extraction.Extractor(model, match(CARD, samples.card.sensors), "fuse", 0, "cpu")
-    source = online.Live(extractor, samples, ("flip", "vflip"))
+    source = online.OnlineFeatures(extractor, samples, ("flip", "vflip"))
     for epoch in range(6):
-        source.begin(epoch)
+        source.set_epoch(epoch)
         maps, _ = source.pyramid([0, 1])
         for index, x in enumerate(maps):
             assert (x - pooled(samples.read(index).target)).abs().mean() < 0.01

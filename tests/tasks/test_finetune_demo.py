@@ -53,5 +53,5 @@ def test_a_cell_is_measured(task: str, dataset: str, augment: list[str], tmp_pat
     assert all(0 <= score <= 100 for score in record.scores.values() if score is not None)
     files = {p.name: p for p in tmp_path.rglob("*") if p.is_file()}
     assert files["curve.png"].read_bytes().startswith(b"\x89PNG")
-    rows = [row for row in log.read(files[log.LOG]) if "loss" in row]
+    rows = [row for row in log.read_log(files[log.LOG]) if "loss" in row]
     assert [row["step"] for row in rows] == [*range(1, chosen["steps"] + 1)]

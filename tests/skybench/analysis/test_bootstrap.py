@@ -6,10 +6,10 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from skybench.analysis import bootstrap
 from skybench.metrics.accuracy import Accuracy
-from skybench.metrics.average_precision import COCO_RECALLS, Ranked, average_precision
-from skybench.metrics.matching import Judged
+from skybench.metrics.average_precision import COCO_RECALLS, Ranked, box_average_precision
+from skybench.metrics.matching import Verdicts
 from skybench.metrics.multilabel import MultiLabel
-from skybench.metrics.segmentation import Segmentation, means
+from skybench.metrics.segmentation import Segmentation, mean_scores
 
 CLASSES = ("field", "wood", "water")
 
@@ -131,8 +131,8 @@ def test_a_score_that_is_never_defined_has_no_interval() -> None:
 
 
 def test_the_spread_over_seeds() -> None:
-    assert bootstrap.spread([71.0]) == 0.0
-    assert bootstrap.spread([70.0, 72.0, 74.0]) == pytest.approx(2.0)
+    assert bootstrap.seed_deviation([71.0]) == 0.0
+    assert bootstrap.seed_deviation([70.0, 72.0, 74.0]) == pytest.approx(2.0)
 
 
 def test_the_interval_of_several_seeds_is_that_of_their_mean() -> None:
@@ -195,8 +195,8 @@ def matrices(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def test_the_intervals_of_miou_and_f1_cover_where_pixels_of_an_image_are_alike() -> None:
     weights, rng = drawn(100), np.random.default_rng(1)
-    truth = means(matrices(200_000, rng).sum(0))
-    each = [means(np.tensordot(weights, matrices(100, rng), 1)) for _ in range(REPEATED)]
+    truth = mean_scores(matrices(200_000, rng).sum(0))
+    each = [mean_scores(np.tensordot(weights, matrices(100, rng), 1)) for _ in range(REPEATED)]
     for name in ("miou", "mf1"):
         assert_nominal([e[name] for e in each], float(truth[name]))
 
@@ -238,7 +238,7 @@ def scene(count: int, rng: np.random.Generator) -> Ranked:
     images = np.concatenate([found, np.repeat(np.arange(count), rng.poisson(2 * (1 - easy)))])
     hit = np.arange(len(images)) < len(found)
     order = np.argsort(-rng.normal(hit * 1.2, 1))
-    judged = Judged(hit[order, None], np.zeros((len(images), 1), bool))
+    judged = Verdicts(hit[order, None], np.zeros((len(images), 1), bool))
     return Ranked(images[order], judged, objects.astype(float))
 
 
@@ -246,7 +246,7 @@ def test_ap50s_interval_covers() -> None:
     weights, rng = drawn(60), np.random.default_rng(3)
 
     def ap(ranked: Ranked, weights: np.ndarray) -> np.ndarray:
-        return average_precision(ranked, weights, (COCO_RECALLS,))[0][:, 0]
+        return box_average_precision(ranked, weights, (COCO_RECALLS,))[0][:, 0]
 
     whole = np.ones((1, 100_000))
     truth = float(np.mean([ap(scene(100_000, rng), whole) for _ in range(2)]))
@@ -255,6 +255,8 @@ def test_ap50s_interval_covers() -> None:
 
 def test_of_ten_images_the_intervals_are_too_narrow() -> None:
     weights, rng = drawn(10), np.random.default_rng(4)
-    truth = float(means(matrices(200_000, rng).sum(0))["miou"])
-    each = [means(np.tensordot(weights, matrices(10, rng), 1))["miou"] for _ in range(REPEATED)]
+    truth = float(mean_scores(matrices(200_000, rng).sum(0))["miou"])
+    each = [
+        mean_scores(np.tensordot(weights, matrices(10, rng), 1))["miou"] for _ in range(REPEATED)
+    ]
     assert covered(each, truth) < 0.92

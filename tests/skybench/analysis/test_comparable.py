@@ -23,7 +23,7 @@ CLOSE = np.where(np.arange(200) < 4, ~GOOD, GOOD)
 POOR = RNG.random(200) < 0.5
 
 
-def lead(records: list[Record], results: Path | None) -> comparable.Lead:
+def lead(records: list[Record], results: Path | None) -> comparable.Leaders:
     return comparable.leaders(dict(enumerate(records)), results)
 
 
@@ -31,7 +31,7 @@ def test_models_that_a_paired_test_does_not_tell_apart_share_the_best_mark(
     made: Made, tmp_path: Path
 ) -> None:
     found = lead([made("a", GOOD), made("b", CLOSE), made("c", POOR)], tmp_path)
-    assert found == comparable.Lead(frozenset({0, 1}), frozenset({2}), True, False)
+    assert found == comparable.Leaders(frozenset({0, 1}), frozenset({2}), True, False)
 
 
 def test_a_small_difference_that_is_always_there_is_told_though_intervals_overlap(
@@ -39,14 +39,16 @@ def test_a_small_difference_that_is_always_there_is_told_though_intervals_overla
 ) -> None:
     lower = GOOD & (np.arange(200) >= 20)  # wrong on images that the other has right, never else
     records = [made("a", GOOD), made("b", lower)]
-    assert lead(records, tmp_path) == comparable.Lead(frozenset({0}), frozenset({1}), True, False)
-    assert lead(records, None) == comparable.Lead(frozenset({0, 1}), frozenset(), False, True)
+    assert lead(records, tmp_path) == comparable.Leaders(
+        frozenset({0}), frozenset({1}), True, False
+    )
+    assert lead(records, None) == comparable.Leaders(frozenset({0, 1}), frozenset(), False, True)
 
 
 def test_without_predictions_intervals_decide(made: Made, tmp_path: Path) -> None:
     records = [made(m, r, keep=False) for m, r in (("a", GOOD), ("b", CLOSE), ("c", POOR))]
     found = lead(records, tmp_path)
-    assert found == comparable.Lead(frozenset({0, 1}), frozenset({2}), False, True)
+    assert found == comparable.Leaders(frozenset({0, 1}), frozenset({2}), False, True)
     bare = [replace(r, intervals={}) for r in records]
     assert lead(bare, tmp_path).best == {int(np.argmax([r.scores["oa"] for r in bare]))}
 
@@ -54,7 +56,7 @@ def test_without_predictions_intervals_decide(made: Made, tmp_path: Path) -> Non
 def test_many_comparisons_are_corrected_for(made: Made, tmp_path: Path) -> None:
     lower = GOOD & ~np.isin(np.arange(200), np.flatnonzero(GOOD)[:7])
     pair = [made("a", GOOD), made("b", lower)]
-    p = paired_tests.difference(*(paired_tests.load(r, tmp_path) for r in pair)).p
+    p = paired_tests.paired_difference(*(paired_tests.load_replicates(r, tmp_path) for r in pair)).p
     assert 0.05 / 20 < p < 0.05
     assert lead(pair, tmp_path).best == {0}
     many = [*pair, *(made(f"c{i}", lower) for i in range(20))]
@@ -70,33 +72,33 @@ def test_what_is_not_comparable_gets_no_mark_beside(
     changes: dict[str, object], made: Made, tmp_path: Path
 ) -> None:
     records = [made("a", POOR), made("b", GOOD, **changes)]
-    assert lead(records, tmp_path) == comparable.Lead(frozenset(), frozenset(), False, False)
+    assert lead(records, tmp_path) == comparable.Leaders(frozenset(), frozenset(), False, False)
 
 
 def test_a_table_shows_the_marks_in_the_cells_of_the_scores(made: Made, tmp_path: Path) -> None:
     records = [made("a", GOOD), made("b", CLOSE), made("c", POOR)]
-    (grid,) = tables.grids(records, tmp_path)
+    (grid,) = tables.record_grids(records, tmp_path)
     assert "settings" not in grid.header
     cells = dict(zip((row[0] for row in grid.rows), grid.shown("<{}>", "({})"), strict=True))
     assert cells["a"][-1].startswith("<")
     assert cells["b"][-1].startswith("<")
     assert cells["c"][-1].startswith("(")
     assert all(cell[0] not in "<(" for row in cells.values() for cell in row[:-1])
-    text = tables.render(records, "md", tmp_path)
+    text = tables.render_tables(records, "md", tmp_path)
     assert f"**{records[0].scores['oa']:.2f}" in text
     assert "paired tests over test images, Holm" in text
-    assert "interval overlaps" in tables.render(records, "md")
-    assert "Marked as best" not in tables.render(records[:1], "md", tmp_path)
+    assert "overlapping interval" in tables.render_tables(records, "md")
+    assert "Marked as best" not in tables.render_tables(records[:1], "md", tmp_path)
 
 
 def test_a_table_of_kept_draws_needs_no_numpy(made: Made, tmp_path: Path) -> None:
     for model, right in (("imagenet", GOOD), ("rcf", POOR)):
-        paired_tests.load(made(model, right), tmp_path)
+        paired_tests.load_replicates(made(model, right), tmp_path)
     code = (
         "import sys; from pathlib import Path; "
         "from skybench.records import store as records; from skybench.report import tables\n"
-        "found, _ = records.read_all(Path(sys.argv[1]))\n"
-        "print(tables.render(found, 'text', Path(sys.argv[1])))\n"
+        "found, _ = records.read_records(Path(sys.argv[1]))\n"
+        "print(tables.render_tables(found, 'text', Path(sys.argv[1])))\n"
         "assert 'numpy' not in sys.modules"
     )
     done = subprocess.run(
@@ -111,31 +113,33 @@ def test_the_newest_record_of_a_model_is_taken_on_every_ground(made: Made) -> No
     new = replace(old, made="2026-02-01T00:00:00+00:00")
     demo = made("imagenet", GOOD, data="demo")
     failed = replace(old, status="failed", scores={}, made="2026-03-01T00:00:00+00:00")
-    found = comparable.entries([new, demo, old, failed], "imagenet")
+    found = comparable.records_of_model([new, demo, old, failed], "imagenet")
     assert {g.data: r for g, r in found.items()} == {"real": new, "demo": demo}
 
 
 def test_random_weights_are_taken_only_where_they_are_named(made: Made) -> None:
     trained = made("imagenet", GOOD)
     random = made("imagenet", POOR, used={"weights": "random"})
-    assert list(comparable.entries([trained, random], "imagenet").values()) == [trained]
-    assert list(comparable.entries([trained, random], "imagenet/random").values()) == [random]
+    assert list(comparable.records_of_model([trained, random], "imagenet").values()) == [trained]
+    assert list(comparable.records_of_model([trained, random], "imagenet/random").values()) == [
+        random
+    ]
     with pytest.raises(UsageError, match="There are imagenet/full/random"):
-        comparable.entries([random], "imagenet")
+        comparable.records_of_model([random], "imagenet")
 
 
 def test_a_model_with_several_variants_must_be_told_apart(made: Made) -> None:
     records = [made("galileo", GOOD, used={"variant": v}) for v in ("nano", "base")]
     with pytest.raises(UsageError, match="name galileo/nano/abababab or galileo/base/abababab"):
-        comparable.entries(records, "galileo")
-    assert list(comparable.entries(records, "galileo/base").values()) == [records[1]]
+        comparable.records_of_model(records, "galileo")
+    assert list(comparable.records_of_model(records, "galileo/base").values()) == [records[1]]
 
 
 def test_an_unknown_model_is_named_with_the_nearest(made: Made) -> None:
     with pytest.raises(UsageError, match="Did you mean 'imagenet'"):
-        comparable.entries([made("rcf", GOOD)], "imagnet")
+        comparable.records_of_model([made("rcf", GOOD)], "imagnet")
     with pytest.raises(UsageError, match="Nothing of imagenet was measured"):
-        comparable.entries([made("rcf", GOOD)], "imagenet")
+        comparable.records_of_model([made("rcf", GOOD)], "imagenet")
 
 
 def test_a_mean_is_over_one_kind_of_cells(made: Made) -> None:
@@ -145,15 +149,15 @@ def test_a_mean_is_over_one_kind_of_cells(made: Made) -> None:
         {"recipe": {"fraction": 0.1}},
         {"recipe": {"limit": 5}},
     )
-    demo, whole, tenth, limited = (comparable.ground_of(made("a", GOOD, **k)) for k in kinds)
-    assert comparable.of_one_kind([demo, tenth, whole, limited]) == [whole]
-    assert comparable.of_one_kind([demo, tenth, limited]) == [tenth, limited]
-    assert comparable.of_one_kind([demo]) == [demo]
-    assert comparable.of_one_kind([]) == []
+    demo, whole, tenth, limited = (comparable.comparison_key(made("a", GOOD, **k)) for k in kinds)
+    assert comparable.keep_one_kind([demo, tenth, whole, limited]) == [whole]
+    assert comparable.keep_one_kind([demo, tenth, limited]) == [tenth, limited]
+    assert comparable.keep_one_kind([demo]) == [demo]
+    assert comparable.keep_one_kind([]) == []
 
 
 def test_a_record_from_before_a_field_stands_beside_one_with_its_usual_value(made: Made) -> None:
-    old = comparable.ground_of(made("a", GOOD))
+    old = comparable.comparison_key(made("a", GOOD))
     usual = {"iterations": 0, "augment": [], "views": [], "precision": ""}
-    assert comparable.ground_of(made("b", GOOD, recipe=usual)) == old
-    assert comparable.ground_of(made("b", GOOD, recipe={**usual, "iterations": 5})) != old
+    assert comparable.comparison_key(made("b", GOOD, recipe=usual)) == old
+    assert comparable.comparison_key(made("b", GOOD, recipe={**usual, "iterations": 5})) != old

@@ -16,7 +16,7 @@ from skybench.analysis.compare import Comparison
 from skybench.cli import app
 from skybench.core import Record, UsageError
 from skybench.records import predictions
-from skybench.records.store import write
+from skybench.records.store import write_record
 
 Made = Callable[..., Record]
 RNG = np.random.default_rng(0)
@@ -36,30 +36,30 @@ def cells(made: Made) -> list[Record]:
 
 def of(records: list[Record], results: Path, *names: str, protocol: str = "") -> Comparison:
     one, other = names or tuple(LEVELS)
-    return compare.compare(records, results, (one, other), "", protocol)
+    return compare.compare_models(records, results, (one, other), "", protocol)
 
 
 def test_every_common_cell_is_a_row_with_its_paired_difference(
     cells: list[Record], tmp_path: Path
 ) -> None:
     found = of(cells, tmp_path)
-    assert [(d.ground.dataset, d.ground.label) for d in found.duels] == [
+    assert [(d.key.dataset, d.key.label) for d in found.cells] == [
         ("aid", "20 %"), ("aid", "50 %"), ("resisc45", "20 %")
     ]  # fmt: skip
-    for d in found.duels:
+    for d in found.cells:
         assert d.gap is not None
         assert d.gap.value == pytest.approx(d.difference)
         assert d.gap.low <= d.difference <= d.gap.high
         assert d.gap.test == paired_tests.EXACT
-    assert [d.verdict for d in found.duels] == ["win", "win", "tie"]
+    assert [d.verdict for d in found.cells] == ["win", "win", "tie"]
     assert not found.apart
 
 
 def test_p_is_corrected_for_the_number_of_cells(cells: list[Record], tmp_path: Path) -> None:
     found = of(cells, tmp_path)
-    ps = [d.gap.p for d in found.duels if d.gap]
-    assert [d.corrected for d in found.duels] == paired_tests.holm(ps)
-    assert [d.corrected for d in found.duels] != ps
+    ps = [d.gap.p for d in found.cells if d.gap]
+    assert [d.corrected for d in found.cells] == paired_tests.holm(ps)
+    assert [d.corrected for d in found.cells] != ps
 
 
 def test_the_gain_is_the_mean_difference_over_every_cell(
@@ -82,7 +82,7 @@ def test_the_gain_is_the_mean_difference_over_every_cell(
 def test_effects_are_in_standard_errors_and_as_cohens_h(
     cells: list[Record], tmp_path: Path
 ) -> None:
-    row = of(cells, tmp_path).duels[0].row()
+    row = of(cells, tmp_path).cells[0].row()
     one, other = GOOD.mean(), FAIR.mean()
     error = np.std(GOOD.astype(float) - FAIR, ddof=1) / np.sqrt(120)
     assert row["effect"] == pytest.approx((one - other) / error, rel=0.05)
@@ -93,7 +93,7 @@ def test_effects_are_in_standard_errors_and_as_cohens_h(
 def test_without_predictions_the_difference_stands_untested(made: Made, tmp_path: Path) -> None:
     records = [made("imagenet", GOOD), made("rcf", FAIR, keep=False)]
     found = of(records, tmp_path)
-    (duel,) = found.duels
+    (duel,) = found.cells
     assert (duel.gap, duel.corrected, duel.verdict) == (None, None, "")
     assert duel.difference > 0
     assert "no predictions of rcf on aid were kept" in duel.note
@@ -112,14 +112,14 @@ def test_the_sentence_says_over_how_many_tests_p_was_corrected(
 
 def test_other_test_images_are_refused(made: Made, tmp_path: Path) -> None:
     records = [made("imagenet", GOOD), made("rcf", FAIR[:100])]
-    (duel,) = of(records, tmp_path).duels
+    (duel,) = of(records, tmp_path).cells
     assert duel.gap is None
     assert "other test images" in duel.note
-    kept = predictions.load(records[1], tmp_path)
+    kept = predictions.load_predictions(records[1], tmp_path)
     path = (tmp_path / records[1].path).with_suffix(".npz")
     records[1] = made("rcf", FAIR)
-    predictions.save(path, [f"other{i}" for i in range(100)], kept.metrics)
-    (duel,) = of(records, tmp_path).duels
+    predictions.save_predictions(path, [f"other{i}" for i in range(100)], kept.metrics)
+    (duel,) = of(records, tmp_path).cells
     assert "other test images" in duel.note
 
 
@@ -137,7 +137,7 @@ def test_cells_of_one_model_are_listed_with_the_reason(made: Made, tmp_path: Pat
         made("rcf", GOOD, dataset="fmow_s2"),
     ]  # fmt: skip
     found = of(records, tmp_path)
-    assert [d.ground.dataset for d in found.duels] == ["aid"]
+    assert [d.key.dataset for d in found.cells] == ["aid"]
     place = "scene_classification: {} hr, linear ({} data)"
     assert found.apart == {
         place.format("aid 20 %", "demo"):
@@ -156,7 +156,7 @@ def test_protocols_are_never_averaged(made: Made, tmp_path: Path) -> None:
     found = of(records, tmp_path)
     assert [t.protocol for t in found.totals()] == ["knn", "linear"]
     assert len(found.summary()) == 2
-    assert [d.ground.protocol for d in of(records, tmp_path, protocol="knn").duels] == ["knn"]
+    assert [d.key.protocol for d in of(records, tmp_path, protocol="knn").cells] == ["knn"]
 
 
 def test_a_trained_model_is_compared_with_its_random_self_where_asked(
@@ -166,7 +166,7 @@ def test_a_trained_model_is_compared_with_its_random_self_where_asked(
     records = [made("imagenet", GOOD),
                made("imagenet", FAIR, used={"weights": "random"}, flags=flags)]  # fmt: skip
     found = of(records, tmp_path, "imagenet", "imagenet/random")
-    assert found.duels[0].row()["flags_b"] == ["random weights"]
+    assert found.cells[0].row()["flags_b"] == ["random weights"]
     assert "imagenet is" in found.summary()[0]
     assert "above imagenet/random" in found.summary()[0]
 
@@ -190,7 +190,9 @@ def test_the_command_prints_rows_marks_and_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write(replace(cells[0], flags=["nominal units"], made="2026-02-01T00:00:00+00:00"), tmp_path)
+    write_record(
+        replace(cells[0], flags=["nominal units"], made="2026-02-01T00:00:00+00:00"), tmp_path
+    )
     words = ("compare", "imagenet", "rcf", "--results", str(tmp_path))
     assert call(monkeypatch, *words) == 0
     out = capsys.readouterr().out

@@ -28,7 +28,7 @@ def test_a_curve_is_what_differs_in_the_fraction_alone(made: Made) -> None:
     records = [of(made, "a", f) for f in (1.0, 0.1, 0.5)]
     records += [of(made, "b", 0.1), of(made, "a", 0.1, dataset="eurosat")]  # one point: no curve
     records += [of(made, "a", 0.1, used={"weights": "random"}), of(made, "a", 1.0, data="demo")]
-    rows = label_fraction.points(records)
+    rows = label_fraction.curve_points(records)
     assert [(r["model"], r["dataset"], r["fraction"]) for r in rows] == [
         ("a", "aid", 0.1), ("a", "aid", 0.5), ("a", "aid", 1.0)
     ]  # fmt: skip
@@ -39,9 +39,9 @@ def test_a_curve_is_what_differs_in_the_fraction_alone(made: Made) -> None:
 
 def test_models_and_tasks_can_be_chosen(made: Made) -> None:
     records = [of(made, m, f) for m in "ab" for f in (0.1, 1.0)]
-    assert {r["model"] for r in label_fraction.points(records, model="b")} == {"b"}
+    assert {r["model"] for r in label_fraction.curve_points(records, model="b")} == {"b"}
     with pytest.raises(UsageError, match="--fraction"):
-        label_fraction.points(records, task="semantic_segmentation")
+        label_fraction.curve_points(records, task="semantic_segmentation")
 
 
 @pytest.mark.parametrize("panels", [1, 6])
@@ -49,7 +49,7 @@ def test_curves_are_drawn_with_and_without_intervals(
     panels: int, made: Made, tmp_path: Path
 ) -> None:
     records = [of(made, "a", f, dataset=f"d{i}") for i in range(panels) for f in (0.1, 1.0)]
-    rows = label_fraction.points(records)
+    rows = label_fraction.curve_points(records)
     for row in rows[: len(rows) // 2]:
         row.update(low=None, high=None)
     path = tmp_path / "curve.png"

@@ -13,7 +13,7 @@ import scipy.integrate
 import scipy.stats
 
 from skybench.analysis import compare, paired_tests, ranks
-from skybench.analysis.ranks import Band, Standing
+from skybench.analysis.ranks import Band, RankRow
 from skybench.core import Record
 
 Made = Callable[..., Record]
@@ -85,7 +85,7 @@ def test_the_groups_of_the_diagram_are_autoranks(cells: int, models: int) -> Non
     # Its table begins with the worst, which has the highest mean rank.
     _, names, spans = oracle("autorank._util").get_sorted_rank_groups(result, reverse=True)
     standings = [
-        Standing(n, cells, result.rankdf["meanrank"][n], Band(1, 2), None, None, 0.0, [])
+        RankRow(n, cells, result.rankdf["meanrank"][n], Band(1, 2), None, None, 0.0, [])
         for n in names
     ]
     found = ranks.groups(standings, ranks.nemenyi(models, cells))
@@ -111,6 +111,6 @@ def test_the_test_of_accuracies_is_statsmodels_mcnemar(won: int, lost: int) -> N
 def test_the_effect_of_accuracies_is_statsmodels_cohens_h(made: Made, tmp_path: Path) -> None:
     shares = {"imagenet": 0.95, "rcf": 0.7}
     records = [made(m, np.arange(40) < 40 * share) for m, share in shares.items()]
-    (duel,) = compare.compare(records, tmp_path, ("imagenet", "rcf"), "", "").duels
+    (duel,) = compare.compare_models(records, tmp_path, ("imagenet", "rcf"), "", "").cells
     expected = oracle("statsmodels.stats.proportion").proportion_effectsize(*shares.values())
     assert duel.row()["h"] == pytest.approx(expected)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skybench.analysis import bootstrap, paired_tests
-from skybench.analysis.paired_tests import Draws
+from skybench.analysis.paired_tests import Replicates
 from skybench.core import DataError, Record
 from skybench.records import predictions
 
@@ -24,11 +24,11 @@ Made = Callable[..., Record]
 RNG = np.random.default_rng(0)
 
 
-def of(values: np.ndarray, weights: np.ndarray) -> Draws:
+def of(values: np.ndarray, weights: np.ndarray) -> Replicates:
     """The mean of one value an image [N] under weights [B, N]."""
     images = len(values)
     drawn = (weights @ values / images).tolist()
-    return Draws("", "miou", float(values.mean()), images, "same", drawn, 1, None)
+    return Replicates("", "miou", float(values.mean()), images, "same", drawn, 1, None)
 
 
 def resampled(images: int) -> np.ndarray:
@@ -37,65 +37,69 @@ def resampled(images: int) -> np.ndarray:
 
 def test_draws_are_made_once_and_read_without_predictions(made: Made, tmp_path: Path) -> None:
     record = made("a", RNG.random(40) < 0.7)
-    first = paired_tests.load(record, tmp_path)
+    first = paired_tests.load_replicates(record, tmp_path)
     assert (first.score, first.images) == ("oa", 40)
     assert first.value == pytest.approx(record.scores["oa"])
     assert np.mean(np.array(first.values, float)) == pytest.approx(first.value, abs=1)
     kept = tmp_path / record.path.with_suffix(".npz")
     kept.unlink()
-    assert paired_tests.load(record, tmp_path) == first
+    assert paired_tests.load_replicates(record, tmp_path) == first
     newer = replace(record, made="2026-02-01T00:00:00+00:00")
     with pytest.raises(DataError, match="no predictions of a on aid were kept"):
-        paired_tests.load(newer, tmp_path)
+        paired_tests.load_replicates(newer, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"record": 1}'])
 def test_a_damaged_file_of_draws_is_made_again(text: str, made: Made, tmp_path: Path) -> None:
     record = made("a", RNG.random(20) < 0.7)
-    first = paired_tests.load(record, tmp_path)
+    first = paired_tests.load_replicates(record, tmp_path)
     path = tmp_path / record.path.with_suffix(".draws")
     path.write_text(text)
-    assert paired_tests.load(record, tmp_path) == first
+    assert paired_tests.load_replicates(record, tmp_path) == first
     assert json.loads(path.read_text())["images"] == 20
 
 
 def test_images_in_another_order_are_resampled_alike(made: Made, tmp_path: Path) -> None:
     right = RNG.random(30) < 0.6
     one, other = made("a", right), made("b", right)
-    kept = predictions.load(other, tmp_path)
-    turned = predictions.metric_of(other)
+    kept = predictions.load_predictions(other, tmp_path)
+    turned = predictions.empty_metric(other)
     order = RNG.permutation(30)
     state = {n: a[order] if len(a) else a for n, a in kept.metrics[0].state().items()}
     path = tmp_path / other.path.with_suffix(".npz")
-    predictions.save(path, [kept.keys[i] for i in order], [turned.restored(state)])
-    first, second = paired_tests.load(one, tmp_path), paired_tests.load(other, tmp_path)
+    predictions.save_predictions(path, [kept.keys[i] for i in order], [turned.restored(state)])
+    first, second = (
+        paired_tests.load_replicates(one, tmp_path),
+        paired_tests.load_replicates(other, tmp_path),
+    )
     assert first.values == second.values
-    found = paired_tests.difference(first, second)
+    found = paired_tests.paired_difference(first, second)
     assert found == (0, 0, 0, 0, 1, paired_tests.EXACT)
 
 
 def test_other_images_are_refused(made: Made, tmp_path: Path) -> None:
     one, other = (
-        paired_tests.load(made(m, [True] * n), tmp_path) for m, n in (("a", 20), ("b", 21))
+        paired_tests.load_replicates(made(m, [True] * n), tmp_path)
+        for m, n in (("a", 20), ("b", 21))
     )
     with pytest.raises(DataError, match="other test images: oa of 20 and oa of 21"):
-        paired_tests.difference(one, other)
+        paired_tests.paired_difference(one, other)
     with pytest.raises(DataError, match="other test images"):
-        paired_tests.difference(one, replace(one, keys="0"))
+        paired_tests.paired_difference(one, replace(one, keys="0"))
     single = replace(one, images=1)
     with pytest.raises(DataError, match="too few"):
-        paired_tests.difference(single, single)
+        paired_tests.paired_difference(single, single)
 
 
 def test_undefined_resamples_are_left_out_of_both() -> None:
-    one = Draws("", "oa", 2.0, 50, "same", [None, *[2.0] * 9], 1, None)
-    other = Draws("", "oa", 1.0, 50, "same", [*[1.0] * 9, None], 1, None)
-    assert paired_tests.difference(one, other)[:3] == (1, 1, 1)
+    one = Replicates("", "oa", 2.0, 50, "same", [None, *[2.0] * 9], 1, None)
+    other = Replicates("", "oa", 1.0, 50, "same", [*[1.0] * 9, None], 1, None)
+    assert paired_tests.paired_difference(one, other)[:3] == (1, 1, 1)
 
 
 def test_the_error_and_the_interval_of_a_mean_are_those_of_students_t() -> None:
     values = RNG.normal(3, 2, 15)
-    found = paired_tests.difference(of(values, w := resampled(15)), of(np.zeros(15), w))
+    found = paired_tests.paired_difference(of(values, w := resampled(15)), of(np.zeros(15), w))
     low, high = scipy.stats.t.interval(0.95, 14, values.mean(), scipy.stats.sem(values))
     assert found.value == pytest.approx(values.mean())
     assert found.error == pytest.approx(scipy.stats.sem(values) * np.sqrt(14 / 15), rel=0.05)
@@ -106,7 +110,7 @@ def test_p_is_the_level_at_which_the_interval_ends_at_zero() -> None:
     values = RNG.normal(0, 1, 40)
     weights, nothing = resampled(40), np.zeros(40)
     for shift in np.linspace(0.1, 0.8, 12):
-        found = paired_tests.difference(
+        found = paired_tests.paired_difference(
             of(values - values.mean() + shift, weights), of(nothing, weights)
         )
         if abs(found.p - paired_tests.LEVEL) > 0.005:
@@ -124,7 +128,7 @@ def nulls(images: int, count: int, shift: float = 0.0) -> list[paired_tests.Diff
         easy = rng.exponential(3, images)
         one, other = (easy + rng.exponential(1, images) for _ in range(2))
         moved = shift * np.sqrt(2 / images)
-        found.append(paired_tests.difference(of(one + moved, weights), of(other, weights)))
+        found.append(paired_tests.paired_difference(of(one + moved, weights), of(other, weights)))
     return found
 
 
@@ -138,7 +142,9 @@ def test_p_goes_on_falling_where_no_resample_reaches_zero() -> None:
     values, weights = RNG.normal(0, 1, 30), resampled(30)
     values = (values - values.mean()) / values.std(ddof=1)
     for shift in (1.0, 2.0, 4.0):
-        found = paired_tests.difference(of(values + shift, weights), of(np.zeros(30), weights))
+        found = paired_tests.paired_difference(
+            of(values + shift, weights), of(np.zeros(30), weights)
+        )
         expected = 2 * scipy.stats.t.sf(shift * np.sqrt(30), 29)
         assert np.log(found.p) == pytest.approx(np.log(expected), rel=0.1)
 
@@ -189,9 +195,9 @@ def test_large_test_sets_are_tested_exactly_and_at_once() -> None:
 def test_seeds_are_averaged_image_by_image(made: Made, tmp_path: Path) -> None:
     one = made("a", [[True] * 8, [True] * 4 + [False] * 4])
     other = made("b", [[True] * 2 + [False] * 6])
-    first, second = (paired_tests.load(r, tmp_path) for r in (one, other))
+    first, second = (paired_tests.load_replicates(r, tmp_path) for r in (one, other))
     assert (first.seeds, second.seeds, first.rights) == (2, 1, [2, 2, 2, 2, 1, 1, 1, 1])
-    found = paired_tests.difference(first, second)
+    found = paired_tests.paired_difference(first, second)
     assert found.value == pytest.approx(75 - 25)
     assert found.test == paired_tests.FLIPPED
     assert found.p == pytest.approx(enumerated([0, 0, 2, 2, 1, 1, 1, 1]), abs=0.02)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skybench.analysis import ranks
-from skybench.analysis.ranks import Ranking, Standing
+from skybench.analysis.ranks import Ranking, RankRow
 from skybench.cli import app
 from skybench.core import Record, UsageError
 
@@ -35,12 +35,12 @@ def matrix(made: Made) -> list[Record]:
     return [made(m, rights(m, d), dataset=d) for m in SHARES for d in DATASETS]
 
 
-def by_model(ranking: Ranking) -> dict[str, Standing]:
+def by_model(ranking: Ranking) -> dict[str, RankRow]:
     return {s.model: s for s in ranking.standings}
 
 
 def test_models_are_ranked_on_every_cell_and_averaged(matrix: list[Record], tmp_path: Path) -> None:
-    found = ranks.rank(matrix, tmp_path)
+    found = ranks.rank_models(matrix, tmp_path)
     scores = np.array([[r.scores["oa"] for r in matrix if r.model == m] for m in SHARES])  # [M, D]
     expected = scipy.stats.rankdata(-scores, axis=0).mean(1)
     standings = by_model(found)
@@ -56,7 +56,7 @@ def test_models_are_ranked_on_every_cell_and_averaged(matrix: list[Record], tmp_
 def test_the_interval_over_images_says_whose_scores_are_told_apart(
     matrix: list[Record], tmp_path: Path
 ) -> None:
-    standings = by_model(ranks.rank(matrix, tmp_path))
+    standings = by_model(ranks.rank_models(matrix, tmp_path))
     assert standings["imagenet"].over_images == (1, 1)
     assert standings["image_stats"].over_images == (4, 4)
     close = [standings[m].over_images for m in ("rcf", "galileo")]
@@ -70,7 +70,7 @@ def test_the_interval_over_cells_is_that_of_resampled_cells(made: Made, tmp_path
         for i in range(4)
         for m, right in (("a", first if i else second), ("b", second if i else first))
     ]
-    a = by_model(ranks.rank(records, tmp_path, ["a", "b"]))["a"]
+    a = by_model(ranks.rank_models(records, tmp_path, ["a", "b"]))["a"]
     assert a.rank == 1.25
     worst = scipy.stats.binom.ppf([0.025, 0.975], 4, 0.25) / 4 + 1
     assert a.over_cells == pytest.approx(worst)
@@ -79,18 +79,18 @@ def test_the_interval_over_cells_is_that_of_resampled_cells(made: Made, tmp_path
 def test_without_predictions_there_is_no_interval_over_images(made: Made, tmp_path: Path) -> None:
     records = [made(m, rights(m, d), dataset=d, keep=m != "rcf") for m in ("imagenet", "rcf")
                for d in DATASETS]  # fmt: skip
-    found = ranks.rank(records, tmp_path)
+    found = ranks.rank_models(records, tmp_path)
     assert all(s.over_images is None for s in found.standings)
     assert "no predictions of rcf" in found.note
 
 
 def test_only_cells_that_all_have_count(matrix: list[Record], tmp_path: Path) -> None:
     short = [r for r in matrix if (r.model, r.dataset) != ("rcf", "eurosat")]
-    found = ranks.rank(short, tmp_path)
+    found = ranks.rank_models(short, tmp_path)
     assert len(found.cells) == 2
     assert list(found.lacking.values()) == [["rcf"]]
     assert {s.model: s.measured for s in found.standings} == dict.fromkeys(SHARES, 3) | {"rcf": 2}
-    assert len(ranks.rank(short, tmp_path, ["imagenet", "galileo"]).cells) == 3
+    assert len(ranks.rank_models(short, tmp_path, ["imagenet", "galileo"]).cells) == 3
 
 
 @pytest.mark.parametrize("impute", ["worst", "floor"])
@@ -98,43 +98,43 @@ def test_a_missing_score_is_imputed_only_where_that_is_declared(
     impute: str, matrix: list[Record], tmp_path: Path
 ) -> None:
     short = [r for r in matrix if (r.model, r.dataset) != ("imagenet", "eurosat")]
-    found = ranks.rank(short, tmp_path, impute=impute)
+    found = ranks.rank_models(short, tmp_path, impute=impute)
     assert (len(found.cells), found.imputed) == (3, impute)
     assert list(found.lacking.values()) == [["imagenet"]]
     assert by_model(found)["imagenet"].rank == pytest.approx((1 + 1 + 3.5) / 3)  # ties image_stats
     with pytest.raises(UsageError, match="Expected --impute worst or floor, but got 'mean'"):
-        ranks.rank(short, tmp_path, impute="mean")
+        ranks.rank_models(short, tmp_path, impute="mean")
 
 
 def test_imputed_scores_are_the_worst_or_the_floor() -> None:
     scores = np.array([[5.0, np.nan, 3.0], [1.0, 2.0, 3.0]])
     floors = np.array([1.0, 0.0])
-    assert ranks.fill(scores, floors, "worst")[0].tolist() == [5, 3, 3]
-    assert ranks.fill(scores, floors, "floor")[0].tolist() == [5, 1, 3]
-    assert ranks.fill(scores, floors, "floor")[1].tolist() == [1, 2, 3]
+    assert ranks.impute_missing(scores, floors, "worst")[0].tolist() == [5, 3, 3]
+    assert ranks.impute_missing(scores, floors, "floor")[0].tolist() == [5, 1, 3]
+    assert ranks.impute_missing(scores, floors, "floor")[1].tolist() == [1, 2, 3]
     drawn = np.stack([scores, scores + 1], axis=-1)
-    assert ranks.fill(drawn, floors[:, None], "worst")[0, 1].tolist() == [3, 4]
-    assert ranks.fill(drawn, floors[:, None], "floor")[0, 1].tolist() == [1, 1]
+    assert ranks.impute_missing(drawn, floors[:, None], "worst")[0, 1].tolist() == [3, 4]
+    assert ranks.impute_missing(drawn, floors[:, None], "floor")[0, 1].tolist() == [1, 1]
 
 
 def test_the_floor_is_image_stats_where_it_is_everywhere_else_chance(
     matrix: list[Record], tmp_path: Path
 ) -> None:
-    found = ranks.rank(matrix, tmp_path)
+    found = ranks.rank_models(matrix, tmp_path)
     assert found.floor == "image_stats"
     assert by_model(found)["image_stats"].iqm == 0
     assert by_model(found)["imagenet"].iqm == 1
     some = [r for r in matrix if (r.model, r.dataset) != ("image_stats", "aid")]
-    chosen = ranks.rank(some, tmp_path, ["imagenet", "rcf"])
+    chosen = ranks.rank_models(some, tmp_path, ["imagenet", "rcf"])
     assert chosen.floor == "chance"
     oa = {m: np.array([r.scores["oa"] for r in matrix if r.model == m]) for m in SHARES}
     expected = ((oa["rcf"] - 20) / (oa["imagenet"] - 20)).mean()
     assert by_model(chosen)["rcf"].iqm == pytest.approx(expected)
     bare = [replace(r, used={k: v for k, v in r.used.items() if k != "chance"}) for r in some]
-    unknown = ranks.rank(bare, tmp_path, ["imagenet", "rcf"])
+    unknown = ranks.rank_models(bare, tmp_path, ["imagenet", "rcf"])
     assert (unknown.floor, by_model(unknown)["rcf"].iqm) == ("", None)
     with pytest.raises(UsageError, match="impute the worst"):
-        ranks.rank(bare, tmp_path, ["imagenet", "rcf"], impute="floor")
+        ranks.rank_models(bare, tmp_path, ["imagenet", "rcf"], impute="floor")
 
 
 def test_the_floor_is_the_newest_record_of_it(
@@ -143,17 +143,17 @@ def test_the_floor_is_the_newest_record_of_it(
     old = [made("image_stats", rights("rcf", d), dataset=d, used={"revision": "old"},
                 made="2025-01-01T00:00:00+00:00") for d in DATASETS]  # fmt: skip
     for records in ([*old, *matrix], [*matrix, *old]):
-        assert by_model(ranks.rank(records, tmp_path))["image_stats"].iqm == 0
+        assert by_model(ranks.rank_models(records, tmp_path))["image_stats"].iqm == 0
 
 
 def test_too_few_models_or_cells_are_refused(matrix: list[Record], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there are 1 models and 3 such cells"):
-        ranks.rank(matrix, tmp_path, ["imagenet"])
+        ranks.rank_models(matrix, tmp_path, ["imagenet"])
     single = [r for r in matrix if r.dataset == "aid"]
     with pytest.raises(UsageError, match=r"1 such cells of 1 \(galileo 1, image_stats 1"):
-        ranks.rank(single, tmp_path)
+        ranks.rank_models(single, tmp_path)
     with pytest.raises(UsageError, match="0 models and 0 such cells"):
-        ranks.rank([], tmp_path)
+        ranks.rank_models([], tmp_path)
 
 
 def test_protocols_and_kinds_of_data_are_never_mixed(made: Made, tmp_path: Path) -> None:
@@ -161,11 +161,11 @@ def test_protocols_and_kinds_of_data_are_never_mixed(made: Made, tmp_path: Path)
     records = [made(m, rights(m, d), dataset=d, recipe={"protocol": p})
                for m in pair for d in DATASETS for p in ("knn", "linear")]  # fmt: skip
     with pytest.raises(UsageError, match=r"give --protocol: \['knn', 'linear'\]"):
-        ranks.rank(records, tmp_path)
-    assert ranks.rank(records, tmp_path, protocol="knn").protocol == "knn"
+        ranks.rank_models(records, tmp_path)
+    assert ranks.rank_models(records, tmp_path, protocol="knn").protocol == "knn"
     demo = [made(m, rights(m, d), dataset=d, data="demo") for m in pair for d in DATASETS]
-    assert len(ranks.rank([*records, *demo], tmp_path, protocol="linear").cells) == 3
-    assert ranks.rank(demo, tmp_path).data == "demo"
+    assert len(ranks.rank_models([*records, *demo], tmp_path, protocol="linear").cells) == 3
+    assert ranks.rank_models(demo, tmp_path).data == "demo"
 
 
 def test_random_weights_are_ranked_only_where_asked(
@@ -173,9 +173,9 @@ def test_random_weights_are_ranked_only_where_asked(
 ) -> None:
     random = [made("rcf", rights("image_stats", d), dataset=d, used={"weights": "random"},
                    flags=["random weights"]) for d in DATASETS]  # fmt: skip
-    found = ranks.rank([*matrix, *random], tmp_path)
+    found = ranks.rank_models([*matrix, *random], tmp_path)
     assert len(found.standings) == 4
-    asked = ranks.rank([*matrix, *random], tmp_path, ["rcf", "rcf/random"])
+    asked = ranks.rank_models([*matrix, *random], tmp_path, ["rcf", "rcf/random"])
     assert by_model(asked)["rcf/random"].flags == ["random weights"]
 
 
@@ -218,8 +218,8 @@ def test_the_interquartile_mean_agrees_with_scipy(values: list[float]) -> None:
     assert ranks.iqm(np.array(values)) == pytest.approx(expected, abs=1e-9)
 
 
-def standing(name: str, rank: float) -> Standing:
-    return Standing(name, 1, rank, ranks.Band(1, 2), None, None, 0.0, [])
+def standing(name: str, rank: float) -> RankRow:
+    return RankRow(name, 1, rank, ranks.Band(1, 2), None, None, 0.0, [])
 
 
 @pytest.mark.parametrize(

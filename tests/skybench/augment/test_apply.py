@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench.augment.apply import STEPS, applied, augment, check
+from skybench.augment.apply import STEPS, augment, check_augmentations, effective_augmentations
 from skybench.core import Sample, UsageError
 
 from ._augment import RGB, S1, S2, card, noise, same
@@ -131,15 +131,15 @@ def test_only_a_pair_can_be_exchanged(dates: int) -> None:
 )
 def test_mistakes_are_told_at_once(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        check(["flip", name])
+        check_augmentations(["flip", name])
     with pytest.raises(UsageError, match=message):
-        applied([name], card(RGB))
+        effective_augmentations([name], card(RGB))
     with pytest.raises(UsageError, match=message):
         augment(Sample("k", {"hr": noise((1, 3, 4, 4))}, 0), [name], card(RGB), (0,))
 
 
 def test_recipes_names_are_known() -> None:
-    check([
+    check_augmentations([
         *("flip", "vflip", "rotflip=20", "resize_crop=0.5,2.0,0.75", "crop=256", "crop=256,0.75"),
         *("photometric", "photometric=10,0.8,1.2,0.8,1.2,10", "randaugment=2,9,0.5", "erase=0.25"),
         *("exchange=0.5", "resized_crop=0.08,1", "rotate"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from skybench.augment.apply import augment
-from skybench.augment.geometry import Window, mirrored, moved, moved_boxes, turned
-from skybench.boxes.geometry import flip, to_rotated
+from skybench.augment.geometry import RelativeWindow, reflection, rotation, warp, warp_boxes
+from skybench.boxes.geometry import flip_corners, to_rotated
 from skybench.core import REFLECTANCE, Boxes, DataError, Sample, UsageError
 
 from ._augment import RGB, S1, card, noise
@@ -80,8 +80,8 @@ def test_boxes_of_mirrored_images_are_those_of_the_detectors() -> None:
     corners = torch.tensor([[[2.0, 3], [9, 5], [8, 8], [1, 6]], [[-4, 0], [2, 0], [2, 4], [-4, 4]]])
     boxes = Boxes(corners, torch.arange(2), torch.zeros(2, dtype=torch.bool), (10, 12))
     for axis in (0, 1):
-        found = moved_boxes(boxes, mirrored(axis))
-        assert torch.allclose(found.corners, flip(corners, (12, 10)[axis], axis))
+        found = warp_boxes(boxes, reflection(axis))
+        assert torch.allclose(found.corners, flip_corners(corners, (12, 10)[axis], axis))
         assert found.labels.tolist() == [0, 1]  # nothing was lost of the one that was cut before
 
 
@@ -89,7 +89,7 @@ def test_an_object_stays_if_seven_tenths_of_it_are_seen() -> None:
     corners = torch.tensor([[[0.0, 0], [10, 0], [10, 10], [0, 10]]]) + torch.tensor([50.0, 50])
     boxes = Boxes(corners, torch.tensor([0]), torch.tensor([False]), (100, 100))
     for cut, kept in ((0, 1), (2.9, 1), (3.1, 0), (10, 0)):
-        found = moved_boxes(boxes, Window(0.5, (50 + cut) / 100, 0.5, 0.4).cut())
+        found = warp_boxes(boxes, RelativeWindow(0.5, (50 + cut) / 100, 0.5, 0.4).crop())
         assert len(found.labels) == kept
         if kept:
             assert torch.allclose(found.corners, corners - torch.tensor([50 + cut, 50.0]))
@@ -104,7 +104,7 @@ def test_no_boxes_and_degenerate_ones_can_be_moved() -> None:
             sample = Sample("k", {"hr": noise((1, 3, 8, 8))}, boxes)
             found = augment(sample, ["flip", "rotate", "resize_crop"], ORIENTED, (seed,))
             assert len(found.target.labels) <= len(boxes.labels)
-    assert len(moved_boxes(point, turned(30, (8, 8))).labels) == 1
+    assert len(warp_boxes(point, rotation(30, (8, 8))).labels) == 1
 
 
 def test_boxes_without_the_size_of_their_image_are_refused() -> None:
@@ -116,7 +116,7 @@ def test_boxes_without_the_size_of_their_image_are_refused() -> None:
 def test_a_turned_object_has_its_sides_and_a_turned_angle() -> None:
     corners = torch.tensor([[[20.0, 30], [40, 30], [40, 36], [20, 36]]])
     boxes = Boxes(corners, torch.tensor([0]), torch.tensor([False]), (64, 96))
-    turn = moved_boxes(boxes, turned(25, (64, 96)))
+    turn = warp_boxes(boxes, rotation(25, (64, 96)))
     _, _, w, h, angle = to_rotated(turn.corners.double())[0].tolist()
     assert (w, h, math.degrees(angle)) == pytest.approx((20, 6, 25), abs=1e-4)
 
@@ -140,7 +140,7 @@ def test_horizontal_boxes_are_not_turned(name: str) -> None:
 def test_quarter_turns_are_exact_in_any_dtype() -> None:
     for dtype in (torch.uint8, torch.int16, torch.int32, torch.float32):
         x = noise((2, 3, 5, 5), dtype)
-        found = moved(Sample("k", {"hr": x}, 0), turned(90, (5, 5))).images["hr"]
+        found = warp(Sample("k", {"hr": x}, 0), rotation(90, (5, 5)), card(RGB)).images["hr"]
         assert torch.equal(found, torch.rot90(x, -1, (-2, -1)))
 
 

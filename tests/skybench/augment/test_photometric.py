@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skybench.augment.apply import applied, augment
-from skybench.augment.photometric import photometric, saturated
+from skybench.augment.apply import augment, effective_augmentations
+from skybench.augment.photometric import adjust_saturation, photometric
 from skybench.augment.randaugment import OPERATIONS, Colour
 from skybench.core import S2_DISPLAY, UINT8, Sample, Sensor
 
@@ -45,7 +45,7 @@ def test_a_display_image_without_colours_changes_in_brightness() -> None:
     sample = Sample("k", {"hr": noise((1, 1, 6, 6))}, 0)
     seen = [augment(sample, ["photometric"], grey, (i,)) for i in range(8)]
     assert any(not same(s, sample) for s in seen)
-    assert applied(["photometric", "randaugment"], grey) == (
+    assert effective_augmentations(["photometric", "randaugment"], grey) == (
         "photometric (hr)",
         "randaugment (no colours)",
     )
@@ -77,7 +77,7 @@ def test_saturation_is_that_of_hsv() -> None:
         for rgb in ((200, 100, 50), (10, 10, 10), (0, 0, 0), (3, 250, 77)):
             h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in rgb))
             expected = [255 * c for c in colorsys.hsv_to_rgb(h, min(s * factor, 1), v)]
-            found = saturated(torch.tensor(rgb).float().reshape(3, 1, 1), factor)
+            found = adjust_saturation(torch.tensor(rgb).float().reshape(3, 1, 1), factor)
             assert found.flatten().tolist() == pytest.approx(expected, abs=0.01)
 
 
@@ -105,12 +105,16 @@ def test_the_same_ground_is_erased_in_every_sensor_and_date() -> None:
 
 def test_what_units_do_not_allow_is_not_in_force() -> None:
     names = ["flip", "photometric", "randaugment=2,9,0.5", "erase=0.25"]
-    assert applied(names, card(RGB, S1)) == (
+    assert effective_augmentations(names, card(RGB, S1)) == (
         "flip",
         "photometric (hr)",
         "randaugment=2,9,0.5 (hr)",
         "erase=0.25",
     )
-    assert applied(names, card(S2)) == ("flip", "randaugment=2,9,0.5 (no colours)", "erase=0.25")
+    assert effective_augmentations(names, card(S2)) == (
+        "flip",
+        "randaugment=2,9,0.5 (no colours)",
+        "erase=0.25",
+    )
     sample = Sample("k", {"s2": noise((1, 2, 4, 4), torch.int16)}, 0)
     assert same(augment(sample, ["photometric"], card(S2), (0,)), sample)

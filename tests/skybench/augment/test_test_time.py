@@ -11,7 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.augment import test_time
-from skybench.augment.test_time import Place, Scale, Views, lay, read, windows
+from skybench.augment.test_time import (
+    CropWindow,
+    ScaledView,
+    Views,
+    align_windows,
+    parse_views,
+    sliding_windows,
+)
 from skybench.core import Batch, CannotRun, UsageError
 
 LENGTHS = st.integers(1, 40)
@@ -26,11 +33,11 @@ def batch_of(**images: Tensor) -> Batch:
 
 
 def test_names_are_read_in_any_order() -> None:
-    assert read([]) == Views()
-    shown = tuple(Scale(ratio, m) for ratio in (0.5, 1.0) for m in (False, True))
-    assert read(["flip", "window=512,341", "scales=0.5,1"]) == Views(shown, 512, 341)
-    assert read(["scales=0.5,1", "flip", "window=512,341"]) == Views(shown, 512, 341)
-    assert read(["window=8,8"]) == Views((Scale(),), 8, 8)
+    assert parse_views([]) == Views()
+    shown = tuple(ScaledView(ratio, m) for ratio in (0.5, 1.0) for m in (False, True))
+    assert parse_views(["flip", "window=512,341", "scales=0.5,1"]) == Views(shown, 512, 341)
+    assert parse_views(["scales=0.5,1", "flip", "window=512,341"]) == Views(shown, 512, 341)
+    assert parse_views(["window=8,8"]) == Views((ScaledView(),), 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,7 @@ def test_names_are_read_in_any_order() -> None:
 )
 def test_what_does_not_fit_is_refused(names: Sequence[str], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
-        test_time.check(names)
+        test_time.check_views(names)
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,22 +74,24 @@ def test_what_does_not_fit_is_refused(names: Sequence[str], expected: str) -> No
 def test_windows_cover_an_image_and_none_comes_twice(
     height: int, width: int, side: int, data: st.DataObject
 ) -> None:
-    places = windows(height, width, side, data.draw(st.integers(1, side)))
+    places = sliding_windows(height, width, side, data.draw(st.integers(1, side)))
     covered = torch.zeros(height, width)
     for place in places:
-        assert place.of(covered).shape == (min(side, height), min(side, width))
-        place.of(covered).add_(1)
+        assert place.crop(covered).shape == (min(side, height), min(side, width))
+        place.crop(covered).add_(1)
     assert covered.min() >= 1
     assert len({*places}) == len(places)
 
 
 def test_a_window_shows_the_same_ground_of_every_sensor() -> None:
-    places = lay({"fine": (8, 12), "coarse": (2, 3), "whole": (8, 12)}, 8, 4)
-    assert [p["fine"] for p in places] == [Place(0, 0, 8, 8), Place(0, 4, 8, 8)]
-    assert [p["coarse"] for p in places] == [Place(0, 0, 2, 2), Place(0, 1, 2, 2)]
+    places = align_windows({"fine": (8, 12), "coarse": (2, 3), "whole": (8, 12)}, 8, 4)
+    assert [p["fine"] for p in places] == [CropWindow(0, 0, 8, 8), CropWindow(0, 4, 8, 8)]
+    assert [p["coarse"] for p in places] == [CropWindow(0, 0, 2, 2), CropWindow(0, 1, 2, 2)]
     assert all(p["whole"] == p["fine"] for p in places)
-    whole = lay({"fine": (7, 5), "odd": (3, 1)}, 9, 9)  # an image within one window always fits
-    assert whole == [{"fine": Place(0, 0, 7, 5), "odd": Place(0, 0, 3, 1)}]
+    whole = align_windows(
+        {"fine": (7, 5), "odd": (3, 1)}, 9, 9
+    )  # an image within one window always fits
+    assert whole == [{"fine": CropWindow(0, 0, 7, 5), "odd": CropWindow(0, 0, 3, 1)}]
 
 
 @pytest.mark.parametrize(("side", "stride", "coarse"), [(8, 3, 6), (9, 4, 6), (8, 4, 7), (6, 6, 1)])
@@ -91,7 +100,7 @@ def test_a_window_that_ends_inside_a_pixel_is_refused(side: int, stride: int, co
     with pytest.raises(
         CannotRun, match=rf"view 'window={side},{stride}'.* s2, .*multiples of {step} "
     ):
-        lay({"hr": (12, 12), "s2": (coarse, coarse)}, side, stride)
+        align_windows({"hr": (12, 12), "s2": (coarse, coarse)}, side, stride)
 
 
 def context(batch: Batch) -> Tensor:
@@ -148,7 +157,7 @@ def test_answers_equal_those_of_a_slow_reference(data: st.DataObject, seed: int)
     dates, size = data.draw(st.integers(1, 3)), (data.draw(st.integers(1, 20)), 9)
     side = step * data.draw(st.integers(1, 8))
     stride = step * data.draw(st.integers(1, side // step))
-    shown = read(
+    shown = parse_views(
         [f"scales={','.join(map(str, [1.0] if two else data.draw(SCALES)))}"]
         + ["flip"] * data.draw(st.booleans())
         + [f"window={side},{stride}"] * data.draw(st.booleans())
@@ -169,7 +178,7 @@ def test_answers_equal_those_of_a_slow_reference(data: st.DataObject, seed: int)
         )
         return context(part)
 
-    found = test_time.probabilities(shown, batch, logits, most, size)
+    found = test_time.average_views(shown, batch, logits, most, size, lambda maps: maps.softmax(1))
     expected = slow(batch, shown, size)
     assert found.shape == (dates, expected.shape[1], *size)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
@@ -177,12 +186,12 @@ def test_answers_equal_those_of_a_slow_reference(data: st.DataObject, seed: int)
 
 
 class Opened:
-    """One sample; see `views.Source`."""
+    """One sample; see `test_time.ViewSource`."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
 
-    def opened(self, indices: Sequence[int]) -> tuple[Batch, test_time.Levels]:
+    def open_batch(self, indices: Sequence[int]) -> tuple[Batch, test_time.Levels]:
         return self.batch, self._levels
 
     def _levels(self, batch: Batch) -> tuple[Tensor, ...]:
@@ -192,12 +201,12 @@ class Opened:
 def test_windows_are_tried_before_anything_is_learned() -> None:
     source = Opened(batch_of(hr=torch.zeros(1, 1, 16, 16), s2=torch.zeros(1, 1, 8, 8)))
     for fine in ([], ["flip", "scales=0.4"], ["window=8,6"], ["window=6,4", "scales=0.5"]):
-        test_time.require(fine, source)
+        test_time.check_views_fit(fine, source)
     with pytest.raises(CannotRun, match="multiples of 2"):
-        test_time.require(["window=8,5"], source)
+        test_time.check_views_fit(["window=8,5"], source)
     thirds = Opened(batch_of(hr=torch.zeros(1, 1, 12, 12), s2=torch.zeros(1, 1, 4, 4)))
-    test_time.require(["window=6,6"], thirds)
+    test_time.check_views_fit(["window=6,6"], thirds)
     with pytest.raises(CannotRun, match=r"of images of 8 x 8 .* are 2 x 2; .* multiples of 4"):
-        test_time.require(["window=6,6", "scales=1,0.625"], thirds)
+        test_time.check_views_fit(["window=6,6", "scales=1,0.625"], thirds)
     with pytest.raises(UsageError, match="expected window"):
-        test_time.require(["window=8"], source)
+        test_time.check_views_fit(["window=8"], source)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skybench.boxes.geometry import (
-    flip,
+    flip_corners,
     from_horizontal,
     le90,
     to_corners,
@@ -137,16 +137,16 @@ def test_horizontal_boxes() -> None:
 def test_flipping_mirrors_and_keeps_the_turn() -> None:
     corners = to_corners(np.array([[20, 30, 12, 4, 0.4]]))
     for axis, mirrored in ((0, [80, 30, 12, 4, -0.4]), (1, [20, 20, 12, 4, -0.4])):
-        found = flip(corners, [100, 50][axis], axis)
+        found = flip_corners(corners, [100, 50][axis], axis)
         np.testing.assert_allclose(to_rotated(found)[0], mirrored)
-        np.testing.assert_allclose(flip(found, [100, 50][axis], axis), corners)
+        np.testing.assert_allclose(flip_corners(found, [100, 50][axis], axis), corners)
         x, y = np.moveaxis(found[0], -1, 0)
         turn = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2
         assert turn == pytest.approx(48)  # positive: clockwise where y runs down
 
 
 def mirrored(corners: Any) -> Any:
-    return flip(corners, 100, 1)
+    return flip_corners(corners, 100, 1)
 
 
 @pytest.mark.parametrize(
@@ -174,4 +174,4 @@ def test_no_box_is_no_trouble(array: Callable[[tuple[int, ...]], Any]) -> None:
     assert to_corners(array((0, 5))).shape == (0, 4, 2)
     assert to_horizontal(array((0, 4, 2))).shape == (0, 4)
     assert from_horizontal(array((0, 4))).shape == (0, 4, 2)
-    assert flip(array((0, 4, 2)), 9, 0).shape == (0, 4, 2)
+    assert flip_corners(array((0, 4, 2)), 9, 0).shape == (0, 4, 2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skybench.boxes import iou
 from skybench.boxes.geometry import to_corners, to_rotated
-from skybench.boxes.iou import paired_iou, rotated_iou, touching
+from skybench.boxes.iou import overlapping_pairs, paired_iou, rotated_iou
 
 from ._kinds import EACH, FEW, coarseness, iou_by_shapely, pairs
 
@@ -190,5 +190,5 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_boxes_that_touch_in_a_point_are_found() -> None:
     a = np.array([[0, 0, 1, 1], [5, 5, 6, 6.0]])
     b = np.array([[1, 1, 2, 2], [0.2, 0.2, 0.3, 0.3], [7, 5, 8, 6.0]])
-    first, second = touching(a, b)
+    first, second = overlapping_pairs(a, b)
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 0), (0, 1)]

@@ -61,8 +61,8 @@ class Toy(Model):
 
 def looked(model: Model, given: Noise, test: list[int] | None = None) -> dict[str, Any]:
     extractor = Extractor(model, FOUND, "fuse", 0, "cpu")
-    whole = extraction.Streamed(extractor, given)
-    return feature_collapse.look(
+    whole = extraction.StreamedFeatures(extractor, given)
+    return feature_collapse.feature_statistics(
         whole, extractor, given, list(range(len(given))) if test is None else test
     )
 
@@ -75,7 +75,7 @@ def test_healthy_features_are_described_and_nothing_is_said() -> None:
     assert 10 < facts["rank"] <= 32
     assert facts["spread"] > 0.1
     assert facts["seen"] == {"hr": [[8, 8], [8, 8]]}
-    assert feature_collapse.reason(facts, random=False) == ""
+    assert feature_collapse.collapse_reason(facts, random=False) == ""
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_healthy_features_are_described_and_nothing_is_said() -> None:
         (lambda x: x * (torch.arange(32) < 1), "97 % of the 32 dimensions are constant"),
         (lambda x: 1e4 + x, "images differ by 0.00"),
         (lambda x: x[:, :1] * torch.arange(1, 33), "effective rank 1.0 of 32 dimensions"),
-        (lambda x: (x > 1e9).float() + x * float("nan"), "40 of 40 feature vectors hold no num"),
+        (lambda x: (x > 1e9).float() + x * float("nan"), "40 of 40 feature vectors are not finite"),
     ],
     ids=["constant", "almost all constant", "hardly different", "one number", "not a number"],
 )
 def test_collapsed_features_are_told_with_figures(
     after: Callable[[Tensor], Tensor], said: str
 ) -> None:
-    assert said in feature_collapse.reason(looked(Toy(after), Noise(40)), random=False)
+    assert said in feature_collapse.collapse_reason(looked(Toy(after), Noise(40)), random=False)
 
 
 def test_different_images_with_the_same_features_are_twins() -> None:
@@ -101,7 +101,7 @@ def test_different_images_with_the_same_features_are_twins() -> None:
 
     facts = looked(Toy(some), Noise(32))
     assert facts["twins"] == pytest.approx(4 / 32)
-    assert "12.5 % of the images have the features of another" in feature_collapse.reason(
+    assert "12.5 % of the images have the features of another" in feature_collapse.collapse_reason(
         facts, False
     )
 
@@ -109,7 +109,7 @@ def test_different_images_with_the_same_features_are_twins() -> None:
 def test_the_same_image_twice_is_no_twin() -> None:
     facts = looked(Toy(), Noise(40, repeats=20))
     assert facts["twins"] == 0
-    assert feature_collapse.reason(facts, random=False) == ""
+    assert feature_collapse.collapse_reason(facts, random=False) == ""
 
 
 def test_a_random_network_is_only_told_of_when_nothing_varies() -> None:
@@ -117,19 +117,21 @@ def test_a_random_network_is_only_told_of_when_nothing_varies() -> None:
         looked(Toy(lambda x: 1e4 + x), Noise(40)),
         looked(Toy(torch.ones_like), Noise(40)),
     )
-    assert feature_collapse.reason(close, random=True) == ""
-    assert "constant" in feature_collapse.reason(constant, random=True)
+    assert feature_collapse.collapse_reason(close, random=True) == ""
+    assert "constant" in feature_collapse.collapse_reason(constant, random=True)
 
 
 def test_of_a_few_images_nothing_is_said() -> None:
     assert (
-        feature_collapse.reason(
+        feature_collapse.collapse_reason(
             looked(Toy(torch.ones_like), Noise(feature_collapse.FEWEST - 1)), False
         )
         == ""
     )
     assert (
-        feature_collapse.reason(looked(Toy(torch.ones_like), Noise(feature_collapse.FEWEST)), False)
+        feature_collapse.collapse_reason(
+            looked(Toy(torch.ones_like), Noise(feature_collapse.FEWEST)), False
+        )
         != ""
     )
 
@@ -149,8 +151,8 @@ def test_kept_and_computed_features_have_one_fingerprint(
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
     given, every = Noise(20), list(range(20))
     extractor = Extractor(Toy(), FOUND, "fuse", 0, "cpu")
-    stored, _ = extraction.source(extractor, given, {}, "pooled")
-    kept = feature_collapse.look(stored, extractor, given, every)
+    stored, _ = extraction.split_features(extractor, given, {}, "pooled")
+    kept = feature_collapse.feature_statistics(stored, extractor, given, every)
     assert kept == looked(Toy(), given)
     assert kept["sha256"] != looked(Toy(lambda x: x + 1e-3), given)["sha256"]
 
@@ -163,10 +165,12 @@ def test_dates_that_are_kept_are_rows() -> None:
 
     given = Pairs(10)
     extractor = Extractor(Toy(), FOUND, "keep", 0, "cpu")
-    whole = extraction.Streamed(extractor, given)
-    facts = feature_collapse.look(whole, extractor, given, list(range(10)))
+    whole = extraction.StreamedFeatures(extractor, given)
+    facts = feature_collapse.feature_statistics(whole, extractor, given, list(range(10)))
     assert (facts["images"], facts["rows"]) == (10, 20)
     assert facts["twins"] == 0
     extractor = Extractor(Toy(torch.ones_like), FOUND, "keep", 0, "cpu")
-    whole = extraction.Streamed(extractor, given)
-    assert feature_collapse.look(whole, extractor, given, list(range(10)))["twins"] == 1
+    whole = extraction.StreamedFeatures(extractor, given)
+    assert (
+        feature_collapse.feature_statistics(whole, extractor, given, list(range(10)))["twins"] == 1
+    )

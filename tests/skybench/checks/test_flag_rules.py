@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from skybench.checks import flags as flag_rules
-from skybench.core import CONVERT, FAULTS, FLAGS, REFLECTANCE, UINT8, Found, Record
+from skybench.core import CONVERT, FAULTS, FLAGS, REFLECTANCE, UINT8, BandMapping, Record, ScoreInfo
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,25 @@ from skybench.core import CONVERT, FAULTS, FLAGS, REFLECTANCE, UINT8, Found, Rec
 def test_chance_is_all_that_is_not_above_it_by_3_errors(
     score: float, error: float, chance: float, alarm: bool
 ) -> None:
-    assert flag_rules.is_chance(score, error, chance) is alarm
+    assert flag_rules.is_chance(score, error, chance, ScoreInfo()) is alarm
+
+
+@pytest.mark.parametrize(
+    ("score", "higher", "alarm"),
+    [(9.0, False, False), (11.9, False, True), (12.5, False, True), (8.0, False, False),
+     (12.5, None, True), (-8.0, None, False), (-12.0, None, True)],
+)  # fmt: skip
+def test_chance_follows_the_direction_of_the_score(
+    score: float, higher: bool | None, alarm: bool
+) -> None:
+    chance = 12.0 if higher is None or score > 10 else 12.1
+    info = ScoreInfo(higher, "t/ha", 0.0, float("inf"))
+    assert flag_rules.is_chance(score, 1.0, chance, info) is alarm
 
 
 def test_a_conversion_by_convention_is_noticed() -> None:
-    exact = Found("a", (0,), CONVERT[UINT8, UINT8])
-    nominal = Found("b", (0,), CONVERT[UINT8, REFLECTANCE])
+    exact = BandMapping("a", (0,), CONVERT[UINT8, UINT8])
+    nominal = BandMapping("b", (0,), CONVERT[UINT8, REFLECTANCE])
     assert not flag_rules.uses_convention({"hr": exact})
     assert flag_rules.uses_convention({"hr": exact, "s2": nominal})
 

@@ -41,13 +41,13 @@ def make(model: str = "imagenet", **used: Any) -> Record:
 
 
 def flags(record: Record, cell: Cell, tmp_path: Path) -> list[str]:
-    return list(alarms.judged(record, cell, tmp_path).flags)
+    return list(alarms.with_flags(record, cell, tmp_path).flags)
 
 
 def test_a_healthy_record_carries_what_was_looked_at_and_no_flag(
     cell: Cell, tmp_path: Path
 ) -> None:
-    judged = alarms.judged(make(), cell, tmp_path)
+    judged = alarms.with_flags(make(), cell, tmp_path)
     assert judged.flags == []
     assert judged.note == ""
     assert judged.used["alarms"] == {}
@@ -82,6 +82,20 @@ def test_a_training_set_that_was_seen_is_flagged(cell: Cell, tmp_path: Path) -> 
     assert flags(make(), other, tmp_path) == []
 
 
+def test_images_that_another_data_set_shares_are_seen_too(cell: Cell, tmp_path: Path) -> None:
+    """DIOR-R has other labels of the images of DIOR."""
+    splits = {n: s[:] for n, s in cell.splits.items()}
+    for samples in splits.values():
+        samples.card = replace(samples.card, name="dior_r", images="dior")  # type: ignore[attr-defined]
+    model = replace(cell.model, trained_on=("dior",))
+    seen = replace(cell, dataset="dior_r", model=model, splits=splits)  # type: ignore[arg-type]
+    assert "seen in pre-training" in flags(make(), seen, tmp_path)
+    shared = replace(seen, model=replace(cell.model, trained_on=("dior_r",)))
+    assert "seen in pre-training" in flags(make(), shared, tmp_path)
+    other = replace(seen, model=replace(cell.model, trained_on=("a set that nobody has",)))
+    assert "seen in pre-training" not in flags(make(), other, tmp_path)
+
+
 def truncated(cell: Cell, source: str, **recipe: Any) -> Cell:
     """The demo's 126, 42 and 42 samples of 16,200, 5,400 and 5,400, on the given authority."""
     splits = {n: s[:] for n, s in cell.splits.items()}
@@ -91,26 +105,26 @@ def truncated(cell: Cell, source: str, **recipe: Any) -> Cell:
 
 
 def test_a_truncated_official_split_is_told(cell: Cell) -> None:
-    said = alarms.incomplete(truncated(cell, "official list: torchgeo"))
+    said = alarms.incomplete_splits(truncated(cell, "official list: torchgeo"))
     assert "test has 42 samples, published are 5400" in said
     assert "train has 126 samples, published are 16200" in said
-    assert alarms.incomplete(truncated(cell, "rule: the folders")) == said
+    assert alarms.incomplete_splits(truncated(cell, "rule: the folders")) == said
 
 
 @pytest.mark.parametrize("source", ["ours: 60/20/20 % by hash", "labels.csv of the folder"])
 def test_other_splits_may_have_any_size(cell: Cell, source: str) -> None:
-    assert alarms.incomplete(truncated(cell, source)) == ""
+    assert alarms.incomplete_splits(truncated(cell, source)) == ""
 
 
 def test_limits_tiles_options_and_demo_data_excuse_a_size(cell: Cell) -> None:
-    assert alarms.incomplete(cell) == ""  # demo
-    assert alarms.incomplete(truncated(cell, "official list", limit=42)) == ""
-    assert alarms.incomplete(truncated(cell, "official list", tile=32)) == ""
+    assert alarms.incomplete_splits(cell) == ""  # demo
+    assert alarms.incomplete_splits(truncated(cell, "official list", limit=42)) == ""
+    assert alarms.incomplete_splits(truncated(cell, "official list", tile=32)) == ""
     asked = truncated(cell, "official list")
     for samples in asked.splits.values():
         samples.card = replace(samples.card, options={"dropped": ()})  # type: ignore[dict-item]
-    assert alarms.incomplete(replace(asked, overridden=("dropped",))) == ""
-    assert alarms.incomplete(replace(asked, overridden=("epochs",))) != ""
+    assert alarms.incomplete_splits(replace(asked, overridden=("dropped",))) == ""
+    assert alarms.incomplete_splits(replace(asked, overridden=("epochs",))) != ""
 
 
 @pytest.mark.parametrize(
@@ -122,14 +136,14 @@ def test_limits_tiles_options_and_demo_data_excuse_a_size(cell: Cell) -> None:
 def test_the_same_features_under_another_setting_are_flagged(
     change: Any, cell: Cell, tmp_path: Path
 ) -> None:
-    store.write(make(), tmp_path)
-    judged = alarms.judged(make(**change), cell, tmp_path)
+    store.write_record(make(), tmp_path)
+    judged = alarms.with_flags(make(**change), cell, tmp_path)
     assert judged.flags == ["same features"]
     assert "imagenet (full, abababab" in judged.note
 
 
 def test_the_same_features_of_another_model_are_flagged(cell: Cell, tmp_path: Path) -> None:
-    store.write(make(), tmp_path)
+    store.write_record(make(), tmp_path)
     assert flags(make("galileo"), cell, tmp_path) == ["same features"]
     assert flags(make("galileo", weights="random"), cell, tmp_path) == ["same features"]
 
@@ -137,21 +151,23 @@ def test_the_same_features_of_another_model_are_flagged(cell: Cell, tmp_path: Pa
 def test_equal_settings_and_equal_random_networks_may_have_the_same_features(
     cell: Cell, tmp_path: Path
 ) -> None:
-    store.write(make(), tmp_path)
+    store.write_record(make(), tmp_path)
     knn = {**make().recipe, "protocol": "knn", "size": 64}  # as read, and the same side stated
     assert flags(replace(make(), recipe=knn), cell, tmp_path) == []
     assert flags(make(variant="tiny"), cell, tmp_path) == []  # the same network by another name
     others = {**FEATURES, "keys": "of other images"}
     assert flags(make(weights="random", features=others), cell, tmp_path) == []
     assert flags(replace(make("galileo"), dataset="resisc45"), cell, tmp_path) == []
-    store.write(make("gassl", weights="random"), tmp_path / "random")
+    store.write_record(make("gassl", weights="random"), tmp_path / "random")
     assert flags(make("tov", weights="random"), cell, tmp_path / "random") == []  # one network
 
 
 def reported() -> float:
     place = ("satmae", "aid", "TR=20%", "OA")
     return next(
-        r.value for r in paper_tables.rows() if (r.model, r.dataset, r.split, r.metric) == place
+        r.value
+        for r in paper_tables.reported_rows()
+        if (r.model, r.dataset, r.split, r.metric) == place
     )
 
 
@@ -162,7 +178,7 @@ def test_a_score_far_from_the_published_one_is_flagged(
 ) -> None:
     value = reported()
     record = replace(make("satmae"), scores={"oa": value + distance})
-    judged = alarms.judged(record, cell, tmp_path)
+    judged = alarms.with_flags(record, cell, tmp_path)
     assert judged.flags == ["far from the paper"] * far
     if far:
         assert judged.note == f"far from the paper: OA {value + distance:.2f}, published {value}"

@@ -35,17 +35,17 @@ class Noise(dataset.Samples):
 
 
 def test_all_of_small_splits_is_looked_at() -> None:
-    found = image_audit.look(Noise(30), Noise(12, 1000), ["hr"])
+    found = image_audit.read_images(Noise(30), Noise(12, 1000), ["hr"])
     assert found["looked"] == {"train": [30, 30], "test": [12, 12]}
     assert found["sensors"]["hr"]["images"] == 42
     assert found["twins"]["exact"] == 0
-    assert image_audit.look(Noise(30), Noise(12, 20), ["hr"])["twins"]["exact"] == 10
+    assert image_audit.read_images(Noise(30), Noise(12, 20), ["hr"])["twins"]["exact"] == 10
 
 
 def test_of_large_splits_a_part_from_all_over_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_audit, "MOST", 50)
     train, test = Noise(5000), Noise(200, 9000)
-    found = image_audit.look(train, test, ["hr"])
+    found = image_audit.read_images(train, test, ["hr"])
     assert found["looked"] == {"train": [50, 5000], "test": [50, 200]}
     places = sorted(train.decoded)
     assert max(b - a for a, b in itertools.pairwise((0, *places, 5000))) < 2.7 * 5000 / 50
@@ -53,7 +53,7 @@ def test_of_large_splits_a_part_from_all_over_is(monkeypatch: pytest.MonkeyPatch
 
 def test_slow_images_end_it_but_not_before_some_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_audit, "_clock", lambda: lambda: True)
-    found = image_audit.look(Noise(500), Noise(500, 1000), ["hr"])
+    found = image_audit.read_images(Noise(500), Noise(500, 1000), ["hr"])
     assert found["looked"] == {"train": [8, 500], "test": [8, 500]}
     assert found["sensors"]["hr"]["images"] == image_audit.LEAST
 
@@ -70,21 +70,21 @@ def test_it_is_done_once_for_the_same_files_and_again_for_others(
     mine = cell()
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
     looks: list[int] = []
-    look = image_audit.look
+    look = image_audit.read_images
 
     def counting(*given: Any) -> dict[str, Any]:
         looks.append(1)
         return look(*given)
 
-    monkeypatch.setattr(image_audit, "look", counting)
-    first = image_audit.of(mine)
-    assert image_audit.of(mine) == first
+    monkeypatch.setattr(image_audit, "read_images", counting)
+    first = image_audit.audit_images(mine)
+    assert image_audit.audit_images(mine) == first
     assert len(looks) == 1
     train = mine.splits["train"]
     fewer = {**mine.splits, "train": dataset.Subset(train, range(20))}
-    assert image_audit.of(replace(mine, splits=fewer))["looked"]["train"] == [20, 20]
+    assert image_audit.audit_images(replace(mine, splits=fewer))["looked"]["train"] == [20, 20]
     monkeypatch.setattr(type(train), "stamp", lambda self: "another")
-    image_audit.of(mine)
+    image_audit.audit_images(mine)
     assert len(looks) == 3
     assert [p.suffix for p in (tmp_path / "audit").iterdir()] == [".json"] * 3
 
@@ -95,15 +95,15 @@ def test_what_a_crash_cut_off_is_looked_at_again(
 ) -> None:
     mine = cell()
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
-    first = image_audit.of(mine)
+    first = image_audit.audit_images(mine)
     (path,) = (tmp_path / "audit").iterdir()
     path.write_bytes(path.read_bytes()[:kept])
-    assert image_audit.of(mine) == first
-    assert image_audit.of(mine) == first
+    assert image_audit.audit_images(mine) == first
+    assert image_audit.audit_images(mine) == first
 
 
 def test_a_model_that_needs_one_sensor_makes_no_other_be_read() -> None:
     request = Request(models=["imagenet"], tasks=["multimodal_classification"], data="demo",
                       datasets=["ben_mm"])  # fmt: skip
     (mine,) = Planner(request).cells()[:1]
-    assert set(image_audit.of(mine)["sensors"]) == {"s2"}
+    assert set(image_audit.audit_images(mine)["sensors"]) == {"s2"}

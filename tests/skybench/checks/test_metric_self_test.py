@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
-from skybench.checks.metric_self_test import check_metric
-from skybench.core import SkybenchError
+from skybench.checks.metric_self_test import check_metric, without_ignored
+from skybench.core import ScoreInfo, SkybenchError, Target
 from skybench.metrics.accuracy import Accuracy
 from skybench.metrics.segmentation import Segmentation
 
@@ -63,3 +66,44 @@ def test_a_split_without_any_labelled_pixel_is_caught() -> None:
     masks = [np.full((2, 2), 255, np.uint8)] * 2
     with pytest.raises(SkybenchError, match="miou = nan, expected 100"):
         check_metric(Segmentation(("a", "b"), "miou"), keyed(masks))
+
+
+class Errors:
+    """Mean absolute error of values; NaN, or a nodata value, does not count."""
+
+    info: ClassVar = {"mae": ScoreInfo(False, "t/ha", 0.0, math.inf)}
+
+    def __init__(self, ignore: float = math.nan, shift: float = 0.0) -> None:
+        self.ignore, self.shift = ignore, shift
+        self.errors: list[float] = []
+
+    def fresh(self) -> Errors:
+        return Errors(self.ignore, self.shift)
+
+    def update(self, prediction: Any, target: Any, key: str = "") -> None:
+        counted = (target != self.ignore) & (target == target)
+        assert not counted.all()
+        assert (prediction[~counted] == 0).all()  # the truth is not shown where it must not count
+        self.errors += abs(prediction - target - self.shift)[counted].tolist()
+
+    def scores(self, weights: Any = None) -> dict[str, Any]:
+        return {"mae": float(np.mean(self.errors))}
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_the_best_error_is_0_and_a_value_of_255_is_a_value(make: Callable[..., Any]) -> None:
+    metric: Any = Errors()
+    info = check_metric(metric, keyed([make([[255.0, math.nan], [3.5, 255.0]])]))
+    assert info == Errors.info["mae"]
+    metric = Errors(-99.0)
+    check_metric(metric, keyed([make([[255.0, -99.0]])]), Target("values", -99.0))
+    metric = Errors(shift=1.0)
+    with pytest.raises(SkybenchError, match=r"mae = 1\.0, expected 0"):
+        check_metric(metric, keyed([make([[2.0, math.nan]])]))
+
+
+def test_elements_are_ignored_by_the_declared_value() -> None:
+    mask = np.array([[9, 255], [0, 1]], np.uint8)
+    assert without_ignored(mask, Target("mask", 9)).tolist() == [[0, 255], [0, 1]]
+    assert without_ignored(mask, Target("mask")) is mask
+    assert mask.tolist() == [[9, 255], [0, 1]]

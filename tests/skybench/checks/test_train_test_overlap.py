@@ -25,10 +25,14 @@ def scene(seed: int, side: int = 64) -> Tensor:
 
 def compared(train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, Any]:
     prints = [
-        [p for key, image in images.items() if (p := train_test_overlap.of(key, image)) is not None]
+        [
+            p
+            for key, image in images.items()
+            if (p := train_test_overlap.fingerprint_image(key, image)) is not None
+        ]
         for images in (train, test)
     ]
-    return train_test_overlap.compare(prints[0], prints[1])
+    return train_test_overlap.find_overlap(prints[0], prints[1])
 
 
 TRAIN = {f"train{i}": scene(i) for i in range(20)}
@@ -85,10 +89,10 @@ def test_only_some_pairs_are_shown_and_the_reason_says_how_many_were_looked_at()
     assert found["exact"] == 20
     assert len(found["pairs"]) == train_test_overlap.SHOWN
     looked = {"train": [20, 500], "test": [20, 30]}
-    said = train_test_overlap.reason({**found, "looked": looked})
+    said = train_test_overlap.overlap_reason({**found, "looked": looked})
     assert said.startswith("20 of 20 test images are in train (20 exactly), as again train0 is")
     assert said.endswith("looked at 20 of 30 and at 20 of 500")
-    assert train_test_overlap.reason({**compared(TRAIN, TEST), "looked": looked}) == ""
+    assert train_test_overlap.overlap_reason({**compared(TRAIN, TEST), "looked": looked}) == ""
 
 
 def test_real_chips_have_no_twins_until_they_are_made(shared: Path) -> None:

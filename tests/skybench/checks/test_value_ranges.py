@@ -65,8 +65,8 @@ def test_the_facts_are_numpys() -> None:
 )  # fmt: skip
 def test_of_healthy_values_nothing_is_said(sensor: Sensor, images: list[Tensor]) -> None:
     found = facts(sensor, images)
-    assert value_ranges.values(found) == ""
-    assert value_ranges.order(found) == ""
+    assert value_ranges.implausible_values(found) == ""
+    assert value_ranges.suspected_band_order(found) == ""
 
 
 @pytest.mark.parametrize(
@@ -88,48 +88,54 @@ def test_of_healthy_values_nothing_is_said(sensor: Sensor, images: list[Tensor])
          "reflectance of 1", "display", "digital numbers", "linear power", "stretched"],
 )  # fmt: skip
 def test_values_of_another_unit_are_told(sensor: Sensor, images: list[Tensor], said: str) -> None:
-    assert said in value_ranges.values(facts(sensor, images))
+    assert said in value_ranges.implausible_values(facts(sensor, images))
 
 
 @pytest.mark.parametrize("published", MEANS[:3], ids=["BigEarthNet", "SSL4EO L2A", "SSL4EO L1C"])
 def test_other_orders_of_sentinel_2_are_told(published: dict[str, float]) -> None:
     sensor, images = Sensor("s2", tuple(published), 10, REFLECTANCE), spectra(published)
-    assert value_ranges.order(facts(sensor, images)) == ""
-    assert "in reverse" in value_ranges.order(facts(sensor, [x.flip(1) for x in images]))
+    assert value_ranges.suspected_band_order(facts(sensor, images)) == ""
+    assert "in reverse" in value_ranges.suspected_band_order(
+        facts(sensor, [x.flip(1) for x in images])
+    )
     grouped = [sensor.bands.index(b) for b in value_ranges.GROUPED if b in sensor.bands]
-    said = value_ranges.order(facts(sensor, [x[:, grouped] for x in images]))
+    said = value_ranges.suspected_band_order(facts(sensor, [x[:, grouped] for x in images]))
     # Without the bands of 60 m only one band stands elsewhere, and its neighbours are like it.
     assert ("grouped by resolution" in said) == ("coastal" in published)
     exchanged = [{"red": "blue", "blue": "red"}.get(b, b) for b in sensor.bands]
     swapped = [sensor.bands.index(b) for b in exchanged]
-    assert "both were exchanged" in value_ranges.order(
+    assert "both were exchanged" in value_ranges.suspected_band_order(
         facts(sensor, [x[:, swapped] for x in images])
     )
 
 
 def test_polarisations_that_are_exchanged_are_told() -> None:
     two = Sensor("s1", ("vv", "vh"), 10, DB)
-    assert value_ranges.order(facts(two, [x[:, :2] for x in sar()])) == ""
-    assert "in reverse" in value_ranges.order(facts(two, [x[:, [1, 0]] for x in sar()]))
+    assert value_ranges.suspected_band_order(facts(two, [x[:, :2] for x in sar()])) == ""
+    assert "in reverse" in value_ranges.suspected_band_order(
+        facts(two, [x[:, [1, 0]] for x in sar()])
+    )
 
 
 def test_four_bands_in_reverse_are_told() -> None:
     images = spectra({b: MEANS[0][b] for b in PLANET.bands})
-    assert value_ranges.order(facts(PLANET, images)) == ""
-    assert "in reverse" in value_ranges.order(facts(PLANET, [x.flip(1) for x in images]))
+    assert value_ranges.suspected_band_order(facts(PLANET, images)) == ""
+    assert "in reverse" in value_ranges.suspected_band_order(
+        facts(PLANET, [x.flip(1) for x in images])
+    )
 
 
 def test_water_is_not_taken_for_vegetation_in_reverse() -> None:
     water = {"blue": 700.0, "green": 600.0, "red": 400.0, "nir": 150.0}
-    assert value_ranges.order(facts(PLANET, spectra(water))) == ""
+    assert value_ranges.suspected_band_order(facts(PLANET, spectra(water))) == ""
     falling = dict(zip(S2.bands, np.geomspace(900, 60, 12), strict=True))
-    assert value_ranges.order(facts(S2, spectra(falling))) == ""
+    assert value_ranges.suspected_band_order(facts(S2, spectra(falling))) == ""
 
 
 def test_pixels_without_a_number_are_left_out() -> None:
     images = noise()
     images[0][:, 1, :4] = float("nan")
-    assert value_ranges.values(facts(RGB, images)) == ""
+    assert value_ranges.implausible_values(facts(RGB, images)) == ""
 
 
 def test_real_images_are_plausible_and_in_order(shared: Path) -> None:
@@ -138,7 +144,10 @@ def test_real_images_are_plausible_and_in_order(shared: Path) -> None:
     patches = registry.load("datasets", "ben_mm").open(root, "train")
     for sensor in patches.card.sensors:
         found = facts(sensor, [sample.images[sensor.name] for sample in patches])
-        assert (value_ranges.values(found), value_ranges.order(found)) == ("", "")
+        assert (
+            value_ranges.implausible_values(found),
+            value_ranges.suspected_band_order(found),
+        ) == ("", "")
     bands = ("blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir08",
              "nir09", "swir16", "swir22")  # fmt: skip
     for name in ("algae_blooms", "fuel_moisture"):
@@ -147,7 +156,10 @@ def test_real_images_are_plausible_and_in_order(shared: Path) -> None:
         sensor = Sensor("s2", bands, 10, REFLECTANCE)
         chunks = [part.T[None, :, :, None] for part in pixels.tensor_split(20)]
         found = facts(sensor, chunks)
-        assert (value_ranges.values(found), value_ranges.order(found)) == ("", "")
+        assert (
+            value_ranges.implausible_values(found),
+            value_ranges.suspected_band_order(found),
+        ) == ("", "")
         other = [bands.index({"red": "blue", "blue": "red"}.get(b, b)) for b in bands]
-        said = value_ranges.order(facts(sensor, [x[:, other] for x in chunks]))
+        said = value_ranges.suspected_band_order(facts(sensor, [x[:, other] for x in chunks]))
         assert "both were exchanged" in said

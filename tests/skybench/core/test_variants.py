@@ -40,39 +40,39 @@ PLAIN: Any = SimpleNamespace(CARD=CARD, VARIANTS={"full": 1, "tiny": 2})
 
 
 def test_a_name_means_one_variant_or_what_the_plugin_says() -> None:
-    assert variants.meant(TOY, "full") == ("rgb", "ms")
-    assert variants.meant(TOY, "ms") == ("ms",)
-    assert variants.meant(PLAIN, "tiny") == ("tiny",)
+    assert variants.resolve_variants(TOY, "full") == ("rgb", "ms")
+    assert variants.resolve_variants(TOY, "ms") == ("ms",)
+    assert variants.resolve_variants(PLAIN, "tiny") == ("tiny",)
     with pytest.raises(UsageError, match="Known: full, tiny, rgb, ms, tiny_ms"):
-        variants.meant(TOY, "huge")
+        variants.resolve_variants(TOY, "huge")
 
 
 def test_the_variant_that_suits_the_sensors_is_taken() -> None:
     chosen = {
-        name: variants.choose(TOY, "full", sensors, {})[0]
+        name: variants.select_variant(TOY, "full", sensors, {})[0]
         for name, sensors in {"s2": (DATA_S2,), "hr": (RGB,), "both": (DATA_S2, RGB)}.items()
     }
     # RGB could be had from Sentinel-2 by convention; the network made for it comes first.
     assert chosen == {"s2": "ms", "hr": "rgb", "both": "rgb"}
-    assert variants.choose(TOY, "tiny", (DATA_S2,), {})[0] == "tiny_ms"
-    assert variants.choose(TOY, "rgb", (DATA_S2,), {})[0] == "rgb"
+    assert variants.select_variant(TOY, "tiny", (DATA_S2,), {})[0] == "tiny_ms"
+    assert variants.select_variant(TOY, "rgb", (DATA_S2,), {})[0] == "rgb"
 
 
 def test_where_none_suits_every_need_is_told() -> None:
     thermal = Sensor("s3", ("thermal",), 1000.0, REFLECTANCE)
     with pytest.raises(CannotRun, match=r"needs hr .*; toy needs s2"):
-        variants.choose(TOY, "full", (thermal,), {})
+        variants.select_variant(TOY, "full", (thermal,), {})
 
 
 def test_settings_are_values_of_their_kind_and_reach_the_card() -> None:
     asked = {
         "width": "16", "rate": "0.25", "deep": "True", "bands": "a,b", "sizes": "3", "other": "x"
     }  # fmt: skip
-    assert variants.settings(TOY, "rgb", asked) == {
+    assert variants.parse_settings(TOY, "rgb", asked) == {
         "width": 16, "rate": 0.25, "deep": True, "bands": ("a", "b"), "sizes": (3,)
     }  # fmt: skip
-    assert variants.choose(TOY, "rgb", (RGB,), {"width": "16"})[1].dim == 16
-    assert variants.settings(PLAIN, "full", asked) == {}
+    assert variants.select_variant(TOY, "rgb", (RGB,), {"width": "16"})[1].dim == 16
+    assert variants.parse_settings(PLAIN, "full", asked) == {}
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_settings_are_values_of_their_kind_and_reach_the_card() -> None:
 )
 def test_a_setting_of_another_kind_is_refused(name: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"Expected {name} to be like"):
-        variants.settings(TOY, "rgb", {name: text})
+        variants.parse_settings(TOY, "rgb", {name: text})

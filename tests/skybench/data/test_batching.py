@@ -80,7 +80,7 @@ def test_images_are_brought_to_a_size() -> None:
 def test_the_side_at_which_a_model_looks(
     least: int, multiple: int, given_size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert batching.side(sized(least, multiple), "hr", *given_size) == expected
+    assert batching.input_size(sized(least, multiple), "hr", *given_size) == expected
 
 
 def sized(least: int, multiple: int) -> ModelCard:
@@ -104,7 +104,7 @@ def sized(least: int, multiple: int) -> ModelCard:
 def test_a_side_is_large_enough_and_never_smaller_than_the_image(
     least: int, multiple: int, height: int, width: int
 ) -> None:
-    found = batching.side(sized(least, multiple), "hr", height, width)
+    found = batching.input_size(sized(least, multiple), "hr", height, width)
     for side, original in zip(found, (height, width), strict=True):
         assert side % multiple == 0
         assert side >= max(least, original)

@@ -12,7 +12,7 @@ import pytest
 
 from skybench.core import DataError, registry
 from skybench.data import archives, download
-from skybench.data.download import KEPT, Remote
+from skybench.data.download import ARCHIVES, Remote
 
 CARD = registry.load("datasets", "aid").CARD
 
@@ -44,16 +44,16 @@ def _names(folder: Path) -> list[str]:
 def test_a_dataset_is_fetched_and_unpacked_once(asked: list[str], tmp_path: Path) -> None:
     root = tmp_path / "data" / "aid"
     told: list[tuple[str, int, int]] = []
-    found = download.download("aid", root, lambda *what: told.append(what))
+    found = download.download_dataset("aid", root, lambda *what: told.append(what))
     assert told[0] == (f"AID, licence: {CARD.licence}", 0, 1)
     assert found == [root / "AID", root / "list"]
     assert (root / "AID" / "b").read_bytes() == b"2"
-    assert _names(root) == [KEPT, "AID", "list"]
-    (root / KEPT / "aid.zip").unlink()  # the user needs the room
-    assert download.download("aid", root) == found
+    assert _names(root) == [ARCHIVES, "AID", "list"]
+    (root / ARCHIVES / "aid.zip").unlink()  # the user needs the room
+    assert download.download_dataset("aid", root) == found
     assert asked == ["/aid.zip"]
     shutil.rmtree(root / "AID")
-    assert download.download("aid", root) == found
+    assert download.download_dataset("aid", root) == found
     assert (root / "AID" / "b").read_bytes() == b"2"
     assert asked == ["/aid.zip"] * 2
 
@@ -62,11 +62,11 @@ def test_a_new_version_of_an_archive_is_told_from_the_old_one(
     aid: ModuleType, site: str, tmp_path: Path
 ) -> None:
     root = tmp_path / "data"
-    download.download("aid", root)
+    download.download_dataset("aid", root)
     aid.__dict__["REMOTES"] = (_published(site, tmp_path, "aid.zip", AID__a=b"new"),)
     with pytest.raises(DataError, match=r"aid\.zip is not the published file"):
-        download.download("aid", root)  # the old one is set aside
-    assert download.download("aid", root) == [root / "AID"]
+        download.download_dataset("aid", root)  # the old one is set aside
+    assert download.download_dataset("aid", root) == [root / "AID"]
     assert (root / "AID" / "a").read_bytes() == b"new"
 
 
@@ -79,14 +79,14 @@ def test_what_was_not_unpacked_to_its_end_is_unpacked_again(
 
     root = tmp_path / "data"
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "_settle", stop)
+        patch.setattr(archives, "_move_content", stop)
         with pytest.raises(KeyboardInterrupt):
-            download.download("aid", root)
-    assert _names(root) == [KEPT]
+            download.download_dataset("aid", root)
+    assert _names(root) == [ARCHIVES]
     (root / f"{archives.STAGING}x" / "AID").mkdir(parents=True)  # a killed run cannot clear up
-    (root / KEPT / "aid.zip.unpacked").write_text('{"origin": ')  # nor write its mark
-    assert download.download("aid", root) == [root / "AID", root / "list"]
-    assert _names(root) == [KEPT, "AID", "list"]
+    (root / ARCHIVES / "aid.zip.unpacked").write_text('{"origin": ')  # nor write its mark
+    assert download.download_dataset("aid", root) == [root / "AID", root / "list"]
+    assert _names(root) == [ARCHIVES, "AID", "list"]
     assert asked == ["/aid.zip"]
 
 
@@ -97,7 +97,7 @@ def test_archives_share_a_folder_and_plain_files_stay_plain(
     second = _published(site, tmp_path, "second.zip", AID__c=b"4")
     plain = Remote(f"{site}/second.zip", "splits/second.zip", unpack=False)
     aid.__dict__["REMOTES"] = (*aid.__dict__["REMOTES"], second, plain)
-    found = download.download("aid", root)
+    found = download.download_dataset("aid", root)
     assert found == [root / "AID", root / "list", root / "splits" / "second.zip"]
     assert _names(root / "AID") == ["a", "b", "c"]
     assert found[-1].read_bytes() == (tmp_path / "site" / "second.zip").read_bytes()
@@ -106,7 +106,7 @@ def test_archives_share_a_folder_and_plain_files_stay_plain(
 def test_a_dataset_without_addresses_says_how_to_get_it(tmp_path: Path) -> None:
     card = registry.load("datasets", "potsdam").CARD
     with pytest.raises(DataError) as told:
-        download.download("potsdam", tmp_path / "potsdam")
+        download.download_dataset("potsdam", tmp_path / "potsdam")
     for text in (card.title, card.obtain, card.licence, card.layout, str(tmp_path)):
         assert text in str(told.value)
     assert not (tmp_path / "potsdam").exists()

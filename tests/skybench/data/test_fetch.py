@@ -17,7 +17,7 @@ import pytest
 
 from skybench.core import DataError
 from skybench.data import fetch as transfer
-from skybench.data.fetch import Remote, fetch
+from skybench.data.fetch import Remote, fetch_file
 
 from .._misbehaving import CHANGED, DATA, Site, handler, names_in, remote_of, sha256
 
@@ -36,14 +36,14 @@ def site(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_a_file_is_fetched_once(site: Site, digest: str, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     remote = remote_of(site, digest=digest, size=len(DATA))
-    path = fetch(remote, tmp_path / "new", lambda *what: told.append(what))
+    path = fetch_file(remote, tmp_path / "new", lambda *what: told.append(what))
     assert path == tmp_path / "new" / "data.zip"
     assert path.read_bytes() == DATA
     assert names_in(path.parent) == ["data.zip"]
     counts = [(done, total) for what, done, total in told if what == "fetching data.zip"]
     assert counts[-1] == (40_000, 40_000)
     assert sorted(counts) == counts
-    assert fetch(remote, tmp_path / "new") == path
+    assert fetch_file(remote, tmp_path / "new") == path
     (asked,) = site.asked
     assert asked["User-Agent"].startswith("skybench/")
     assert asked["Accept-Encoding"] == "identity"
@@ -52,77 +52,77 @@ def test_a_file_is_fetched_once(site: Site, digest: str, tmp_path: Path) -> None
 def test_a_server_that_does_not_say_how_much(site: Site, tmp_path: Path) -> None:
     site.length, site.cuts = False, [15_000]
     with pytest.raises(DataError, match=f"not the published file.*expected {sha256(DATA)}"):
-        fetch(remote_of(site), tmp_path)  # the end cannot be told from a break: the hash tells
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+        fetch_file(remote_of(site), tmp_path)  # the end cannot be told from a break: the hash tells
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     remote = replace(remote_of(site), filename="again.zip", size=len(DATA))
     site.cuts = [15_000]
-    assert fetch(remote, tmp_path).read_bytes() == DATA
+    assert fetch_file(remote, tmp_path).read_bytes() == DATA
     # All had come, but the run was killed before it knew.
     (tmp_path / "data.zip").rename(tmp_path / "data.zip.part")
     notes = {"url": remote.url, "validator": '"1"', "total": 0}
     (tmp_path / "data.zip.part.json").write_text(json.dumps(notes))
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 def test_another_file_is_set_aside(site: Site, tmp_path: Path) -> None:
     site.data = CHANGED
     wrong = rf"it has {sha256(CHANGED)}, expected {sha256(DATA)}.*set aside as data\.zip\.wrong"
     with pytest.raises(DataError, match=wrong):
-        fetch(remote_of(site), tmp_path)
+        fetch_file(remote_of(site), tmp_path)
     assert [n for n in names_in(tmp_path) if "json" not in n] == ["data.zip.wrong"]
     (tmp_path / "data.zip").write_bytes(CHANGED)  # put there by hand
     with pytest.raises(DataError, match=wrong):
-        fetch(remote_of(site), tmp_path)
+        fetch_file(remote_of(site), tmp_path)
     site.data = DATA
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 def test_another_size_is_noticed(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"offers 40,000 bytes, expected 7: .*Nothing was fetched"):
-        fetch(remote_of(site, size=7), tmp_path)
+        fetch_file(remote_of(site, size=7), tmp_path)
     (tmp_path / "data.zip").write_bytes(b"1234567")
     with pytest.raises(DataError, match=r"it has 7 bytes, expected 40,000"):
-        fetch(remote_of(site, size=40_000), tmp_path)
+        fetch_file(remote_of(site, size=40_000), tmp_path)
 
 
 @pytest.mark.parametrize("state", [401, 403, 404, 410])
 def test_a_final_answer_is_not_asked_for_again(site: Site, state: int, tmp_path: Path) -> None:
     site.states = [state]
     with pytest.raises(DataError, match=rf"data\.zip cannot be fetched: HTTP {state} \w+.*by hand"):
-        fetch(remote_of(site), tmp_path)
+        fetch_file(remote_of(site), tmp_path)
     assert len(site.asked) == 1
     assert names_in(tmp_path) == []
 
 
 def test_a_passing_answer_is_asked_for_again(site: Site, tmp_path: Path) -> None:
     site.states = [503, 429, 500]
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 def test_offline_the_message_says_what_to_do(site: Site, tmp_path: Path) -> None:
     remote = Remote("http://127.0.0.1:9/data.zip", "data.zip")
     with pytest.raises(DataError, match=r"broke off 4 times .*put the file at .*data\.zip by hand"):
-        fetch(remote, tmp_path)
+        fetch_file(remote, tmp_path)
 
 
 def test_redirects_are_followed(site: Site, tmp_path: Path) -> None:
     remote = replace(remote_of(site), url=f"{site.address}/to/{site.address}/data.zip")
-    assert fetch(remote, tmp_path).read_bytes() == DATA
+    assert fetch_file(remote, tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/to/"])
 def test_redirects_to_elsewhere_are_not(site: Site, target: str, tmp_path: Path) -> None:
     target = f"{target}{target}" * 20 if target == "/to/" else target
     with pytest.raises(DataError, match=r"cannot be fetched: "):
-        fetch(replace(remote_of(site), url=f"{site.address}/to/{target}"), tmp_path)
+        fetch_file(replace(remote_of(site), url=f"{site.address}/to/{target}"), tmp_path)
     assert names_in(tmp_path) == []
 
 
 def test_a_page_that_asks_for_a_login_is_no_dataset(site: Site, tmp_path: Path) -> None:
     site.headers["Content-Type"] = "text/html; charset=utf-8"
     with pytest.raises(DataError, match=r"answered with a web page, not data\.zip"):
-        fetch(remote_of(site, digest=""), tmp_path)
-    assert fetch(Remote(f"{site.address}/a", "a.html"), tmp_path).read_bytes() == DATA
+        fetch_file(remote_of(site, digest=""), tmp_path)
+    assert fetch_file(Remote(f"{site.address}/a", "a.html"), tmp_path).read_bytes() == DATA
 
 
 def test_too_little_room_is_noticed_before(
@@ -131,13 +131,13 @@ def test_too_little_room_is_noticed_before(
     usage = type("Usage", (), {"free": 30_000})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataError, match=r"40,000 bytes are still to come.* the disk has 30,000 fr"):
-        fetch(remote_of(site), tmp_path)
+        fetch_file(remote_of(site), tmp_path)
     monkeypatch.setattr(usage, "free", 40_000)
     site.cuts = [15_000, 0, 0, 0, 0]
     with pytest.raises(DataError, match="broke off"):
-        fetch(remote_of(site), tmp_path)
+        fetch_file(remote_of(site), tmp_path)
     monkeypatch.setattr(usage, "free", 25_000)  # what is there already needs no more room
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 def test_a_disk_that_becomes_full_keeps_the_part(
@@ -157,15 +157,15 @@ def test_a_disk_that_becomes_full_keeps_the_part(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", open_)
         with pytest.raises(DataError, match=r"No space left on device.*20,000 bytes are kept"):
-            fetch(remote_of(site), tmp_path)
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+            fetch_file(remote_of(site), tmp_path)
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert site.ranges_asked() == ["", "bytes=20000-"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"file/data cannot be written: .*another folder"):
-        fetch(remote_of(site), tmp_path / "file" / "data")
+        fetch_file(remote_of(site), tmp_path / "file" / "data")
 
 
 def test_of_two_runs_at_once_the_second_waits(site: Site, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_of_two_runs_at_once_the_second_waits(site: Site, tmp_path: Path) -> Non
     found: list[Path] = []
 
     def run() -> None:
-        found.append(fetch(remote_of(site), tmp_path, lambda what, *_: told.append(what)))
+        found.append(fetch_file(remote_of(site), tmp_path, lambda what, *_: told.append(what)))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -198,7 +198,7 @@ def test_without_locks_a_file_is_fetched_all_the_same(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(importlib.import_module("fcntl"), "flock", refuse)
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize(

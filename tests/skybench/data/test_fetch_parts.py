@@ -14,7 +14,7 @@ import pytest
 
 from skybench.core import DataError
 from skybench.data import fetch as transfer
-from skybench.data.fetch import fetch
+from skybench.data.fetch import fetch_file
 
 from .._misbehaving import CHANGED, DATA, Site, handler, names_in, remote_of
 
@@ -42,7 +42,7 @@ def test_a_transfer_that_breaks_off_goes_on_where_it_was(
     site: Site, headers: dict[str, str], validator: str | None, tmp_path: Path
 ) -> None:
     site.headers, site.cuts = headers, [15_000, 10_000]
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert site.ranges_asked() == ["", "bytes=15000-", "bytes=25000-"]
     assert [h.get("If-Range") for h in site.asked[1:]] == [validator] * 2
     assert names_in(tmp_path) == ["data.zip"]
@@ -50,29 +50,29 @@ def test_a_transfer_that_breaks_off_goes_on_where_it_was(
 
 def test_attempts_that_get_further_are_not_counted(site: Site, tmp_path: Path) -> None:
     site.cuts = [4000] * 9
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert len(site.asked) == 10
 
 
 def test_attempts_that_get_nowhere_end_and_the_next_run_goes_on(site: Site, tmp_path: Path) -> None:
     site.cuts = [12_000, 0, 0, 0, 0]
-    with pytest.raises(DataError, match=r"broke off 4 times .*after the 12,000 bytes.*by hand"):
-        fetch(remote_of(site), tmp_path)
+    with pytest.raises(DataError, match=r"broke off 4 times .*12,000 bytes are kept.*by hand"):
+        fetch_file(remote_of(site), tmp_path)
     assert names_in(tmp_path) == ["data.zip.part", "data.zip.part.json"]
     site.cuts = []
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert site.ranges_asked()[-1] == "bytes=12000-"
 
 
 def test_a_server_without_ranges_begins_anew(site: Site, tmp_path: Path) -> None:
     site.ranges, site.cuts = False, [15_000]
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert site.ranges_asked() == ["", "bytes=15000-"]
 
 
 def test_without_validator_and_digest_parts_are_not_joined(site: Site, tmp_path: Path) -> None:
     site.headers, site.cuts = {}, [15_000]
-    assert fetch(remote_of(site, digest=""), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site, digest=""), tmp_path).read_bytes() == DATA
     assert site.ranges_asked() == ["", ""]
 
 
@@ -83,22 +83,22 @@ def test_a_file_that_changed_between_attempts_is_fetched_anew(
     site.cuts = [15_000, 0, 0, 0, 0]
     remote = remote_of(site, digest="")
     with pytest.raises(DataError, match="broke off"):
-        fetch(remote, tmp_path)
+        fetch_file(remote, tmp_path)
     site.data, site.headers, site.heeds_if_range = CHANGED, {"ETag": '"2"'}, heeds
-    assert fetch(remote, tmp_path).read_bytes() == CHANGED
+    assert fetch_file(remote, tmp_path).read_bytes() == CHANGED
 
 
 def test_another_part_than_was_asked_for_is_not_used(site: Site, tmp_path: Path) -> None:
     site.cuts, site.wrong_part = [15_000], True
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert site.ranges_asked() == ["", "bytes=15000-", ""]
 
 
 def test_a_part_of_another_address_is_not_used(site: Site, tmp_path: Path) -> None:
     site.cuts = [15_000, 0, 0, 0, 0]
     with pytest.raises(DataError, match="broke off"):
-        fetch(replace(remote_of(site), url=f"{site.address}/old.zip"), tmp_path)
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+        fetch_file(replace(remote_of(site), url=f"{site.address}/old.zip"), tmp_path)
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
     assert site.ranges_asked()[-1] == ""
 
 
@@ -106,15 +106,15 @@ def test_a_part_of_another_address_is_not_used(site: Site, tmp_path: Path) -> No
 def test_a_part_with_damaged_notes_is_not_used(site: Site, text: str, tmp_path: Path) -> None:
     (tmp_path / "data.zip.part").write_bytes(CHANGED[:10])
     (tmp_path / "data.zip.part.json").write_text(text)
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 def test_a_part_that_is_longer_than_the_file_is_not_used(site: Site, tmp_path: Path) -> None:
     site.cuts = [15_000, 0, 0, 0, 0]
     with pytest.raises(DataError, match="broke off"):
-        fetch(remote_of(site), tmp_path)
+        fetch_file(remote_of(site), tmp_path)
     (tmp_path / "data.zip.part").write_bytes(DATA + b"more")
-    assert fetch(remote_of(site), tmp_path).read_bytes() == DATA
+    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
 
 
 def test_a_part_that_is_whole_is_not_asked_for(site: Site, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_part_that_is_whole_is_not_asked_for(site: Site, tmp_path: Path) -> No
     (tmp_path / "data.zip.part").write_bytes(DATA)
     notes = {"url": remote.url, "validator": '"1"', "total": len(DATA)}
     (tmp_path / "data.zip.part.json").write_text(json.dumps(notes))
-    assert fetch(remote, tmp_path).read_bytes() == DATA
+    assert fetch_file(remote, tmp_path).read_bytes() == DATA
     assert site.asked == []
 
 
@@ -131,7 +131,7 @@ import sys
 from pathlib import Path
 from skybench.data import fetch as transfer
 transfer.CHUNK = 1000
-transfer.fetch(transfer.Remote(*sys.argv[1:4]), Path(sys.argv[4]))
+transfer.fetch_file(transfer.Remote(*sys.argv[1:4]), Path(sys.argv[4]))
 """
 
 
@@ -149,5 +149,5 @@ def test_the_run_after_a_killed_one_goes_on(site: Site, tmp_path: Path) -> None:
     here = part.stat().st_size
     assert 0 < here <= 20_000
     assert names_in(tmp_path) == ["data.zip.part", "data.zip.part.json"]
-    assert fetch(remote, tmp_path).read_bytes() == DATA
+    assert fetch_file(remote, tmp_path).read_bytes() == DATA
     assert site.ranges_asked() == ["", f"bytes={here}-"]

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skybench.core import registry
 from skybench.data import simulation
-from skybench.data.simulation import Canvas, Thing, outline, seed_of, texture
+from skybench.data.simulation import Canvas, Thing, outline, rng_of, texture
 
 
 def _bytes(root: Path) -> dict[str, bytes]:
@@ -30,16 +30,16 @@ def test_the_same_seed_writes_the_same_bytes_and_another_seed_others(tmp_path: P
 
 
 def test_the_marker_names_dataset_seed_and_version(tmp_path: Path) -> None:
-    assert not simulation.marked(tmp_path)
-    simulation.mark(tmp_path / "aid", "aid", 3)
+    assert not simulation.is_demo(tmp_path)
+    simulation.write_marker(tmp_path / "aid", "aid", 3)
     text = (tmp_path / "aid" / simulation.MARKER).read_text()
     assert text == '{"dataset": "aid", "seed": 3, "version": 1}\n'
-    assert simulation.marked(tmp_path, tmp_path / "aid")
+    assert simulation.is_demo(tmp_path, tmp_path / "aid")
 
 
 @pytest.mark.parametrize("period", [4.0, 8.0, 16.0])
 def test_a_texture_has_the_wavelength_and_the_direction_it_is_asked_for(period: float) -> None:
-    field = texture(seed_of(0), (128, 128), period, angle=0.0, spread=0.1)
+    field = texture(rng_of(0), (128, 128), period, angle=0.0, spread=0.1)
     power = np.abs(np.fft.fft2(field)) ** 2
     y, x = np.unravel_index(int(power.argmax()), power.shape)
     assert abs(abs(np.fft.fftfreq(128)[x]) * period - 1) < 0.35
@@ -50,16 +50,16 @@ def test_a_texture_has_the_wavelength_and_the_direction_it_is_asked_for(period: 
 
 
 def test_a_thing_covers_its_outline_and_keeps_the_label_under_its_shadow() -> None:
-    canvas = Canvas(seed_of(0), (40, 60), "grass")
+    canvas = Canvas(rng_of(0), (40, 60), "grass")
     canvas.put([Thing(outline("block", (30, 20), (20, 10), 0.0), "metal", 7)], height=3)
     assert (canvas.labels == 7).sum() == 21 * 11
-    assert canvas.cover[20, 30] == simulation.NAMES.index("metal")
-    assert canvas.cover[27, 42] == simulation.NAMES.index("shade")
+    assert canvas.cover[20, 30] == simulation.MATERIAL_NAMES.index("metal")
+    assert canvas.cover[27, 42] == simulation.MATERIAL_NAMES.index("shade")
     assert canvas.labels[27, 42] == 0
 
 
 def test_more_things_than_a_byte_counts_are_all_painted() -> None:
-    canvas = Canvas(seed_of(0), (100, 100), "grass")
+    canvas = Canvas(rng_of(0), (100, 100), "grass")
     places = [(x + 0.0, y + 0.0) for y in range(2, 98, 5) for x in range(2, 98, 5)]
     canvas.put([Thing(outline("block", p, (1, 1), 0), "metal", 1) for p in places], height=0)
     assert len(places) > 255
@@ -67,7 +67,7 @@ def test_more_things_than_a_byte_counts_are_all_painted() -> None:
 
 
 def test_sensors_see_the_signature_of_the_material() -> None:
-    canvas = Canvas(seed_of(0), (64, 64), "water")
+    canvas = Canvas(rng_of(0), (64, 64), "water")
     nir, red = canvas.reflectance(("nir", "red"))
     assert nir.mean() == pytest.approx(0.02, rel=0.1)
     assert red.mean() == pytest.approx(0.04, rel=0.1)

@@ -10,45 +10,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from skybench.core import DataError, UsageError, registry
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import split_lists
-from skybench.data.split_lists import SplitList, download, fetch, official, parse, stratified
+from skybench.data.split_lists import SplitList, download_list, fetch_lists, official_lists
 
 NAMES = ["beach_1.jpg", "river_2.jpg", "river_10.jpg"]
 TEXT = b"Beach/beach_1.jpg Beach 0\nriver_2.jpg River 1\n\nRiver/river_10.jpg River 1\n"
 LIST = SplitList("train.txt", 3, fingerprint_keys(NAMES))
-
-
-@given(
-    st.dictionaries(st.text(max_size=8), st.integers(0, 4), max_size=80),
-    st.sampled_from([(0.2, 0.8), (0.1, 0.9), (0.6, 0.2, 0.2)]),
-    st.integers(0, 3),
-)
-def test_a_stratified_split_parts_every_class(
-    labels: dict[str, int], shares: tuple[float, ...], seed: int
-) -> None:
-    parts = stratified(labels, shares, seed)
-    assert sorted(key for part in parts for key in part) == sorted(labels)
-    backwards = dict(reversed(labels.items()))
-    assert stratified(backwards, shares, seed) == parts
-    for part, share in zip(parts, shares, strict=True):
-        for label in set(labels.values()):
-            of_class = [key for key in labels if labels[key] == label]
-            assert abs(sum(key in of_class for key in part) - share * len(of_class)) <= 1
-
-
-def test_the_seed_changes_a_stratified_split() -> None:
-    labels = {str(i): i % 3 for i in range(60)}
-    assert stratified(labels, (0.5, 0.5), 0) != stratified(labels, (0.5, 0.5), 1)
-
-
-def test_a_stratified_split_is_the_same_on_every_machine() -> None:
-    labels = {f"{i}.jpg": i % 2 for i in range(10)}
-    assert stratified(labels, (0.4, 0.6), 0)[0] == ["2.jpg", "3.jpg", "8.jpg", "9.jpg"]
 
 
 PAIRS = b"S2A_28_87,S1A_28_87\nS2A_28_90,S1A_28_90\n"
@@ -66,34 +36,34 @@ PAIRS = b"S2A_28_87,S1A_28_87\nS2A_28_90,S1A_28_90\n"
     ],
 )
 def test_lists_are_read_plain_or_packed_and_give_bare_names(data: bytes) -> None:
-    assert parse(data) == NAMES
+    assert split_lists.parse_list(data) == NAMES
 
 
 def test_of_a_table_with_commas_the_first_column_is_read() -> None:
-    assert parse(PAIRS) == ["S2A_28_87", "S2A_28_90"]
+    assert split_lists.parse_list(PAIRS) == ["S2A_28_87", "S2A_28_90"]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, bytes])
 def test_a_list_that_unpacks_to_too_much_is_refused(
     pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(split_lists, "LIMIT", 1000)
+    monkeypatch.setattr(split_lists, "MAX_LIST_BYTES", 1000)
     (tmp_path / "bomb").write_bytes(pack(b"x\n" * 501))
     with pytest.raises(DataError, match=r"bomb cannot be read: it has more than 1,000 bytes"):
-        split_lists.names_in(tmp_path / "bomb", LIST)
-    assert len(parse(pack(b"x\n" * 500))) == 500
+        split_lists.read_list(tmp_path / "bomb", LIST)
+    assert len(split_lists.parse_list(pack(b"x\n" * 500))) == 500
 
 
 def test_lists_are_found_beside_the_data_then_in_the_cache(tmp_path: Path) -> None:
-    assert official("aid_test", {"train20": LIST}, tmp_path) is None
-    kept = split_lists.folder("aid_test")
+    assert official_lists("aid_test", {"train20": LIST}, tmp_path) is None
+    kept = split_lists.lists_folder("aid_test")
     kept.mkdir(parents=True)
     (kept / "train.txt.gz").write_bytes(gzip.compress(TEXT, mtime=0))
-    assert official("aid_test", {"train20": LIST}, tmp_path) == {"train20": NAMES}
+    assert official_lists("aid_test", {"train20": LIST}, tmp_path) == {"train20": NAMES}
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits" / "train.txt").write_bytes(b"other.jpg X 0\n")
     with pytest.raises(DataError, match=r"splits/train.txt is not the published list.* 1 names"):
-        official("aid_test", {"train20": LIST}, tmp_path)
+        official_lists("aid_test", {"train20": LIST}, tmp_path)
 
 
 PACKAGE = """
@@ -112,17 +82,17 @@ def test_lists_are_read_from_an_installed_package(
     (place / "train.txt.bz2").write_bytes(bz2.compress(TEXT))
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "cache"))
     shipped = replace(LIST, package=name)
-    assert official("ben", {"train": shipped}, tmp_path) is None
+    assert official_lists("ben", {"train": shipped}, tmp_path) is None
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert official("ben", {"train": shipped}, tmp_path) == {"train": NAMES}
-    assert official("ben", {"train": LIST}, tmp_path) is None
+    assert official_lists("ben", {"train": shipped}, tmp_path) == {"train": NAMES}
+    assert official_lists("ben", {"train": LIST}, tmp_path) is None
     plugin = ModuleType("ben")
     plugin.__dict__["LISTS"] = {"train": shipped}
     monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
-    assert fetch("ben") == [place / "train.txt.bz2"]
+    assert fetch_lists("ben") == [place / "train.txt.bz2"]
     (place / "train.txt.bz2").write_bytes(bz2.compress(b"other"))
     with pytest.raises(DataError, match="is not the published list"):
-        official("ben", {"train": shipped}, tmp_path)
+        official_lists("ben", {"train": shipped}, tmp_path)
     assert name not in sys.modules
 
 
@@ -131,7 +101,7 @@ def test_an_official_training_list_alone_is_refused(tmp_path: Path) -> None:
     (tmp_path / "splits" / "train.txt").write_bytes(TEXT)
     both = {"train20": LIST, "test20": replace(LIST, filename="valid.txt")}
     with pytest.raises(DataError, match=r"valid\.txt is missing and the others"):
-        official("no_such_cache", both, tmp_path)
+        official_lists("no_such_cache", both, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +117,7 @@ def test_a_damaged_list_is_named(name: str, data: bytes, tmp_path: Path) -> None
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits" / name).write_bytes(data)
     with pytest.raises(DataError, match=rf"{name} cannot be read"):
-        official("no_such_cache", {"train20": LIST}, tmp_path)
+        official_lists("no_such_cache", {"train20": LIST}, tmp_path)
 
 
 class _Site(BaseHTTPRequestHandler):
@@ -175,9 +145,9 @@ def site(serve: Callable[..., str]) -> str:
 def test_a_list_is_downloaded_checked_and_named(
     site: str, tmp_path: Path, page: str, name: str
 ) -> None:
-    path = download(replace(LIST, url=f"{site}/{page}"), tmp_path)
+    path = download_list(replace(LIST, url=f"{site}/{page}"), tmp_path)
     assert path == tmp_path / name
-    assert split_lists.names_in(path, LIST) == NAMES
+    assert split_lists.read_list(path, LIST) == NAMES
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -193,16 +163,16 @@ def test_a_bad_download_leaves_nothing_behind(
     site: str, tmp_path: Path, page: str, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        download(replace(LIST, url=f"{site}/{page}"), tmp_path)
+        download_list(replace(LIST, url=f"{site}/{page}"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_offline_the_message_says_what_to_do_by_hand(tmp_path: Path) -> None:
     offline = replace(LIST, url="http://127.0.0.1:9/train.txt")
     with pytest.raises(DataError, match=r"Get train\.txt by hand and put it .* a rule of ours"):
-        download(offline, tmp_path, timeout=2)
+        download_list(offline, tmp_path, timeout=2)
     with pytest.raises(DataError, match=r"no public copy.*pip install --no-deps shipping"):
-        download(replace(LIST, package="shipping"), tmp_path)
+        download_list(replace(LIST, package="shipping"), tmp_path)
 
 
 @pytest.fixture
@@ -220,11 +190,11 @@ def test_given_lists_are_known_by_their_content(tmp_path: Path) -> None:
     given_folder.mkdir()
     (given_folder / "any name").write_bytes(TEXT)
     (given_folder / "README").write_bytes(b"\xff\xfe no list")
-    (given_folder / "a.gz").write_bytes(gzip.compress(b"x\n" * split_lists.LIMIT, 9))
+    (given_folder / "a.gz").write_bytes(gzip.compress(b"x\n" * split_lists.MAX_LIST_BYTES, 9))
     kept = [tmp_path / "cache" / "splits" / "aid" / "train.txt"]
-    assert fetch("aid", given_folder) == kept
+    assert fetch_lists("aid", given_folder) == kept
     kept[0].unlink()
-    assert fetch("aid", given_folder / "any name") == kept
+    assert fetch_lists("aid", given_folder / "any name") == kept
     assert kept[0].read_bytes() == TEXT
 
 
@@ -233,19 +203,19 @@ def test_given_lists_are_known_by_their_content(tmp_path: Path) -> None:
 def test_a_path_without_the_lists_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "README").write_bytes(b"nothing here\n")
     with pytest.raises(DataError, match=r"none of the published lists|there is no"):
-        fetch("aid", tmp_path / name)
+        fetch_lists("aid", tmp_path / name)
 
 
 def test_without_a_path_the_lists_are_downloaded(
     aid: ModuleType, site: str, tmp_path: Path
 ) -> None:
     aid.__dict__["LISTS"] = {"train20": replace(LIST, url=f"{site}/good")}
-    assert fetch("aid") == [tmp_path / "cache" / "splits" / "aid" / "train.txt"]
+    assert fetch_lists("aid") == [tmp_path / "cache" / "splits" / "aid" / "train.txt"]
 
 
 def test_a_dataset_without_lists_says_so() -> None:
     with pytest.raises(UsageError, match="eurosat has no split lists"):
-        fetch("eurosat")
+        fetch_lists("eurosat")
 
 
 @pytest.mark.parametrize("dataset", ["aid", "resisc45"])
@@ -254,8 +224,8 @@ def test_the_real_lists_have_the_known_fingerprints(
 ) -> None:
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
     lists: dict[str, SplitList] = registry.load("datasets", dataset).LISTS
-    assert len(fetch(dataset, shared / "realdata" / "official_splits" / dataset)) == 4
-    names = official(dataset, lists, tmp_path)
+    assert len(fetch_lists(dataset, shared / "realdata" / "official_splits" / dataset)) == 4
+    names = official_lists(dataset, lists, tmp_path)
     assert names is not None
     assert {s: len(set(n)) for s, n in names.items()} == {s: e.count for s, e in lists.items()}
     for split in (s for s in names if s.startswith("train")):
@@ -267,14 +237,19 @@ def test_bigearthnets_lists_are_read_packed(
 ) -> None:
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
     source = shared / "realdata" / "official_splits" / "bigearthnet_v1"
-    names = {n: parse((source / f"{n}.csv.bz2").read_bytes()) for n in ("train", "val", "test")}
+    names = {
+        n: split_lists.parse_list((source / f"{n}.csv.bz2").read_bytes())
+        for n in ("train", "val", "test")
+    }
     assert [len(found) for found in names.values()] == [269_695, 123_723, 125_866]
     assert len(set().union(*names.values())) == 519_284
     plugin = ModuleType("ben")
     val = SplitList("val.csv", 123_723, fingerprint_keys(names["val"]))
     plugin.__dict__["LISTS"] = {"val": val}
     monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
-    assert fetch("ben", source / "val.csv.bz2") == [split_lists.folder("ben") / "val.csv.bz2"]
+    assert fetch_lists("ben", source / "val.csv.bz2") == [
+        split_lists.lists_folder("ben") / "val.csv.bz2"
+    ]
 
 
 def test_lists_that_are_there_are_not_downloaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,9 +260,9 @@ def test_lists_that_are_there_are_not_downloaded_again(monkeypatch: pytest.Monke
         asked.append(expected.filename)
         return into / expected.filename
 
-    monkeypatch.setattr(split_lists, "download", download)
+    monkeypatch.setattr(split_lists, "download_list", download)
     monkeypatch.setattr(
-        split_lists, "_held", lambda e, into: into / "x" if "28" in e.filename else None
+        split_lists, "_verified", lambda e, into: into / "x" if "28" in e.filename else None
     )
-    assert len(split_lists.fetch("aid")) == 4
+    assert len(split_lists.fetch_lists("aid")) == 4
     assert asked == [e.filename for e in lists if "28" not in e.filename]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skybench.data.subsampling import hold_out, stratified
+from skybench.data.subsampling import hold_out, stratified_subset
 
 CASES = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=80)
@@ -21,11 +21,11 @@ def test_the_wanted_number_comes_sorted_and_without_doubles(
 ) -> None:
     wanted = data.draw(st.integers(0, len(known) + 3))
     for given_labels in (known, None):
-        chosen = stratified(given_labels, len(known), wanted, seed)
+        chosen = stratified_subset(given_labels, len(known), wanted, seed)
         assert chosen == sorted(set(chosen))
         assert len(chosen) == min(wanted, len(known))
         assert set(chosen) <= set(range(len(known)))
-        assert chosen == stratified(given_labels, len(known), wanted, seed)
+        assert chosen == stratified_subset(given_labels, len(known), wanted, seed)
 
 
 @CASES
@@ -34,7 +34,7 @@ def test_every_class_keeps_a_sample_while_it_can(
     known: list[int], seed: int, data: st.DataObject
 ) -> None:
     wanted = data.draw(st.integers(1, len(known)))
-    kept = {known[i] for i in stratified(known, len(known), wanted, seed)}
+    kept = {known[i] for i in stratified_subset(known, len(known), wanted, seed)}
     assert len(kept) == min(wanted, len(set(known)))
 
 
@@ -43,7 +43,7 @@ def test_every_class_keeps_a_sample_while_it_can(
 def test_the_proportions_of_the_classes_stay(sizes: list[int], seed: int, share: float) -> None:
     known = [c for c, n in enumerate(sizes) for _ in range(n)]
     wanted = round(share * len(known))
-    found = counts(known, stratified(known, len(known), wanted, seed))
+    found = counts(known, stratified_subset(known, len(known), wanted, seed))
     for c, n in enumerate(sizes):
         assert abs(found[c] - share * n) < 1.5
 
@@ -53,26 +53,26 @@ def test_the_proportions_of_the_classes_stay(sizes: list[int], seed: int, share:
 def test_a_larger_fraction_contains_the_smaller(known: list[int], seed: int) -> None:
     before: set[int] = set()
     for wanted in range(len(known) + 1):
-        now = set(stratified(known, len(known), wanted, seed))
+        now = set(stratified_subset(known, len(known), wanted, seed))
         assert before <= now
         before = now
 
 
 def test_another_seed_draws_other_samples() -> None:
     known = [0, 1] * 30
-    assert stratified(known, 60, 10, 0) != stratified(known, 60, 10, 1)
-    assert stratified(None, 60, 10, 0) != stratified(None, 60, 10, 1)
+    assert stratified_subset(known, 60, 10, 0) != stratified_subset(known, 60, 10, 1)
+    assert stratified_subset(None, 60, 10, 0) != stratified_subset(None, 60, 10, 1)
     assert hold_out(known, 0.2, 0) != hold_out(known, 0.2, 1)
 
 
 def test_all_samples_keep_their_order() -> None:
-    assert stratified([1, 0, 1], 3, 3, 7) == [0, 1, 2]
-    assert stratified([1, 0, 1], 3, 9, 7) == [0, 1, 2]
+    assert stratified_subset([1, 0, 1], 3, 3, 7) == [0, 1, 2]
+    assert stratified_subset([1, 0, 1], 3, 9, 7) == [0, 1, 2]
 
 
 def test_more_classes_than_wanted_gives_one_of_each_of_some() -> None:
     known = [c for c in range(10) for _ in range(5)]
-    chosen = stratified(known, 50, 4, 0)
+    chosen = stratified_subset(known, 50, 4, 0)
     assert len({known[i] for i in chosen}) == 4
 
 

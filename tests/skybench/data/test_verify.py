@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from skybench.core import Boxes, DataError, DatasetCard, Sample, registry
+from skybench.core import Boxes, DataError, DatasetCard, Sample, Target, registry
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 from skybench.data.split_lists import SplitList
-from skybench.data.verify import Finding, _disjoint, verify
+from skybench.data.verify import Finding, _disjoint, verify_dataset
 
 
 def _errors(findings: list[Finding]) -> list[str]:
@@ -37,7 +37,7 @@ def eurosat(written: Path, tmp_path: Path) -> Path:
 
 
 def test_demo_data_is_in_order_and_its_counts_are_not_compared(eurosat: Path) -> None:
-    findings = verify("eurosat", eurosat, sample=4)
+    findings = verify_dataset("eurosat", eurosat, sample=4)
     assert {f.level for f in findings} == {"ok"}
     assert "train: 126 samples, ours: stratified" in findings[0].message
     assert "simulated data" in findings[0].message
@@ -47,7 +47,7 @@ def test_demo_data_is_in_order_and_its_counts_are_not_compared(eurosat: Path) ->
 
 
 def test_a_missing_folder_is_one_error(tmp_path: Path) -> None:
-    (error,) = verify("aid", tmp_path / "aid")
+    (error,) = verify_dataset("aid", tmp_path / "aid")
     assert error.level == "error"
     assert "AID was not found" in error.message
 
@@ -55,7 +55,7 @@ def test_a_missing_folder_is_one_error(tmp_path: Path) -> None:
 def test_damaged_files_are_named(eurosat: Path) -> None:
     for path in (eurosat / "EuroSAT" / "2750" / "Forest").iterdir():
         path.write_bytes(path.read_bytes()[:400])
-    errors = _errors(verify("eurosat", eurosat, sample=1000))
+    errors = _errors(verify_dataset("eurosat", eurosat, sample=1000))
     assert len(errors) == 30
     assert "Forest_1.jpg cannot be read" in " ".join(errors)
 
@@ -66,7 +66,7 @@ def test_counts_of_real_data_are_compared_with_the_published_ones(eurosat: Path)
     folders = {p.name for p in (eurosat / "EuroSAT" / "2750").iterdir()}
     for name in set(plugin.CARD.classes) - folders:
         (eurosat / "EuroSAT" / "2750" / name).mkdir()
-    first = verify("eurosat", eurosat, sample=1)[0]
+    first = verify_dataset("eurosat", eurosat, sample=1)[0]
     assert first.level == "warning"  # a split of ours: an incomplete download, or a part on purpose
     assert "126 samples" in first.message
     assert "published: 16200" in first.message
@@ -85,7 +85,7 @@ def test_missing_files_of_a_list_are_findings_one_by_one(
         (tmp_path / "splits" / entry.filename).write_text("".join(f"{n} X 0\n" for n in names))
         lists[split] = SplitList(entry.filename, 7, fingerprint_keys(names))
     monkeypatch.setattr(plugin, "LISTS", lists)
-    findings = verify("aid", tmp_path)
+    findings = verify_dataset("aid", tmp_path)
     paths = {f.path.name for f in findings if f.message == "train20: missing"}
     assert paths == {f"train20_{i}.jpg" for i in range(7)}
     assert "train20: 7 files missing" in _errors(findings)
@@ -99,7 +99,7 @@ def test_samples_in_two_splits_of_one_ratio_are_an_error(
     monkeypatch.setattr(
         plugin, "open", lambda root, split, tile: honest(root, "val" if split == "test" else split)
     )
-    (error,) = _errors(verify("eurosat", eurosat, sample=1))
+    (error,) = _errors(verify_dataset("eurosat", eurosat, sample=1))
     assert error.startswith("42 samples are in val and in test, among them AnnualCrop_")
 
 
@@ -133,7 +133,7 @@ def test_options_reach_the_reader(eurosat: Path, monkeypatch: pytest.MonkeyPatch
         return samples
 
     monkeypatch.setattr(plugin, "open", open_)
-    verify("eurosat", eurosat, sample=1, options={"order": "b"})
+    verify_dataset("eurosat", eurosat, sample=1, options={"order": "b"})
     assert seen == [{"order": "b"}] * 3
 
 
@@ -163,14 +163,16 @@ class _One(Samples):
         return Sample("k", {"s2": torch.zeros(3, 1, 2, 2)}, self.target, **self.facts)
 
 
-def _verify_one(monkeypatch: pytest.MonkeyPatch, target: Any, **facts: Any) -> list[str]:
+def _verify_one(
+    monkeypatch: pytest.MonkeyPatch, target: Any, declared: Target | None = None, **facts: Any
+) -> list[str]:
     """The errors for a dataset of three classes with one sample."""
     card = registry.load("datasets", "eurosat").CARD
     one = _One(target, facts)
-    one.card = replace(card, classes=("a", "b", "c"), splits={"train": 1})
+    one.card = replace(card, classes=("a", "b", "c"), splits={"train": 1}, target=declared)
     one.keys, one.split = ("k",), Split("train", "official list", "0" * 64, False)
     _use(monkeypatch, one.card, lambda root, split, tile: one)
-    return _errors(verify("one", Path()))
+    return _errors(verify_dataset("one", Path()))
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, card: DatasetCard, open_: Callable[..., Samples]) -> None:
@@ -179,21 +181,17 @@ def _use(monkeypatch: pytest.MonkeyPatch, card: DatasetCard, open_: Callable[...
     monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
 
 
-def test_a_split_that_cannot_be_opened_makes_no_other_one_wrong(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_split_that_cannot_be_opened_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def open_(root: Path, split: str, tile: int) -> Samples:
         if split in ("train20", "test50"):
             raise DataError(f"no {split}")
         one.split = Split(split, "official list", "0" * 64, False)
         return one
 
-    one = _One(0, {})
-    splits = dict.fromkeys(("train20", "test20", "train50", "test50"), 1)
-    one.card = replace(registry.load("datasets", "eurosat").CARD, splits=splits)
-    one.keys = ("k",)
+    one, splits = _One(0, {}), dict.fromkeys(("train20", "test20", "train50", "test50"), 1)
+    one.card, one.keys = replace(registry.dataset("eurosat").CARD, splits=splits), ("k",)
     _use(monkeypatch, one.card, open_)
-    assert _errors(verify("one", Path())) == ["no train20", "no test50"]
+    assert _errors(verify_dataset("one", Path())) == ["no train20", "no test50"]
 
 
 def _bytes(*values: Any) -> torch.Tensor:
@@ -214,6 +212,8 @@ def _bytes(*values: Any) -> torch.Tensor:
         None,
         "some text",
         {"boxes": [NAN]},
+        torch.tensor([[0.0, NAN], [-9.0, 1e6]]),  # NaN: nodata
+        torch.tensor([0.5, 2.5]),  # values of the whole image
     ],
 )
 def test_every_kind_of_target_can_be_right(target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,14 +233,36 @@ def test_every_kind_of_target_can_be_right(target: Any, monkeypatch: pytest.Monk
         (_bytes([[0, 7]], [[8, 9]]), "has the class ids [7, 8, 9], expected 0 to 2, or 255"),
         (_boxes([0, 3]), "has the class ids [3], expected 0 to 2"),
         (_boxes([0, 255]), "has the class ids [255], expected 0 to 2"),
-        (_boxes([0], NAN), "has corners that are no finite numbers"),
-        (Polygons([0], [[(0, float("inf"))]]), "has polygons that are no finite numbers"),
+        (_boxes([0], NAN), "has corners that are not finite numbers"),
+        (Polygons([0], [[(0, float("inf"))]]), "has polygons that are not finite numbers"),
+        (torch.tensor([[0.0, float("inf")]]), "has 1 infinite values"),
+        (torch.tensor([[NAN, NAN]]), "has no value: every element is nodata"),
     ],
 )
 def test_every_kind_of_target_can_be_wrong(
     target: Any, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _verify_one(monkeypatch, target) == [f"train: k {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "target", "problem"),
+    [
+        (Target("mask", 9), _bytes([0, 9]), ""),
+        (Target("mask", 9), _bytes([0, 255]), "has the class ids [255], expected 0 to 2, or 9"),
+        (Target("mask"), _bytes([0, 255]), "has the class ids [255], expected 0 to 2"),
+        (Target("values", -99.0), torch.tensor([[-99.0, 255.0]]), ""),
+        (Target("values", -99.0), torch.tensor([[-99.0, -99.0]]), "every element is nodata"),
+        (Target("values", -99.0), torch.tensor([[NAN, 1.0]]), "has 50.0% NaN, expected -99 where"),
+        (Target("values"), torch.tensor([[NAN, 1.0]]), "has 50.0% NaN, expected none"),
+    ],
+)
+def test_targets_are_checked_by_the_declared_kind(
+    declared: Target, target: Any, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _verify_one(monkeypatch, target, declared=declared)
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +273,7 @@ def test_every_kind_of_target_can_be_wrong(
         ([5, -1, 6], (-180.0, -90.0), ""),  # -1: not known
         ([1, 3, 2], (0.0, 0.0), "has dates of s2 out of order"),
         ([1, 2], (0.0, 0.0), "has 3 images of s2, but 2 dates"),
-        ([1, 2, 3], (52.5, 113.4), "lies at 52.5, 113.4, which is no longitude and latitude in "),
+        ([1, 2, 3], (52.5, 113.4), "lies at 52.5, 113.4, which are not longitude and latitude in"),
         ([1, 2, 3], (NAN, 1.0), "lies at nan, 1.0, which"),
         ([1, 2, 3], (600_000.0, 5e6), "lies at 600000.0, 5000000.0, which"),
     ],
@@ -274,4 +296,4 @@ def test_class_ids_out_of_range_are_found(eurosat: Path, monkeypatch: pytest.Mon
         return samples
 
     monkeypatch.setattr(plugin, "open", shifted)
-    assert "has the class ids [7]" in _errors(verify("eurosat", eurosat, sample=1))[0]
+    assert "has the class ids [7]" in _errors(verify_dataset("eurosat", eurosat, sample=1))[0]

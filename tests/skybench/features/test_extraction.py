@@ -9,8 +9,13 @@ from skybench.core import Batch, Boxes, DataError, Features, ModelCard, Sample
 from skybench.data import batching
 from skybench.data.batching import collate
 from skybench.features import extraction
-from skybench.features.extraction import Chosen, Extractor, Stored, Streamed, source
-from skybench.features.online import Live
+from skybench.features.extraction import (
+    CachedFeatures,
+    Extractor,
+    SourceSubset,
+    StreamedFeatures,
+    split_features,
+)
 
 from .._toys import FOUND, RGB, Noise, Toy, gathered, looking
 
@@ -107,10 +112,10 @@ def test_stored_and_streamed_features_are_the_same(
     masks: bool, gain: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples = Noise(19, masks)
-    stored, _ = source(looking(Toy(gain)), samples, {"gain": gain}, "pyramid")
+    stored, _ = split_features(looking(Toy(gain)), samples, {"gain": gain}, "pyramid")
     monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
-    streamed, cached = source(looking(Toy(gain)), samples, {"another": gain}, "pyramid")
-    assert (type(stored), type(streamed), cached) == (Stored, Streamed, False)
+    streamed, cached = split_features(looking(Toy(gain)), samples, {"another": gain}, "pyramid")
+    assert (type(stored), type(streamed), cached) == (CachedFeatures, StreamedFeatures, False)
     assert len(stored) == len(streamed) == 19
     torch.testing.assert_close(stored.pooled(), streamed.pooled())
     order = [18, 0, 7, 7]
@@ -128,7 +133,7 @@ def test_stored_and_streamed_features_are_the_same(
 
 def test_values_are_those_of_the_model_to_float16() -> None:
     samples = Noise(3)
-    stored, _ = source(looking(Toy()), samples, {}, "pyramid")
+    stored, _ = split_features(looking(Toy()), samples, {}, "pyramid")
     raw = torch.stack([s.images["air"][0, [2, 1, 0]].float() for s in samples])
     fine, coarse = stored.pyramid(range(3))
     assert torch.equal(fine, raw)  # integers up to 255 are exact
@@ -137,13 +142,13 @@ def test_values_are_those_of_the_model_to_float16() -> None:
 
 
 def test_some_of_a_source_in_a_given_order() -> None:
-    whole, _ = source(looking(Toy()), Noise(9), {}, "pyramid")
-    part = Chosen(whole, [7, 2, 5])
+    whole, _ = split_features(looking(Toy()), Noise(9), {}, "pyramid")
+    part = SourceSubset(whole, [7, 2, 5])
     assert len(part) == 3
     assert torch.equal(part.pooled(), whole.pooled()[[7, 2, 5]])
     assert torch.equal(part.pyramid([1, 0])[1], whole.pyramid([2, 7])[1])
     assert part.labels().tolist() == [1, 2, 2]
-    assert (part.target(1), part.some([2, 0]).indices) == (2, [5, 7])
+    assert (part.target(1), part.subset([2, 0]).indices) == (2, [5, 7])
 
 
 class Pairs(Noise):
@@ -160,7 +165,7 @@ def test_where_time_is_kept_every_date_has_features_of_its_own(
 ) -> None:
     samples = Pairs(5, masks=True)
     extractor = Extractor(Toy(), FOUND, "keep", 0, "cpu")
-    stored, _ = source(extractor, samples, {"toy": 1}, "pyramid")
+    stored, _ = split_features(extractor, samples, {"toy": 1}, "pyramid")
     fine, coarse = stored.pyramid([3, 1])
     assert fine.shape == (2, 2, 3, 8, 8)
     assert coarse.shape == (2, 2, 3, 4, 4)
@@ -169,7 +174,7 @@ def test_where_time_is_kept_every_date_has_features_of_its_own(
     assert stored.pooled().shape == (5, 2, 3)
     assert stored.target(2).shape == (2, 8, 8)
     monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
-    streamed, _ = source(extractor, samples, {"toy": 2}, "pyramid")
+    streamed, _ = split_features(extractor, samples, {"toy": 2}, "pyramid")
     for one, other in zip(stored.pyramid([3, 1]), streamed.pyramid([3, 1]), strict=True):
         assert torch.equal(one, other)
     assert torch.equal(streamed.pooled(), stored.pooled())
@@ -195,8 +200,8 @@ class Found(Noise):
 
 def test_boxes_are_kept_with_their_images() -> None:
     samples = Found(5)
-    stored, _ = source(looking(Toy()), samples, {"toy": 1}, "pyramid")
-    again, cached = source(looking(Toy()), samples, {"toy": 1}, "pyramid")
+    stored, _ = split_features(looking(Toy()), samples, {"toy": 1}, "pyramid")
+    again, cached = split_features(looking(Toy()), samples, {"toy": 1}, "pyramid")
     assert cached
     for index in range(5):
         expected = samples.read(index).target
@@ -205,31 +210,5 @@ def test_boxes_are_kept_with_their_images() -> None:
             assert torch.equal(one.labels, expected.labels)
             assert torch.equal(one.difficult, expected.difficult)
             assert one.size == expected.size == (8, 8 + index)
-    nothing, _ = source(looking(Toy()), Found(1), {"toy": 2}, "pyramid")
+    nothing, _ = split_features(looking(Toy()), Found(1), {"toy": 2}, "pyramid")
     assert nothing.target(0).corners.shape == (0, 4, 2)
-
-
-class Learning(Toy):
-    """A toy with a weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, batch: Batch) -> Features:
-        found = super().forward(batch)
-        return Features(found.pooled, tuple(x * self.weight for x in found.pyramid))
-
-
-def test_a_live_source_gives_gradients_and_what_the_stored_one_has() -> None:
-    samples, model = Noise(4, masks=True), Learning()
-    live = Live(looking(model), samples)
-    stored, _ = source(looking(model), samples, {"toy": 3}, "pyramid")
-    levels = live.pyramid([2, 0])
-    for one, other in zip(levels, stored.pyramid([2, 0]), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=0.1)
-    torch.autograd.backward(levels[1].sum())
-    assert model.weight.grad is not None
-    assert float(model.weight.grad) != 0
-    with torch.inference_mode():
-        assert not live.pyramid([1])[0].requires_grad

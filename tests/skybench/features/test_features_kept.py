@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from skybench.core import Batch, Conversion, Features, Found, folders
-from skybench.core import dataset as opened
-from skybench.core.dataset import Samples
+from skybench.core import BandMapping, Batch, Conversion, Features, folders
+from skybench.core.dataset import Samples, Subset
 from skybench.features import extraction
-from skybench.features.extraction import Extractor, Stored, source
+from skybench.features.extraction import CachedFeatures, Extractor, split_features
 from skybench.plan.request import Request
 from skybench.runner.run_cells import run_cells
 
@@ -28,10 +27,10 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize("level", ["pooled", "pyramid"])
 def test_a_second_call_needs_no_forward_pass(level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Toy()
-    first, _ = source(looking(model), Noise(5), {"model": "toy"}, level)
+    first, _ = split_features(looking(model), Noise(5), {"model": "toy"}, level)
     calls = len(model.calls)
     monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")  # what is stored is used all the same
-    again, cached = source(looking(model), Noise(5), {"model": "toy"}, level)
+    again, cached = split_features(looking(model), Noise(5), {"model": "toy"}, level)
     assert cached
     assert len(model.calls) == calls
     assert torch.equal(first.pooled(), again.pooled())
@@ -39,8 +38,8 @@ def test_a_second_call_needs_no_forward_pass(level: Any, monkeypatch: pytest.Mon
 
 def test_pooled_features_are_always_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
-    found, _ = source(looking(Toy()), Noise(5), {}, "pooled")
-    assert isinstance(found, Stored)
+    found, _ = split_features(looking(Toy()), Noise(5), {}, "pooled")
+    assert isinstance(found, CachedFeatures)
     assert found.pyramid([0]) == ()
 
 
@@ -49,8 +48,8 @@ def test_anything_that_affects_features_makes_another_entry(tmp_path: Path) -> N
     path.write_bytes(b"x")
     samples = Noise(5, files=[path])
     one = looking(Toy())
-    other = replace(one, found={"hr": Found("air", (0, 1, 2), Conversion(1.0))})
-    scaled = replace(one, found={"hr": Found("air", (2, 1, 0), Conversion(2.0))})
+    other = replace(one, mapping={"hr": BandMapping("air", (0, 1, 2), Conversion(1.0))})
+    scaled = replace(one, mapping={"hr": BandMapping("air", (2, 1, 0), Conversion(2.0))})
     identity = {"model": "toy", "stamp": samples.stamp()}
     cases: list[tuple[Extractor, Samples, dict[str, Any], Any]] = [
         (one, samples, identity, "pooled"),
@@ -59,23 +58,23 @@ def test_anything_that_affects_features_makes_another_entry(tmp_path: Path) -> N
         (looking(Toy(), 6), samples, identity, "pooled"),
         (other, samples, identity, "pooled"),
         (scaled, samples, identity, "pooled"),
-        (one, opened.Subset(samples, [0, 1]), identity, "pooled"),
-        (one, opened.Subset(samples, [1, 0, 2, 3, 4]), identity, "pooled"),
+        (one, Subset(samples, [0, 1]), identity, "pooled"),
+        (one, Subset(samples, [1, 0, 2, 3, 4]), identity, "pooled"),
     ]
     path.write_bytes(b"yy")
     cases.append((one, samples, {**identity, "stamp": samples.stamp()}, "pooled"))
     for extractor, part, known, level in cases:
-        assert not source(extractor, part, known, level)[1]
+        assert not split_features(extractor, part, known, level)[1]
     for extractor, part, known, level in cases:
-        assert source(extractor, part, known, level)[1]
-    assert source(replace(one, device="meta"), samples, cases[-1][2], "pooled")[1]
+        assert split_features(extractor, part, known, level)[1]
+    assert split_features(replace(one, device="meta"), samples, cases[-1][2], "pooled")[1]
     assert len(entries()) == len(cases)
 
 
 def test_the_size_on_disk_is_known_from_one_sample() -> None:
     samples = Noise(7, masks=True)
     expected = extraction.dense_bytes(looking(Toy()), samples)
-    source(looking(Toy()), samples, {}, "pyramid")
+    split_features(looking(Toy()), samples, {}, "pyramid")
     (folder,) = (folders.cache() / "features").iterdir()
     assert expected == sum(np.load(p).nbytes for p in folder.glob("level*.npy"))
 
@@ -89,9 +88,9 @@ def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None
             return super().forward(batch)
 
     with pytest.raises(type(error)):
-        source(looking(Breaking()), Noise(20), {}, "pooled")
+        split_features(looking(Breaking()), Noise(20), {}, "pooled")
     assert entries() == []
-    found, cached = source(looking(Toy()), Noise(20), {}, "pooled")
+    found, cached = split_features(looking(Toy()), Noise(20), {}, "pooled")
     assert not cached
     assert len(found) == 20
     assert len(entries()) == 1
@@ -100,13 +99,13 @@ def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None
 @pytest.mark.parametrize("name", ["pooled.npy", "targets.npy"])
 @pytest.mark.parametrize("kept", [None, 0, 100])
 def test_an_entry_that_a_crash_cut_off_is_made_again(name: str, kept: int | None) -> None:
-    first = source(looking(Toy()), Noise(5), {}, "pooled")[0].pooled()
+    first = split_features(looking(Toy()), Noise(5), {}, "pooled")[0].pooled()
     path = folders.cache() / "features" / entries()[0] / name
     whole = path.read_bytes()
     path.unlink()
     if kept is not None:
         path.write_bytes(whole[:kept])
-    again, cached = source(looking(Toy()), Noise(5), {}, "pooled")
+    again, cached = split_features(looking(Toy()), Noise(5), {}, "pooled")
     assert not cached
     assert torch.equal(again.pooled(), first)
     assert path.read_bytes() == whole
@@ -119,10 +118,10 @@ def test_two_fills_of_one_entry_at_the_same_time_are_both_fine() -> None:
     class Beside(Toy):
         def forward(self, batch: Batch) -> Features:
             if len(self.calls) == 1:  # half-way, another one begins and ends
-                results.append(source(looking(Toy()), Noise(20), {}, "pooled"))
+                results.append(split_features(looking(Toy()), Noise(20), {}, "pooled"))
             return super().forward(batch)
 
-    results.append(source(looking(Beside()), Noise(20), {}, "pooled"))
+    results.append(split_features(looking(Beside()), Noise(20), {}, "pooled"))
     expected = gathered(Toy(), Noise(20))[0]
     for found, cached in results:
         assert not cached
@@ -136,11 +135,11 @@ def test_another_process_may_win_at_the_very_last_moment(monkeypatch: pytest.Mon
 
     def beaten(self: Path, target: Path) -> Path:
         monkeypatch.setattr(Path, "rename", rename)
-        source(looking(Toy()), Noise(5), {}, "pooled")
+        split_features(looking(Toy()), Noise(5), {}, "pooled")
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", beaten)
-    found, _ = source(looking(Toy()), Noise(5), {}, "pooled")
+    found, _ = split_features(looking(Toy()), Noise(5), {}, "pooled")
     assert len(found) == 5
     assert len(entries()) == 1
 
@@ -151,7 +150,7 @@ def test_a_place_that_cannot_be_written_is_an_error(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(PermissionError):
-        source(looking(Toy()), Noise(5), {}, "pooled")
+        split_features(looking(Toy()), Noise(5), {}, "pooled")
     assert entries() == []
 
 
@@ -161,7 +160,7 @@ def test_a_full_disk_fails_the_entry_and_leaves_nothing(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(OSError, match="No space left"):
-        source(looking(Toy()), Noise(5), {}, "pyramid")
+        split_features(looking(Toy()), Noise(5), {}, "pyramid")
     assert entries() == []
 
 

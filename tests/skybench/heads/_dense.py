@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import Recipe, Setting
+from skybench.core import FitContext, Recipe
 from skybench.heads.dense import (
     Dense,
     Levels,
@@ -75,6 +75,6 @@ def predictions(
 ) -> list[np.ndarray]:
     levels = [(x.shape[1], 64 // x.shape[2]) for x in train.levels]
     head = Dense(build, levels, 3, recipe)
-    chosen = head.fit(train, None, Setting(seed))
+    chosen = head.fit(train, None, FitContext(seed))
     assert np.isfinite(chosen["loss"]).all()
     return list(head.predict(test))

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import torch
 
-from skybench.heads._anchors import BACKGROUND, NEITHER, anchors_of, match, sample
+from skybench.heads._anchors import BACKGROUND, IGNORED, assign_boxes, make_anchors, sample_boxes
 
 
 def test_anchors_stand_on_every_place_of_every_level() -> None:
     maps = [torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 1)]
-    first, second, last = anchors_of(maps, (10, 12))  # strides 5 and 4, then 10 and 6
+    first, second, last = make_anchors(maps, (10, 12))  # strides 5 and 4, then 10 and 6
     assert [len(first), len(second), len(last)] == [18, 6, 3]
     sides = first[:, 2:] - first[:, :2]
     torch.testing.assert_close(sides[1], torch.tensor([32.0, 40.0]))  # 8 cells
@@ -19,19 +19,23 @@ def test_anchors_stand_on_every_place_of_every_level() -> None:
 
 def test_matching_by_high_low_and_best() -> None:
     overlap = torch.tensor([[0.9, 0.5, 0.2, 0.0], [0.8, 0.6, 0.31, 0.1]])
-    assert match(overlap, 0.7, 0.3).tolist() == [0, NEITHER, NEITHER, BACKGROUND]
-    assert match(overlap.flip(0), 0.85, 0.3).tolist() == [1, NEITHER, NEITHER, BACKGROUND]
+    assert assign_boxes(overlap, 0.7, 0.3).tolist() == [0, IGNORED, IGNORED, BACKGROUND]
+    assert assign_boxes(overlap.flip(0), 0.85, 0.3).tolist() == [1, IGNORED, IGNORED, BACKGROUND]
     weak = torch.tensor([[0.1, 0.4, 0.4], [0.0, 0.1, 0.2]])
-    assert match(weak, 0.7, 0.3, 0.3).tolist() == [BACKGROUND, 0, 0]  # object 1 has too little
-    assert match(torch.zeros(0, 3), 0.7, 0.3, 0.3).tolist() == [BACKGROUND] * 3
-    assert match(torch.zeros(2, 0), 0.7, 0.3, 0.3).tolist() == []
+    assert assign_boxes(weak, 0.7, 0.3, 0.3).tolist() == [
+        BACKGROUND,
+        0,
+        0,
+    ]  # object 1 has too little
+    assert assign_boxes(torch.zeros(0, 3), 0.7, 0.3, 0.3).tolist() == [BACKGROUND] * 3
+    assert assign_boxes(torch.zeros(2, 0), 0.7, 0.3, 0.3).tolist() == []
 
 
 def test_samples_are_filled_up_with_background() -> None:
-    which = torch.tensor([NEITHER, *[BACKGROUND] * 20, *range(10)])
-    objects, background = sample(which, 8, 0.5)
+    which = torch.tensor([IGNORED, *[BACKGROUND] * 20, *range(10)])
+    objects, background = sample_boxes(which, 8, 0.5)
     assert len(objects) == len(background) == 4
-    objects, background = sample(which, 24, 0.5)
+    objects, background = sample_boxes(which, 24, 0.5)
     assert (len(objects), len(background)) == (10, 14)
     assert (which[objects] >= 0).all()
     assert (which[background] == BACKGROUND).all()

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import Recipe, Setting
+from skybench.core import FitContext, Recipe
 from skybench.heads.dense import (
     CHUNK,
     Dense,
     Levels,
     Linear,
-    Scale,
+    Standardise,
     UPerNet,
     conv,
 )
@@ -87,7 +87,7 @@ def test_it_overfits_four_samples(
     recipe = Recipe("frozen", epochs=40, batch=4, lr=lr, width=16)
     data = halves(levels)
     head = Dense(build, levels, 3, recipe)
-    chosen = head.fit(data, None, Setting(0))
+    chosen = head.fit(data, None, FitContext(0))
     metric = Segmentation(("a", "b", "c"), "miou")
     for index, prediction in enumerate(head.predict(data)):
         metric.update(prediction, data.target(index))
@@ -103,7 +103,7 @@ def test_features_are_brought_to_mean_0_and_deviation_1() -> None:
     for x in data.levels:
         x *= 10 ** torch.empty(x.shape[1], 1, 1).uniform_(-3, 3, generator=made)
         x += torch.empty(x.shape[1], 1, 1).uniform_(-5, 5, generator=made)
-    for x in Scale(data)(data.levels):
+    for x in Standardise(data)(data.levels):
         torch.testing.assert_close(x.mean((0, 2, 3)), torch.zeros(x.shape[1]), atol=1e-3, rtol=0)
         deviation = x.std((0, 2, 3), correction=0)
         torch.testing.assert_close(deviation, torch.ones(x.shape[1]), atol=1e-3, rtol=0)
@@ -111,7 +111,7 @@ def test_features_are_brought_to_mean_0_and_deviation_1() -> None:
 
 def test_a_large_mean_does_not_hide_the_deviation() -> None:
     data = Memory([1000 + 0.5 * torch.randn(4, 1, 16, 16)], np.zeros((4, 64, 64), np.uint8))
-    (scaled,) = Scale(data)(data.levels)
+    (scaled,) = Standardise(data)(data.levels)
     assert float(scaled.std()) == pytest.approx(1, abs=0.01)
 
 
@@ -119,7 +119,7 @@ def test_a_large_mean_does_not_hide_the_deviation() -> None:
 def test_a_channel_that_is_constant_in_training_is_not_blown_up(value: float) -> None:
     data = noise(ONE, 3)
     data.levels[0][:, 0] = value
-    scale = Scale(data)
+    scale = Standardise(data)
     assert scale(data.levels)[0][:, 0].abs().max() < 1e-3
     other = [data.levels[0] + 0.01]
     assert scale(other)[0][:, 0].abs().max() < 0.1
@@ -128,7 +128,7 @@ def test_a_channel_that_is_constant_in_training_is_not_blown_up(value: float) ->
 def test_the_scale_is_learned_from_samples_over_the_whole_split() -> None:
     data = noise(ONE, 600)
     data.levels[0][300:] += 10
-    scale = Scale(data)
+    scale = Standardise(data)
     assert len(data.asked) == 200  # every third
     assert float(scale.get_buffer("mean0").mean()) == pytest.approx(5, abs=0.3)
 
@@ -142,7 +142,7 @@ def test_a_head_follows_its_seed_and_leaves_the_global_one_alone(
     fitted = []
     for seed in (0, 0, 1):
         head = Dense(build, FOUR, 3, RECIPE)
-        head.fit(train, None, Setting(seed))
+        head.fit(train, None, FitContext(seed))
         fitted.append(nn.utils.parameters_to_vector(head.head.parameters()).detach())
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(fitted[0], fitted[1])
@@ -180,14 +180,14 @@ def test_a_sample_without_any_label_teaches_nothing_and_breaks_nothing() -> None
     assert len(predictions(UPerNet, train, noise(FOUR, 2, 1))) == 2
     train.masks[:] = 255
     head = Dense(Linear, FOUR, 3, RECIPE)
-    assert head.fit(train, None, Setting(0))["loss"] == (0.0, 0.0)
+    assert head.fit(train, None, FitContext(0))["loss"] == (0.0, 0.0)
 
 
 def test_predictions_have_the_shape_of_each_target_and_come_in_order() -> None:
     train = halves(FOUR)
     recipe = Recipe("linear", epochs=30, batch=4, lr=0.1)
     head = Dense(Linear, FOUR, 3, recipe)
-    head.fit(train, None, Setting(0))
+    head.fit(train, None, FitContext(0))
     order = [0, 1, 2, 3, 3, 2, 1, 0, 0, 3]
     many = Memory([x[order] for x in train.levels], train.masks[order][:, ::2])  # [N, 32, 64]
     found = list(head.predict(many))
@@ -201,7 +201,7 @@ def test_predictions_have_the_shape_of_each_target_and_come_in_order() -> None:
 def test_predictions_do_with_the_memory_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     source = noise(FOUR, 9)
     head = Dense(Linear, FOUR, 5, replace(RECIPE, epochs=1))
-    head.fit(source, None, Setting(0))
+    head.fit(source, None, FitContext(0))
     whole = list(head.predict(source))
     plain = Memory.pyramid
 

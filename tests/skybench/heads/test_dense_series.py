@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skybench.core import Setting
+from skybench.core import FitContext
 from skybench.heads.dense import (
+    DateDifference,
     Dense,
-    Difference,
     EachDate,
     Levels,
     Linear,
-    Scale,
+    Standardise,
     UNet,
     UPerNet,
 )
@@ -47,9 +47,9 @@ def test_a_change_is_found_from_the_difference_of_two_dates(levels: Levels, kind
     pair = series(levels, np.stack([before, after], 1), 2)
     changes = Memory(pair.levels, before ^ after)
     head = Dense(
-        lambda *a: Difference(kind(*a)), levels, 2, replace(RECIPE, epochs=40, batch=3, lr=1e-2)
+        lambda *a: DateDifference(kind(*a)), levels, 2, replace(RECIPE, epochs=40, batch=3, lr=1e-2)
     )
-    head.fit(changes, None, Setting(0))
+    head.fit(changes, None, FitContext(0))
     found = np.stack(list(head.predict(changes)))
     assert found.shape == (6, 64, 64)
     assert (found == changes.masks).mean() > 0.78  # one map of 4 x 4 cells blurs the edges
@@ -64,7 +64,7 @@ def test_each_date_gets_a_map_of_its_own() -> None:
     head = Dense(
         lambda *a: EachDate(UPerNet(*a)), FOUR, 2, replace(RECIPE, epochs=30, batch=2, lr=1e-2)
     )
-    chosen = head.fit(source, None, Setting(0))
+    chosen = head.fit(source, None, FitContext(0))
     assert chosen["loss"][-1] < chosen["loss"][0]
     found = np.stack(list(head.predict(source)))
     assert found.shape == masks.shape
@@ -74,6 +74,6 @@ def test_each_date_gets_a_map_of_its_own() -> None:
 def test_the_scale_of_a_series_is_that_of_all_its_dates() -> None:
     levels = [torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))]
     masks = np.zeros((3, 2, 32, 32), np.uint8)
-    scaled = Scale(Memory(levels, masks))(levels)[0]
+    scaled = Standardise(Memory(levels, masks))(levels)[0]
     torch.testing.assert_close(scaled.mean((0, 1, 3, 4)), torch.zeros(4), atol=1e-5, rtol=0)
     assert scaled.shape == levels[0].shape

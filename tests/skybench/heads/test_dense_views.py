@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.augment import test_time
@@ -19,22 +20,21 @@ from skybench.core import (
     Batch,
     DatasetCard,
     Features,
+    FitContext,
     ModelCard,
     Recipe,
     Sample,
     Sensor,
-    Setting,
     Time,
     UsageError,
     match,
 )
-from skybench.core import dataset as opened
-from skybench.core.dataset import Samples
+from skybench.core.dataset import Samples, Split
 from skybench.core.model import Model
 from skybench.features import extraction
-from skybench.features.extraction import Chosen, Extractor, Stored, Streamed
-from skybench.features.online import Live
-from skybench.heads.dense import CHUNK, Dense, Difference, EachDate, Linear, UNet
+from skybench.features.extraction import CachedFeatures, Extractor, SourceSubset, StreamedFeatures
+from skybench.features.online import OnlineFeatures
+from skybench.heads.dense import CHUNK, DateDifference, Dense, EachDate, Linear, PixelAnswer, UNet
 
 HR = Sensor("hr", ("red", "green"), 1.0, UINT8)
 S2 = Sensor("s2", ("red", "nir"), 2.0, REFLECTANCE)
@@ -62,7 +62,7 @@ class Pixels(Model):
 class Noise(Samples):
     """Two sensors, and one that no model asks for; masks [H, W] or, of each date, [T, H, W]."""
 
-    split = opened.Split("train", "ours", "", False)
+    split = Split("train", "ours", "", False)
     card = DatasetCard("toy", "", (), (HR, S2), ("a", "b", "c"), {}, "", "", "", "")
 
     def __init__(self, count: int, side: int = 24, dates: int = 1, masks: int = 0) -> None:
@@ -92,16 +92,16 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def fitted(build: Callable[..., Any], source: Any, names: Sequence[str], epochs: int = 1) -> Dense:
     """The same head whatever the views."""
     head = Dense(build, CARD.levels, 3, replace(RECIPE, views=tuple(names), epochs=epochs))
-    head.fit(source, None, Setting(0))
+    head.fit(source, None, FitContext(0))
     return head
 
 
-@pytest.mark.parametrize("kind", [Live, Streamed])
+@pytest.mark.parametrize("kind", [OnlineFeatures, StreamedFeatures])
 @pytest.mark.parametrize("names", [("flip",), ("window=16,10",), ALL, ("window=64,2",)])
 def test_views_change_nothing_where_each_pixel_stands_alone(
-    kind: type[Streamed], names: Sequence[str]
+    kind: type[StreamedFeatures], names: Sequence[str]
 ) -> None:
-    source = Chosen(kind(looking(Pixels().eval()), Noise(3)), [2, 0, 1])
+    source = SourceSubset(kind(looking(Pixels().eval()), Noise(3)), [2, 0, 1])
     plain = list(fitted(Linear, source, ()).predict(source))
     shown = list(fitted(Linear, source, names).predict(source))
     assert len(plain) == len(shown) == 3
@@ -110,10 +110,29 @@ def test_views_change_nothing_where_each_pixel_stands_alone(
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(("wrap", "masks"), [(EachDate, 2), (Difference, 0)])
+def test_values_are_averaged_over_views_as_they_are() -> None:
+    """A softmax of a single channel would be 1 everywhere."""
+    source = OnlineFeatures(looking(Pixels().eval()), Noise(2))
+
+    def squared_error(maps: Tensor, masks: Tensor) -> Tensor:
+        return (F.interpolate(maps, masks.shape[1:])[:, 0] - masks).square().mean()
+
+    answer = PixelAnswer(squared_error, lambda maps: maps[:, 0])
+    plain, shown = (
+        Dense(Linear, CARD.levels, 1, replace(RECIPE, views=names, epochs=1), answer)
+        for names in ((), ("flip",))
+    )
+    for head in (plain, shown):
+        head.fit(source, None, FitContext(0))
+    for one, other in zip(plain.predict(source), shown.predict(source), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        assert np.ptp(one) > 0
+
+
+@pytest.mark.parametrize(("wrap", "masks"), [(EachDate, 2), (DateDifference, 0)])
 def test_every_date_is_shown_alike(wrap: Any, masks: int) -> None:
     samples = Noise(3, dates=2, masks=masks)
-    source = Live(looking(Pixels().eval(), "keep"), samples)
+    source = OnlineFeatures(looking(Pixels().eval(), "keep"), samples)
 
     def build(*facts: Any) -> Any:
         return wrap(Linear(*facts))
@@ -125,7 +144,7 @@ def test_every_date_is_shown_alike(wrap: Any, masks: int) -> None:
 
 
 def test_scales_and_windows_change_what_a_head_with_context_says() -> None:
-    source = Live(looking(Pixels().eval()), Noise(2, side=32))
+    source = OnlineFeatures(looking(Pixels().eval()), Noise(2, side=32))
     plain = np.stack(list(fitted(UNet, source, (), 8).predict(source)))
     assert len(np.unique(plain)) == 3
     for names in (("window=16,16",), ("scales=0.5,1,1.5",), ("flip",)):
@@ -136,29 +155,29 @@ def test_scales_and_windows_change_what_a_head_with_context_says() -> None:
 
 def test_images_much_larger_than_those_of_training_are_seen_in_windows_few_at_a_time() -> None:
     model = Pixels().eval()
-    head = fitted(Linear, Live(looking(model), Noise(2)), ("window=512,256", "flip"))
+    head = fitted(Linear, OnlineFeatures(looking(model), Noise(2)), ("window=512,256", "flip"))
     model.calls.clear()
-    (found,) = head.predict(Live(looking(model), Noise(1, side=1024)))
+    (found,) = head.predict(OnlineFeatures(looking(model), Noise(1, side=1024)))
     assert found.shape == (1024, 1024)
     assert model.calls == [(CHUNK, 512, 512), (1, 512, 512)] * 2
 
 
 def test_the_features_of_a_frozen_backbone_in_the_cache_have_no_views() -> None:
     extractor, samples = looking(Pixels().eval()), Noise(2)
-    stored, _ = extraction.source(extractor, samples, {"toy": 1}, "pyramid")
-    assert isinstance(stored, Stored)
-    source = Chosen(stored, [0, 1])
-    with pytest.raises(UsageError, match=r"cached.* give --protocol finetune"):
-        test_time.require(("flip",), source)
-    test_time.require((), source)
+    stored, _ = extraction.split_features(extractor, samples, {"toy": 1}, "pyramid")
+    assert isinstance(stored, CachedFeatures)
+    source = SourceSubset(stored, [0, 1])
+    with pytest.raises(UsageError, match=r"cached.* a protocol that trains the backbone"):
+        test_time.check_views_fit(("flip",), source)
+    test_time.check_views_fit((), source)
     head = fitted(Linear, source, ("flip",))
     with pytest.raises(UsageError, match="cached"):
         next(head.predict(source))
 
 
 def test_a_sensor_that_the_model_does_not_see_decides_nothing() -> None:
-    source = Live(looking(Pixels().eval()), Noise(1))
-    test_time.require(ALL, source)  # 5 x 5 pixels of the third sensor would fit no window
-    batch, levels = source.opened([0])
+    source = OnlineFeatures(looking(Pixels().eval()), Noise(1))
+    test_time.check_views_fit(ALL, source)  # 5 x 5 pixels of the third sensor would fit no window
+    batch, levels = source.open_batch([0])
     assert {*batch.images} == {"hr", "s2"}
     assert torch.equal(levels(batch)[0], source.pyramid([0])[0])

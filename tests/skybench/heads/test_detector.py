@@ -12,12 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.core import DataError, Recipe, Setting, SkybenchError
+from skybench.core import DataError, FitContext, Recipe, SkybenchError
 from skybench.heads import _detector
-from skybench.heads._two_stage import TwoStage
 from skybench.heads.dense import Levels
-from skybench.heads.faster_rcnn import Horizontal, faster_rcnn
-from skybench.heads.oriented_rcnn import Oriented, oriented_rcnn
+from skybench.heads.faster_rcnn import HorizontalKind, faster_rcnn
+from skybench.heads.oriented_rcnn import OrientedKind, oriented_rcnn
 from skybench.metrics.horizontal_boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
 
@@ -25,22 +24,21 @@ from ._scenes import CLASSES, FOUR, ONE, RECIPE, Live, Memory, boxes, scenes
 
 Build = Callable[[Levels, int, Recipe], _detector.Detector]
 BOTH = pytest.mark.parametrize("build", [faster_rcnn, oriented_rcnn])
-KINDS = pytest.mark.parametrize("kind", [Horizontal(), Oriented()])
 
 
 @pytest.fixture(autouse=True)
 def few_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that have learned little find something everywhere, which takes its time."""
-    for kind in (Horizontal, Oriented):
-        rules = dataclasses.replace(kind.rules, after=(200, 60))
-        monkeypatch.setattr(kind, "rules", rules)
+    for kind in (HorizontalKind, OrientedKind):
+        settings = dataclasses.replace(kind.settings, post_nms=(200, 60))
+        monkeypatch.setattr(kind, "settings", settings)
 
 
 def fitted(
     build: Build, source: Memory, levels: Levels = FOUR, recipe: Recipe = RECIPE, seed: int = 0
 ) -> tuple[_detector.Detector, dict[str, Any]]:
     head = build(levels, len(CLASSES), recipe)
-    return head, dict(head.fit(source, None, Setting(seed)))
+    return head, dict(head.fit(source, None, FitContext(seed)))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +81,14 @@ def test_a_backbone_learns_along_with_the_head(build: Build) -> None:
     before = [w.detach().clone() for w in source.weights]
     recipe = dataclasses.replace(RECIPE, epochs=6, lr=4e-3, width=32)
     head = build(FOUR, len(CLASSES), recipe)
-    chosen = head.fit(source, None, Setting(0, backbone=cast(Any, Weights(source.weights))))
+    chosen = head.fit(source, None, FitContext(0, backbone=cast(Any, Weights(source.weights))))
     assert chosen["loss"][-1] < chosen["loss"][0]
     for now, old in zip(source.weights, before, strict=True):
         # Adam moves each number by about the rate, which is a tenth of the head's.
         moved = (now - old).abs().mean() / (6 * recipe.lr / 10)
         assert 0.05 < moved < 1
     frozen = Live(scenes(build is oriented_rcnn), side=96)
-    build(FOUR, len(CLASSES), recipe).fit(frozen, None, Setting(0))
+    build(FOUR, len(CLASSES), recipe).fit(frozen, None, FitContext(0))
     for now, old in zip(frozen.weights, before, strict=True):
         assert torch.equal(now, old)
 
@@ -150,10 +148,10 @@ def test_nothing_of_prediction_is_kept_for_gradients(build: Build) -> None:
 def test_predictions_are_within_limits(build: Build) -> None:
     source = Memory(scenes(True) * 3, side=96)
     head, _ = fitted(build, source)
-    rules, predictions = head.kind.rules, [*head.predict(source)]
+    settings, predictions = head.kind.settings, [*head.predict(source)]
     assert len(predictions) == 6  # more than go through the network at once
     for found in predictions:
-        assert 0 < len(found.scores) <= rules.most
+        assert 0 < len(found.scores) <= settings.max_detections
         assert found.corners.shape == (len(found.scores), 4, 2)
         assert (np.diff(found.scores) <= 0).all()
         assert found.scores.min() > 0.05
@@ -169,60 +167,10 @@ def test_no_more_detections_than_allowed(build: Build, monkeypatch: pytest.Monke
     source = Memory(scenes(True), side=96)
     head, _ = fitted(build, source)
     every = [*head.predict(source)]
-    monkeypatch.setattr(head.kind, "rules", dataclasses.replace(head.kind.rules, most=3))
+    fewer = dataclasses.replace(head.kind.settings, max_detections=3)
+    monkeypatch.setattr(head.kind, "settings", fewer)
     for few, many in zip(head.predict(source), every, strict=True):
         np.testing.assert_array_equal(few.scores, many.scores[:3])
-
-
-@KINDS
-def test_boxes_go_in_and_out_in_pixels_of_the_image(kind: Any) -> None:
-    """The network saw 64 x 96 pixels of an image that has 128 x 48."""
-    torch.manual_seed(0)
-    network = TwoStage(kind, FOUR, 3, 8).eval()
-    levels = [torch.randn(1, c, 64 // s, 96 // s) for c, s in FOUR]
-    as_seen, as_read = (network.detect(levels, [size])[0] for size in ((64, 96), (128, 48)))
-    assert len(as_seen.scores) > 0
-    np.testing.assert_allclose(as_read.corners, as_seen.corners * [0.5, 2], rtol=1e-5)
-    seen = dataclasses.replace(boxes([(48, 32, 20, 12, 0)], [1]), size=(64, 96))
-    read = dataclasses.replace(seen, corners=seen.corners * torch.tensor([0.5, 2]), size=(128, 48))
-    losses = []
-    for target in (seen, read):
-        torch.manual_seed(0)
-        losses.append(network.train()(levels, [target]))
-    for name, loss in losses[0].items():
-        torch.testing.assert_close(loss, losses[1][name], rtol=1e-4, atol=1e-5)
-
-
-@KINDS
-def test_what_is_too_small_or_outside_is_not_learned(kind: Any) -> None:
-    network = TwoStage(kind, FOUR, 3, 8)
-    rows = [
-        (20, 20, 10, 10, 0),
-        (20, 20, 10, 0, 0),  # a line
-        (20, 20, 0.5, 0.5, 0),
-        (-20, 20, 10, 10, 0),  # outside
-        (64, 20, 10, 8, 0.2),  # half outside
-    ]
-    target = boxes(rows, [0, 1, 2, 0, 2])
-    truth = network._truth(target, (64, 64), torch.device("cpu"))
-    assert truth.labels.tolist() == [0, 2]
-    levels = [torch.randn(1, c, 64 // s, 64 // s) for c, s in FOUR]
-    losses = network(levels, [target])
-    assert all(torch.isfinite(loss) for loss in losses.values())
-
-
-@KINDS
-def test_every_parameter_learns(kind: Any) -> None:
-    torch.manual_seed(0)
-    network = TwoStage(kind, FOUR, 3, 8)
-    network.proposer.samples = 2000  # all anchors, so those of every level
-    levels = [torch.randn(2, c, 64 // s, 64 // s, requires_grad=True) for c, s in FOUR]
-    target = boxes([(20, 20, 30, 24, 0), (44, 40, 32, 30, 0.4)], [0, 1])
-    torch.stack([*network(levels, [target, target]).values()]).sum().backward()  # type: ignore[no-untyped-call]
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
-    assert all(x.grad is not None and x.grad.abs().max() > 0 for x in levels)
 
 
 def test_boxes_without_a_size_are_refused() -> None:
@@ -239,12 +187,14 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
 
 
 def test_the_learning_rate_warms_up_and_drops_twice() -> None:
-    factors = [_detector.rate(step, 120) for step in range(120)]
+    factors = [_detector.detector_schedule(step, 120) for step in range(120)]
     assert factors[0] == pytest.approx(1 / 12)
     assert factors[11:80] == [1.0] * 69
     assert factors[80] == pytest.approx(0.1)
     assert factors[110] == pytest.approx(0.01)
-    assert _detector.rate(998, 100_000) < 1 == _detector.rate(999, 100_000)
+    assert (
+        _detector.detector_schedule(998, 100_000) < 1 == _detector.detector_schedule(999, 100_000)
+    )
 
 
 def test_mirroring_moves_maps_and_boxes_together() -> None:
@@ -252,7 +202,7 @@ def test_mirroring_moves_maps_and_boxes_together() -> None:
     targets = [dataclasses.replace(t, size=(80, 96)) for t in scenes(True) * 20]
     source = Memory(targets, side=96)
     whole = torch.stack([Memory.painted(t, 96)[:, :80] for t in targets])
-    maps, turned = _detector.mirrored([whole], targets, (0, 1), rng)
+    maps, turned = _detector.random_flips([whole], targets, (0, 1), rng)
     changed = 0
     for now, before, mirrored in zip(maps[0], targets, turned, strict=True):
         painted = Memory.painted(mirrored, 96)[:, :80]

@@ -9,11 +9,11 @@ from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetw
 
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Recipe
-from skybench.heads._anchors import anchors_of
+from skybench.heads._anchors import make_anchors
 from skybench.heads._two_stage import TwoStage
-from skybench.heads.faster_rcnn import NMS, RULES, Horizontal, faster_rcnn
+from skybench.heads.faster_rcnn import NMS, SETTINGS, HorizontalKind, faster_rcnn
 
-KIND = Horizontal()
+KIND = HorizontalKind()
 FRAME = (60, 80)
 
 
@@ -35,7 +35,7 @@ def test_offsets_lead_back_to_the_boxes() -> None:
 
 def test_boxes_are_cut_off_at_the_edges() -> None:
     outside = torch.tensor([[-10.0, 5, 30, 90]])
-    assert KIND.read(from_horizontal(outside), FRAME).tolist() == [[0, 5, 30, 60]]
+    assert KIND.from_corners(from_horizontal(outside), FRAME).tolist() == [[0, 5, 30, 60]]
     anchor = torch.tensor([[0.0, 0, 40, 40]])
     moved = KIND.decode_anchors(anchor, torch.tensor([[-0.5, 1.0, 0, 0]]), FRAME)
     assert moved.tolist() == [[0, 40, 20, 60]]
@@ -44,7 +44,7 @@ def test_boxes_are_cut_off_at_the_edges() -> None:
 def test_a_region_is_read_where_it_lies() -> None:
     """A ramp is read as its own value, half a pixel off as pixels have their middle there."""
     ramp = torch.arange(20.0).expand(1, 1, 20, 20)
-    found = KIND.pool(ramp, [torch.tensor([[8.0, 8.0, 64.0, 64.0]])], 0.25)
+    found = KIND.roi_align(ramp, [torch.tensor([[8.0, 8.0, 64.0, 64.0]])], 0.25)
     expected = 2 + (torch.arange(7) + 0.5) * 2 - 0.5
     torch.testing.assert_close(found[0, 0], expected.expand(7, 7))
 
@@ -59,7 +59,7 @@ def test_proposals_are_those_of_torchvision(training: bool) -> None:
     # In doubles, of which the sigmoid, by which torchvision ranks, keeps all apart.
     seen = [torch.randn(2, 8, 128 // s, 160 // s, dtype=torch.float64) for s in (4, 8, 16, 32)]
     maps = ours._maps(seen)
-    anchors = anchors_of(maps, (128, 160))
+    anchors = make_anchors(maps, (128, 160))
     scores, offsets = ours.proposer(maps)
     found = ours.proposer.propose(scores, offsets, anchors, (128, 160))
     head: Any = RPNHead(8, 3).double()
@@ -76,7 +76,8 @@ def test_proposals_are_those_of_torchvision(training: bool) -> None:
         for side in (32, 64, 128, 256, 512)
     ]
     before, after = (
-        dict(zip(("training", "testing"), n, strict=True)) for n in (RULES.before, RULES.after)
+        dict(zip(("training", "testing"), n, strict=True))
+        for n in (SETTINGS.pre_nms, SETTINGS.post_nms)
     )
     theirs = RegionProposalNetwork(generator, head, 0.7, 0.3, 256, 0.5, before, after, 0.7)
     images = ImageList(maps[0].new_zeros(2, 3, 128, 160), [(128, 160)] * 2)
@@ -89,13 +90,22 @@ def test_proposals_are_those_of_torchvision(training: bool) -> None:
 
 def test_suppression_is_within_classes() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10], [5, 0, 15, 10]])
-    kept = KIND.suppress(boxes, torch.tensor([0.5, 0.9, 0.8, 0.3]), torch.tensor([0, 0, 1, 0]))
+    kept = KIND.nms(boxes, torch.tensor([0.5, 0.9, 0.8, 0.3]), torch.tensor([0, 0, 1, 0]))
     assert kept.tolist() == [1, 2, 3]  # 4 and 2 share 0.43
 
 
 def test_the_numbers_are_those_of_mmdetection() -> None:
-    assert (RULES.after, RULES.before, RULES.proposal_iou) == ((1000, 1000), (2000, 1000), 0.7)
-    assert (NMS, RULES.most, RULES.each_class, RULES.beta) == (0.5, 100, True, (0.0, 0.0))
+    assert (SETTINGS.post_nms, SETTINGS.pre_nms, SETTINGS.proposal_nms_iou) == (
+        (1000, 1000),
+        (2000, 1000),
+        0.7,
+    )
+    assert (NMS, SETTINGS.max_detections, SETTINGS.class_specific, SETTINGS.beta) == (
+        0.5,
+        100,
+        True,
+        (0.0, 0.0),
+    )
     recipe = Recipe("frozen", epochs=1, batch=1, lr=1e-3, width=256)
     head = faster_rcnn(((256, 4), (512, 8), (1024, 16), (2048, 32)), 20, recipe)
     assert head.kind.offsets == (4, 4)

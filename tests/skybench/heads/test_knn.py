@@ -1,57 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
-from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting
+from skybench.core import FitContext
 from skybench.heads import knn
-from skybench.heads.knn import Neighbours, neighbours, vote
+from skybench.heads.knn import KNN, nearest_neighbours, vote
 
-
-class Memory:
-    """Pooled features and class ids; see core.Source."""
-
-    def __init__(self, features: Tensor, labels: Tensor) -> None:
-        self.features, self.ids = features, labels
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def pooled(self) -> Tensor:
-        return self.features
-
-    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return ()
-
-    def target(self, index: int) -> Any:
-        return int(self.ids[index])
-
-    def labels(self) -> Tensor:
-        return self.ids
-
-
-def answers(scores: Iterable[Any]) -> list[int]:
-    return [int(np.argmax(one)) for one in scores]
+from . import _pooled
+from ._pooled import Memory, answers, random_centres
 
 
 def clusters(count: int, seed: int, classes: int = 3, noise: float = 0.8) -> Memory:
-    made = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % classes
-    centres = torch.randn(classes, 6, generator=torch.Generator().manual_seed(99))
-    return Memory(centres[labels] + noise * torch.randn(count, 6, generator=made), labels)
+    return _pooled.clusters(count, seed, random_centres(classes, 6), noise)
 
 
-def fitted(k: int, train: Memory, monkeypatch: pytest.MonkeyPatch, classes: int) -> Neighbours:
+def fitted(k: int, train: Memory, monkeypatch: pytest.MonkeyPatch, classes: int) -> KNN:
     monkeypatch.setattr(knn, "NEIGHBOURS", (k,))
-    head = Neighbours(classes, refit=False)
-    head.fit(train, clusters(10, 5, classes), Setting(0))
+    head = KNN(classes, refit=False)
+    head.fit(train, clusters(10, 5, classes), FitContext(0))
     return head
 
 
@@ -83,7 +53,7 @@ def test_a_vote_of_three_classes_equals_scikit_learn_outside_ties(
 
 def test_neighbours_are_the_nearest_by_cosine() -> None:
     bank, queries = clusters(20, 0).features, clusters(7, 1).features
-    similarity, index = neighbours(bank, 100 * queries, 4)  # length does not matter
+    similarity, index = nearest_neighbours(bank, 100 * queries, 4)  # length does not matter
     every = F.cosine_similarity(queries[:, None], bank[None], dim=2)
     expected = every.sort(1, descending=True)
     torch.testing.assert_close(similarity, expected.values[:, :4])
@@ -119,22 +89,22 @@ def test_similarity_never_outweighs_a_vote(k: int) -> None:
 
 
 def test_more_neighbours_than_the_bank_holds_are_not_tried() -> None:
-    head = Neighbours(2, refit=False)
-    chosen = head.fit(clusters(7, 0, 2), clusters(10, 1, 2), Setting(0))
+    head = KNN(2, refit=False)
+    chosen = head.fit(clusters(7, 0, 2), clusters(10, 1, 2), FitContext(0))
     assert list(chosen["sweep"]) == ["1", "3", "5"]
     assert len(answers(head.predict(clusters(4, 2, 2)))) == 4
-    one = Neighbours(2, refit=False)
+    one = KNN(2, refit=False)
     single = Memory(torch.ones(1, 6), torch.tensor([1]))
-    assert one.fit(single, single, Setting(0))["k"] == 1
+    assert one.fit(single, single, FitContext(0))["k"] == 1
     assert answers(one.predict(clusters(3, 2, 2))) == [1, 1, 1]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7])
 def test_chunks_do_not_matter(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bank, queries = clusters(30, 0).features, clusters(7, 1).features
-    similarity, index = neighbours(bank, queries, 5)
+    similarity, index = nearest_neighbours(bank, queries, 5)
     monkeypatch.setattr(knn, "CHUNK", chunk)
-    parts = neighbours(bank, queries, 5)
+    parts = nearest_neighbours(bank, queries, 5)
     torch.testing.assert_close(parts[0], similarity)
     assert torch.equal(parts[1], index)
 
@@ -145,7 +115,7 @@ def test_the_smallest_of_the_best_k_is_chosen_on_validation() -> None:
     features = torch.stack([angles.cos(), angles.sin()], 1)
     train = Memory(features, torch.tensor([1, 0, 0, 0, 0, 0, 1, 1, 1, 1]))
     val = Memory(features[[0, 5]], torch.tensor([0, 1]))
-    chosen = Neighbours(2, refit=False).fit(train, val, Setting(0))
+    chosen = KNN(2, refit=False).fit(train, val, FitContext(0))
     assert [chosen["sweep"][k] for k in ("1", "3", "5")] == [0.0, 100.0, 100.0]
     assert (chosen["k"], chosen["val"], chosen["refitted"]) == (3, 100.0, False)
 
@@ -153,9 +123,9 @@ def test_the_smallest_of_the_best_k_is_chosen_on_validation() -> None:
 def test_with_refit_the_validation_samples_join_the_bank() -> None:
     train, val = clusters(30, 0), clusters(9, 1)
     val.ids = (val.ids + 1) % 3  # against the training images
-    plain, refitted = Neighbours(3, refit=False), Neighbours(3, refit=True)
-    before = plain.fit(train, val, Setting(0))
-    assert refitted.fit(train, val, Setting(0)) == {**before, "refitted": True}
+    plain, refitted = KNN(3, refit=False), KNN(3, refit=True)
+    before = plain.fit(train, val, FitContext(0))
+    assert refitted.fit(train, val, FitContext(0)) == {**before, "refitted": True}
     plain.k = refitted.k = 1
     assert answers(refitted.predict(val)) == val.ids.tolist()
     assert answers(plain.predict(val)) != val.ids.tolist()
@@ -164,7 +134,7 @@ def test_with_refit_the_validation_samples_join_the_bank() -> None:
 def test_without_validation_samples_the_usual_number_is_taken_and_said() -> None:
     for val in (None, clusters(0, 1)):
         for count, k in ((3, 3), (30, 5)):
-            chosen = Neighbours(3, refit=True).fit(clusters(count, 0), val, Setting(0))
+            chosen = KNN(3, refit=True).fit(clusters(count, 0), val, FitContext(0))
             assert (chosen["k"], chosen["val"]) == (k, None)
             assert "no sample was left to choose on" in chosen["note"]
 
@@ -173,8 +143,8 @@ def test_with_several_classes_the_scores_are_the_shares_of_neighbours() -> None:
     train, test = clusters(60, 0), clusters(9, 1)
     hot = torch.stack([train.ids == 0, train.ids != 1, train.ids == 2], 1).long()
     several = Memory(train.features, hot)
-    head = Neighbours(3, refit=False)
-    chosen = head.fit(several, several, Setting(0))
+    head = KNN(3, refit=False)
+    chosen = head.fit(several, several, FitContext(0))
     assert chosen["val"] == chosen["sweep"][str(head.k)] == max(chosen["sweep"].values())
     oracle = NearestNeighbors(n_neighbors=head.k, metric="cosine").fit(train.features)
     index = oracle.kneighbors(test.features, return_distance=False)

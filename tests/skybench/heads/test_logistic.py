@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,44 +11,18 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import Setting
+from skybench.core import FitContext
 from skybench.heads import logistic
 from skybench.heads.logistic import LAMBDAS, Logistic, fit_logistic, logits
+
+from . import _pooled
+from ._pooled import Memory, answers, random_centres
 
 SWEEP = torch.tensor(LAMBDAS)
 
 
-class Memory:
-    """Pooled features and class ids; see core.Source."""
-
-    def __init__(self, features: Tensor, labels: Tensor) -> None:
-        self.features, self.ids = features, labels
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def pooled(self) -> Tensor:
-        return self.features
-
-    def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return ()
-
-    def target(self, index: int) -> Any:
-        return int(self.ids[index])
-
-    def labels(self) -> Tensor:
-        return self.ids
-
-
-def answers(scores: Iterable[Any]) -> list[int]:
-    return [int(np.argmax(one)) for one in scores]
-
-
 def clusters(count: int, seed: int, classes: int = 3, apart: float = 0.7) -> Memory:
-    made = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % classes
-    centres = torch.randn(classes, 8, generator=torch.Generator().manual_seed(99))
-    return Memory(apart * centres[labels] + torch.randn(count, 8, generator=made), labels)
+    return _pooled.clusters(count, seed, apart * random_centres(classes, 8), 1.0)
 
 
 def probabilities(features: Tensor, weights: Tensor) -> Tensor:
@@ -164,7 +137,7 @@ def test_odd_data_give_finite_weights_that_fit(name: str) -> None:
     raw = fit_logistic(x, y, classes, SWEEP)
     assert raw.isfinite().all()
     head = Logistic(classes, refit=True)
-    chosen = head.fit(Memory(x, y), Memory(x, y), Setting(0))
+    chosen = head.fit(Memory(x, y), Memory(x, y), FitContext(0))
     assert head.weights.isfinite().all()
     assert all(math.isfinite(v) for v in chosen["sweep"].values())
     found = torch.tensor(answers(head.predict(Memory(x, y))))
@@ -180,7 +153,7 @@ def test_a_column_that_is_constant_in_training_decides_nothing(value: float) -> 
     labels = torch.where(torch.arange(80) < 60, data.ids, 0)  # the classes are not balanced
     x = torch.cat([data.features, torch.full((80, 1), value)], 1)
     head = Logistic(2, refit=False)
-    head.fit(Memory(x, labels), Memory(x, labels), Setting(0))
+    head.fit(Memory(x, labels), Memory(x, labels), FitContext(0))
     before = answers(head.predict(Memory(x, labels)))
     x[:, -1] += 0.01 + 0.01 * value
     assert answers(head.predict(Memory(x, labels))) == before
@@ -189,13 +162,13 @@ def test_a_column_that_is_constant_in_training_decides_nothing(value: float) -> 
 def test_features_are_standardised_as_in_training() -> None:
     train, test = clusters(60, 0), clusters(30, 1)
     head = Logistic(3, refit=False)
-    head.fit(train, clusters(30, 2), Setting(0))
+    head.fit(train, clusters(30, 2), FitContext(0))
     plain = answers(head.predict(test))
 
     def moved(data: Memory) -> Memory:
         return Memory(data.features * 50 - 300, data.ids)
 
-    head.fit(moved(train), moved(clusters(30, 2)), Setting(0))
+    head.fit(moved(train), moved(clusters(30, 2)), FitContext(0))
     assert answers(head.predict(moved(test))) == plain
     scaled = head._scale(moved(train).features)
     torch.testing.assert_close(scaled.mean(0), torch.zeros(8), atol=1e-4, rtol=0)
@@ -205,7 +178,7 @@ def test_features_are_standardised_as_in_training() -> None:
 def test_lambda_is_the_largest_of_the_best_on_validation() -> None:
     train, val = clusters(40, 0, apart=0.4), clusters(60, 1, apart=0.4)
     head = Logistic(3, refit=False)
-    chosen = head.fit(train, val, Setting(0))
+    chosen = head.fit(train, val, FitContext(0))
     mean, std = train.features.mean(0), train.features.std(0, correction=0)
     sweep = fit_logistic((train.features - mean) / std, train.ids, 3, SWEEP)
     for strength, weights in zip(LAMBDAS, sweep, strict=True):
@@ -222,7 +195,7 @@ def test_lambda_is_the_largest_of_the_best_on_validation() -> None:
 
 def test_among_equals_the_largest_lambda_is_chosen() -> None:
     train, val = clusters(60, 0, apart=5.0), clusters(30, 1, apart=5.0)
-    chosen = Logistic(3, refit=False).fit(train, val, Setting(0))
+    chosen = Logistic(3, refit=False).fit(train, val, FitContext(0))
     assert set(chosen["sweep"].values()) == {100.0}
     assert chosen["lambda"] == 10.0
 
@@ -230,8 +203,8 @@ def test_among_equals_the_largest_lambda_is_chosen() -> None:
 def test_with_refit_both_parts_are_learned_with_the_chosen_lambda() -> None:
     train, val = clusters(40, 0, apart=0.4), clusters(20, 1, apart=0.4)
     plain, head = Logistic(3, refit=False), Logistic(3, refit=True)
-    before = plain.fit(train, val, Setting(0))
-    chosen = head.fit(train, val, Setting(0))
+    before = plain.fit(train, val, FitContext(0))
+    chosen = head.fit(train, val, FitContext(0))
     assert chosen == {**before, "refitted": True}
     x, y = torch.cat([train.features, val.features]), torch.cat([train.ids, val.ids])
     torch.testing.assert_close(head.mean, x.mean(0))
@@ -246,7 +219,7 @@ def test_predictions_are_ids_in_order_and_the_fit_is_deterministic() -> None:
     runs = []
     for _ in range(2):
         head = Logistic(3, refit=False)
-        head.fit(train, clusters(30, 2, apart=3.0), Setting(0))
+        head.fit(train, clusters(30, 2, apart=3.0), FitContext(0))
         runs.append(answers(head.predict(test)))
     assert runs[0] == runs[1]
     assert all(type(c) is int for c in runs[0])
@@ -256,7 +229,7 @@ def test_predictions_are_ids_in_order_and_the_fit_is_deterministic() -> None:
 def test_without_validation_samples_the_usual_strength_is_taken_and_said() -> None:
     for val in (None, clusters(0, 1)):
         head = Logistic(3, refit=True)
-        chosen = head.fit(clusters(30, 0, apart=3.0), val, Setting(0))
+        chosen = head.fit(clusters(30, 0, apart=3.0), val, FitContext(0))
         assert (chosen["lambda"], chosen["val"]) == (1e-2, None)
         assert "no sample was left to choose on" in chosen["note"]
         test = clusters(30, 2, apart=3.0)
@@ -275,7 +248,7 @@ def test_several_classes_are_each_against_the_rest_as_in_scikit_learn() -> None:
         np.testing.assert_allclose(float(weights[-1, c]), oracle.intercept_[0], atol=5e-3)
     head = Logistic(3, refit=False)
     several = Memory(data.features, hot)
-    chosen = head.fit(several, several, Setting(0))
+    chosen = head.fit(several, several, FitContext(0))
     scores = np.stack(list(head.predict(several)))
     assert scores.shape == (150, 3)
     micro = 100 * average_precision_score(hot.numpy(), scores, average="micro")

@@ -13,15 +13,15 @@ from skybench.boxes.iou import paired_iou
 from skybench.heads._two_stage import SCORE
 from skybench.heads.oriented_rcnn import (
     NMS,
-    RULES,
-    Oriented,
+    SETTINGS,
+    OrientedKind,
     decode_midpoints,
     decode_rotated,
     encode_midpoints,
     encode_rotated,
 )
 
-KIND = Oriented()
+KIND = OrientedKind()
 FRAME = (200, 300)
 PLACE = st.floats(0, 200)
 SIDE = st.floats(2, 150)
@@ -107,18 +107,22 @@ def test_the_middle_stays_in_the_image() -> None:
 
 def test_an_anchor_is_compared_with_the_box_around_an_object() -> None:
     boxes = torch.tensor([[50.0, 50, 40, 10, 0.7]])
-    torch.testing.assert_close(KIND.around(boxes), to_horizontal(to_corners(boxes)))
+    torch.testing.assert_close(KIND.enclosing(boxes), to_horizontal(to_corners(boxes)))
 
 
 def test_suppression_sees_the_angle_and_the_class() -> None:
     boxes = torch.tensor([[50.0, 50, 40, 2, 0], [50, 50, 40, 2, 1.5], [51, 50, 40, 2, 0]])
     scores = torch.tensor([0.5, 0.4, 0.9])
-    assert KIND.suppress(boxes, scores, torch.zeros(3)).tolist() == [2, 1]
-    assert KIND.suppress(boxes, scores, torch.arange(3)).tolist() == [2, 0, 1]
+    assert KIND.nms(boxes, scores, torch.zeros(3)).tolist() == [2, 1]
+    assert KIND.nms(boxes, scores, torch.arange(3)).tolist() == [2, 0, 1]
 
 
 def test_the_numbers_are_those_of_mmrotate() -> None:
-    assert (RULES.before, RULES.after, RULES.proposal_iou) == ((2000, 2000), (2000, 2000), 0.8)
-    assert (RULES.most, RULES.each_class, KIND.offsets) == (2000, False, (6, 5))
-    assert RULES.beta == (1 / 9, 1.0)
+    assert (SETTINGS.pre_nms, SETTINGS.post_nms, SETTINGS.proposal_nms_iou) == (
+        (2000, 2000),
+        (2000, 2000),
+        0.8,
+    )
+    assert (SETTINGS.max_detections, SETTINGS.class_specific, KIND.offsets) == (2000, False, (6, 5))
+    assert SETTINGS.beta == (1 / 9, 1.0)
     assert (NMS, SCORE) == (0.1, 0.05)

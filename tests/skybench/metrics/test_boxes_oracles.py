@@ -87,7 +87,7 @@ def test_coco_equals_a_loop(case: Case, level: int, count_difficult: bool) -> No
     scene = filled(case, CocoBoxes(CLASSES, count_difficult))
     curves = average_precision.coco_curves(*judged(scene), 100)
     each = [
-        average_precision.average_precision(
+        average_precision.box_average_precision(
             c, np.ones((1, len(case.true))), (average_precision.COCO_RECALLS,)
         )
         for c in curves.values()
@@ -97,7 +97,7 @@ def test_coco_equals_a_loop(case: Case, level: int, count_difficult: bool) -> No
 
 
 def judged(metric: CocoBoxes) -> tuple[matching.Scene, matching.Pairs]:
-    scene = matching.gather(metric.said, metric.true)
+    scene = matching.gather_scene(metric.said, metric.true)
     return scene, matching.find_pairs(scene, metric.shape, 0.5)
 
 

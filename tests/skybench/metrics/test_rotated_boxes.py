@@ -16,7 +16,7 @@ from skybench.checks import metric_self_test
 from skybench.core import Boxes, UsageError
 from skybench.metrics import matching
 from skybench.metrics.horizontal_boxes import CocoBoxes
-from skybench.metrics.matching import find_pairs, gather
+from skybench.metrics.matching import find_pairs, gather_scene
 from skybench.metrics.rotated_boxes import ROTATED, RotatedBoxes, rotated_ap
 
 CASES = settings(max_examples=40, deadline=None, derandomize=True, database=None)
@@ -135,7 +135,7 @@ def test_no_pair_that_overlaps_enough_is_missed(
         boxes[:, 0] += 1000 * scale
         boxes[:1, 2:4] *= 10 ** (6 * (scale < 1))
     metric = filled(case, RotatedBoxes(CLASSES))
-    scene = gather(metric.said, metric.true)
+    scene = gather_scene(metric.said, metric.true)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matching, "FEW", few)
         pairs = find_pairs(scene, ROTATED, least)

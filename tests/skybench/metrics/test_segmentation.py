@@ -249,3 +249,14 @@ def test_scores_instead_of_class_ids_are_refused() -> None:
     with pytest.raises(UsageError, match="Expected integer class ids, but got float64 and int64"):
         mean_iou([[0.6, 1.0]], [[0, 1]])
     assert mean_iou([[True, False]], [[True, False]])["miou"] == 100.0
+
+
+@pytest.mark.parametrize("ignore", [0, 250])
+def test_another_ignore_value_is_left_out(ignore: int) -> None:
+    classes = ("unlabelled", "a", "b") if ignore == 0 else ("x", "a", "b")
+    metric = Segmentation(classes, "miou", ignore=ignore)
+    true = np.array([[ignore, 1], [2, ignore]])
+    metric.update(np.array([[2, 1], [2, 1]]), true)
+    assert (
+        metric.scores()["miou"] == metric.fresh().restored(metric.state()).scores()["miou"] == 100
+    )

@@ -24,7 +24,7 @@ from ._box_cases import CLASSES, HIT
         ([(HIT, [np.nan], [0])], [(HIT, [0])], "1 of them NaN"),
         ([(HIT, [0.5, 0.6], [0])], [(HIT, [0])], "as many rows in all arrays"),
         ([(HIT, [0.5], [0, 1])], [(HIT, [0])], r"of image 0 have shapes \[\(1, 4\), "),
-        ([(HIT * np.nan, [0.5], [0])], [(HIT, [0])], "8 numbers of them not finite"),
+        ([(HIT * np.nan, [0.5], [0])], [(HIT, [0])], "8 values of them not finite"),
         ([(HIT, [0.5], [0])], [(HIT * [1, 1, np.inf, 1], [0])], "not finite"),
         ([(HIT[:, ::-1], [0.5], [0])], [(HIT, [0])], "x0 <= x1"),
         ([(HIT[0], [0.5], [0])], [(HIT, [0])], "as many rows"),
@@ -50,7 +50,7 @@ def test_unfit_input_is_refused(said: Any, true: Any, message: str) -> None:
         ((HIT, [0.5], [0, 1]), ([0], [False]), r"shapes \(1, 4, 2\) and \(2,\)"),
         ((HIT, [0.5], [0]), ([0], [False, True]), "whether it is difficult"),
         ((HIT, [np.nan], [0]), ([0], [False]), "1 of them NaN"),
-        ((HIT + np.inf, [0.5], [0]), ([0], [False]), "numbers of them not finite"),
+        ((HIT + np.inf, [0.5], [0]), ([0], [False]), "values of them not finite"),
     ],
 )
 def test_an_unfit_image_is_refused(said: Any, true: Any, message: str) -> None:

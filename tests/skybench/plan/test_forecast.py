@@ -19,7 +19,7 @@ from skybench.core import Batch, UsageError
 from skybench.core.model import Model, encode
 from skybench.plan import forecast, gpus
 from skybench.plan.cell import Cell
-from skybench.plan.footprint import Footprint, Tally, measure, weightless
+from skybench.plan.footprint import Footprint, Tally, measure_footprint, to_meta
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.weights.load import load_model
@@ -40,7 +40,7 @@ def batch(model: Model, count: int, side: int = 64) -> Batch:
 
 def predicted(model: Model, side: int = 64) -> Footprint:
     hollow = copy.deepcopy(model)
-    weightless(hollow)
+    to_meta(hollow)
 
     def run(count: int) -> list[Tensor]:
         given = batch(model, count, side)
@@ -48,7 +48,7 @@ def predicted(model: Model, side: int = 64) -> Footprint:
         out = encode(hollow, dataclasses.replace(given, images=meta), "fuse")
         return [out[0].pooled, *out[0].pyramid]
 
-    return measure(run, hollow)
+    return measure_footprint(run, hollow)
 
 
 # Galileo, SkySense and Swin mask their attention or bias it: there the processor's own kernels keep
@@ -89,7 +89,7 @@ def test_state_is_what_the_optimiser_has() -> None:
 def test_lower_precision_is_as_by_autocast() -> None:
     with torch.device("meta"):
         hollow = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.GELU(), nn.Linear(64, 64))
-    found = measure(
+    found = measure_footprint(
         lambda n: [hollow(torch.empty(n, 8, 64, device="meta", requires_grad=True))], hollow, "bf16"
     )
     kept = (2, 4, 4, 2)  # bytes a number of what goes into linear, norm (in float32), GELU, linear
@@ -109,25 +109,6 @@ def test_micro_batch_is_a_power_of_two_that_fits() -> None:
     assert work.hours(3600, 1, True) == pytest.approx(4 / forecast.UTILISATION)
 
 
-def test_gpus_are_found_by_name_and_by_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpus.pick_gpu("H100-80").half == 989
-    with pytest.raises(UsageError, match=r"No GPU 'h1000'\. Known: v100-16"):
-        gpus.pick_gpu("h1000")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert gpus.pick_gpu().name == "a100-80"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for name, memory, half in (
-        ("NVIDIA A100-SXM4-40GB", 39.4, 312.0),
-        ("NVIDIA T4", 15.0, None),
-        ("NVIDIA RTX A1000 Laptop GPU", 4.0, None),
-    ):
-        there = type("There", (), {"name": name, "total_memory": int(memory * gpus.GB)})
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, there=there: there)
-        gpu = gpus.pick_gpu()
-        assert gpu.memory == pytest.approx(memory)
-        assert gpu.half == half if half else gpu.half != gpu.half
-
-
 def test_skysense_at_896_pixels_is_forecast_in_seconds() -> None:
     planner, (cell,) = plan(
         models=["skysense"], tasks=["semantic_segmentation"], datasets=["isaid"], variant="full",
@@ -145,7 +126,10 @@ def test_skysense_at_896_pixels_is_forecast_in_seconds() -> None:
     assert small(cell)["plain"]["micro_batch"] == 0
     unknown = gpus.Gpu("T4", 15.0, float("nan"), float("nan"))
     assert json.loads(json.dumps(forecast.Forecaster(planner, unknown)(cell), allow_nan=False))
-    assert forecast.columns(small(cell))["micro-batch"] in ("does not fit", "1 of 16, recomputing")
+    assert forecast.forecast_columns(small(cell))["micro-batch"] in (
+        "does not fit",
+        "1 of 16, recomputing",
+    )
 
 
 def test_alike_networks_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +137,9 @@ def test_alike_networks_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     def counted(run: Any, network: nn.Module, precision: str) -> Footprint:
         calls.append(network)
-        return measure(run, network, precision)
+        return measure_footprint(run, network, precision)
 
-    monkeypatch.setattr("skybench.plan.forecast.measure", counted)
+    monkeypatch.setattr("skybench.plan.forecast.measure_footprint", counted)
     planner, cells = plan(
         models=["caco"], tasks=["scene_classification"], datasets=["aid"], data="demo"
     )
@@ -190,13 +174,13 @@ def test_what_cannot_be_followed_is_unknown_with_its_reason(
     def broken(*_: Any) -> None:
         raise RuntimeError("no number here\nat all")
 
-    monkeypatch.setattr("skybench.plan.forecast.measure", broken)
+    monkeypatch.setattr("skybench.plan.forecast.measure_footprint", broken)
     planner, (cell, _) = plan(
         models=["caco"], tasks=["scene_classification"], datasets=["aid"], data="demo"
     )
     told = forecast.Forecaster(planner, gpus.pick_gpu("a100-80"))(cell)
     assert told == {"gpu": "a100-80", "unknown": "RuntimeError: no number here"}
-    assert forecast.columns(told)["micro-batch"] == "unknown: RuntimeError: no number here"
+    assert forecast.forecast_columns(told)["micro-batch"] == "unknown: RuntimeError: no number here"
 
 
 def test_without_the_data_a_side_must_be_known() -> None:
@@ -227,8 +211,8 @@ def test_the_plan_of_fine_tuning_shows_it(capsys: pytest.CaptureFixture[str]) ->
 def test_other_plans_forecast_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forecast, "fill", None)
+    monkeypatch.setattr(forecast, "add_estimates", None)
     assert "micro-batch" not in shown(capsys, as_json=False, gpu="", protocol="knn")
     assert "forecast" not in shown(capsys, as_json=True, gpu="", protocol="knn")
-    with pytest.raises(UsageError, match="--gpu is for --dry-run --protocol finetune"):
+    with pytest.raises(UsageError, match="--gpu is for --dry-run of protocols that train"):
         shown(capsys, as_json=True, protocol="knn")

@@ -109,7 +109,9 @@ def test_missing_weights_end_the_run_with_how_to_get_them(tmp_path: Path) -> Non
 
     (tmp_path / "aid").symlink_to(demo_root("aid"))
     request = replace(DEMO, models=["rcf", "skysense"], data=str(tmp_path), results=tmp_path)
-    with pytest.raises(SkybenchError, match="weights of skysense are not here") as caught:
+    with pytest.raises(
+        SkybenchError, match="weights of skysense are not on this machine"
+    ) as caught:
         run_cells(request)
     assert "--weights random" in str(caught.value)
     assert not list(tmp_path.glob("scene_classification/**/*.json"))
@@ -117,7 +119,7 @@ def test_missing_weights_end_the_run_with_how_to_get_them(tmp_path: Path) -> Non
 
 def test_names_all_and_paper_are_expanded() -> None:
     assert pick_models(["all"]) == registry.names("baselines")
-    rows = {n: registry.load("baselines", n).CARD.row for n in pick_models(["paper"])}
+    rows = {n: registry.load("baselines", n).CARD.group for n in pick_models(["paper"])}
     assert set(rows.values()) <= {"paper", "inferred"}
     assert "skysense" in rows
     assert pick_models(["rcf", "all"])[0] == "rcf"

@@ -30,11 +30,11 @@ def test_every_field_has_a_meaning() -> None:
     ],
 )
 def test_schedules_in_words(recipe: Recipe, words: str) -> None:
-    assert recipe_text.schedule(recipe) == words
+    assert recipe_text.schedule_text(recipe) == words
 
 
 def test_a_recipe_is_shown_field_by_field() -> None:
-    shown = catalogue.facts("isaid:finetune")
+    shown = catalogue.plugin_facts("isaid:finetune")
     assert shown["name"] == "semantic_segmentation/isaid:finetune"
     assert shown["kind"] == "recipe"
     assert "UPerNet" in shown["head"]
@@ -49,7 +49,7 @@ def test_a_recipe_is_shown_field_by_field() -> None:
 
 
 def test_columns_that_differ_are_shown_beside_each_other() -> None:
-    shown = catalogue.facts("RESISC45:linear")
+    shown = catalogue.plugin_facts("RESISC45:linear")
     assert shown["columns"] == "10 %, 20 %"
     assert shown["train"].startswith("10 %: train10; 20 %: train20 (")
     assert shown["size"].startswith("320 (")
@@ -70,13 +70,13 @@ def test_columns_that_differ_are_shown_beside_each_other() -> None:
 )
 def test_unknown_names_give_the_near_ones(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        catalogue.facts(name)
+        catalogue.plugin_facts(name)
 
 
 def test_the_list_names_each_recipe_as_it_is_shown() -> None:
-    rows = catalogue.rows("recipes")
+    rows = catalogue.catalogue_rows("recipes")
     for row in rows:
-        shown = catalogue.facts(row["name"])
+        shown = catalogue.plugin_facts(row["name"])
         assert shown["name"] == f"{row['task']}/{row['dataset']}:finetune"
         assert shown["nearness"].startswith(row["source"])
     assert len({(row["name"], row["column"]) for row in rows}) == len(rows)
@@ -86,8 +86,8 @@ def test_the_list_names_each_recipe_as_it_is_shown() -> None:
 
 def test_nothing_heavy_is_imported_to_show_a_recipe() -> None:
     code = (
-        "import json, sys; from skybench.cli import catalogue; catalogue.rows('recipes');"
-        "catalogue.facts('dior:finetune'); print(json.dumps([*sys.modules]))"
+        "import json, sys; from skybench.cli import catalogue; catalogue.catalogue_rows('recipes');"
+        "catalogue.plugin_facts('dior:finetune'); print(json.dumps([*sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "PIL", "rasterio", "timm"} & {*json.loads(done.stdout)}

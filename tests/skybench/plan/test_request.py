@@ -16,7 +16,13 @@ from skybench.core import (
     registry,
 )
 from skybench.plan.planner import Planner
-from skybench.plan.request import Request, check, chosen_sensors, override, with_options
+from skybench.plan.request import (
+    Request,
+    check_request,
+    chosen_sensors,
+    override_recipe,
+    with_options,
+)
 
 PLANET = Sensor("hr", ("red",), 3.0, REFLECTANCE, "Planet")
 S2 = Sensor("s2", ("red",), 10.0, REFLECTANCE)
@@ -49,9 +55,9 @@ def test_options_reach_the_datasets_that_have_them_and_mark_the_recipe() -> None
 
 
 def test_an_option_that_no_dataset_has_is_refused() -> None:
-    check(Request(options={"s2_bands": "l2a"}))
+    check_request(Request(options={"s2_bands": "l2a"}))
     with pytest.raises(UsageError, match=r"No option of a dataset 's2_band'.*'s2_bands'"):
-        check(Request(options={"s2_band": "l2a"}))
+        check_request(Request(options={"s2_band": "l2a"}))
 
 
 def test_a_demo_states_what_a_user_must_state_of_real_data() -> None:
@@ -87,7 +93,7 @@ def test_the_paper_rows_are_chosen_by_sensors() -> None:
 
 def test_words_of_a_recipe_can_be_set_and_others_are_refused() -> None:
     def changed(**values: str) -> Recipe:
-        return override(Recipe("finetune"), Request(overrides=values))[0]
+        return override_recipe(Recipe("finetune"), Request(overrides=values))[0]
 
     assert changed(precision="bf16", schedule="step").precision == "bf16"
     with pytest.raises(UsageError, match=r"No precision 'int4' of a recipe. Known: bf16, fp16"):
@@ -99,7 +105,7 @@ def test_words_of_a_recipe_can_be_set_and_others_are_refused() -> None:
 
 def test_augmentations_and_views_are_words_with_spaces_between() -> None:
     def changed(**values: str) -> Recipe:
-        return override(Recipe("finetune", augment=("erase",)), Request(overrides=values))[0]
+        return override_recipe(Recipe("finetune", augment=("erase",)), Request(overrides=values))[0]
 
     assert changed(augment="flip resize_crop=0.5,2").augment == ("flip", "resize_crop=0.5,2")
     assert changed(augment="").augment == ()
@@ -111,8 +117,8 @@ def test_augmentations_and_views_are_words_with_spaces_between() -> None:
 
 def test_epochs_count_where_a_recipe_has_steps() -> None:
     steps = Recipe("finetune", iterations=80_000)
-    recipe, changed = override(steps, Request(overrides={"epochs": "5"}))
+    recipe, changed = override_recipe(steps, Request(overrides={"epochs": "5"}))
     assert (recipe.epochs, recipe.iterations) == (5, 0)
     assert changed == ("epochs", "iterations")
-    kept, _ = override(steps, Request(overrides={"epochs": "5", "iterations": "9"}))
+    kept, _ = override_recipe(steps, Request(overrides={"epochs": "5", "iterations": "9"}))
     assert kept.iterations == 9

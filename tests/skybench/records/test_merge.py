@@ -18,7 +18,7 @@ RECORD = Record(
 
 def folder(path: Path, *found: Record) -> Path:
     for record in found:
-        store.write(record, path)
+        store.write_record(record, path)
     return path
 
 
@@ -27,40 +27,40 @@ def test_records_are_copied_with_what_lies_beside_them(tmp_path: Path) -> None:
     (source / RECORD.path).with_suffix(".npz").write_bytes(b"kept")
     (pictures := (source / RECORD.path).with_suffix("")).mkdir()
     (pictures / "0.png").write_bytes(b"drawn")
-    done = merge.merge([source], tmp_path / "all")
+    done = merge.merge_results([source], tmp_path / "all")
     assert (done.copied, done.same, done.conflicts) == (1, 0, [])
     target = tmp_path / "all" / RECORD.path
-    assert store.find(tmp_path / "all", RECORD.path) == RECORD
+    assert store.find_record(tmp_path / "all", RECORD.path) == RECORD
     assert target.with_suffix(".npz").read_bytes() == b"kept"
     assert (target.with_suffix("") / "0.png").read_bytes() == b"drawn"
-    again = merge.merge([source], tmp_path / "all")
+    again = merge.merge_results([source], tmp_path / "all")
     assert (again.copied, again.same) == (0, 1)
 
 
 def test_a_conflict_is_shown_and_the_first_stays(tmp_path: Path) -> None:
     other = replace(RECORD, scores={"oa": 80.0}, used={"device": "B"})
     sources = [folder(tmp_path / "a", RECORD), folder(tmp_path / "b", other)]
-    done = merge.merge(sources, tmp_path / "all")
+    done = merge.merge_results(sources, tmp_path / "all")
     ((path, kept, said),) = done.conflicts
     assert path == RECORD.path
     assert kept == "oa 90.0000 (A, 01234567, 2026)"
     assert said.startswith("oa 80.0000 (B, no revision")
-    assert store.find(tmp_path / "all", RECORD.path) == RECORD
+    assert store.find_record(tmp_path / "all", RECORD.path) == RECORD
 
 
 def test_a_measured_record_replaces_one_that_could_not_run(tmp_path: Path) -> None:
     failed = replace(RECORD, status="failed", scores={}, note="no memory")
     sources = [folder(tmp_path / "a", failed), folder(tmp_path / "b", RECORD)]
-    assert merge.merge(sources, tmp_path / "all").copied == 2
-    assert store.find(tmp_path / "all", RECORD.path) == RECORD
-    back = merge.merge([tmp_path / "a"], tmp_path / "all")
+    assert merge.merge_results(sources, tmp_path / "all").copied == 2
+    assert store.find_record(tmp_path / "all", RECORD.path) == RECORD
+    back = merge.merge_results([tmp_path / "a"], tmp_path / "all")
     assert (back.copied, len(back.conflicts)) == (0, 1)
 
 
 def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
     source = folder(tmp_path / "a", RECORD)
     (source / "t" / "d" / "x.json").write_text("{")
-    done = merge.merge([source], tmp_path / "all")
+    done = merge.merge_results([source], tmp_path / "all")
     assert (done.copied, len(done.skipped)) == (1, 1)
-    with pytest.raises(DataError, match="no folder"):
-        merge.merge([tmp_path / "none"], tmp_path / "all")
+    with pytest.raises(DataError, match="is not a folder"):
+        merge.merge_results([tmp_path / "none"], tmp_path / "all")

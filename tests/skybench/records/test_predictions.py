@@ -60,7 +60,7 @@ def filled(task: str, dataset: str, seed: int) -> tuple[Record, Metric, tuple[st
         f"m{seed}", task, dataset, {"protocol": "linear", "label": "20 %"}, "measured", "real",
         f"{seed}" * 8, scores={"main": 1.0}, used={"classes": list(classes), "sensors": ["hr"]},
     )  # fmt: skip
-    metric = predictions.metric_of(record)
+    metric = predictions.empty_metric(record)
     said, true = CASES[task, dataset]
     keys = tuple(f"image{i // 2}_1.0_0_{10 * i}" for i in range(6))
     for key in keys:
@@ -75,8 +75,8 @@ def test_every_score_comes_back_from_the_file_alone(
     record, metric, keys = filled(task, dataset, 1)
     _, second, _ = filled(task, dataset, 1)
     path = tmp_path / record.path.with_suffix(".npz")
-    assert predictions.save(path, keys, [metric, second]) == path.stat().st_size
-    kept = predictions.load(record, tmp_path)
+    assert predictions.save_predictions(path, keys, [metric, second]) == path.stat().st_size
+    kept = predictions.load_predictions(record, tmp_path)
     assert kept.keys == keys
     weights = RNG.multinomial(6, np.full(6, 1 / 6), size=5).astype(float)
     for restored, original in zip(kept.metrics, (metric, second), strict=True):
@@ -90,17 +90,17 @@ def test_every_score_comes_back_from_the_file_alone(
 def test_a_file_over_the_budget_is_not_kept(tmp_path: Path) -> None:
     record, metric, keys = filled("scene_classification", "aid", 1)
     path = tmp_path / record.path.with_suffix(".npz")
-    assert predictions.save(path, keys, [metric], budget=100) == 0
+    assert predictions.save_predictions(path, keys, [metric], budget=100) == 0
     assert not list(tmp_path.rglob("*.npz"))
     with pytest.raises(DataError, match="No predictions of m1 on aid"):
-        predictions.load(record, tmp_path)
+        predictions.load_predictions(record, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "objects"])
 def test_a_damaged_file_is_named_and_runs_no_code(damage: str, tmp_path: Path) -> None:
     record, metric, keys = filled("scene_classification", "aid", 1)
     path = tmp_path / record.path.with_suffix(".npz")
-    predictions.save(path, keys, [metric])
+    predictions.save_predictions(path, keys, [metric])
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:200])
     elif damage == "text":
@@ -108,12 +108,12 @@ def test_a_damaged_file_is_named_and_runs_no_code(damage: str, tmp_path: Path) -
     else:
         np.savez(path, keys=np.array([Path("/")], dtype=object))
     with pytest.raises(DataError, match="is damaged"):
-        predictions.load(record, tmp_path)
+        predictions.load_predictions(record, tmp_path)
 
 
 def test_rescoring_takes_one_variant_or_all_and_says_what_is_missing(tmp_path: Path) -> None:
     record, metric, keys = filled("semantic_segmentation", "isaid", 1)
-    predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+    predictions.save_predictions(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
     lost = replace(record, model="lost")
     rows, missing = rescore.rescored([record, lost], tmp_path)
     assert {row["metric"]: row["score"] for row in rows} == {
@@ -135,7 +135,7 @@ def test_the_command_names_all_that_affects_the_number() -> None:
     used = {"variant": "rgb", "weights": "random", "overridden": ["epochs", "dates"]}
     record = Record("satmae", "scene_classification", "aid", recipe, "measured", "demo", "f",
                     used=used)  # fmt: skip
-    assert reproduce.command(record) == (
+    assert reproduce.run_command(record) == (
         "skybench run --model satmae --task scene_classification --dataset aid --protocol frozen "
         "--data demo --variant rgb --weights random --sensors s2 --set epochs=3 --option dates=12 "
         "--fraction 0.5 --seeds 3"
@@ -148,7 +148,7 @@ def test_the_command_gives_lists_as_the_command_line_takes_them() -> None:
     used = {"variant": "tiny", "weights": "random", "overridden": ["augment"]}
     record = Record("imagenet", "scene_classification", "aid", recipe, "measured", "demo", "f",
                     used=used)  # fmt: skip
-    words = shlex.split(reproduce.command(record))
+    words = shlex.split(reproduce.run_command(record))
     assert words[words.index("--set") + 1] == "augment=resized_crop=0.3,1 flip"
 
 
@@ -156,7 +156,7 @@ def test_a_dataset_that_is_not_installed_does_not_stop_rescoring(tmp_path: Path)
     record, metric, keys = filled("semantic_segmentation", "isaid", 1)
     gone = replace(record, dataset="gone")
     for one in (record, gone):
-        predictions.save(tmp_path / one.path.with_suffix(".npz"), keys, [metric])
+        predictions.save_predictions(tmp_path / one.path.with_suffix(".npz"), keys, [metric])
     rows, missing = rescore.rescored([gone, record], tmp_path)
     assert {row["dataset"] for row in rows} == {"isaid"}
     assert "gone" in missing[0]
@@ -165,12 +165,12 @@ def test_a_dataset_that_is_not_installed_does_not_stop_rescoring(tmp_path: Path)
 def test_a_cell_is_picked_by_the_beginning_of_its_fingerprint() -> None:
     record, _, _ = filled("scene_classification", "aid", 1)
     other = replace(record, fingerprint="2" * 8)
-    assert reproduce.pick([record, other], "11") is record
+    assert reproduce.pick_record([record, other], "11") is record
     for wrong in ("3", ""):
         with pytest.raises(UsageError, match="begins with"):
-            reproduce.pick([record, other], wrong)
+            reproduce.pick_record([record, other], wrong)
     with pytest.raises(UsageError, match="several"):
-        reproduce.pick([record, record], "1")
+        reproduce.pick_record([record, record], "1")
 
 
 def test_the_papers_value_stands_beside_ours() -> None:
@@ -186,28 +186,28 @@ def test_the_papers_value_stands_beside_ours() -> None:
 def test_no_paper_is_said_to_have_a_recipe_that_is_ours() -> None:
     record, _, _ = filled("scene_classification", "aid", 1)
     yours = replace(record, dataset="folder", recipe={"protocol": "linear"})
-    assert reproduce.differences(yours) == {"protocol": "linear, our recipe: finetune"}
+    assert reproduce.recipe_differences(yours) == {"protocol": "linear, our recipe: finetune"}
 
 
 def test_detections_go_out_as_their_server_takes_them(tmp_path: Path) -> None:
     for dataset, ending, count in (("dior_r", ".zip", 1), ("fair1m", ".xml", 3)):
         record, metric, keys = filled("oriented_detection", dataset, 1)
-        predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
-        written = export.export(record, tmp_path, tmp_path / dataset)
+        predictions.save_predictions(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+        written = export.export_boxes(record, tmp_path, tmp_path / dataset)
         assert len(written) == count
         assert all(path.suffix == ending and path.is_file() for path in written)
     record, metric, keys = filled("semantic_segmentation", "isaid", 1)
-    predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+    predictions.save_predictions(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
     with pytest.raises(UsageError, match="gives no boxes"):
-        export.export(record, tmp_path, tmp_path)
+        export.export_boxes(record, tmp_path, tmp_path)
 
 
 def test_exported_images_keep_their_names_with_dots(tmp_path: Path) -> None:
     record, filled_metric, _ = filled("oriented_detection", "dior_r", 1)
     metric: Any = filled_metric
     keys = tuple(f"P1.000{i}" for i in range(6))
-    predictions.save(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
-    (path,) = export.export(record, tmp_path, tmp_path / "out")
+    predictions.save_predictions(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
+    (path,) = export.export_boxes(record, tmp_path, tmp_path / "out")
     with zipfile.ZipFile(path) as archive:
         lines = [line for n in archive.namelist() for line in archive.read(n).splitlines()]
     said = metric.found(keys)
@@ -223,8 +223,8 @@ def test_exported_files_of_several_records_lie_apart_and_say_what_they_are(
     flags = ["random weights", "limited", "nominal units"]
     written = []
     for each in (record, replace(record, fingerprint="2" * 8, data="demo", flags=flags)):
-        predictions.save(tmp_path / each.path.with_suffix(".npz"), keys, [metric])
-        written.append(export.export(each, tmp_path, tmp_path / "out"))
+        predictions.save_predictions(tmp_path / each.path.with_suffix(".npz"), keys, [metric])
+        written.append(export.export_boxes(each, tmp_path, tmp_path / "out"))
     plain, other = written
     assert not {*plain} & {*other}
     names = [p.relative_to(tmp_path / "out").parts[0].removesuffix(".zip") for p, *_ in written]

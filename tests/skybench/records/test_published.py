@@ -30,7 +30,7 @@ def text(*rows: dict[str, str]) -> str:
 
 
 def test_a_result_is_one_line() -> None:
-    (row,) = published.parse(text(GOOD), "x.csv")
+    (row,) = published.parse_published(text(GOOD), "x.csv")
     assert (row.model, row.value, row.place.metric) == ("m", 97.5, "OA")
 
 
@@ -43,24 +43,26 @@ def test_a_malformed_line_is_refused_with_line_and_column(
     column: str, value: str, number: int
 ) -> None:
     with pytest.raises(DataError, match=rf"x\.csv, line 3, column {number} \({column}\)"):
-        published.parse(text(GOOD | {"model": "other"}, GOOD | {column: value}), "x.csv")
+        published.parse_published(text(GOOD | {"model": "other"}, GOOD | {column: value}), "x.csv")
 
 
 def test_a_line_with_too_few_columns_and_a_foreign_header_are_refused() -> None:
     with pytest.raises(DataError, match="line 2: 2 columns, expected 12"):
-        published.parse(text() + "m,d\n", "x.csv")
+        published.parse_published(text() + "m,d\n", "x.csv")
     with pytest.raises(DataError, match="line 1: expected the columns model,dataset"):
-        published.parse("model,score\nm,1\n", "x.csv")
+        published.parse_published("model,score\nm,1\n", "x.csv")
 
 
 def test_the_same_score_twice_is_refused_but_a_conflict_is_kept() -> None:
-    with pytest.raises(DataError, match="line 3: m on d from paper stands in line 2 already"):
-        published.parse(text(GOOD, GOOD | {"value": "90"}), "x.csv")
+    with pytest.raises(DataError, match="line 3: m on d from paper is in line 2 already"):
+        published.parse_published(text(GOOD, GOOD | {"value": "90"}), "x.csv")
     apart = text(GOOD | {"note": "a\nb"}) + "\n" + text(GOOD | {"note": "a\nb"}).partition("\n")[2]
-    with pytest.raises(DataError, match="line 6: m on d from paper stands in line 3 already"):
-        published.parse(apart, "x.csv")  # of more than one line each, and an empty one between
-    both = published.parse(text(GOOD, GOOD | {"value": "90", "source": "other"}), "x.csv")
-    ((model, place, rows),) = published.conflicts(both)
+    with pytest.raises(DataError, match="line 6: m on d from paper is in line 3 already"):
+        published.parse_published(
+            apart, "x.csv"
+        )  # of more than one line each, and an empty one between
+    both = published.parse_published(text(GOOD, GOOD | {"value": "90", "source": "other"}), "x.csv")
+    ((model, place, rows),) = published.conflicting_scores(both)
     assert (model, place.dataset, [r.value for r in rows]) == ("m", "d", [97.5, 90.0])
 
 
@@ -68,7 +70,7 @@ def test_the_same_score_twice_is_refused_but_a_conflict_is_kept() -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(body: str) -> None:
     try:
-        rows = published.parse(text() + body, "x.csv")
+        rows = published.parse_published(text() + body, "x.csv")
     except DataError as error:
         message = str(error)
         assert message.startswith("x.csv, line")
@@ -77,13 +79,13 @@ def test_any_text_is_read_or_refused(body: str) -> None:
 
 
 def test_the_shipped_files_are_whole() -> None:
-    rows = published.load()
+    rows = published.published_scores()
     assert len(rows) == 466
     paper = [r for r in rows if r.source.startswith("SkySense arXiv") and r.table != ""]
     known = {r.model for r in paper} & set(registry.names("baselines"))
     assert {"skysense", "bfm", "matter"} <= known
     assert {r.evidence for r in rows} == set(published.EVIDENCE)
-    assert len(list(published.conflicts(rows))) >= 10
+    assert len(list(published.conflicting_scores(rows))) >= 10
 
 
 def test_the_shipped_files_are_those_of_the_project(shared: Path) -> None:

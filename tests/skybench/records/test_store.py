@@ -27,37 +27,37 @@ def make(model: str = "m", score: float = 50.0, seed: int = 0) -> Record:
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    path = store.write(make(), tmp_path)
+    path = store.write_record(make(), tmp_path)
     assert path.parent == tmp_path / "scene_classification" / "aid"
     assert path.name == f"m.knn.hr.{make().fingerprint[:8]}.json"
-    assert store.read_all(tmp_path) == ([make()], [])
-    assert store.find(tmp_path, make().path) == make()
+    assert store.read_records(tmp_path) == ([make()], [])
+    assert store.find_record(tmp_path, make().path) == make()
 
 
 def test_the_index_follows_the_files(tmp_path: Path) -> None:
-    store.write(make("a"), tmp_path)
-    path = store.write(make("b"), tmp_path)
-    assert [r.model for r in store.read_all(tmp_path)[0]] == ["a", "b"]
+    store.write_record(make("a"), tmp_path)
+    path = store.write_record(make("b"), tmp_path)
+    assert [r.model for r in store.read_records(tmp_path)[0]] == ["a", "b"]
     path.unlink()
-    store.write(make("a", score=70.0), tmp_path)
-    assert [(r.model, r.scores["oa"]) for r in store.read_all(tmp_path)[0]] == [("a", 70.0)]
+    store.write_record(make("a", score=70.0), tmp_path)
+    assert [(r.model, r.scores["oa"]) for r in store.read_records(tmp_path)[0]] == [("a", 70.0)]
 
 
 def test_a_damaged_or_removed_index_is_made_again(tmp_path: Path) -> None:
-    store.write(make(), tmp_path)
-    store.read_all(tmp_path)
+    store.write_record(make(), tmp_path)
+    store.read_records(tmp_path)
     (tmp_path / store.INDEX).write_bytes(b"no database" * 1000)
-    assert store.read_all(tmp_path)[0] == [make()]
+    assert store.read_records(tmp_path)[0] == [make()]
     (tmp_path / store.INDEX).unlink()
-    assert store.read_all(tmp_path)[0] == [make()]
+    assert store.read_records(tmp_path)[0] == [make()]
 
 
 def test_records_are_read_where_no_index_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.write(make(), tmp_path)
+    store.write_record(make(), tmp_path)
     monkeypatch.setattr(store, "INDEX", "absent/index.sqlite")  # as in a read-only folder
-    assert store.read_all(tmp_path) == ([make()], [])
+    assert store.read_records(tmp_path) == ([make()], [])
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_records_are_read_where_no_index_can_be_written(
 def test_a_file_that_is_no_record_is_named_and_left_alone(
     tmp_path: Path, text: str, reason: str
 ) -> None:
-    good = store.write(make(), tmp_path)
+    good = store.write_record(make(), tmp_path)
     bad = good.with_name("m.knn.hr.00000000.json")
     bad.write_text(text)
-    found, skipped = store.read_all(tmp_path)
+    found, skipped = store.read_records(tmp_path)
     assert found == [make()]
     assert [s.path for s in skipped] == [bad]
     assert reason in skipped[0].reason
     assert bad.read_text() == text
-    assert store.find(tmp_path, bad.relative_to(tmp_path)) is None
+    assert store.find_record(tmp_path, bad.relative_to(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -99,33 +99,33 @@ def test_a_file_that_is_no_record_is_named_and_left_alone(
 def test_a_record_whose_fields_are_of_another_kind_is_named(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    bad = store.write(make(), tmp_path).with_name("foreign.json")
+    bad = store.write_record(make(), tmp_path).with_name("foreign.json")
     bad.write_text(json.dumps(dataclasses.asdict(make()) | change))
     for _ in range(2):  # from the file, from the index
-        found, skipped = store.read_all(tmp_path)
+        found, skipped = store.read_records(tmp_path)
         assert found == [make()]
         assert [s.path for s in skipped] == [bad]
 
 
 def test_what_cannot_be_read_or_is_nested_without_end_is_named(tmp_path: Path) -> None:
-    folder = store.write(make(), tmp_path).parent
+    folder = store.write_record(make(), tmp_path).parent
     (folder / "a.json").mkdir()
     (folder / "b.json").write_text("[" * 100_000)
-    found, skipped = store.read_all(tmp_path)
+    found, skipped = store.read_records(tmp_path)
     assert found == [make()]
     assert [s.path.name for s in skipped] == ["a.json", "b.json"]
 
 
 def test_the_index_of_another_version_is_not_believed(tmp_path: Path) -> None:
-    store.write(make("a"), tmp_path)
-    newer = store.write(make("b"), tmp_path)
-    store.read_all(tmp_path)
+    store.write_record(make("a"), tmp_path)
+    newer = store.write_record(make("b"), tmp_path)
+    store.read_records(tmp_path)
     future = json.dumps(dataclasses.asdict(make("b")) | {"surprise": 1})
     with sqlite3.connect(tmp_path / store.INDEX) as index:
         index.execute("UPDATE record SET json = ? WHERE model = 'b'", (future,))
         index.execute("UPDATE record SET json = NULL, problem = 'schema 1' WHERE model = 'a'")
     index.close()
-    found, skipped = store.read_all(tmp_path)
+    found, skipped = store.read_records(tmp_path)
     assert found == [make("a")]
     assert [s.path for s in skipped] == [newer]
 
@@ -133,12 +133,12 @@ def test_the_index_of_another_version_is_not_believed(tmp_path: Path) -> None:
 def test_unknown_fields_are_refused() -> None:
     raw = dataclasses.asdict(make()) | {"surprise": 1}
     with pytest.raises(ValueError, match=r"unknown: \['surprise'\]"):
-        store.parse(json.dumps(raw))
+        store.parse_record(json.dumps(raw))
 
 
 def test_a_nan_is_never_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        store.write(make(score=float("nan")), tmp_path)
+        store.write_record(make(score=float("nan")), tmp_path)
     assert not list(tmp_path.rglob("*.*json*"))
 
 
@@ -146,12 +146,12 @@ WRITE_MANY = """
 import dataclasses, pathlib, sys
 from skybench.records import store as records
 folder, model, text = pathlib.Path(sys.argv[1]), sys.argv[2], sys.stdin.read()
-start = records.parse(text)
+start = records.parse_record(text)
 for i in range(60):
     mine = dataclasses.replace(start, model=model, fingerprint=f"{i:02x}" * 32)
-    records.write(mine, folder)
-    records.write(dataclasses.replace(start, scores={"oa": i}), folder)  # both fight for this one
-    records.read_all(folder)
+    records.write_record(mine, folder)
+    records.write_record(dataclasses.replace(start, scores={"oa": i}), folder)
+    records.read_records(folder)
 """
 
 
@@ -170,7 +170,7 @@ def test_two_processes_may_write_and_read_at_once(tmp_path: Path) -> None:
         process.stdin.write(text)
         process.stdin.close()
     assert [process.wait(120) for process in both] == [0, 0]
-    found, skipped = store.read_all(tmp_path)
+    found, skipped = store.read_records(tmp_path)
     assert sorted(r.model for r in found) == ["a"] * 60 + ["b"] * 60 + ["same"]
     assert not skipped
 
@@ -178,14 +178,14 @@ def test_two_processes_may_write_and_read_at_once(tmp_path: Path) -> None:
 def test_a_kill_between_the_temporary_file_and_its_renaming_loses_only_that_record(
     tmp_path: Path,
 ) -> None:
-    store.write(make("before"), tmp_path)
+    store.write_record(make("before"), tmp_path)
     code = (
         "import sys, time, pathlib; from skybench.records import store as records\n"
         "pathlib.Path.replace = lambda self, to: (print('written', flush=True), time.sleep(60))\n"
         "text = pathlib.Path(sys.argv[1], sys.argv[2]).read_text()\n"
         "import dataclasses\n"
-        "record = dataclasses.replace(records.parse(text), model='killed')\n"
-        "records.write(record, pathlib.Path(sys.argv[1]))"
+        "record = dataclasses.replace(records.parse_record(text), model='killed')\n"
+        "records.write_record(record, pathlib.Path(sys.argv[1]))"
     )
     child = subprocess.Popen(
         [sys.executable, "-P", "-c", code, str(tmp_path), str(make("before").path)],
@@ -198,9 +198,9 @@ def test_a_kill_between_the_temporary_file_and_its_renaming_loses_only_that_reco
     child.wait()
     left = list((tmp_path / "scene_classification" / "aid").glob(".*.tmp"))
     assert len(left) == 1  # the temporary file of the killed process
-    assert store.read_all(tmp_path) == ([make("before")], [])
-    store.write(make("killed"), tmp_path)
-    assert [r.model for r in store.read_all(tmp_path)[0]] == ["before", "killed"]
+    assert store.read_records(tmp_path) == ([make("before")], [])
+    store.write_record(make("killed"), tmp_path)
+    assert [r.model for r in store.read_records(tmp_path)[0]] == ["before", "killed"]
 
 
 def test_equal_settings_give_equal_fingerprints_whatever_their_order() -> None:
@@ -212,17 +212,17 @@ def test_equal_settings_give_equal_fingerprints_whatever_their_order() -> None:
 
 def test_reading_thousands_of_records_goes_through_the_index(tmp_path: Path) -> None:
     for i in range(300):
-        store.write(make(f"m{i}"), tmp_path)
-    store.read_all(tmp_path)
+        store.write_record(make(f"m{i}"), tmp_path)
+    store.read_records(tmp_path)
     parsed = []
     original = store._row
     try:
         store._row = lambda *a: parsed.append(a) or original(*a)  # type: ignore[func-returns-value]
-        assert len(store.read_all(tmp_path)[0]) == 300
+        assert len(store.read_records(tmp_path)[0]) == 300
         assert not parsed
         time.sleep(0.01)
-        store.write(make("m7", score=1.0), tmp_path)
-        store.read_all(tmp_path)
+        store.write_record(make("m7", score=1.0), tmp_path)
+        store.read_records(tmp_path)
         assert len(parsed) == 1
     finally:
         store._row = original
@@ -242,8 +242,8 @@ def test_an_older_record_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPa
         "schema": SCHEMA - 2, "net": "m", "task": "t", "dataset": "d", "fingerprint": "f",
         "recipe": {"protocol": "knn"}, "status": "failed",
     }  # fmt: skip
-    found = store.parse(json.dumps(old))
+    found = store.parse_record(json.dumps(old))
     assert (found.model, found.data, found.schema) == ("m", "real", SCHEMA)
     for unknown in (SCHEMA - 3, SCHEMA + 1):
         with pytest.raises(ValueError, match=f"schema {unknown}, this version"):
-            store.parse(json.dumps({**old, "schema": unknown}))
+            store.parse_record(json.dumps({**old, "schema": unknown}))

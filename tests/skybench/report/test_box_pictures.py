@@ -9,7 +9,7 @@ from PIL import Image
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Boxes
-from skybench.report.box_pictures import draw
+from skybench.report.box_pictures import draw_boxes
 
 
 def test_a_drawing_shows_truth_and_detections(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_drawing_shows_truth_and_detections(tmp_path: Path) -> None:
     found = Detections(corners, np.array([0.9, 0.1]), np.array([1, 0]))
     label, easy = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool)
     truth = Boxes(torch.from_numpy(corners[1:]), label, easy, (40, 60))
-    draw(image, found, truth, ("disc", "bar"), tmp_path / "a.png")
+    draw_boxes(image, found, truth, ("disc", "bar"), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as drawn:
         pixels = np.asarray(drawn)
     assert pixels.shape == (40 * 13, 60 * 13, 3)

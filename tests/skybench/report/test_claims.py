@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from skybench.core import Record
-from skybench.records.published import Place
+from skybench.records.published import PaperCell
 from skybench.report import claims
 
 
 def by_model() -> Mapping[str, claims.Claim]:
-    return {f"{c.of} over {c.model}": c for c in claims.claims()}
+    return {f"{c.of} over {c.model}": c for c in claims.paper_claims()}
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_the_second_versions_gain_does_not_reproduce() -> None:
     assert (claim.cells, claim.reproduces) == (20, False)
     assert claim.recomputed == pytest.approx(1.61, abs=5e-3)
     assert claim.others["dataset means"] == pytest.approx(1.73, abs=5e-3)
-    assert "does NOT reproduce" in claims.text([claim])
+    assert "does NOT reproduce" in claims.claims_text([claim])
 
 
 def test_pairs_count_as_two_cells_and_are_told_apart() -> None:
-    place = Place("dyna_pla", "semantic_segmentation", "pair[0]", "", "mIoU")
+    place = PaperCell("dyna_pla", "semantic_segmentation", "pair[0]", "", "mIoU")
     other = place._replace(split="pair[1]")
     pairs = claims.paired(
         {place: 3.0, other: 9.0, place._replace(split="x"): 1.0}, {place: 1.0, other: 3.0}
@@ -68,6 +68,6 @@ def test_a_model_measured_here_is_compared_on_common_cells_only() -> None:
         record("a", 90.0), record("b", 80.0), record("b", 10.0, dataset="resisc45"),
         record("c", 1.0, data="demo"), record("d", 1.0, flags=["random weights"]),
     ]  # fmt: skip
-    (claim,) = claims.of_model("a", found)
+    (claim,) = claims.measured_claims("a", found)
     assert (claim.model, claim.cells, claim.recomputed, claim.claimed) == ("b", 1, 10.0, None)
-    assert "claimed" not in claims.text([claim])
+    assert "claimed" not in claims.claims_text([claim])

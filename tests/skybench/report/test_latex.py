@@ -35,7 +35,10 @@ def packages(text: str) -> str:
 
 @pytest.mark.parametrize(
     "text",
-    [tables.render([*WIDE, BROKEN], "latex"), paper_tables.render([ODD], "latex")],
+    [
+        tables.render_tables([*WIDE, BROKEN], "latex"),
+        paper_tables.render_paper_tables([ODD], "latex"),
+    ],
     ids=["table", "paper"],
 )
 def test_latex_compiles_without_errors_and_no_table_is_cut_off(tmp_path: Path, text: str) -> None:
@@ -59,7 +62,7 @@ def test_latex_compiles_without_errors_and_no_table_is_cut_off(tmp_path: Path, t
 
 
 def test_every_table_says_what_it_needs_and_fits_the_text() -> None:
-    text = paper_tables.render([], "latex")
+    text = paper_tables.render_paper_tables([], "latex")
     count = text.count("\\begin{table}")
     assert packages(text) == "\\usepackage{booktabs,graphicx}"
     assert text.count("\\usepackage{booktabs,graphicx}") == count

@@ -12,10 +12,10 @@ import pytest
 from skybench.core import Record
 from skybench.metrics.semantic_change import SemanticChange
 from skybench.records import labels
-from skybench.records.published import Place
+from skybench.records.published import PaperCell
 from skybench.report import paper_tables, tables
 
-PLACE = Place("aid", "scene_classification", "TR=20%", "RGB", "OA")
+PLACE = PaperCell("aid", "scene_classification", "TR=20%", "RGB", "OA")
 RECORD = Record(
     "gfm", "scene_classification", "aid", {"protocol": "finetune", "label": "20 %"}, "measured",
     "real", "f", scores={"oa": 91.5}, used={"sensors": ["hr"]},
@@ -23,8 +23,8 @@ RECORD = Record(
 
 
 def test_a_fine_tuned_score_on_the_real_data_stands_beside_the_reported_one() -> None:
-    assert paper_tables.score(RECORD, PLACE) == 91.5
-    (grid,) = [g for g in paper_tables.grids([RECORD]) if "Table 5:" in g.title]
+    assert paper_tables.paper_score(RECORD, PLACE) == 91.5
+    (grid,) = [g for g in paper_tables.paper_grids([RECORD]) if "Table 5:" in g.title]
     rows = {row[:2]: row for row in grid.rows}
     assert rows["GFM", "reported"][2] == "95.47"
     assert rows["GFM", "measured"][2] == "91.50"
@@ -34,7 +34,7 @@ def test_a_fine_tuned_score_on_the_real_data_stands_beside_the_reported_one() ->
 
 def test_what_is_suspicious_of_a_measured_score_is_marked_and_explained() -> None:
     record = replace(RECORD, flags=["seen in pre-training", "nominal units"])
-    (grid,) = [g for g in paper_tables.grids([record]) if "Table 5:" in g.title]
+    (grid,) = [g for g in paper_tables.paper_grids([record]) if "Table 5:" in g.title]
     rows = {row[:2]: row for row in grid.rows}
     assert rows["GFM", "measured"][2] == "91.50 (pu)"
     assert rows["GFM", "reported"][2] == "95.47"
@@ -49,50 +49,50 @@ def test_what_is_suspicious_of_a_measured_score_is_marked_and_explained() -> Non
      *({"flags": [flag]} for flag in sorted(paper_tables.BARRED))],
 )  # fmt: skip
 def test_nothing_else_does(change: dict[str, Any]) -> None:
-    assert paper_tables.score(replace(RECORD, **change), PLACE) is None
+    assert paper_tables.paper_score(replace(RECORD, **change), PLACE) is None
 
 
 @pytest.mark.parametrize("split", ["pair[0]", "pair[1]", "official test server"])
 def test_a_cell_that_cannot_be_matched_says_why(split: str) -> None:
-    place = Place("fair1m", "oriented_detection", split, "RGB", "mAP")
+    place = PaperCell("fair1m", "oriented_detection", split, "RGB", "mAP")
     assert paper_tables.why_apart(place)
     record = replace(RECORD, task=place.task, dataset="fair1m", scores={"ap50_voc07": 1.0})
-    assert paper_tables.score(record, place) is None
+    assert paper_tables.paper_score(record, place) is None
 
 
 def test_the_sensors_tell_the_cells_of_several_sensors_apart() -> None:
-    place = Place("dyna_mm", "multimodal_segmentation", "test", "Planet+S2", "mIoU")
+    place = PaperCell("dyna_mm", "multimodal_segmentation", "test", "Planet+S2", "mIoU")
     recipe = {"protocol": "finetune", "label": ""}
     record = replace(RECORD, task=place.task, dataset="dyna_mm", recipe=recipe,
                      scores={"miou": 40.0}, used={"sensors": ["hr", "s2"]})  # fmt: skip
-    assert paper_tables.score(record, place) == 40.0
-    assert paper_tables.score(record, place._replace(modalities="Planet+S2+S1")) is None
+    assert paper_tables.paper_score(record, place) == 40.0
+    assert paper_tables.paper_score(record, place._replace(modalities="Planet+S2+S1")) is None
     prototypes = place._replace(modalities="Planet+S2 + geo-context prototypes")
-    assert paper_tables.score(record, prototypes) is None
+    assert paper_tables.paper_score(record, prototypes) is None
 
 
 def test_a_score_of_all_bands_does_not_stand_in_a_column_of_rgb() -> None:
-    place = Place("oscd", "change_detection", "test", "RGB", "F1")
+    place = PaperCell("oscd", "change_detection", "test", "RGB", "F1")
     recipe = {"protocol": "finetune", "label": ""}
     record = replace(RECORD, task=place.task, dataset="oscd", recipe=recipe, scores={"f1": 50.0})
-    assert paper_tables.score(record, place) == 50.0
-    assert paper_tables.score(replace(record, used={"sensors": ["s2"]}), place) is None
+    assert paper_tables.paper_score(record, place) == 50.0
+    assert paper_tables.paper_score(replace(record, used={"sensors": ["s2"]}), place) is None
 
 
 def test_the_semantic_change_score_is_found_by_its_name() -> None:
     metric = SemanticChange(tuple("abcdef"))
     series = np.arange(8).reshape(2, 2, 2) % 6
     metric.update(series, series, "cube_0_0")
-    place = Place("dyna_s2", "change_detection", "test", "S2", "SCS")
+    place = PaperCell("dyna_s2", "change_detection", "test", "S2", "SCS")
     recipe = {"protocol": "finetune", "label": ""}
     record = replace(RECORD, task=place.task, dataset="dyna_s2", recipe=recipe,
                      scores=metric.scores(), used={"sensors": ["s2"]})  # fmt: skip
-    assert paper_tables.score(record, place) == 100
+    assert paper_tables.paper_score(record, place) == 100
 
 
 def test_the_best_reported_and_the_best_measured_are_marked_apart() -> None:
     found = [RECORD, replace(RECORD, model="satlas", scores={"oa": 90.0})]
-    (grid,) = [g for g in paper_tables.grids(found) if "Table 5:" in g.title]
+    (grid,) = [g for g in paper_tables.paper_grids(found) if "Table 5:" in g.title]
     best = {grid.rows[i][:2] for i, j in grid.best if j == 2}
     second = {grid.rows[i][:2] for i, j in grid.second if j == 2}
     assert best == {("SkySense", "reported"), ("GFM", "measured")}
@@ -102,14 +102,15 @@ def test_the_best_reported_and_the_best_measured_are_marked_apart() -> None:
 
 
 def test_every_published_cell_is_in_a_table_once() -> None:
-    cells = json.loads(paper_tables.render([], "json"))
-    assert len(cells) == len(paper_tables.rows()) == 227
-    shown = sum(cell != "" for g in paper_tables.grids([]) for row in g.rows for cell in row[2:])
+    cells = json.loads(paper_tables.render_paper_tables([], "json"))
+    assert len(cells) == len(paper_tables.reported_rows()) == 227
+    grids = paper_tables.paper_grids([])
+    shown = sum(cell != "" for g in grids for row in g.rows for cell in row[2:])
     assert shown == 227
 
 
 def test_latex_is_balanced_and_escaped() -> None:
-    for text in paper_tables.render([RECORD], "latex").split("\n\n"):
+    for text in paper_tables.render_paper_tables([RECORD], "latex").split("\n\n"):
         assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
         body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0].strip().splitlines()
         columns = text.partition(r"\begin{tabular}{")[2].partition("}")[0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import torch
 from PIL import Image
 
 from skybench.boxes.detections import Detections
-from skybench.core import REFLECTANCE, UINT8, Boxes, DatasetCard, Sample, Sensor
+from skybench.core import REFLECTANCE, UINT8, Boxes, DatasetCard, Sample, Sensor, Target
 from skybench.core.dataset import Samples, Split
-from skybench.report.pictures import Drawings, coloured, shown
+from skybench.report.pictures import Pictures, colour_classes, display_image
 
 S2 = Sensor("s2", ("blue", "green", "red", "nir"), 10.0, REFLECTANCE)
 HR = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
@@ -35,19 +36,19 @@ class Given(Samples):
 
 def test_reflectance_is_stretched_and_bands_are_put_in_order() -> None:
     image = np.arange(4 * 16 * 16, dtype=np.float32).reshape(4, 16, 16)
-    picture = shown(image, S2)
+    picture = display_image(image, S2)
     assert picture.shape == (16, 16, 3)
     assert picture.min() == 0
     assert picture.max() == 255
     red = np.zeros((4, 2, 2))
     red[2] = [[0, 100], [100, 100]]
-    assert (shown(red, S2)[..., 1:] == 0).all()
-    display = shown(np.full((3, 2, 2), 7, np.uint8), HR)
+    assert (display_image(red, S2)[..., 1:] == 0).all()
+    display = display_image(np.full((3, 2, 2), 7, np.uint8), HR)
     assert (display == 7).all()
 
 
 def test_classes_have_colours_of_their_own() -> None:
-    colours = coloured(np.arange(256).reshape(16, 16)).reshape(-1, 3)
+    colours = colour_classes(np.arange(256).reshape(16, 16)).reshape(-1, 3)
     assert colours[0].tolist() == [0, 0, 0]
     assert colours[255].tolist() == [128, 128, 128]
     assert len({tuple(c) for c in colours[:20].tolist()}) == 20
@@ -58,7 +59,7 @@ def test_masks_are_drawn_for_the_first_samples_only(
     dates: int, panels: int, tmp_path: Path
 ) -> None:
     mask = torch.ones(16, 16, dtype=torch.uint8)
-    draw = Drawings(2, tmp_path / "new", Given(mask, dates))
+    draw = Pictures(2, tmp_path / "new", Given(mask, dates))
     for index in range(3):
         draw(index, np.zeros((16, 16)))
     names = sorted(p.name for p in (tmp_path / "new").iterdir())
@@ -66,22 +67,49 @@ def test_masks_are_drawn_for_the_first_samples_only(
     with Image.open(tmp_path / "new" / names[0]) as image:
         assert image.size == (panels * 20 - 4, 16)
         assert image.getpixel((0, 0)) == (200, 200, 200)
-        assert image.getpixel(((panels - 2) * 20, 0)) == tuple(coloured(np.array([[1]]))[0, 0])
+        assert image.getpixel(((panels - 2) * 20, 0)) == tuple(
+            colour_classes(np.array([[1]]))[0, 0]
+        )
         assert image.getpixel(((panels - 1) * 20, 0)) == (0, 0, 0)
 
 
 def test_series_show_the_last_date_and_boxes_are_drawn(tmp_path: Path) -> None:
     masks = torch.zeros(3, 16, 16, dtype=torch.uint8)
-    Drawings(1, tmp_path / "series", Given(masks, 3))(0, np.ones((3, 16, 16)))
+    Pictures(1, tmp_path / "series", Given(masks, 3))(0, np.ones((3, 16, 16)))
     assert len(list((tmp_path / "series").iterdir())) == 1
     none = torch.zeros(0)
     boxes = Boxes(torch.zeros(0, 4, 2), none.long(), none.bool(), (32, 32))
     found = Detections(np.zeros((0, 4, 2)), np.zeros(0), np.zeros(0, int))
-    Drawings(1, tmp_path / "boxes", Given(boxes))(0, found)
+    Pictures(1, tmp_path / "boxes", Given(boxes))(0, found)
     with Image.open(next((tmp_path / "boxes").iterdir())) as image:
         assert image.size == (800, 800)
 
 
 def test_a_class_is_no_picture(tmp_path: Path) -> None:
-    Drawings(3, tmp_path / "none", Given(1))(0, np.array([0.2, 0.8]))
+    Pictures(3, tmp_path / "none", Given(1))(0, np.array([0.2, 0.8]))
+    assert not (tmp_path / "none").exists()
+
+
+def test_values_are_drawn_on_the_scale_of_the_truth_and_nodata_is_grey(tmp_path: Path) -> None:
+    true = torch.linspace(100, 300, 256).reshape(16, 16)
+    true[0, 0] = float("nan")
+    said = np.full((16, 16), 1000.0, np.float32)  # beyond the truth: the highest colour
+    Pictures(1, tmp_path, Given(true))(0, said)
+    with Image.open(tmp_path / "000_x_0.png") as image:
+        assert image.size == (3 * 20 - 4, 16)
+        assert image.getpixel((20, 0)) == (128, 128, 128)
+        assert image.getpixel((40, 0)) == image.getpixel((20 + 15, 15)) == (253, 231, 36)
+
+
+def test_values_have_a_nodata_value_of_their_own(tmp_path: Path) -> None:
+    given = Given(torch.tensor([[-99.0, 255.0], [0.0, 1.0]]))
+    given.card = replace(given.card, target=Target("values", -99.0))
+    Pictures(1, tmp_path, given)(0, np.full((2, 2), np.nan))
+    with Image.open(tmp_path / "000_x_0.png") as image:
+        assert image.getpixel((6, 0)) == (128, 128, 128)
+        assert image.getpixel((7, 0)) == (253, 231, 36)  # 255 is a value like others
+
+
+def test_values_of_a_whole_image_are_no_picture(tmp_path: Path) -> None:
+    Pictures(3, tmp_path / "none", Given(torch.rand(4)))(0, np.zeros(4))
     assert not (tmp_path / "none").exists()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from skybench.core import FLAGS, Record
-from skybench.records import labels
 from skybench.report import tables
 
 
@@ -34,7 +33,7 @@ DEMO = make("rcf", data="demo")
 
 @pytest.mark.parametrize("form", ["text", "md", "latex"])
 def test_random_weights_and_demo_data_are_marked_in_every_row_of_tables(form: str) -> None:
-    lines = tables.render([make(), RANDOM, DEMO], form).splitlines()
+    lines = tables.render_tables([make(), RANDOM, DEMO], form).splitlines()
     row = {m: next(x for x in lines if m in x and "71.23" in x) for m in ("skysense", "rcf")}
     assert "random" in row["skysense"]
     assert "(r)" in row["skysense"]
@@ -44,31 +43,26 @@ def test_random_weights_and_demo_data_are_marked_in_every_row_of_tables(form: st
 
 
 def test_random_weights_and_demo_data_are_marked_in_csv_and_json() -> None:
-    rows = list(csv.DictReader(io.StringIO(tables.render([make(), RANDOM, DEMO], "csv"))))
+    rows = list(csv.DictReader(io.StringIO(tables.render_tables([make(), RANDOM, DEMO], "csv"))))
     assert [(r["weights"], r["data"]) for r in rows] == [
         ("abababab", "real"),
         ("random", "real"),
         ("abababab", "demo"),
     ]
-    whole = json.loads(tables.render([RANDOM, DEMO], "json"))
+    whole = json.loads(tables.render_tables([RANDOM, DEMO], "json"))
     assert whole[0]["used"]["weights"] == "random"
     assert whole[1]["data"] == "demo"
 
 
 def test_demo_and_real_records_never_share_a_table() -> None:
-    grids = tables.grids([make(), DEMO, RANDOM])
+    grids = tables.record_grids([make(), DEMO, RANDOM])
     assert len(grids) == 2
     assert [row[3] for grid in grids for row in grid.rows] == ["real", "real", "demo"]
 
 
-def test_every_flag_has_a_mark_of_its_own() -> None:
-    assert set(labels.MARKS) == set(FLAGS)
-    assert len(set(labels.MARKS.values())) == len(labels.MARKS)
-
-
 def test_the_newest_of_several_records_of_a_cell_is_shown_and_the_others_are_counted() -> None:
     newer = make(scores={"oa": 80.0}, spread={}, intervals={}, made="2026-02-01T00:00:00+00:00")
-    text = tables.render([newer, make()], "text")
+    text = tables.render_tables([newer, make()], "text")
     assert "80.00" in text
     assert "71.23" not in text
     assert "1 older record(s)" in text
@@ -76,51 +70,46 @@ def test_the_newest_of_several_records_of_a_cell_is_shown_and_the_others_are_cou
 
 def test_other_settings_get_a_row_of_their_own() -> None:
     limited = make(recipe={**make().recipe, "limit": 50, "seeds": 3})
-    (grid,) = tables.grids([make(), limited])
+    (grid,) = tables.record_grids([make(), limited])
     assert grid.header[4] == "settings"
     assert sorted(row[4] for row in grid.rows) == ["", "limit=50 seeds=3"]
-
-
-def test_changed_lists_read_as_words() -> None:
-    recipe = {**make().recipe, "augment": ["flip", "resize_crop=0.5,2"], "epochs": 8}
-    used = {**make().used, "overridden": ["augment", "epochs"]}
-    said = labels.changed(make(recipe=recipe, used=used))
-    assert said == "augment=flip+resize_crop=0.5,2 epochs=8"
 
 
 def test_a_cell_without_a_score_says_why() -> None:
     none: dict[str, Any] = {"scores": {}, "spread": {}, "intervals": {}}
     cannot = make("image_stats", status="cannot run", note="no feature maps", **none)
     broken = make("rcf", status="failed", note="OSError: disk", **none)
-    text = tables.render([cannot, broken, make()], "text")
+    text = tables.render_tables([cannot, broken, make()], "text")
     assert "image_stats on aid: no feature maps." in text
     assert "failed" in text
     assert "aid 20 % OA" in text
 
 
 def test_a_reason_that_is_a_sentence_gets_no_second_full_stop() -> None:
-    text = tables.render([make(status="failed", scores={}, note="It broke. Mend it.")], "text")
+    text = tables.render_tables(
+        [make(status="failed", scores={}, note="It broke. Mend it.")], "text"
+    )
     assert "Mend it.\n" in text + "\n"
 
 
 def test_several_seeds_show_their_spread() -> None:
     several = make(seeds=[{"seed": 0}, {"seed": 1}])
-    assert "71.23 ± 0.50 [69.0, 73.0]" in tables.render([several], "text")
+    assert "71.23 ± 0.50 [69.0, 73.0]" in tables.render_tables([several], "text")
 
 
 def test_latex_escapes_what_tex_would_read() -> None:
-    text = tables.render([make("a_b&c%")], "latex")
+    text = tables.render_tables([make("a_b&c%")], "latex")
     assert r"a\_b\&c\%" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 
 
 def test_nothing_to_show_is_said() -> None:
-    assert tables.render([], "text") == "No records."
-    assert tables.render([], "json") == "[]"
-    assert tables.render([], "csv") == ""
+    assert tables.render_tables([], "text") == "No records."
+    assert tables.render_tables([], "json") == "[]"
+    assert tables.render_tables([], "csv") == ""
 
 
 def test_a_data_frame_has_one_row_a_record() -> None:
-    frame = tables.frame([make(), RANDOM])
+    frame = tables.data_frame([make(), RANDOM])
     assert list(frame["score"]) == [71.234, 71.234]
     assert list(frame["weights"]) == ["abababab", "random"]

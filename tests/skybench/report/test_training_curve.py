@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skybench.report import training_curve
-from skybench.training.log import LOG, Journal, read
+from skybench.training.log import LOG, TrainingLog, read_log
 
 
 def training(folder: Path, steps: int, seed: int = 0, val: bool = True, fall: float = 5) -> Path:
     """The log of a training whose loss falls by exp(fall)."""
     rng = np.random.default_rng(seed)
-    with Journal(folder) as told:
+    with TrainingLog(folder) as told:
         for step in range(1, steps + 1):
             noise = float(np.exp(0.2 * rng.standard_normal()))
             loss = float(np.exp(-fall * step / steps)) * noise
@@ -31,8 +31,8 @@ def values(line: Line2D) -> NDArray[np.float64]:
 
 
 def test_the_curve_of_three_seeds_has_their_lines(tmp_path: Path) -> None:
-    logs = [read(training(tmp_path / str(seed), 400, seed)) for seed in range(3)]
-    figure = training_curve.drawn(logs)
+    logs = [read_log(training(tmp_path / str(seed), 400, seed)) for seed in range(3)]
+    figure = training_curve.training_figure(logs)
     assert figure is not None
     loss, scores, rate = figure.axes
     legend = loss.get_legend()
@@ -49,7 +49,7 @@ def test_the_curve_of_three_seeds_has_their_lines(tmp_path: Path) -> None:
 
 
 def test_the_curve_of_one_short_training_is_plain(tmp_path: Path) -> None:
-    figure = training_curve.drawn([read(training(tmp_path, 5, val=False, fall=1))])
+    figure = training_curve.training_figure([read_log(training(tmp_path, 5, val=False, fall=1))])
     assert figure is not None
     loss, _ = figure.axes
     assert loss.get_legend() is None
@@ -59,10 +59,10 @@ def test_the_curve_of_one_short_training_is_plain(tmp_path: Path) -> None:
 
 def test_where_a_training_was_resumed_is_marked(tmp_path: Path) -> None:
     path = training(tmp_path, 60)
-    with Journal(tmp_path) as told:
+    with TrainingLog(tmp_path) as told:
         told.resume(50)
         told.step(51, 2, 0.01, 1e-4, samples=4)
-    figure = training_curve.drawn([read(path)])
+    figure = training_curve.training_figure([read_log(path)])
     assert figure is not None
     marked = [x for x in figure.axes[0].lines if x.get_label() == "seed 0 resumed"]
     assert [np.asarray(x.get_xdata())[0] for x in marked] == [50]
@@ -70,9 +70,9 @@ def test_where_a_training_was_resumed_is_marked(tmp_path: Path) -> None:
 
 def test_the_curve_becomes_a_png(tmp_path: Path) -> None:
     out = tmp_path / "new" / "curve.png"
-    training_curve.curve([tmp_path / "absent.jsonl"], out)
+    training_curve.write_training_curve([tmp_path / "absent.jsonl"], out)
     assert not out.exists()
-    training_curve.curve(training(tmp_path, 100), out, "a model on a dataset")
+    training_curve.write_training_curve(training(tmp_path, 100), out, "a model on a dataset")
     with Image.open(out) as image:
         assert image.size[0] == 1200
         assert len(image.convert("L").getcolors() or []) > 20

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils import flop_counter
 
-from skybench.core import Batch, Features, Found, ModelCard, Sample, Sensor
+from skybench.core import BandMapping, Batch, Features, ModelCard, Sample, Sensor
 from skybench.core.model import Model
 from skybench.core.sensors import CONVERT, UINT8
 from skybench.features.extraction import Extractor
@@ -40,7 +40,7 @@ class Cell:
 
 
 def test_where_the_counter_fails_the_layers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"hr": Found("hr", (0, 1, 2), CONVERT[UINT8, UINT8])}
+    found = {"hr": BandMapping("hr", (0, 1, 2), CONVERT[UINT8, UINT8])}
     extractor = Extractor(Net(), found, "fuse", 0, "cpu")
     expected = (2 * 27 * 5 * 64 + 2 * 5 * 4) / 1e9
     assert provenance.gflops(extractor, cast(Any, Cell())) == pytest.approx(expected)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from skybench.augment import test_time
-from skybench.core import Record, UsageError
+from skybench.core import Record
 from skybench.plan.request import Request
 from skybench.runner.run_cells import run_cells
 from skybench.training import log
@@ -68,26 +68,16 @@ def test_classes_without_a_sample_to_learn_from_are_named(tmp_path: Path) -> Non
     assert set(absent) < set(record.used["classes"])
 
 
-def test_segmentation_leaves_pictures(tmp_path: Path) -> None:
-    changes = {"tasks": ("semantic_segmentation",), "datasets": ("potsdam",), "limit": 3}
-    record = run(tmp_path, **changes, overrides={"epochs": "1", "width": "8"})
-    pictures = {name for name in left(tmp_path) if name.endswith(".png")}
-    assert len(pictures) == 1 + min(4, record.samples["test"])
-    again = run(tmp_path / "b", **changes, overrides={"epochs": "1", "width": "8"}, draw=0)
-    assert left(tmp_path / "b") == {log.LOG, "curve.png"}
-    assert again.scores == record.scores
-
-
 def test_views_of_test_images_reach_the_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, real = [], test_time.probabilities
+    asked, real = [], test_time.average_views
 
     def noted(wanted: test_time.Views, *given: Any) -> Any:
         asked.append(wanted)
         return real(wanted, *given)
 
-    monkeypatch.setattr(test_time, "probabilities", noted)
+    monkeypatch.setattr(test_time, "average_views", noted)
     changes = {"tasks": ("semantic_segmentation",), "datasets": ("potsdam",), "limit": 2}
     few = {"epochs": "1", "width": "8"}
     plain = run(tmp_path / "a", **changes, overrides=few, draw=0)
@@ -101,11 +91,6 @@ def test_views_where_nothing_heeds_them_are_refused(tmp_path: Path) -> None:
     (record,) = run_cells(replace(BASE, overrides={"views": "flip"}, results=tmp_path))
     assert record.status == "cannot run"
     assert "no test-time views" in record.note
-
-
-def test_several_devices_are_for_fine_tuning(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="which is --protocol finetune"):
-        run_cells(replace(BASE, protocol="linear", devices=2, device="cpu", results=tmp_path))
 
 
 def test_a_network_whose_branches_differ_in_width_learns_too(tmp_path: Path) -> None:

@@ -34,18 +34,18 @@ def test_predictions_for_the_server_are_kept_and_exported_but_have_no_score(
     assert record.samples["test"] >= 2
     assert "export" in record.note
     assert "chance" not in record.flags
-    files = export.export(record, tmp_path, tmp_path / "out")
+    files = export.export_boxes(record, tmp_path, tmp_path / "out")
     assert sorted(p.name for p in files) == ["0.xml", "1.xml"]
     names = [ElementTree.parse(p).findtext("source/filename") for p in sorted(files)]
     assert names == ["0.tif", "1.tif"]
     (cell,) = Planner(replace(ASKED, results=tmp_path)).cells()
     assert cell.status == "done"
-    (grid,) = tables.grids([record])
+    (grid,) = tables.record_grids([record])
     assert grid.rows[0][-1] == "predicted"
     with pytest.raises(UsageError):
-        compare.compare([record], tmp_path, ("rcf", "rcf"), "", "")
-    merge.merge([tmp_path], tmp_path / "all")
-    (there,) = store.read_all(tmp_path / "all")[0]
+        compare.compare_models([record], tmp_path, ("rcf", "rcf"), "", "")
+    merge.merge_results([tmp_path], tmp_path / "all")
+    (there,) = store.read_records(tmp_path / "all")[0]
     assert (there.status, there.fingerprint) == ("predicted", record.fingerprint)
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, Features, ModelCard, Recipe, Setting, Workers
+from skybench.core import Batch, Features, FitContext, ModelCard, Recipe, Workers
 from skybench.core.model import Model
 from skybench.training import checkpoints, fit
-from skybench.training.loop import Trained
-from skybench.training.lr_schedules import Schedule, rate, scheduled
-from skybench.training.step import Job
+from skybench.training.loop import TrainingResult
+from skybench.training.lr_schedules import Schedule, linear_decay, recipe_schedule
+from skybench.training.step import TrainingJob
 
 RECIPE = Recipe(
     "finetune", epochs=3, batch=4, lr=0.05, weight_decay=0.1, schedule="cosine", warm_up=2
@@ -63,7 +63,7 @@ def trained(
     score: Any = None,
     norm: bool = False,
     **setting: Any,
-) -> tuple[Trained, dict[str, Tensor]]:
+) -> tuple[TrainingResult, dict[str, Tensor]]:
     """The training, and all numbers after it."""
     x, y = data()
     with torch.random.fork_rng():
@@ -78,11 +78,11 @@ def trained(
                 seen = seen + 0.1 * torch.from_numpy(rng.normal(size=(len(indices), 3))).float()
             return nn.functional.cross_entropy(head(backbone.vectors(seen)), y[indices])
 
-        job = Job(loss_of, scheduled(recipe, Schedule(rate, 1.0)), score)
+        job = TrainingJob(loss_of, recipe_schedule(recipe, Schedule(linear_decay, 1.0)), score)
         made = fit.train(
-            head, COUNT, recipe, Setting(0, backbone=backbone, report=report, **setting), job
+            head, COUNT, recipe, FitContext(0, backbone=backbone, report=report, **setting), job
         )
-    return made, checkpoints.numbers({"head": head, "backbone": backbone})
+    return made, checkpoints.state_of({"head": head, "backbone": backbone})
 
 
 def together(workers: Workers, out: Path) -> None:
@@ -105,7 +105,7 @@ class Numbers:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def some(self, indices: Sequence[int]) -> Numbers:
+    def subset(self, indices: Sequence[int]) -> Numbers:
         return Numbers([self.indices[i] for i in indices])
 
 
@@ -129,5 +129,5 @@ if __name__ == "__main__":
     else:
         from skybench.training import distributed
 
-        processes = distributed.start(number, "cpu")
+        processes = distributed.start_processes(number, "cpu")
         together(processes, folder / f"{processes.rank}of{processes.size}.pt")

@@ -32,7 +32,7 @@ def batch(model: Model, count: int = 2) -> Batch:
     generator = torch.Generator().manual_seed(0)
     images = {}
     for sensor in model.card.inputs[:2]:
-        smallest, step = model.card.sides.get(
+        smallest, step = model.card.input_sizes.get(
             sensor.name, (model.card.min_pixels, model.card.multiple)
         )
         side = -(-max(smallest, 16) // step) * step

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.core import SkybenchError, UsageError
+from skybench.core import SkybenchError
 from skybench.training import checkpoints, log
 
 from . import _training
@@ -49,7 +49,7 @@ def test_a_training_goes_on_bit_by_bit_wherever_it_stopped(
     assert (again.steps, again.losses) == (whole.steps, whole.losses)
     # The step whose report was cut off came before its checkpoint: step 1 starts anew.
     assert again.facts().get("resumed", 0) == (1 if step > 1 else 0)
-    steps = [row["step"] for row in log.read(tmp_path / log.LOG) if "loss" in row]
+    steps = [row["step"] for row in log.read_log(tmp_path / log.LOG) if "loss" in row]
     assert steps == list(range(1, 10))
 
 
@@ -117,14 +117,6 @@ def test_a_training_stopped_while_it_is_scored_is_scored_again(
     assert same(numbers, resumed)
 
 
-def test_patience_ends_a_training_that_gets_no_better() -> None:
-    values = iter([10.0, 30.0, 20.0, 30.0, 90.0])
-    recipe = replace(RECIPE, epochs=5, validate=1, patience=2)
-    made, _ = trained(recipe, score=lambda: next(values))
-    assert made.steps == 4 * 3
-    assert made.facts()["best_epoch"] == 2
-
-
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
 def test_a_checkpoint_that_does_not_fit_is_left_alone_and_said(
     content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,7 +129,7 @@ def test_a_checkpoint_that_does_not_fit_is_left_alone_and_said(
     again, numbers = trained(folder=tmp_path)
     assert same(trained()[1], numbers)
     assert "resumed" not in again.facts()
-    rows = log.read(tmp_path / log.LOG)
+    rows = log.read_log(tmp_path / log.LOG)
     assert any("starts anew" in row.get("why", "") for row in rows)
 
 
@@ -160,7 +152,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(
     monkeypatch.setattr(checkpoints, "SPARE", 1e30)
     _, numbers = trained(replace(RECIPE, validate=1), score=lambda: 1.0, folder=tmp_path)
     assert not list(tmp_path.glob("*.pt*"))
-    assert any("GB" in row.get("why", "") for row in log.read(tmp_path / log.LOG))
+    assert any("GB" in row.get("why", "") for row in log.read_log(tmp_path / log.LOG))
     assert numbers
 
 
@@ -173,10 +165,10 @@ def test_a_write_that_fails_costs_the_checkpoint_and_not_the_training(
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     monkeypatch.setattr(torch, "save", full)
     recipe = replace(RECIPE, validate=1)
-    made, numbers = trained(recipe, score=lambda: 1.0, folder=tmp_path, keep=True)
+    made, numbers = trained(recipe, score=lambda: 1.0, folder=tmp_path, keep_weights=True)
     assert not list(tmp_path.glob("*.pt*"))
     assert "Disk quota exceeded" in made.facts()["weights_not_kept"]
-    rows = log.read(tmp_path / log.LOG)
+    rows = log.read_log(tmp_path / log.LOG)
     assert any("Disk quota exceeded" in row.get("why", "") for row in rows)
     monkeypatch.undo()
     assert same(trained(recipe, score=lambda: 1.0)[1], numbers)
@@ -208,14 +200,14 @@ def test_without_its_best_state_a_training_starts_anew(
     recipe, values = replace(RECIPE, validate=1), [50.0, 90.0, 70.0]
     scored = iter(values)
     _, numbers = trained(recipe, score=lambda: next(scored))
-    write = checkpoints.Keeper._write
+    write = checkpoints.Checkpoints._write
 
     def picky(self: Any, name: str, state: Any) -> str:
         full = name == checkpoints.BEST and (tmp_path / checkpoints.BEST).is_file() and not gone
         return "the disk is full" if full else write(self, name, state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Keeper, "_write", picky)
+        patch.setattr(checkpoints.Checkpoints, "_write", picky)
         early = iter(values)
         interrupted(tmp_path, 8, recipe=recipe, score=lambda: next(early))
     if gone:
@@ -240,23 +232,13 @@ def test_a_best_state_that_another_run_removed_is_said(tmp_path: Path) -> None:
         trained(replace(RECIPE, validate=1), score=score, folder=tmp_path)
 
 
-def test_a_score_that_is_no_number_is_an_error() -> None:
-    with pytest.raises(SkybenchError, match="score on validation is nan"):
-        trained(replace(RECIPE, validate=1), score=lambda: float("nan"))
-
-
-def test_patience_without_scores_is_refused() -> None:
-    with pytest.raises(UsageError, match="--set validate=N"):
-        trained(replace(RECIPE, patience=2))
-
-
 def test_nothing_but_the_log_and_what_was_asked_for_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
-    _, numbers = trained(folder=tmp_path, keep=True)
-    for name in ("last.pt.tmp-1", "log.jsonl.tmp-1"):
+    _, numbers = trained(folder=tmp_path, keep_weights=True)
+    for name in ("last.pt.tmp-1", "log.jsonl.tmp-1", ".best.pt.0a1b.tmp", ".log.jsonl.0a1b.tmp"):
         (tmp_path / name).write_bytes(b"of a broken write")
-    checkpoints.clear(tmp_path)
+    checkpoints.remove_checkpoints(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {log.LOG, checkpoints.KEPT}
     assert same(torch.load(tmp_path / checkpoints.KEPT, weights_only=True), numbers)

@@ -55,22 +55,22 @@ def test_predictions_are_gathered_once_each_and_in_order(folder: Path) -> None:
 def test_more_devices_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UsageError, match="--devices 3 was given, but there are 1"):
-        distributed.start(3, "cuda")
-    assert distributed.start(1, "cuda") is distributed.ALONE
+        distributed.start_processes(3, "cuda")
+    assert distributed.start_processes(1, "cuda") is distributed.SINGLE_PROCESS
 
 
 def test_a_process_knows_whether_it_helps_another(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOCAL_RANK", "NODE_RANK", "RANK"):
         monkeypatch.delenv(name, raising=False)
-    assert not distributed.is_another()
+    assert not distributed.is_helper_process()
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert not distributed.is_another()
+    assert not distributed.is_helper_process()
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert distributed.is_another()
+    assert distributed.is_helper_process()
 
 
 def test_heads_keep_their_modules_and_numbers_when_normalisation_is_shared() -> None:
-    """What `Together.wrap` does on GPUs: parts are replaced, the head's own objects stay."""
+    """What `FabricProcesses.wrap` does on GPUs: parts are replaced, the head's own objects stay."""
     from skybench.heads.dense import UPerNet
 
     head = torch.nn.Sequential(UPerNet([(8, 4), (8, 8)], 3, 8))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.core import Batch, Features, ModelCard, Recipe, Setting, SkybenchError, UsageError
+from skybench.core import Batch, Features, FitContext, ModelCard, Recipe, SkybenchError
 from skybench.core.model import Model
 from skybench.training import fit, lr_schedules
 
@@ -71,28 +71,15 @@ def rates(monkeypatch: pytest.MonkeyPatch, source: Memory, recipe: Recipe) -> li
         return step(self, *words)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", noted)
-    fit.train_dense(Pixel(), source, recipe, Setting(0))
+    fit.train_dense(Pixel(), source, recipe, FitContext(0))
     return seen
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 10, 95])
-def test_the_rate_warms_up_and_falls_to_0(steps: int) -> None:
-    factors = [lr_schedules.rate(s, steps) for s in range(steps)]
-    assert max(factors) == 1.0
-    peak = factors.index(1.0)
-    assert peak + 1 == max(1, -(-steps // 10))
-    assert all(0 < f <= 1 for f in factors)
-    assert np.all(np.diff(factors[: peak + 1]) > 0)
-    assert np.all(np.diff(factors[peak + 1 :]) < 0)
-    assert lr_schedules.rate(steps, steps) == 0.0
-    np.testing.assert_allclose(np.diff(factors[peak + 1 :], 2), 0, atol=1e-12)  # linear
 
 
 def test_training_follows_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = rates(monkeypatch, Memory(10), RECIPE)
     assert len(seen) == 4 * 5
     for step, (weights, decay, biases, none) in enumerate(seen):
-        assert weights == biases == pytest.approx(0.1 * lr_schedules.rate(step, 20))
+        assert weights == biases == pytest.approx(0.1 * lr_schedules.linear_decay(step, 20))
         assert (decay, none) == (0.5, 0.0)
 
 
@@ -100,7 +87,7 @@ def test_every_epoch_sees_every_sample_once_in_the_seeds_order() -> None:
     orders = []
     for seed in (0, 0, 1):
         source = Memory(5)
-        trained = fit.train_dense(Pixel(), source, RECIPE, Setting(seed))
+        trained = fit.train_dense(Pixel(), source, RECIPE, FitContext(seed))
         assert trained.steps == len(source.asked) == 4 * 3
         assert len(trained.losses) == 4
         assert max(map(len, source.asked)) <= RECIPE.batch
@@ -114,7 +101,7 @@ def test_every_epoch_sees_every_sample_once_in_the_seeds_order() -> None:
 def test_the_loss_of_an_epoch_is_the_mean_over_its_samples() -> None:
     source = Memory(3)
     recipe = Recipe("linear", epochs=1, batch=2, lr=0.0)
-    (loss,) = fit.train_dense(Pixel(), source, recipe, Setting(0)).losses
+    (loss,) = fit.train_dense(Pixel(), source, recipe, FitContext(0)).losses
     logits = Pixel()([source.maps])[0]
     masks = torch.from_numpy(source.masks)
     each = [fit.cross_entropy(logits[i : i + 1], masks[i : i + 1]).item() for i in range(3)]
@@ -123,8 +110,8 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_samples() -> None:
 
 def test_auxiliary_answers_count_with_their_weight() -> None:
     recipe = Recipe("linear", epochs=1, batch=4, lr=0.0)
-    (plain,) = fit.train_dense(Pixel(), Memory(4), recipe, Setting(0)).losses
-    (more,) = fit.train_dense(Pixel(2), Memory(4), recipe, Setting(0)).losses
+    (plain,) = fit.train_dense(Pixel(), Memory(4), recipe, FitContext(0)).losses
+    (more,) = fit.train_dense(Pixel(2), Memory(4), recipe, FitContext(0)).losses
     assert more == pytest.approx(plain * (1 + 2 * fit.AUXILIARY), abs=2e-5)
 
 
@@ -133,7 +120,7 @@ def test_training_lowers_the_loss_and_ends_in_evaluation_mode() -> None:
     source = Memory(4)
     source.masks[:] = 2
     reports: list[tuple[str, int, int]] = []
-    setting = Setting(0, report=lambda *words: reports.append(words))
+    setting = FitContext(0, report=lambda *words: reports.append(words))
     losses = fit.train_dense(head, source, RECIPE, setting).losses
     assert losses[-1] < 0.7 * losses[0]
     assert not head.training
@@ -151,11 +138,11 @@ def test_predictions_are_made_of_fewer_samples_at_once_where_memory_is_short() -
         return [*range(start, min(start + most, 7))]
 
     fits = 3
-    assert [*fit.predicted(7, 8, answers)] == [*range(7)]
+    assert [*fit.predict_in_batches(7, 8, answers)] == [*range(7)]
     assert asked == [(0, 8), (0, 4), (0, 2), (2, 2), (4, 2), (6, 2)]
     fits = 0
     with pytest.raises(torch.OutOfMemoryError):
-        next(fit.predicted(7, 8, answers))
+        next(fit.predict_in_batches(7, 8, answers))
 
 
 def test_the_loss_is_the_mean_over_the_pixels_that_count() -> None:
@@ -179,6 +166,14 @@ def test_ignored_pixels_give_no_gradient() -> None:
     assert gradient[0, :, 0, 0].abs().sum() > 0
 
 
+@pytest.mark.parametrize("ignore", [0, 250])
+def test_another_ignore_value_is_left_out_of_the_loss(ignore: int) -> None:
+    logits = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    masks = torch.tensor([[[ignore, 1], [2, ignore]]], dtype=torch.uint8)
+    expected = F.cross_entropy(logits, masks.long(), ignore_index=ignore)
+    torch.testing.assert_close(fit.cross_entropy(logits, masks, ignore), expected)
+
+
 def test_masks_without_a_label_give_loss_0_and_no_gradient() -> None:
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = fit.cross_entropy(logits, torch.full((2, 8, 8), 255, dtype=torch.uint8))
@@ -187,7 +182,10 @@ def test_masks_without_a_label_give_loss_0_and_no_gradient() -> None:
     assert gradient.abs().max() == 0.0
     head = Pixel()
     recipe = Recipe("linear", epochs=2, batch=2, lr=0.1)
-    assert fit.train_dense(head, Memory(4, ignored=True), recipe, Setting(0)).losses == (0.0, 0.0)
+    assert fit.train_dense(head, Memory(4, ignored=True), recipe, FitContext(0)).losses == (
+        0.0,
+        0.0,
+    )
     assert torch.equal(head.layer.weight, Pixel().layer.weight)
 
 
@@ -195,45 +193,12 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
     source = Memory(4)
     source.maps[2] = float("nan")
     with pytest.raises(SkybenchError, match=r"loss became nan in epoch 1; .* smaller .* than 0\.1"):
-        fit.train_dense(Pixel(), source, RECIPE, Setting(0))
-
-
-def test_poly_falls_during_the_warm_up_too() -> None:
-    """mmcv 1.x: the regular rate of every iteration, times the warm-up; PolyLrUpdaterHook."""
-    recipe = Recipe("finetune", schedule="poly", warm_up=20)
-    rate = lr_schedules.scheduled(recipe, lr_schedules.Schedule(lr_schedules.rate)).rate
-    regular = [1 - i / 100 for i in range(100)]
-    warm = [min(1, (i + 1) / 20) for i in range(100)]
-    assert [rate(i, 100) for i in range(100)] == pytest.approx(np.multiply(regular, warm))
-
-
-def test_a_schedule_warms_up_and_ends_near_zero() -> None:
-    recipe = Recipe("finetune", schedule="cosine", warm_up=0.2)
-    rate = lr_schedules.scheduled(recipe, lr_schedules.Schedule(lr_schedules.rate)).rate
-    factors = [rate(step, 100) for step in range(100)]
-    assert factors[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
-    assert factors[60] == pytest.approx(0.5)
-    assert 0 < factors[-1] < 0.02
-    steps = lr_schedules.scheduled(
-        replace(recipe, warm_up=10), lr_schedules.Schedule(lr_schedules.rate)
-    ).rate
-    assert (steps(9, 100), steps(4, 100)) == (1.0, 0.5)
-    with pytest.raises(UsageError, match="Known: poly, cosine, step"):
-        lr_schedules.scheduled(
-            replace(recipe, schedule="linear"), lr_schedules.Schedule(lr_schedules.rate)
-        )
-
-
-def test_the_step_schedule_drops_to_a_tenth_twice() -> None:
-    recipe = Recipe("finetune", schedule="step", warm_up=2)
-    rate = lr_schedules.scheduled(recipe, lr_schedules.Schedule(lr_schedules.rate)).rate
-    factors = [rate(step, 24) for step in range(24)]
-    assert factors == pytest.approx([0.5] + [1.0] * 15 + [0.1] * 6 + [0.01] * 2)
+        fit.train_dense(Pixel(), source, RECIPE, FitContext(0))
 
 
 def test_iterations_end_in_the_middle_of_a_pass() -> None:
     source = Memory(5)
-    trained = fit.train_dense(Pixel(), source, replace(RECIPE, iterations=4), Setting(0))
+    trained = fit.train_dense(Pixel(), source, replace(RECIPE, iterations=4), FitContext(0))
     assert (trained.steps, len(source.asked), len(trained.losses)) == (4, 4, 2)
 
 
@@ -252,6 +217,6 @@ def test_the_backbone_is_in_training_mode_only_while_it_learns() -> None:
         modes.append(backbone.training)
 
     recipe = replace(RECIPE, protocol="finetune")
-    fit.train_dense(Pixel(), Memory(4), recipe, Setting(0, report=report, backbone=backbone))
+    fit.train_dense(Pixel(), Memory(4), recipe, FitContext(0, report=report, backbone=backbone))
     assert set(modes) == {True}
     assert not backbone.training

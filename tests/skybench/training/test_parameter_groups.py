@@ -60,7 +60,7 @@ def test_layer_decay_goes_from_the_last_block_down_and_spares_vectors_and_tables
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_learned_parameter_is_in_one_group(name: str) -> None:
-    model = load_model(name, "random", variants.meant(ALL[name], "tiny")[0])
+    model = load_model(name, "random", variants.resolve_variants(ALL[name], "tiny")[0])
     made = parameter_groups.parameter_groups(nn.Linear(3, 2), RECIPE, model)
     found = [id(p) for group in made[2:] for p in group["params"]]
     assert sorted(found) == sorted(id(p) for p in model.parameters() if p.requires_grad)
@@ -160,7 +160,7 @@ def test_a_parameter_has_the_rate_of_its_layer(
 # In SkySense those of a branch are in the branch's own stem, which may come later.
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "skysense"])
 def test_positions_and_tokens_are_in_the_stem(name: str) -> None:
-    model = load_model(name, "random", variants.meant(ALL[name], "tiny")[0])
+    model = load_model(name, "random", variants.resolve_variants(ALL[name], "tiny")[0])
     layers = [{id(p) for p in layer.parameters()} for layer in model.layers()]
     tables = [p for n, p in model.named_parameters() if n.endswith(("pos_embed", "_token"))]
     assert all(id(p) in layers[0] for p in tables if p.requires_grad)

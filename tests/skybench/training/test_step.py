@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from skybench.core import Setting, SkybenchError, UsageError
+from skybench.core import FitContext, SkybenchError, UsageError
 from skybench.heads.classifier import Finetuned
 from skybench.training import activation_checkpointing
 from skybench.training import step as stepping
-from skybench.training.distributed import Alone
-from skybench.training.lr_schedules import Schedule, rate
-from skybench.training.step import Job, Stepper
+from skybench.training.distributed import SingleProcess
+from skybench.training.lr_schedules import Schedule, linear_decay
+from skybench.training.step import Stepper, TrainingJob
 
 from ._training import RECIPE, Net, trained
 
@@ -20,7 +20,7 @@ from ._training import RECIPE, Net, trained
 @pytest.mark.parametrize("micro", [1, 3, 4, 100])
 def test_gradients_of_parts_make_the_step_of_the_whole_batch(micro: int) -> None:
     whole, numbers = trained(dropout=0.0)
-    parts, other = trained(dropout=0.0, micro=micro)
+    parts, other = trained(dropout=0.0, micro_batch=micro)
     assert parts.losses == pytest.approx(whole.losses, abs=2e-5)
     for name, value in numbers.items():
         torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-5)
@@ -54,9 +54,12 @@ def starved(most: int, saved: bool) -> tuple[Stepper, list[tuple[int, bool]]]:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return backbone.vectors(torch.ones(len(indices), 3)).mean()
 
-    setting = Setting(0, backbone=backbone, recompute=saved)
+    setting = FitContext(0, backbone=backbone, recompute_activations=saved)
     stepper = Stepper(
-        torch.nn.Linear(1, 1), replace(RECIPE, batch=8), setting, Job(loss_of, Schedule(rate))
+        torch.nn.Linear(1, 1),
+        replace(RECIPE, batch=8),
+        setting,
+        TrainingJob(loss_of, Schedule(linear_decay)),
     )
     return stepper, tried
 
@@ -84,15 +87,17 @@ def test_all_processes_take_a_batch_in_as_many_parts(batch: int, micro: int) -> 
             parts.append(indices)
             return net.vectors(torch.ones(len(indices), 3)).mean() * 0 + 1
 
-        class Half(Alone):
+        class Half(SingleProcess):
             def backward(self, loss: torch.Tensor, shares: Any = shares) -> None:
                 shares.append(loss.item() / 2)
                 super().backward(loss)
 
         half = Half()
         half.rank, half.size = rank, 2
-        setting = Setting(0, backbone=backbone, workers=half, micro=micro)
-        stepper = Stepper(torch.nn.Linear(1, 1), RECIPE, setting, Job(loss_of, Schedule(rate)))
+        setting = FitContext(0, backbone=backbone, workers=half, micro_batch=micro)
+        stepper = Stepper(
+            torch.nn.Linear(1, 1), RECIPE, setting, TrainingJob(loss_of, Schedule(linear_decay))
+        )
         stepper(list(range(batch)), None, 1.0)  # type: ignore[arg-type]
         counts.add(len(parts))
         assert max(map(len, parts)) <= micro
@@ -122,7 +127,7 @@ def test_a_classifier_learns_from_samples_one_by_one() -> None:
     recipe = replace(RECIPE, epochs=30, batch=8)
     for micro in (1, 3, 0):
         head = Finetuned(4, 2, False, recipe)
-        head.fit(Shown(), None, Setting(0, micro=micro))  # type: ignore[arg-type]
+        head.fit(Shown(), None, FitContext(0, micro_batch=micro))  # type: ignore[arg-type]
         said = [int(x.argmax()) for x in head.predict(Shown())]  # type: ignore[arg-type]
         assert sum(a == b for a, b in zip(said, truth, strict=True)) >= 14, micro
 
@@ -149,7 +154,7 @@ def test_a_sample_that_does_not_fit_is_computed_twice_or_given_up(
 
 def test_a_loss_is_a_module_of_all_that_learns() -> None:
     backbone, head = Net(), torch.nn.Linear(5, 2)
-    loss = stepping.Loss(head, backbone, lambda *_: torch.zeros(()))
+    loss = stepping.LossModule(head, backbone, lambda *_: torch.zeros(()))
     assert {id(p) for p in loss.parameters()} == {
         id(p) for m in (head, backbone) for p in m.parameters()
     }
@@ -160,7 +165,7 @@ def test_moments_that_do_not_fit_cost_another_try_and_no_number(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AdamW's own half-made state would be a KeyError in the next try."""
-    halves, expected = trained(dropout=0.0, micro=2)
+    halves, expected = trained(dropout=0.0, micro_batch=2)
     zeros_like, made = torch.zeros_like, []
 
     def short(*given: Any, **named: Any) -> torch.Tensor:

@@ -42,49 +42,54 @@ def state() -> dict[str, Tensor]:
 
 
 def test_what_the_card_excuses_does_not_count() -> None:
-    covered = coverage.compare(Net(), state())
+    covered = coverage.compare_keys(Net(), state())
     assert (covered.share, covered.mismatched, covered.unexpected) == (1, (), ())
     assert covered.missing == ("spare.weight", "spare.bias")
     assert covered.enough
 
 
 def test_shares_are_of_elements() -> None:
-    covered = coverage.compare(Net(), {**state(), "layer.bias": torch.ones(3), "x": torch.ones(1)})
+    covered = coverage.compare_keys(
+        Net(), {**state(), "layer.bias": torch.ones(3), "x": torch.ones(1)}
+    )
     assert covered.share == 16 / 20
     assert (covered.mismatched, covered.unexpected) == (("layer.bias",), ("x",))
     assert not covered.enough
 
 
 def test_integers_are_no_weights() -> None:
-    covered = coverage.compare(Net(), {k: v.to(torch.int8) for k, v in state().items()})
+    covered = coverage.compare_keys(Net(), {k: v.to(torch.int8) for k, v in state().items()})
     assert covered.mismatched == ("layer.weight", "layer.bias")
     counted = {**state(), "count": torch.ones(3, dtype=torch.int32)}
-    assert coverage.compare(Net(), counted).mismatched == ()
+    assert coverage.compare_keys(Net(), counted).mismatched == ()
 
 
 def test_module_is_dropped_only_where_all_keys_have_it() -> None:
     parallel = {f"module.{k}": v for k, v in state().items()}
-    assert [[*layout] for layout in coverage.layouts(parallel)] == [[*parallel], [*state()]]
+    assert [[*layout] for layout in coverage.key_layouts(parallel)] == [[*parallel], [*state()]]
     mixed = {**parallel, "epoch": torch.ones(1)}
-    assert [[*layout] for layout in coverage.layouts(mixed)] == [[*mixed]]
+    assert [[*layout] for layout in coverage.key_layouts(mixed)] == [[*mixed]]
 
 
 def test_the_layout_that_a_plugin_expects_is_taken() -> None:
     parallel = {f"module.{k}": v for k, v in state().items()}
-    assert [*coverage.fitting(plugin(), "full", parallel)] == [*state()]
+    assert [*coverage.best_layout(plugin(), "full", parallel)] == [*state()]
 
     def as_published(given: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k.removeprefix("module."): v for k, v in given.items() if k.startswith("module.")}
 
     expects = plugin(convert=as_published)
-    assert [*coverage.fitting(expects, "full", parallel)] == [*parallel]
+    assert [*coverage.best_layout(expects, "full", parallel)] == [*parallel]
 
 
 def test_measuring_makes_no_network_and_follows_settings() -> None:
     made = plugin(settings=lambda given: {"width": len(given["layer.bias"])})
     wide = {"layer.weight": torch.ones(9, 4), "layer.bias": torch.ones(9)}
-    assert coverage.measure(made, "full", wide).share == 1
-    assert coverage.measure(plugin(), "full", wide).mismatched == ("layer.weight", "layer.bias")
+    assert coverage.measure_coverage(made, "full", wide).share == 1
+    assert coverage.measure_coverage(plugin(), "full", wide).mismatched == (
+        "layer.weight",
+        "layer.bias",
+    )
 
 
 def broken(_: Any) -> Any:
@@ -97,13 +102,15 @@ def misused(_: Any) -> Any:
 
 @pytest.mark.parametrize("function", ["convert", "settings"])
 def test_a_plugin_that_breaks_on_another_models_keys_is_told(function: str) -> None:
-    with pytest.raises(WeightsError, match=r"do not fit net: keys as layer\.weight, .*KeyError"):
-        coverage.measure(plugin(**{function: broken}), "full", state())
+    with pytest.raises(
+        WeightsError, match=r"do not fit net: keys such as layer\.weight, .*KeyError"
+    ):
+        coverage.measure_coverage(plugin(**{function: broken}), "full", state())
     with pytest.raises(UsageError, match="give a variant"):
-        coverage.measure(plugin(**{function: misused}), "full", state())
+        coverage.measure_coverage(plugin(**{function: misused}), "full", state())
 
 
 def test_a_variant_is_told_by_the_plugin_or_not() -> None:
-    assert coverage.variant_of(plugin(), state()) == ""
-    assert coverage.variant_of(plugin(variant_of=broken), state()) == ""
-    assert coverage.variant_of(plugin(variant_of=lambda _: "tiny"), state()) == "tiny"
+    assert coverage.identify_variant(plugin(), state()) == ""
+    assert coverage.identify_variant(plugin(variant_of=broken), state()) == ""
+    assert coverage.identify_variant(plugin(variant_of=lambda _: "tiny"), state()) == "tiny"

@@ -25,7 +25,9 @@ def published(case: str, prefix: str = "") -> dict[str, Tensor]:
 
 
 def titles(state: dict[str, Tensor], among: str = "") -> list[str]:
-    return [m.title for m in identify.recognise(state) if m.card.name in (among or m.card.name)]
+    return [
+        m.title for m in identify.identify_weights(state) if m.card.name in (among or m.card.name)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,24 +73,24 @@ def test_a_file_without_its_stem_is_not_recognised() -> None:
 
 def test_only_one_model_can_be_asked() -> None:
     state = published("seco_resnet50")
-    assert [m.card.name for m in identify.matches("seco", state)] == ["seco"]
-    assert identify.matches("galileo", state) == []
-    assert identify.matches("rcf", state) == []
+    assert [m.card.name for m in identify.matching_files("seco", state)] == ["seco"]
+    assert identify.matching_files("galileo", state) == []
+    assert identify.matching_files("rcf", state) == []
 
 
 def test_what_weights_are_is_said_where_they_do_not_fit() -> None:
-    assert identify.hint({"a": torch.ones(3)}) == ""
+    assert identify.model_hint({"a": torch.ones(3)}) == ""
     model = load_model("galileo", "random")
     state = {k.removeprefix("net."): v for k, v in model.state_dict().items()}
     with pytest.raises(
-        Exception, match=r"do not fit presto.*They are those of galileo \(full; enc"
+        Exception, match=r"do not fit presto.*They are the weights of galileo \(full; enc"
     ):
         load_model("presto", state)
 
 
 def test_every_card_can_be_asked() -> None:
     for name in registry.names("baselines"):
-        assert identify.matches(name, {"a": torch.ones(3)}) == []
+        assert identify.matching_files(name, {"a": torch.ones(3)}) == []
 
 
 def test_a_file_given_for_a_reduced_network_names_its_variant() -> None:

@@ -196,9 +196,11 @@ def test_a_file_with_a_hole_is_not_imported(models: Models, tmp_path: Path) -> N
 def test_another_models_file_is_named(models: Models, tmp_path: Path) -> None:
     models(plugin("alpha", full=(100, source("a.pth"))), plugin("beta", full=(50, source("b.pth"))))
     mine = file(tmp_path, state(50))
-    with pytest.raises(WeightsError, match=r"file of alpha\. They are those of beta \(full; b"):
+    with pytest.raises(
+        WeightsError, match=r"file of alpha\. They are the weights of beta \(full; b"
+    ):
         Ended("import", mine, "--model", "alpha")
-    with pytest.raises(WeightsError, match=r"any model here\. Its first keys are x\.weight"):
+    with pytest.raises(WeightsError, match=r"any model in skybench\. Its first keys are x\.weight"):
         Ended("import", file(tmp_path, {"x.weight": torch.ones(3)}))
     with pytest.raises(UsageError, match="No variant 'c' of alpha"):
         Ended("import", mine, "--model", "alpha", "--variant", "c")

@@ -85,7 +85,7 @@ def test_all_that_full_means_is_downloaded_or_one_variant(
     assert asked == ["/s1.pth"]
     rows = Ended("download", "alpha", "--json").json
     assert [(r["variant"], r["coverage"]) for r in rows] == [("s2", 100.0), ("s1", 100.0)]
-    with pytest.raises(UsageError, match="for 'tiny' of alpha, but for s2, s1"):
+    with pytest.raises(UsageError, match="of alpha are published for 'tiny', but for s2, s1"):
         Ended("download", "alpha", "--variant", "tiny")
     with pytest.raises(UsageError, match="No variant 'huge' of alpha"):
         Ended("download", "alpha", "--variant", "huge")
@@ -108,7 +108,7 @@ def test_what_cannot_be_downloaded_is_explained(models: Models) -> None:
     models(by_hand, withheld, nothing, none)
     with pytest.raises(WeightsError, match=r"Ask http://authors\.org\. Put .*Licence.*own"):
         Ended("download", "alpha")
-    with pytest.raises(WeightsError, match="cannot be had: never published"):
+    with pytest.raises(WeightsError, match="are not available: never published"):
         Ended("download", "beta")
     with pytest.raises(WeightsError, match="gamma has no learned weights"):
         Ended("download", "gamma")

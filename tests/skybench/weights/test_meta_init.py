@@ -67,21 +67,21 @@ def batch() -> Batch:
 
 
 def test_only_large_parameters_are_hollow_and_buffers_are_computed() -> None:
-    model = meta_init.hollow(Net)
+    model = meta_init.build_on_meta(Net)
     assert metas(model) == {"first.weight"}
     assert model.get_buffer("table")[1, 1] == SIDE + 1
     assert model.get_buffer("mean").eq(3).all()
     assert model.get_parameter("norm.weight").eq(1).all()
     assert model.get_parameter("positions")[-1] == 1
-    assert not meta_init.is_filled_by(model, {})
-    assert meta_init.is_filled_by(model, state())
+    assert not meta_init.has_all_tensors(model, {})
+    assert meta_init.has_all_tensors(model, state())
 
 
 def test_a_filled_hollow_model_equals_a_loaded_whole_one() -> None:
-    model, whole = meta_init.hollow(Net), Net()
+    model, whole = meta_init.build_on_meta(Net), Net()
     given = state()
     whole.load_state_dict(given)
-    meta_init.fill(model, given)
+    meta_init.load_tensors(model, given)
     assert given == {}
     assert not metas(model)
     assert all(torch.equal(x, whole.state_dict()[k]) for k, x in model.state_dict().items())
@@ -95,25 +95,25 @@ def test_a_filled_hollow_model_equals_a_loaded_whole_one() -> None:
 
 @pytest.mark.parametrize("kind", [Computing, Derived])
 def test_a_constructor_that_needs_its_parameters_gets_them(kind: type[Net]) -> None:
-    assert not metas(meta_init.hollow(kind))
+    assert not metas(meta_init.build_on_meta(kind))
 
 
 def test_half_precision_files_become_float32() -> None:
     for dtype in (torch.float16, torch.bfloat16):
-        model = meta_init.hollow(Net)
+        model = meta_init.build_on_meta(Net)
         given = {k: v.to(dtype) for k, v in state().items()}
         expected = given["first.weight"].float()
-        meta_init.fill(model, given)
+        meta_init.load_tensors(model, given)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         assert torch.equal(model.get_parameter("first.weight"), expected)
 
 
 @pytest.mark.parametrize("hollow", [True, False])
 def test_a_lowered_model_computes_about_the_same_in_half_of_the_memory(hollow: bool) -> None:
-    whole, model = Net(), meta_init.hollow(Net) if hollow else Net()
+    whole, model = Net(), meta_init.build_on_meta(Net) if hollow else Net()
     whole.load_state_dict(state())
-    meta_init.fill(model, state(), torch.bfloat16)
-    meta_init.lower(model, torch.bfloat16)
+    meta_init.load_tensors(model, state(), torch.bfloat16)
+    meta_init.lower_precision(model, torch.bfloat16)
     kept = {k: p.dtype for k, p in model.named_parameters()}
     assert kept.pop("first.weight") == torch.bfloat16
     assert set(kept.values()) == {torch.float32}
@@ -126,7 +126,7 @@ def test_a_lowered_model_computes_about_the_same_in_half_of_the_memory(hollow: b
 
 def test_a_forward_pass_that_fails_leaves_autocast() -> None:
     model = Net()
-    meta_init.lower(model, torch.bfloat16)
+    meta_init.lower_precision(model, torch.bfloat16)
     wrong: Any = Batch(("a",), {}, {}, {}, torch.zeros(1, 2))
     for _ in range(2):
         with pytest.raises(KeyError):

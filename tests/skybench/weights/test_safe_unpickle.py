@@ -12,7 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from skybench.weights.safe_unpickle import RULES, Absent, Machine, Stored, Unreadable
+from skybench.weights.safe_unpickle import (
+    CONSTRUCTORS,
+    PickledStorage,
+    SafeUnpickler,
+    SkippedObject,
+    UnreadableFile,
+)
 
 HERE = __name__
 
@@ -40,12 +46,12 @@ def mark(tmp_path: Path) -> Path:
     return tmp_path / "ran"
 
 
-def storage(stored: Stored) -> Tensor:
+def storage(stored: PickledStorage) -> Tensor:
     return torch.arange(stored.numel).to(stored.dtype)
 
 
 def run(program: bytes) -> Any:
-    return Machine(io.BytesIO(program), storage).load()
+    return SafeUnpickler(io.BytesIO(program), storage).load()
 
 
 def text(value: str) -> bytes:
@@ -131,10 +137,10 @@ def test_pickled_objects_are_absent_whatever_the_protocol(mark: Path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         program = pickle.dumps({"keep": [1, "two"], "trap": class_}, protocol)
         mark.unlink(missing_ok=True)
-        machine = Machine(io.BytesIO(program), storage)
+        machine = SafeUnpickler(io.BytesIO(program), storage)
         root = machine.load()
         assert root["keep"] == [1, "two"]
-        assert isinstance(root["trap"], Absent)
+        assert isinstance(root["trap"], SkippedObject)
         assert not mark.exists()
         assert any(HERE in name or "_reconstructor" in name for name in machine.left_out)
 
@@ -145,7 +151,7 @@ def test_extensions_are_unknown_instructions(mark: Path) -> None:
         pickle.loads(program := b"\x80\x02\x82\xf1)\x81.")
         assert mark.exists()
         mark.unlink()
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableFile):
             run(program)
         assert not mark.exists()
     finally:
@@ -153,7 +159,7 @@ def test_extensions_are_unknown_instructions(mark: Path) -> None:
 
 
 def test_nothing_that_is_allowed_can_be_changed() -> None:
-    rules, names = dict(RULES), vars(collections.OrderedDict).keys()
+    rules, names = dict(CONSTRUCTORS), vars(collections.OrderedDict).keys()
     state = b"}" + text("__init__") + named("os", "system") + b"s"
     for module, name in (
         ("collections", "OrderedDict"), ("torch._utils", "_rebuild_tensor_v2"),
@@ -162,7 +168,7 @@ def test_nothing_that_is_allowed_can_be_changed() -> None:
         run(PROTO + named(module, name) + state + b"b.")
         run(PROTO + named(module, name) + b"N" + state + b"\x86b.")
         run(PROTO + named(module, name) + text("x") + named("os", "system") + b"s.")
-    assert rules == RULES
+    assert rules == CONSTRUCTORS
     assert vars(collections.OrderedDict).keys() == names
 
 
@@ -206,7 +212,7 @@ def test_what_is_shared_stays_shared() -> None:
     ],
 )  # fmt: skip
 def test_damaged_programs_and_false_sizes_end_in_an_error(program: bytes) -> None:
-    with pytest.raises(Unreadable, match="holds a damaged pickle"):
+    with pytest.raises(UnreadableFile, match="holds a damaged pickle"):
         run(PROTO + program)
 
 
@@ -263,7 +269,7 @@ def test_a_tensor_stays_within_its_storage(
         *("_rebuild_tensor_v2", stored(numel), number(offset), numbers(*size), numbers(*stride)),
         *(b"\x89", b"}"),
     )
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableFile):
         run(program)
 
 
@@ -271,11 +277,11 @@ def test_a_tensor_that_claims_to_be_huge_is_left_out() -> None:
     claimed = rebuild(
         "_rebuild_tensor_v2", stored(6), number(0), numbers(2**40), numbers(0), b"\x89", b"}"
     )
-    assert run(claimed) == Absent("a tensor much larger than its storage")
+    assert run(claimed) == SkippedObject("a tensor much larger than its storage")
 
 
 def test_a_tensor_of_no_storage_and_an_unknown_type_are_told() -> None:
     none = rebuild("_rebuild_tensor_v2", b"N", number(0), numbers(1), numbers(1), b"\x89", b"}")
-    assert isinstance(run(none), Absent)
-    with pytest.raises(Unreadable, match="unknown type 'load'"):
+    assert isinstance(run(none), SkippedObject)
+    with pytest.raises(UnreadableFile, match="unknown dtype 'load'"):
         run(PROTO + stored(1, "loadStorage") + b".")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from skybench.weights import torch_format
-from skybench.weights.safe_unpickle import Absent, Unreadable
+from skybench.weights.safe_unpickle import SkippedObject, UnreadableFile
 
 OLD_TYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
@@ -49,7 +49,7 @@ def raw(x: Tensor) -> bytes:
 def test_tensors_of_every_kind_are_read(zipped: bool, protocol: int, tmp_path: Path) -> None:
     given = tensors(zipped)
     path = save(collections.OrderedDict(given), tmp_path / "x.pth", zipped, protocol)
-    root, left_out = torch_format.read(path)
+    root, left_out = torch_format.read_torch_file(path)
     assert (list(root), left_out) == (list(given), ())
     for key, x in given.items():
         found = root[key]
@@ -77,13 +77,13 @@ def training(zipped: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_objects_beside_tensors_are_left_out(zipped: bool, protocol: int, tmp_path: Path) -> None:
     given = training(zipped)
-    root, left_out = torch_format.read(save(given, tmp_path / "x.pth", zipped, protocol))
+    root, left_out = torch_format.read_torch_file(save(given, tmp_path / "x.pth", zipped, protocol))
     for key, x in given["state_dict"].items():
         assert torch.equal(root["state_dict"][key], x)
     step = root["optimizer"]["state"][0]["exp_avg"]
     assert torch.equal(step, given["optimizer"]["state"][0]["exp_avg"])
     assert root["epoch"] == 3
-    assert root["args"] == Absent("argparse.Namespace")
+    assert root["args"] == SkippedObject("argparse.Namespace")
     expected = {"argparse.Namespace", "torch.device", "torch.Size", "collections.defaultdict"}
     assert expected <= set(left_out)
     assert any("scalar" in name for name in left_out)
@@ -104,7 +104,7 @@ def test_no_code_of_a_file_runs(zipped: bool, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     content = {"x": torch.ones(2), "trap": Trap(mark), "more": [{"deep": Trap(mark)}]}
     path = save(content, tmp_path / "x.pth", zipped)
-    root, left_out = torch_format.read(path)
+    root, left_out = torch_format.read_torch_file(path)
     assert left_out == ("posix.mkdir",)
     assert torch.equal(root["x"], torch.ones(2))
     assert not mark.exists()
@@ -116,16 +116,16 @@ def test_no_code_of_a_file_runs(zipped: bool, tmp_path: Path) -> None:
 def test_changing_a_tensor_does_not_change_the_file(zipped: bool, tmp_path: Path) -> None:
     path = save({"x": torch.zeros(1000)}, tmp_path / "x.pth", zipped)
     before = path.read_bytes()
-    first = torch_format.read(path).root["x"]
+    first = torch_format.read_torch_file(path).root["x"]
     first.add_(1)
     assert path.read_bytes() == before
-    assert torch_format.read(path).root["x"].eq(0).all()
+    assert torch_format.read_torch_file(path).root["x"].eq(0).all()
 
 
 def test_tensors_that_share_a_storage_share_it(tmp_path: Path) -> None:
     whole = torch.arange(6.0)
     path = save({"whole": whole, "part": whole[2:4]}, tmp_path / "x.pth", True)
-    root = torch_format.read(path).root
+    root = torch_format.read_torch_file(path).root
     root["whole"][2] = 9
     assert root["part"].tolist() == [9, 3]
 
@@ -134,13 +134,13 @@ def test_tensors_that_share_a_storage_share_it(tmp_path: Path) -> None:
 def test_a_large_file_is_mapped_in_parts(
     zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch_format, "LEAST", 1)  # so parts of 4096 bytes
+    monkeypatch.setattr(torch_format, "MIN_MAP_BYTES", 1)  # so parts of 4096 bytes
     given = {str(i): torch.full((900 + i,), float(i)) for i in range(60)}
     path = save(given, tmp_path / "x.pth", zipped)
     before = open_files()
-    root = torch_format.read(path).root
+    root = torch_format.read_torch_file(path).root
     assert all(torch.equal(root[key], x) for key, x in given.items())
-    assert open_files() - before <= 2 * torch_format.PARTS
+    assert open_files() - before <= 2 * torch_format.MAX_MAPS
     kept = root["30"].clone(), root.pop("30")
     root.clear()
     gc.collect()
@@ -186,16 +186,16 @@ def replaced(end: str, data: bytes) -> Change:
 )
 def test_an_archive_that_is_not_whole_is_refused(change: Change, said: str, tmp_path: Path) -> None:
     path = save({"x": torch.ones(100)}, tmp_path / "x.pth", True)
-    assert torch_format.read(repacked(path, dict)).root["x"].sum() == 100
-    with pytest.raises(Unreadable, match=said):
-        torch_format.read(repacked(path, change))
+    assert torch_format.read_torch_file(repacked(path, dict)).root["x"].sum() == 100
+    with pytest.raises(UnreadableFile, match=said):
+        torch_format.read_torch_file(repacked(path, change))
 
 
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     """So that a small file cannot become a large one."""
     path = save({"x": torch.zeros(100_000)}, tmp_path / "x.pth", True)
-    with pytest.raises(Unreadable, match="compressed"):
-        torch_format.read(repacked(path, dict, zipfile.ZIP_DEFLATED))
+    with pytest.raises(UnreadableFile, match="compressed"):
+        torch_format.read_torch_file(repacked(path, dict, zipfile.ZIP_DEFLATED))
 
 
 def test_a_record_that_ends_behind_the_file_is_refused(tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ def test_a_record_that_ends_behind_the_file_is_refused(tmp_path: Path) -> None:
         if data[begin : begin + 4] == b"PK\x01\x02" and b"data/0" in data[begin : begin + 80]:
             data[begin + 20 : begin + 28] = (2**30).to_bytes(4, "little") * 2
     path.write_bytes(data.replace(b"K\x64", b"M\xff\xff"))
-    with pytest.raises((Unreadable, zipfile.BadZipFile)):
-        torch_format.read(path)
+    with pytest.raises((UnreadableFile, zipfile.BadZipFile)):
+        torch_format.read_torch_file(path)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.99])
@@ -214,16 +214,16 @@ def test_an_old_file_cut_short_is_refused(keep: float, tmp_path: Path) -> None:
     path = save({"x": torch.ones(1000), "y": torch.ones(3)}, tmp_path / "x.pth", False)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole))])
-    with pytest.raises(Unreadable, match="cut short"):
-        torch_format.read(path)
+    with pytest.raises(UnreadableFile, match="cut short"):
+        torch_format.read_torch_file(path)
 
 
 def test_a_plain_pickle_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"x": 1}))
-    with pytest.raises(Unreadable, match="is a plain pickle"):
-        torch_format.read(tmp_path / "x.pkl")
+    with pytest.raises(UnreadableFile, match="is a plain pickle"):
+        torch_format.read_torch_file(tmp_path / "x.pkl")
     whole = io.BytesIO()
     torch.save({"x": torch.ones(1)}, whole)
     (tmp_path / "cut.pth").write_bytes(whole.getvalue()[:200])
-    with pytest.raises(Unreadable, match="cut short"):
-        torch_format.read(tmp_path / "cut.pth")
+    with pytest.raises(UnreadableFile, match="cut short"):
+        torch_format.read_torch_file(tmp_path / "cut.pth")

@@ -13,10 +13,10 @@ import pytest
 from skybench.plan.cell import to_record
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
-from skybench.records.store import write
+from skybench.records.store import write_record
 from skybench.runner import run_cells
 from skybench.training import checkpoints
-from skybench.training.distributed import ALONE, Alone
+from skybench.training.distributed import SINGLE_PROCESS, SingleProcess
 
 REQUEST = Request(
     models=("galileo",), tasks=("scene_classification",), datasets=("eurosat",),
@@ -24,9 +24,9 @@ REQUEST = Request(
 )  # fmt: skip
 CODE = """
 import pathlib, sys, time
-from skybench.training import checkpoints as resume
-from skybench.training import distributed as several
-with resume.alone(pathlib.Path(sys.argv[1]), several.ALONE) as busy:
+from skybench.training.checkpoints import training_lock
+from skybench.training.distributed import SINGLE_PROCESS
+with training_lock(pathlib.Path(sys.argv[1]), SINGLE_PROCESS) as busy:
     print(busy or "mine", flush=True)
     time.sleep(60)
 """
@@ -38,15 +38,15 @@ def test_a_killed_run_blocks_none(tmp_path: Path) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "mine\n"
-        with checkpoints.alone(folder, ALONE) as busy:
+        with checkpoints.training_lock(folder, SINGLE_PROCESS) as busy:
             assert str(folder) in busy
             assert f"process {other.pid} on " in busy
             assert "--results" in busy
-        with checkpoints.alone(folder.with_name("c.1234"), ALONE) as busy:
+        with checkpoints.training_lock(folder.with_name("c.1234"), SINGLE_PROCESS) as busy:
             assert busy == ""
         other.kill()
     for _ in range(2):  # the first one's lock is gone too
-        with checkpoints.alone(folder, ALONE) as busy:
+        with checkpoints.training_lock(folder, SINGLE_PROCESS) as busy:
             assert busy == ""
     assert [*tmp_path.rglob("*")] == [folder.parent]
 
@@ -65,10 +65,10 @@ def test_a_lock_that_was_removed_while_it_was_opened_is_none(
         flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with checkpoints.alone(tmp_path / "a", ALONE) as busy:
+    with checkpoints.training_lock(tmp_path / "a", SINGLE_PROCESS) as busy:
         assert busy == ""
         assert path.is_file()
-        with checkpoints.alone(tmp_path / "a", ALONE) as busy:
+        with checkpoints.training_lock(tmp_path / "a", SINGLE_PROCESS) as busy:
             assert busy != ""
     assert not path.exists()
 
@@ -87,18 +87,18 @@ def test_where_there_are_no_locks_training_goes_on(
     else:
         monkeypatch.setattr(fcntl, "flock", refuse)
     for _ in range(2):
-        with checkpoints.alone(tmp_path / "a", ALONE) as busy:
+        with checkpoints.training_lock(tmp_path / "a", SINGLE_PROCESS) as busy:
             assert busy == ""
 
 
 def test_of_several_processes_the_first_one_locks(tmp_path: Path) -> None:
-    class Second(Alone):
+    class Second(SingleProcess):
         rank, size = 1, 2
 
         def gather(self, one: Any) -> list[Any]:
             return ["another run", one]
 
-    with checkpoints.alone(tmp_path / "a", Second()) as busy:
+    with checkpoints.training_lock(tmp_path / "a", Second()) as busy:
         assert busy == "another run"
         assert not [*tmp_path.iterdir()]
 
@@ -123,7 +123,7 @@ def test_a_cell_that_another_run_trains_is_skipped_and_left_as_it_is(
 
     original = run_cells.run_cell
     monkeypatch.setattr(run_cells, "run_cell", run_cell)
-    with checkpoints.alone(folder, ALONE):
+    with checkpoints.training_lock(folder, SINGLE_PROCESS):
         records = run_cells.run_cells(request)
     rest = [cell.fingerprint for cell in others]
     assert ran == rest
@@ -146,5 +146,5 @@ def test_a_cell_that_another_run_finished_meanwhile_is_taken(
     theirs = replace(to_record(cell), status="measured", scores={"oa": 50.0})
     mine = replace(to_record(cell), status="failed", note="a stand-in")
     monkeypatch.setattr(run_cells, "run_cell", lambda *_: mine)
-    write(theirs, tmp_path)
+    write_record(theirs, tmp_path)
     assert run_cells.run_planned(request, [cell])[0] == (mine if force else theirs)

@@ -1,4 +1,4 @@
-"""The adapter of ViTAEv2, and RSP's networks."""
+"""The adapter of ViTAEv2, and the networks of RSP and SAMRS."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.resnet import IMAGENET, Arch
-from .._families.swin import Arch as SwinArch
+from .._families.resnet import IMAGENET, ResNetArch
+from .._families.rvsa import RVSAArch
+from .._families.swin import SwinArch
 from .._families.vitae_v2 import ViTAEv2Arch
-from .._networks.swin import Form
+from .._networks.swin import SwinOptions
 from .._networks.vitae_v2 import ViTAEv2
-from .resnet import ResNet, StillNorms
-from .swin import swin
+from .resnet import FrozenNorms, ResNet
+from .rvsa import RVSARGB
+from .swin import swin_model
 
 
-class ViTAEv2RGB(StillNorms):
+class ViTAEv2RGB(FrozenNorms):
     """[B, 1, 3, H, W] in 0..255 -> the mean of the last map, and four maps."""
 
     def __init__(self, card: ModelCard, arch: ViTAEv2Arch) -> None:
@@ -36,13 +38,17 @@ class ViTAEv2RGB(StillNorms):
         return Features(maps[-1].mean((2, 3)), maps)
 
     def layers(self) -> Sequence[nn.Module]:
-        return self.net.parts()
+        return self.net.layer_groups()
 
 
-def network(card: ModelCard, arch: ViTAEv2Arch | SwinArch | Arch) -> Model:
-    """RSP's network with these settings."""
+def build_network(
+    card: ModelCard, arch: ViTAEv2Arch | SwinArch | ResNetArch | RVSAArch, form: SwinOptions
+) -> Model:
+    """Build the network of these settings with fresh weights; form: of a Swin Transformer."""
     if isinstance(arch, ViTAEv2Arch):
         return ViTAEv2RGB(card, arch)
     if isinstance(arch, SwinArch):
-        return swin(card, arch, Form(norms=(3,)))
+        return swin_model(card, arch, form)
+    if isinstance(arch, RVSAArch):
+        return RVSARGB(card, arch, normed=False)
     return ResNet(card, arch, {"hr": IMAGENET})

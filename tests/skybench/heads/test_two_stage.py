@@ -1,0 +1,69 @@
+"""The network of a detector, for both kinds of boxes; see skybench.heads._two_stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from skybench.heads._two_stage import TwoStage
+from skybench.heads.faster_rcnn import HorizontalKind
+from skybench.heads.oriented_rcnn import OrientedKind
+
+from ._scenes import FOUR, boxes
+
+KINDS = pytest.mark.parametrize("kind", [HorizontalKind(), OrientedKind()])
+
+
+@KINDS
+def test_boxes_go_in_and_out_in_pixels_of_the_image(kind: Any) -> None:
+    """The network saw 64 x 96 pixels of an image that has 128 x 48."""
+    torch.manual_seed(0)
+    network = TwoStage(kind, FOUR, 3, 8).eval()
+    levels = [torch.randn(1, c, 64 // s, 96 // s) for c, s in FOUR]
+    as_seen, as_read = (network.detect(levels, [size])[0] for size in ((64, 96), (128, 48)))
+    assert len(as_seen.scores) > 0
+    np.testing.assert_allclose(as_read.corners, as_seen.corners * [0.5, 2], rtol=1e-5)
+    seen = dataclasses.replace(boxes([(48, 32, 20, 12, 0)], [1]), size=(64, 96))
+    read = dataclasses.replace(seen, corners=seen.corners * torch.tensor([0.5, 2]), size=(128, 48))
+    losses = []
+    for target in (seen, read):
+        torch.manual_seed(0)
+        losses.append(network.train()(levels, [target]))
+    for name, loss in losses[0].items():
+        torch.testing.assert_close(loss, losses[1][name], rtol=1e-4, atol=1e-5)
+
+
+@KINDS
+def test_what_is_too_small_or_outside_is_not_learned(kind: Any) -> None:
+    network = TwoStage(kind, FOUR, 3, 8)
+    rows = [
+        (20, 20, 10, 10, 0),
+        (20, 20, 10, 0, 0),  # a line
+        (20, 20, 0.5, 0.5, 0),
+        (-20, 20, 10, 10, 0),  # outside
+        (64, 20, 10, 8, 0.2),  # half outside
+    ]
+    target = boxes(rows, [0, 1, 2, 0, 2])
+    truth = network._truth(target, (64, 64), torch.device("cpu"))
+    assert truth.labels.tolist() == [0, 2]
+    levels = [torch.randn(1, c, 64 // s, 64 // s) for c, s in FOUR]
+    losses = network(levels, [target])
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+@KINDS
+def test_every_parameter_learns(kind: Any) -> None:
+    torch.manual_seed(0)
+    network = TwoStage(kind, FOUR, 3, 8)
+    network.proposer.samples = 2000  # all anchors, so those of every level
+    levels = [torch.randn(2, c, 64 // s, 64 // s, requires_grad=True) for c, s in FOUR]
+    target = boxes([(20, 20, 30, 24, 0), (44, 40, 32, 30, 0.4)], [0, 1])
+    torch.stack([*network(levels, [target, target]).values()]).sum().backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+    assert all(x.grad is not None and x.grad.abs().max() > 0 for x in levels)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from skybench.core import Record, UsageError, registry
+from skybench.report import reproduce
+
+RECORD = Record(
+    "gfm", "scene_classification", "aid", {"protocol": "linear", "label": "20 %"}, "measured",
+    "real", "ab" * 32, {"oa": 90.0}, used={"sensors": ["hr"], "variant": "full"},
+)  # fmt: skip
+
+
+def test_a_record_is_picked_by_the_first_digits() -> None:
+    assert reproduce.pick_record([RECORD], "AB") is RECORD
+    with pytest.raises(UsageError, match="several fingerprints"):
+        reproduce.pick_record([RECORD, replace(RECORD, model="rcf")], "ab")
+
+
+def test_a_recipe_is_compared_with_that_of_fine_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reproduce.recipe_differences(RECORD)["protocol"].startswith("linear, ")
+    task = registry.task("scene_classification")
+    frozen = {"linear": task.protocol("linear")}
+    monkeypatch.setattr(registry, "task", lambda name: replace(task, protocols=frozen))
+    expected = {"protocol": "linear, the paper's is fine-tuning"}
+    assert reproduce.recipe_differences(RECORD) == expected
