@@ -14,8 +14,6 @@ from skybench.cli import results as cli_results
 from skybench.cli import weights as cli_weights
 from skybench.cli.data import Data, Options, parse_pairs
 from skybench.cli.results import Json, Results
-from skybench.core import SkybenchError
-from skybench.core.version import __version__
 
 app = typer.Typer(
     name="skybench", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -216,6 +214,8 @@ def doctor(as_json: Json = False) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from skybench.core.version import __version__
+
         print(f"skybench {__version__}")
         raise typer.Exit
 
@@ -242,8 +242,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in `skybench list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (SkybenchError, OSError) as error:  # a full disk, a folder that may not be written to
-        if debug:
+    except Exception as error:
+        from skybench.core import SkybenchError  # here, so that --help need not import it
+
+        # OSError: a full disk, a folder that may not be written to.
+        if debug or not isinstance(error, SkybenchError | OSError):
             raise
         print(f"skybench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from skybench.cli.results import Json
-from skybench.core import UsageError
 
 Data = Annotated[str, typer.Option(help="Folder with one folder a dataset, or 'demo'.")]
 Options = Annotated[
@@ -28,6 +27,8 @@ def parse_pairs(texts: list[str], option: str) -> dict[str, str]:
             name, equals, value = part.partition("=")
             found[name if equals else ""] = value if equals else name
     if option != "--weights" and "" in found:
+        from skybench.core import UsageError
+
         raise UsageError(f"Expected {option} NAME=VALUE, but got {found['']!r}.")
     return found
 

@@ -39,10 +39,12 @@ def task(name: str) -> Task:
     return cast(Task, load("tasks", name).TASK)
 
 
-def own(kind: Kind) -> list[str]:
+@functools.cache
+def own(kind: Kind) -> tuple[str, ...]:
     """Return the names of the plugins that ship with skybench, without importing any of them."""
     package = importlib.import_module(f"skybench.{kind}")
-    return [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(name for name in found if not name.startswith("_"))
 
 
 @functools.cache
