@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -51,3 +53,13 @@ def test_where_the_counter_fails_the_layers_are_counted(monkeypatch: pytest.Monk
     monkeypatch.setattr(flop_counter, "FlopCounterMode", broken)
     assert provenance.gflops(extractor, cast(Any, Cell())) == pytest.approx(expected)
     assert not extractor.model.get_submodule("conv")._forward_hooks
+
+
+def test_the_revision_is_that_of_the_checkout() -> None:
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        pytest.skip("needs a git checkout")
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert provenance.revision().removesuffix("-dirty") == head.stdout.strip()
