@@ -159,7 +159,6 @@ class Planner:
             raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
         found = match(model, sensors)
         weights, weights_id = self.locate(model, variant)
-        demo = cell.demo or any(s.split.demo for s in splits.values())
         full = replace(
             cell,
             model=model,
@@ -170,7 +169,7 @@ class Planner:
             weights_id=weights_id,
             splits=splits,
             found=found,
-            demo=demo,
+            demo=cell.demo or any(s.split.demo for s in splits.values()),
         )
         full = replace(full, fingerprint=fingerprint.fingerprint(affecting(full)))
         return replace(full, status="done" if self._is_done(full) else "planned")

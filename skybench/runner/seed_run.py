@@ -29,6 +29,8 @@ from skybench.weights import load
 HELD_OUT = 0.2  # of train, where a dataset has no validation split
 TOGETHER = 16  # test samples that each of several processes predicts between two exchanges
 
+AllFeatures = extraction.CachedFeatures | extraction.StreamedFeatures
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -47,13 +49,7 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     """Run one seed; in distributed training every rank calls this and gets the same Outcome."""
     report, workers = setting.report, setting.workers or SINGLE_PROCESS
     model = _model(cell, setting)
-    extractor = extraction.Extractor(
-        model, cell.found, cell.task.time, cell.recipe.size, setting.device
-    )
-    needed = {f.sensor for f in cell.found.values()}
-    start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
-    whole, cached = _features(cell, extractor, samples, setting)
-    spent = time.perf_counter() - start
+    extractor, samples, whole, timing = _extract(cell, model, setting)
     found = samples.positions()
     sources = {
         r: extraction.SourceSubset(whole, found[getattr(cell.recipe, r)]) for r in cell.splits
@@ -74,8 +70,9 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
         test_time.check_views_fit(cell.recipe.views, test)
     report("head", 0, 1)
     chosen = head.fit(train, val, setting)
+    keys = cell.splits["test"].keys
     for index, prediction in enumerate(predictions(head, test, workers)):
-        metric.update(prediction, test.target(index), cell.splits["test"].keys[index])
+        metric.update(prediction, test.target(index), keys[index])
         if draw is not None:
             draw(index, prediction)
         report("test", index + 1, len(test))
@@ -87,13 +84,24 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
         {**chosen, **_noted(cell, samples, train)},
         model,
         {"train": len(train), "val": 0 if val is None else len(val), "test": len(test)},
-        {
-            "extract_s": spent,
-            "extracted": 0 if cached else len(samples),
-            "gflops": provenance.gflops(extractor, cell),
-        },
+        {**timing, "gflops": provenance.gflops(extractor, cell)},
         looked,
     )
+
+
+def _extract(
+    cell: Cell, model: Model, setting: FitContext
+) -> tuple[extraction.Extractor, Joined, AllFeatures, dict[str, float]]:
+    """The extractor, the samples of all splits, their features, and the time that these took."""
+    extractor = extraction.Extractor(
+        model, cell.found, cell.task.time, cell.recipe.size, setting.device
+    )
+    needed = {f.sensor for f in cell.found.values()}
+    start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
+    whole, cached = _features(cell, extractor, samples, setting)
+    spent = time.perf_counter() - start
+    timing = {"extract_s": spent, "extracted": 0 if cached else len(samples)}
+    return extractor, samples, whole, timing
 
 
 def predictions(head: Head, test: extraction.SourceSubset, workers: Workers) -> Iterator[Any]:
@@ -153,7 +161,7 @@ def _model(cell: Cell, setting: FitContext) -> Model:
 
 def _features(
     cell: Cell, extractor: extraction.Extractor, samples: Samples, setting: FitContext
-) -> tuple[extraction.CachedFeatures | extraction.StreamedFeatures, bool]:
+) -> tuple[AllFeatures, bool]:
     """The features of all samples, and whether they were cached or are computed during training."""
     if cell.protocol.trains_backbone:
         return online.OnlineFeatures(extractor, samples, cell.recipe.augment, setting.seed), True
@@ -180,9 +188,7 @@ def _noted(cell: Cell, samples: Samples, train: extraction.SourceSubset) -> dict
     return noted
 
 
-def _seen_card(
-    cell: Cell, model: Model, whole: extraction.CachedFeatures | extraction.StreamedFeatures
-) -> ModelCard:
+def _seen_card(cell: Cell, model: Model, whole: AllFeatures) -> ModelCard:
     """The model's card with the widths and pyramid for the cell's sensors and dates."""
     images = cell.splits["train"].read(0).images
     kept = cell.task.time == "keep"
