@@ -9,30 +9,10 @@ from typing import Any
 import pytest
 
 from skybench.augment import test_time
-from skybench.core import Record
-from skybench.plan.request import Request
 from skybench.runner.run_cells import run_cells
 from skybench.training import log
 
-BASE = Request(
-    models=("galileo",),
-    tasks=("scene_classification",),
-    datasets=("eurosat",),
-    protocol="finetune",
-    data="demo",
-    limit=20,
-    overrides={"epochs": "3"},
-)
-
-
-def run(folder: Path, **changes: object) -> Record:
-    (record,) = run_cells(replace(BASE, results=folder, **changes))  # type: ignore[arg-type]
-    assert record.status == "measured", record.note
-    return record
-
-
-def left(folder: Path) -> set[str]:
-    return {p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in (".json", ".npz")}
+from ._finetuned import BASE, left, run
 
 
 def test_all_training_samples_are_learned_from_where_nothing_is_selected(tmp_path: Path) -> None:
