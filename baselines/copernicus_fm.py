@@ -15,7 +15,7 @@ from skybench.core import REFLECTANCE, ModelCard, Sensor, WeightsSource
 from ._families.any_band import RGB, SENTINEL1, SENTINEL2
 from ._families.settings import variant_settings
 from ._families.vit import SensorArch as Arch
-from ._families.vit import vit_card
+from ._families.vit import image_setting, vit_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,3 +134,8 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for key, tensor in bare.items()
         if not key.startswith(BESIDE) and "_dec" not in key.partition(".")[0]
     }
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `image` that the positional embedding in a file decides."""
+    return image_setting(convert(state), 16)

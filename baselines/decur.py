@@ -92,6 +92,10 @@ POOLING = {
 }
 
 
+# The attention of the other sensor's network, in the joint files.
+OTHER_SENSOR = {"s1": ("*da2_*",), "s2": ("*da1_*",)}
+
+
 def _weights(network: str, which: str) -> WeightsSource:
     name = f"{STEMS[network]}_ssl4eo-s12_{SHORT[which]}_decur_ep100"
     repository, revision, suffix, sha256 = "wangyi111/DeCUR", "main", "", ""
@@ -111,6 +115,7 @@ def _weights(network: str, which: str) -> WeightsSource:
             "backbone. where there is attention; attention: da1_ (s1), da2_ (s2)"
         ),
         variants=(variant,),
+        unused=OTHER_SENSOR.get(which, ()),
     )
 
 

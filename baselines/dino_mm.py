@@ -13,7 +13,7 @@ from skybench.core import DB, REFLECTANCE, ModelCard, Sensor, WeightsSource
 from skybench.core.sensors import L2A
 
 from ._families.settings import variant_settings
-from ._families.vit import VIT_S, ViTArch, vit_card, vit_keys
+from ._families.vit import VIT_S, ViTArch, image_setting, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,3 +84,8 @@ def build(variant: str, **arch: Any) -> Model:
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Map the keys of the teacher, or of the student ("module."), to ours; the head is dropped."""
     return vit_keys(state, "backbone.")
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `image` that the positional embedding in a file decides."""
+    return image_setting(convert(state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +93,53 @@ RENAMED = {"storage_tokens": "reg_token", "ls1.gamma": "gamma_1", "ls2.gamma": "
 BESIDE = ("mask_token", "local_cls_norm.", "projectors.")  # in files, but only for training
 
 
+# Of transformers' DINOv3ViTModel.
+TRANSFORMERS = (
+    (r"^embeddings\.register_tokens", "storage_tokens"),
+    (r"^embeddings\.patch_embeddings\.", "patch_embed.proj."),
+    (r"^embeddings\.", ""),
+    (r"^(model\.)?layer\.", "blocks."),
+    (r"\.attention\.o_proj\.", ".attn.proj."),
+    (r"\.attention\.", ".attn."),
+    (r"\.layer_scale(\d)\.lambda1$", r".ls\1.gamma"),
+    (r"\.mlp\.up_proj\.", ".mlp.fc1."),
+    (r"\.mlp\.down_proj\.", ".mlp.fc2."),
+)
+
+
+def _from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Map transformers' keys to the authors'; its queries, keys and values are joined.
+
+    Its keys have no bias, which the authors mask.
+    """
+    import torch
+
+    renamed = {}
+    for key, tensor in state.items():
+        for theirs, ours in TRANSFORMERS:
+            key = re.sub(theirs, ours, key)
+        renamed[key] = tensor
+    joined = {}
+    for key, tensor in renamed.items():
+        stem, _, kind = key.rpartition(".")
+        if not stem.endswith((".attn.q_proj", ".attn.k_proj", ".attn.v_proj")):
+            joined[key] = tensor
+        elif stem.endswith(".q_proj"):
+            attention = stem.removesuffix(".q_proj")
+            value = renamed[f"{attention}.v_proj.{kind}"]
+            middle = renamed.get(f"{attention}.k_proj.{kind}", torch.zeros_like(tensor))
+            joined[f"{attention}.qkv.{kind}"] = torch.cat((tensor, middle, value))
+    return joined
+
+
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Map the keys of the authors' file or of timm's copy to ours.
+    """Map the keys of the authors' file, of timm's copy or of transformers' to ours.
 
     The key part of the authors' qkv bias is dropped: their mask makes it 0.
     """
     own: dict[str, Tensor] = {}
+    if "embeddings.patch_embeddings.weight" in state:
+        state = _from_transformers(state)
     for key, tensor in state.items():
         key = key.removeprefix("module.").replace("rope_embed.", "rope.")
         for published, ours in RENAMED.items():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import DB, REFLECTANCE, UINT8, ModelCard, Sensor, WeightsSource
 
 from ._families.settings import variant_settings
-from ._families.vit import SensorArch, vit_card, vit_keys
+from ._families.vit import SensorArch, image_setting, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,6 +178,11 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     ours = {k: t for k, t in vit_keys(bare).items() if not k.startswith("net.norm.")}
     pooled = {k.removeprefix("fc_"): t for k, t in bare.items() if k.startswith("fc_norm.")}
     return ours | {f"net.{key}": tensor for key, tensor in pooled.items()}
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `image` that the positional embedding in a file decides."""
+    return image_setting(convert(state), 16)
 
 
 def variant_of(state: dict[str, Tensor]) -> str:

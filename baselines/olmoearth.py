@@ -119,6 +119,7 @@ def _card(variant: str, arch: Arch) -> ModelCard:
             url=f"{page}/resolve/main/weights.pth",
             prefix="encoder.",
             variants=(network,),
+            unused=("*.per_modality_channel_embeddings.*", "*.per_modality_embeddings.*"),
         ),
         params=PARAMS[network],
         min_pixels=arch.patch_size,

@@ -14,7 +14,7 @@ from skybench.core import UINT8, ModelCard, Sensor, UsageError, WeightsSource
 
 from ._families.any_band import RGB, SENTINEL1, SENTINEL2
 from ._families.settings import variant_settings
-from ._families.vit import ViTArch, vit_card, vit_keys
+from ._families.vit import ViTArch, image_setting, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,9 @@ INPUTS = {
     "sentinel": (*SENTINEL2, SENTINEL1),
     "rgb": (Sensor("hr", RGB, 0.0, UINT8),),
 }
+
+
+PATCH = 14  # pixels
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Arch:
 
     def vit(self) -> ViTArch:
         """The settings of the transformer itself."""
-        return ViTArch(14 * self.grid, 14, self.dim, self.depth, self.heads)
+        return ViTArch(PATCH * self.grid, PATCH, self.dim, self.depth, self.heads)
 
 
 TINY = Arch(grid=3, dim=32, depth=2, heads=2, inner=48, inner_heads=2)
@@ -133,3 +136,9 @@ def build(variant: str, **arch: Any) -> Model:
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Map the keys of the published teacher, or of torchgeo's model; the mask token is dropped."""
     return vit_keys(state, "model.")
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `grid` that the positional embedding in a file decides."""
+    side = image_setting(convert(state), PATCH).get("image", 0)
+    return {"grid": side // PATCH} if side else {}

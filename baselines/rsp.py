@@ -16,7 +16,13 @@ from skybench.core import UINT8, ModelCard, Sensor, WeightsSource
 from ._families.resnet import RESNET50, TINY_RESNET50, ResNetArch
 from ._families.settings import variant_settings
 from ._families.swin import SWIN_T, TINY_SWIN_T, SwinArch
-from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, identify_network, network_card
+from ._families.vitae_v2 import (
+    TINY_VITAE,
+    UNAPPLIED,
+    ViTAEv2Arch,
+    identify_network,
+    network_card,
+)
 from ._families.vitae_v2 import convert as convert
 
 if TYPE_CHECKING:
@@ -48,6 +54,7 @@ def _weights(variant: str, filename: str, drive: str) -> WeightsSource:
         licence="MIT (the repository's README); its part Scene Recognition says research only",
         container="model",
         variants=(variant,),
+        unused=UNAPPLIED if variant == "vitaev2_s" else (),
     )
 
 

@@ -153,6 +153,8 @@ def _card(variant: str, settings: RVSAArch | ViTArch) -> ModelCard:
         weights, caveats = replace(weights, missing=WINDOWS), caveats + WINDOW_CAVEATS
         title, equivalent = title.replace("MAE", "windows"), ""
         pooling = "mean of the last block's tokens, then the last norm (forward_features)"
+    if settings.bias == "none":
+        weights = replace(weights, unused=("*.attn.qkv.bias", "*.attn.[qv]_bias"))
     if settings.separate:
         title = title.replace("windows", "separate windows")
     if settings.taken:

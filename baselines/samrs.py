@@ -17,7 +17,13 @@ from ._families.resnet import RESNET50, TINY_RESNET50, ResNetArch
 from ._families.rvsa import RVSAArch
 from ._families.settings import variant_settings
 from ._families.swin import SWIN_T, TINY_SWIN_T, SwinArch
-from ._families.vitae_v2 import TINY_VITAE, ViTAEv2Arch, identify_network, network_card
+from ._families.vitae_v2 import (
+    TINY_VITAE,
+    UNAPPLIED,
+    ViTAEv2Arch,
+    identify_network,
+    network_card,
+)
 from ._families.vitae_v2 import convert as convert
 
 if TYPE_CHECKING:
@@ -57,6 +63,7 @@ def _weights(variant: str, line: str, link: str) -> WeightsSource:
         prefix="encoder. | none",
         noncommercial=True,
         variants=(variant,),
+        unused=UNAPPLIED if variant == "vitaev2_s" else (),
     )
 
 

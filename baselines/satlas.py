@@ -188,6 +188,7 @@ def _weights(name: str) -> WeightsSource:
         sha256=HASHES[name],
         prefix="none; in the authors' file backbone. once or more, then resnet. or nothing",
         variants=(name,),
+        unused=("*intermediates.*",),  # the layers between the FPN and the heads
     )
 
 

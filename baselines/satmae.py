@@ -15,7 +15,7 @@ from skybench.core import REFLECTANCE, UINT8, ModelCard, Sensor, UsageError, Wei
 from skybench.core.sensors import S2_FINE
 
 from ._families.settings import variant_settings
-from ._families.vit import ViTArch, vit_card, vit_keys
+from ._families.vit import ViTArch, image_setting, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -186,6 +186,11 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     groups = {f"net.{k}": t for k, t in bare.items() if k.startswith("channel_")}
     return vit_keys(bare) | groups
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `image` that the positional embedding in a file decides."""
+    return image_setting(convert(state))
 
 
 def variant_of(state: dict[str, Tensor]) -> str:

@@ -20,6 +20,7 @@ and a sensor or fusion that needs them cannot run.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -137,12 +138,13 @@ def build(variant: str, **arch: Any) -> Model:
 
 RENAMED = (
     (r"\.attn\.(w_msa|attn)\.", ".attn."),
-    (r"\.in_proj_", ".in_proj."),
+    (r"\.(in_proj_|Wqkv\.)", ".in_proj."),
     (r"\.ffn\.layers\.0\.0\.", ".ffn.0."),
     (r"\.ffn\.layers\.1\.", ".ffn.2."),
     (r"^norm(\d)\.", r"norms.\1."),
     (r"^porj_linear\.", "project."),  # so spelt in the files
 )
+PLUS_PLUS = "backbone_hr."  # SkySense++'s name of the high-resolution branch
 REBUILT = ("relative_coords_table", "relative_position_index")
 
 
@@ -163,10 +165,35 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def settings(state: dict[str, Tensor]) -> dict[str, Any]:
     """Return the settings that a published file decides: only the parts that it holds are built."""
-    available = held(_renamed(state))
+    mapped = _renamed(state)
+    available = held(mapped)
     if not available >= {"s2", "fusion"}:
         available -= {"ctpe"}
-    return {"parts": tuple(p for p in PARTS if p in available) or ("hr",)}
+    decided: dict[str, Any] = {"parts": tuple(p for p in PARTS if p in available) or ("hr",)}
+    stem = mapped.get("net.patch_embed.projection.weight")
+    if stem is not None and stem.shape[1] == 4:
+        decided["in_channels"] = 4
+    tables = [x for p in ("s2", "s1") if (x := mapped.get(f"{p}.pos_embed")) is not None]
+    for rows in {table.shape[1] for table in tables}:
+        side = math.isqrt(rows)
+        decided |= {"vit_grid": side, "vit_class_token": side * side != rows}
+    if _is_plus_plus(state):
+        decided["eps"] = 1e-6  # of its configurations
+    return decided
+
+
+def trained_on(state: dict[str, Tensor]) -> tuple[str, ...]:
+    """Return the datasets whose labels SkySense++ was trained on; () for SkySense's own files.
+
+    Source: github:kang-wu/SkySensePlusPlus@cb0c6b7 README.md, configs/pretrain_skysensepp.yml.
+    """
+    seen = ("potsdam", "isaid", "dyna_pla", "dyna_s2", "dyna_mm", "pastis_mm")
+    return seen if _is_plus_plus(state) else ()
+
+
+def _is_plus_plus(state: dict[str, Tensor]) -> bool:
+    """Whether a file is SkySense++'s: the same networks without annotations, by other names."""
+    return any(".Wqkv." in key or "vocabulary_" in key for key in state)
 
 
 def held(mapped: dict[str, Tensor]) -> set[str]:
@@ -179,6 +206,8 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     bare = _only_part(state)
     mapped = {}
     for key, tensor in state.items():
+        if key.startswith(PLUS_PLUS):
+            key = PARTS["hr"][0] + key.removeprefix(PLUS_PLUS)
         part = next((p for p, (theirs, _, _) in PARTS.items() if key.startswith(theirs)), "")
         if key.endswith(REBUILT) or (not part and key.startswith("head")):
             continue

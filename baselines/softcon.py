@@ -22,7 +22,7 @@ from ._families.resnet import (
     resnet_keys,
 )
 from ._families.settings import variant_settings
-from ._families.vit import ViTArch, vit_card, vit_keys
+from ._families.vit import ViTArch, image_setting, vit_card, vit_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,6 +175,11 @@ def build(variant: str, **arch: Any) -> Model:
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Map a published encoder's keys to ours; its mask token is dropped."""
     return vit_keys(state) | resnet_keys(state)
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `image` that the positional embedding in a file decides."""
+    return image_setting(convert(state))
 
 
 def variant_of(state: dict[str, Tensor]) -> str:

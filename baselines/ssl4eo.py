@@ -26,7 +26,17 @@ from ._families.resnet import (
 )
 from ._families.settings import variant_settings
 from ._families.ssl4eo import PUBLISHED
-from ._families.vit import TINY_VIT, VIT_B, VIT_H, VIT_L, VIT_S, ViTArch, vit_card, vit_keys
+from ._families.vit import (
+    TINY_VIT,
+    VIT_B,
+    VIT_H,
+    VIT_L,
+    VIT_S,
+    ViTArch,
+    image_setting,
+    vit_card,
+    vit_keys,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -208,6 +218,11 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     # DeCUR's files have such a backbone too: their attention must not pass unseen.
     others = {k: tensor for k, tensor in state.items() if k.startswith(("da1_", "da2_"))}
     return vit_keys(state, *prefixes) | resnet_keys(state, *prefixes) | others
+
+
+def settings(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the setting `image` that the positional embedding in a file decides."""
+    return image_setting(convert(state))
 
 
 def variant_of(state: dict[str, Tensor]) -> str:

@@ -65,6 +65,7 @@ def _weights(variant: str) -> WeightsSource:
         sha256=SHA256.get(variant, ""),
         prefix="encoder_embeddings. | encoder. | encoder_norm.",
         variants=(variant,),
+        unused=("*encoder_embeddings.*",),  # of sources other than Sentinel
     )
 
 

@@ -48,6 +48,7 @@ CARD = DatasetCard(
         "classes' accuracies, beside it."
     ),
     setups={"scene_classification": aerial_scenes.setup(FINETUNE, "20", "50")},
+    image_sides=(600,),
     splits={"train20": 2000, "test20": 8000, "train50": 5000, "test50": 5000},
     source="Xia et al. 2017, arXiv:1608.05167; tag-0 lists of github:MiliLab/SelectiveMAE@5270210",
     licence="none stated; imagery of Google Earth: use it for research, do not pass it on",

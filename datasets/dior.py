@@ -54,6 +54,7 @@ CARD = DatasetCard(
     ),
     target=Target("boxes"),
     setups={"horizontal_detection": dior.detection_setup(FINETUNE)},
+    image_sides=(800,),
     splits=dior.COUNTS,
     source=(
         "Li et al. 2020, arXiv:1909.00133; class order and coordinates as in "

@@ -52,6 +52,7 @@ CARD = DatasetCard(
     ),
     target=Target("boxes"),
     setups={"oriented_detection": dior.detection_setup(FINETUNE)},
+    image_sides=(800,),
     splits=dior.COUNTS,
     source="Cheng et al. 2022, arXiv:2110.01931; class order and corners as in mmrotate (dior.py)",
     licence=dior.LICENCE,

@@ -29,6 +29,7 @@ CARD = DatasetCard(
     target=facts.TARGET,
     metric=facts.METRIC,
     setups={"semantic_segmentation": facts.segmentation_setup(facts.PLANET_FINETUNE)},
+    image_sides=(1024,),
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,

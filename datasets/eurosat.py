@@ -49,6 +49,7 @@ CARD = DatasetCard(
     target=Target("class"),
     metric="Overall accuracy (top-1).",
     setups={"scene_classification": Setup(recipes={"finetune": FINETUNE})},
+    image_sides=(64,),
     splits={"train": 16200, "val": 5400, "test": 5400},
     source="Helber et al. 2019, github:phelber/EuroSAT; sizes of the parts: torchgeo's lists",
     licence="MIT; contains modified Copernicus Sentinel data",

@@ -5,6 +5,7 @@ Nothing but a folder is needed for classes; masks need a skybench.toml with the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,8 @@ CARD = DatasetCard(
     name="folder",
     title="your folder",
     about=(
-        "Your own images: one class each, masks, pairs of dates with change masks, or series of "
-        "dates."
+        "Your own images: one class each, masks, boxes, pairs of dates with change masks, or "
+        "series of dates."
     ),
     tasks=("scene_classification", "semantic_segmentation", "change_detection", *DETECTION),
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.0, UINT8),),
@@ -42,28 +43,7 @@ CARD = DatasetCard(
     source="the user's",
     licence="the user's",
     obtain="it is yours: name it by --data, the folder itself or a .toml that describes it.",
-    layout=(
-        "one class each:   <class>/a.jpg          or train/<class>/a.jpg, val/…, test/…\n"
-        "masks:            images/a.jpg, masks/a.png   or <group>/images/…, <group>/masks/…\n"
-        "series:           a folder of dated files for a.jpg, as a/2019-07-15.tif\n"
-        "skybench.toml     in the folder, or anywhere with `root`; needed for masks:\n"
-        '  root = "."                            relative to this file\n'
-        '  exclude = ["tile8/image_part_003"]    keys or paths, also patterns\n'
-        "  ignore = [[0, 0, 0]]                  colours, or ids, of masks that are left out\n"
-        '  classes = ["land", "road"]            masks hold ids; 255 is always left out\n'
-        "  [classes]                             or masks hold colours\n"
-        "  land = [132, 41, 246]\n"
-        "  [splits]                              else train/val/test folders, else 60/20/20 %\n"
-        '  train = ["tile1", "tile2/images/*"]   groups, keys, paths or patterns\n'
-        "  change = true                         masks of what changed between two dates\n"
-        '  boxes = "annotations.json"            COCO, upright; "split" of images is used;\n'
-        "                                        they lie in the folder, images/ or <split>/; or\n"
-        '  boxes = "labels"                      a folder with texts as of DOTA, one an image\n'
-        "  [sensor]                              for images other than 8-bit RGB\n"
-        '  bands = ["red", "green", "blue", "nir"]\n'
-        "  gsd = 10.0\n"
-        '  unit = "reflectance x 1e4"\n'
-    ),
+    layout=folder_setups.LAYOUT,
     tile=512,
     user_data=True,
     caveats=("without groups in [splits], neighbouring images may fall into train and test",),
@@ -74,23 +54,58 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     """Open a split: images [T, C, H, W] in the stored type with a class id, or tiles with masks.
 
     root: the folder, or a .toml that names it. Tiles are 512 pixels, or less where no image of
-    any split is as large, or `tile`; without overlap (with boxes they overlap by a fifth).
-    Smaller images are padded with 0, masks with 255.
+    any split is as large, or `tile`; without overlap. With boxes they overlap by a fifth, or by
+    the longest object, and grow to twice its length, up to 1,024. Smaller images are padded with
+    0, masks with 255.
     """
     from ._readers import folder, layout
 
     layout.require_present(CARD, root)
     about = folder.describe_folder(root)
     layout.require_present(CARD, about.root)
-    if about.boxes:
+    samples = _opened(about, split, tile)
+    samples.description += folder.label_settings(about)
+    return samples
+
+
+def _opened(about: folder.FolderDescription, split: str, tile: int) -> Samples:
+    from ._readers import coco_masks, folder_boxes, layout
+
+    if coco_masks.has_regions(about):
+        return _with_regions(about, split, tile)
+    if folder_boxes.has_boxes(about):
         return _with_boxes(about, split, tile)
-    items = folder.folder_items(about)
-    if not items:
-        raise layout.layout_error(CARD, about.root, f"it holds {layout.names_in(about.root)}")
+    items = _items(about)
     if items[0].mask is None:
         layout.require_whole_images(CARD, tile)
         return _with_classes(about, items, split)
     return _with_masks(about, items, split, tile)
+
+
+def splits(root: Path) -> list[str]:
+    """Return the names of the splits that a folder has. Raises DataError."""
+    from ._readers import coco_masks, folder, folder_boxes, folder_splits, layout
+
+    layout.require_present(CARD, root)
+    about = folder.describe_folder(root)
+    layout.require_present(CARD, about.root)
+    if coco_masks.has_regions(about):
+        return folder_splits.split_names(about, coco_masks.read_regions(about).items)
+    if about.splits:
+        return [*about.splits]
+    if folder_boxes.has_boxes(about):
+        found = folder_boxes.read_annotations(about)
+        return [*folder_boxes.choose(about, found, "train", 0, CARD.tile).names]
+    return folder_splits.split_names(about, _items(about))
+
+
+def _items(about: folder.FolderDescription) -> list[folder.FolderItem]:
+    from ._readers import folder_items, layout
+
+    items = folder_items.folder_items(about)
+    if not items:
+        raise layout.layout_error(CARD, about.root, f"it holds {layout.names_in(about.root)}")
+    return items
 
 
 def _with_classes(
@@ -98,7 +113,7 @@ def _with_classes(
 ) -> Samples:
     from skybench.data import simulation
 
-    from ._readers import folder, images
+    from ._readers import class_folders, folder_items, folder_splits, images
 
     found = sorted({item.image.parent.name for item in items})
     classes = about.classes or tuple(found)
@@ -107,12 +122,14 @@ def _with_classes(
             f"{about.root} has a folder {min(strange)!r}; its skybench.toml knows the classes "
             f"{', '.join(classes)}"
         )
-    chosen, source, names = folder.split_members(about, items, split)
+    chosen, source, names = folder_splits.split_members(about, items, split)
     card = _card(about, "scene_classification", classes, names)
     files = {item.key: item.image.relative_to(about.root) for item in items}
     labels = {item.key: classes.index(item.image.parent.name) for item in items}
     labelled = images.ClassFolders(about.root, card, files, labels, simulation.is_demo(about.root))
-    return images.LabelledImages(labelled, [item.key for item in chosen], split, source)
+    samples = images.LabelledImages(labelled, [item.key for item in chosen], split, source)
+    samples.notes += (*class_folders.absent(samples), *folder_items.left_out(about, items))
+    return samples
 
 
 def _with_masks(
@@ -121,45 +138,57 @@ def _with_masks(
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
-    from ._readers import folder, raster, tiles
+    from ._readers import folder_items, folder_splits, folder_tiles, mask_values
 
+    about = folder_items.with_pairs(about, items)
     if not about.classes:
-        raise DataError(
-            f"{about.root} has masks, but nothing names their classes; write a skybench.toml:\n"
-            f"{CARD.layout}"
-        )
-    chosen, source, names = folder.split_members(about, items, split)
+        raise DataError(mask_values.without_classes(about, [i.mask for i in items if i.mask]))
+    chosen, source, names = folder_splits.split_members(about, items, split)
     task = "change_detection" if about.change else "semantic_segmentation"
     card = _card(about, task, about.classes, names)
-    colours = [(c, i) for i, c in enumerate(about.colours)]
-    colours += [(c, raster.IGNORE) for c in about.ignored_colours]
-    legend = raster.Legend(len(about.classes), tuple(colours), about.ignored_ids)
-    pairs = [tiles.ImageMask(i.key, i.image, i.mask) for i in chosen if i.mask is not None]
     if about.change:
-        folder.require_two_dates(about, chosen)
-    side = tile or folder.tile_side(about, items, names, CARD.tile)
+        folder_items.require_two_dates(about, chosen)
+    masks = [item.mask for item in items if item.mask is not None]
+    legend = mask_values.legend_of(about, masks)
+    mask_values.require_in_split(about, [item.mask for item in chosen if item.mask], legend)
+    side = tile or folder_splits.tile_side(about, items, names, CARD.tile)
     split_of = Split(split, source, "", simulation.is_demo(about.root))
-    return tiles.MaskTiles(replace(card, tile=side), split_of, pairs, (side, side), legend)
+    tiles = folder_tiles.FolderTiles(replace(card, tile=side), split_of, chosen, side, legend)
+    tiles.notes += tuple(folder_items.left_out(about, items))
+    return tiles
+
+
+def _with_regions(about: folder.FolderDescription, split: str, tile: int) -> Samples:
+    from skybench.core.dataset import Split
+    from skybench.data import simulation
+
+    from ._readers import coco_masks, folder_splits
+
+    found = coco_masks.read_regions(about)
+    chosen, source, names = folder_splits.split_members(about, found.items, split)
+    side = tile or folder_splits.tile_side(about, found.items, names, CARD.tile)
+    card = replace(_card(about, "semantic_segmentation", found.classes, names), tile=side)
+    split_of = Split(split, source, "", simulation.is_demo(about.root))
+    return coco_masks.RegionTiles(card, split_of, chosen, found)
 
 
 def _with_boxes(about: folder.FolderDescription, split: str, tile: int) -> Samples:
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
-    from ._readers import box_tiles, boxes, folder, folder_boxes
+    from ._readers import folder_boxes, own_box_tiles
 
     found = folder_boxes.read_annotations(about)
-    chosen, source, names = folder.split_members(about, found.items, split)
-    card = _card(about, DETECTION[found.oriented], found.classes, names)
-    split_of = Split(split, source, "", simulation.is_demo(about.root))
-    items = [boxes.AnnotatedImage(item.key, item.image, item.image) for item in chosen]
-    side = tile or folder.tile_side(about, found.items, names, CARD.tile)
-    cut = box_tiles.Tiling(side, side // 5, (1.0,))
-    return box_tiles.BoxTiles(replace(card, tile=side), split_of, items, cut, found)
+    part = folder_boxes.choose(about, found, split, tile, CARD.tile)
+    card = replace(
+        _card(about, DETECTION[found.oriented], found.classes, part.names), tile=part.cut.side
+    )
+    split_of = Split(split, part.source, "", simulation.is_demo(about.root))
+    return own_box_tiles.OwnBoxTiles(card, split_of, part, found)
 
 
 def _card(
-    about: folder.FolderDescription, task: str, classes: tuple[str, ...], names: list[str]
+    about: folder.FolderDescription, task: str, classes: tuple[str, ...], names: Sequence[str]
 ) -> DatasetCard:
     title = f"folder {about.root.resolve().name}"
     return replace(
@@ -168,7 +197,7 @@ def _card(
         tasks=(task,),
         classes=classes,
         target=TARGETS[task],
-        sensors=(about.sensor,),
+        sensors=about.sensors,
         splits=dict.fromkeys(names, 0),
         tile=0 if task == "scene_classification" else CARD.tile,
     )

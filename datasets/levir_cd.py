@@ -66,6 +66,7 @@ CARD = DatasetCard(
         "F1 of the changed pixels from one count over all test tiles; precision, recall and IoU "
         "beside it."
     ),
+    image_sides=(1024,),
     splits={"train": 7120, "val": 1024, "test": 2048},  # 16 tiles of 256 an image: 445, 64, 128
     source="Chen and Shi 2020, doi:10.3390/rs12101662; tiles as in github:justchenhao/STANet",
     licence="none stated; imagery of Google Earth: use it for research, do not pass it on",
@@ -113,7 +114,9 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     ]
     split_of = Split(name, "official: the folders or file names of the release", "", simulated)
     side = tile or CARD.tile
-    return pairs.PairTiles(CARD, split_of, date_pairs, pairs.read_picture, (side, 0))
+    samples = pairs.PairTiles(CARD, split_of, date_pairs, pairs.read_picture, (side, 0))
+    samples.description = '"with places"' if places else ""
+    return samples
 
 
 def _folder(tree: Path, split: str) -> Path | None:

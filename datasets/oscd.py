@@ -174,7 +174,10 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     card = replace(CARD, sensors=(RGB if rgb else S2,))
     decode = oscd.read_stretched_rgb if rgb else oscd.read_reflectance
     cut = (tile or CARD.tile, oscd.SLACK if rgb else 0)
-    return pairs.PairTiles(card, split_of, city_pairs, decode, cut)
+    samples = pairs.PairTiles(card, split_of, city_pairs, decode, cut)
+    places = (tree / IMAGES / city / n for city in cities for n in ("dates.txt", f"{city}.geojson"))
+    samples.files += tuple(path for path in places if path.is_file())
+    return samples
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:

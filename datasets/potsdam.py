@@ -76,6 +76,7 @@ CARD = DatasetCard(
         "and `miou` beside it: some papers quote OA in the column of mF1."
     ),
     setups={"semantic_segmentation": Setup(recipes={"finetune": FINETUNE}, main="mf1")},
+    image_sides=(6000,),
     splits={"train": 3456, "test": 2016},  # tiles of 512, 144 an image
     source="ISPRS WG II/4, 2D semantic labelling Potsdam; tiles as in mmsegmentation (potsdam.py)",
     licence="none stated; given on request by ISPRS: do not pass it on",

@@ -37,6 +37,7 @@ CARD = DatasetCard(
     target=Target("class"),
     metric="Overall accuracy (top-1); `aa`, the mean of the classes' accuracies, beside it.",
     setups={"scene_classification": aerial_scenes.setup(aerial_scenes.FINETUNE, "10", "20")},
+    image_sides=(256,),
     splits={"train10": 3150, "test10": 28350, "train20": 6300, "test20": 25200},
     source=(
         "Cheng et al. 2017, arXiv:1703.00121; tag-0 lists of github:MiliLab/SelectiveMAE@5270210"

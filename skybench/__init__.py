@@ -7,6 +7,7 @@ The Python interface is `skybench.load_model`, `load_dataset`, `run`, `table` an
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,17 +34,27 @@ def load_model(
     weights: str | Path | Mapping[str, Any] | None = None,
     variant: str = "full",
     dtype: str = "float32",
+    which: str = "",
     **arch: Any,
 ) -> Model:
     """Load a model with its weights, in eval mode.
 
     weights: None (find the published file), "random", a path, or a published state dict. dtype:
-    "bfloat16" halves the memory. arch: settings of the network.
+    "bfloat16" halves the memory. which: "raw", "ema", "student" or "teacher", where a file holds
+    several sets of weights. arch: settings of the network.
     Raises UsageError for an unknown name, WeightsError where weights are missing or do not fit.
+    Warns where parameters that the file lacks keep random values.
     """
+    from skybench.plan import arguments
     from skybench.weights import load
 
-    return load.load_model(name, weights, variant, dtype=dtype, **arch)
+    asked = "full" if variant is None else arguments.text_of(variant, "variant")
+    kind = arguments.text_of(dtype, "dtype")
+    settings = arguments.network_settings(name, asked, arch)
+    model = load.load_model(name, weights, asked, dtype=kind, which=which, **settings)
+    if note := load.partial_note(model.loaded):
+        warnings.warn(note, stacklevel=2)
+    return model
 
 
 def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Samples:
@@ -53,11 +64,14 @@ def load_dataset(name: str, root: str | Path, split: str, **options: str) -> Sam
     Raises DataError where data are missing or in another layout, UsageError for unknown names.
     """
     from skybench.core import UsageError, registry
+    from skybench.plan import arguments
 
     plugin = registry.dataset(name)
     for option in options.keys() - plugin.CARD.options.keys():
         raise UsageError(registry.unknown(f"option of {name}", option, list(plugin.CARD.options)))
-    return plugin.open(Path(root), split, 0, **options)
+    chosen = arguments.pairs_of(options, "options")
+    where, asked = arguments.path_of(root, "root"), arguments.text_of(split, "split")
+    return plugin.open(where, asked, 0, **chosen)
 
 
 def run(
@@ -66,32 +80,35 @@ def run(
     """Run cells as `skybench run` does, and return the records of all requested cells.
 
     options: fields of `skybench.plan.request.Request` (datasets, protocol, data, weights, variant,
-    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw);
-    `dataset` and `weights` may be strings.
+    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw), also
+    by the names of the command line (dataset, set, size). Every value may be text as there:
+    sensors="planet,s2", set="epochs=5", weights="random".
     Raises SkybenchError for an invalid request, or missing data or weights. A cell that raises any
     other error gets a record with the status "failed".
     """
+    import dataclasses
+
+    from skybench.plan import arguments
     from skybench.plan.request import Request
     from skybench.runner.run_cells import run_cells
 
-    def as_list(value: str | Sequence[str]) -> list[str]:
-        return value.split(",") if isinstance(value, str) else list(value)
-
-    if "dataset" in options:
-        options["datasets"] = as_list(options.pop("dataset"))
-    if isinstance(options.get("weights"), str | Path):
-        options["weights"] = {"": str(options["weights"])}
-    for name in ("data", "results"):
-        if options.get(name) is not None:
-            options[name] = Path(options[name]) if name == "results" else str(options[name])
-    return run_cells(Request(models=as_list(model), tasks=as_list(task), **options))
+    known = [field.name for field in dataclasses.fields(Request)]
+    given = {"models": model, "tasks": task, **options}
+    return run_cells(Request(**arguments.request_fields(given, known)))
 
 
-def table(results: str | Path | None = None, task: str = "") -> pd.DataFrame:
-    """Return the records below a folder as a data frame, one row each."""
-    from skybench.core import folders
+def table(results: str | Path | None = None, task: str | Sequence[str] | None = "") -> pd.DataFrame:
+    """Return the records below a folder as a data frame, one row each; task: its name, "" for all.
+
+    Raises UsageError for an unknown task.
+    """
+    from skybench.core import folders, registry
+    from skybench.plan import arguments
     from skybench.records import store
     from skybench.report.tables import data_frame
 
-    records, _ = store.read_records(folders.results() if results is None else Path(results))
-    return data_frame([r for r in records if task in ("", r.task)])
+    wanted = [] if task in ("", "all", None) else [*arguments.names_of(task, "task")]
+    known = [registry.resolve("tasks", name) for name in wanted]
+    path = folders.results() if results is None else arguments.path_of(results, "results")
+    records, _ = store.read_records(path)
+    return data_frame([r for r in records if not known or r.task in known])

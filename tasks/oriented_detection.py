@@ -27,4 +27,5 @@ def metric(dataset: DatasetCard) -> Metric:
     return detection.merge_if_tiled(boxes, NAME, dataset, NMS)
 
 
-TASK = detection.detection_task(NAME, "Oriented R-CNN", head, metric)
+# 2: of rectangles of equal area around four points, the one on the first side is taken.
+TASK = detection.detection_task(NAME, "Oriented R-CNN", head, metric, version=2)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skybench.analysis import bootstrap
+from skybench.analysis.intervals import uncertainty
 from skybench.core import Record, fingerprint, registry
 from skybench.metrics.accuracy import Accuracy
 from skybench.records import predictions, store
@@ -134,7 +134,9 @@ def made(tmp_path: Path) -> Made:
             for one in row:
                 metric.update(int(not one), 0)
         every = [m.scores() for m in metrics]
-        bands = bootstrap.intervals(metrics, rights.shape[1])
+        keys = tuple(f"image{i}" for i in range(rights.shape[1]))
+        groups = changes.pop("groups", keys)
+        bands = uncertainty(metrics, groups).intervals
         record = Record(
             model, "scene_classification", "aid", recipe, "measured", "real", "",
             {n: float(np.mean([s[n] for s in every])) for n in every[0]},
@@ -147,8 +149,8 @@ def made(tmp_path: Path) -> Made:
         record = replace(record, fingerprint=fingerprint.fingerprint({"cell": parts}))
         path = store.write_record(record, tmp_path)
         if keep:
-            keys = tuple(f"image{i}" for i in range(rights.shape[1]))
-            predictions.save_predictions(path.with_suffix(".npz"), keys, metrics)
+            path = path.with_suffix(".npz")
+            predictions.save_predictions(path, keys, metrics, groups=groups)
         return record
 
     return make

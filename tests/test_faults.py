@@ -38,7 +38,9 @@ class Spoilt(Samples):
         self.labels, self.files = whole.labels, whole.files
 
     def only(self, sensors: Any) -> Spoilt:
-        return Spoilt(self.whole.only(sensors), self.change, self.split)
+        fewer = Spoilt(self.whole.only(sensors), self.change, self.split)
+        fewer.labels = self.labels
+        return fewer
 
     def read(self, index: int) -> Sample:
         return self.change(self.whole.read(index))
@@ -153,7 +155,7 @@ def test_weights_that_are_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert faults(run("imagenet")) == []
     original = load.load_model
     seed_run._load.cache_clear()
-    monkeypatch.setattr(load, "load_model", lambda name, *_: original(name, None, "tiny"))
+    monkeypatch.setattr(load, "load_model", lambda name, *_, **__: original(name, None, "tiny"))
     record = run("imagenet", weights={"": "random"})
     seed_run._load.cache_clear()
     assert "same features" in record.flags

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.core.model import Model
 
-from .._families.skysense import Arch
+from .._families.skysense import Arch, Positions
 from .._networks.fusion import Fusion, UPHead
 from .._networks.prototypes import Prototypes
 from .._networks.swin_v2 import SwinV2
@@ -97,7 +97,8 @@ class SkySense(Model):
             )  # fmt: skip
         for name in SENTINEL:
             if name in arch.parts:
-                sizes = (arch.vit_dims, arch.vit_layers, arch.vit_heads, arch.vit_grid)
+                stored = Positions(arch.vit_grid, arch.vit_class_token)
+                sizes = (arch.vit_dims, arch.vit_layers, arch.vit_heads, stored)
                 self.add_module(name, ViT(len(STATISTICS[name][0]), *sizes, arch.eps))
             if f"head_{name}" in arch.parts:
                 self.add_module(f"head_{name}", UPHead(arch.vit_dims, width))

@@ -19,6 +19,14 @@ PARTS = {
 
 
 @dataclass(frozen=True)
+class Positions:
+    """The stored positional embedding of a Sentinel branch; it is interpolated for other sizes."""
+
+    grid: int = 16  # patches per side
+    class_token: bool = True  # a token with a position of its own before the patches
+
+
+@dataclass(frozen=True)
 class Arch:
     """Settings of the networks; see `_networks.swin_v2`, `.vit_mm` and `.fusion`."""
 
@@ -31,6 +39,7 @@ class Arch:
     vit_layers: int = 24
     vit_heads: int = 16
     vit_grid: int = 16
+    vit_class_token: bool = True  # SkySense++ has none
     # Of the layer norms of both ViTs. The official models/ have 1e-5, the configurations of
     # SkySense++ (configs/pretrain_skysensepp.yml) 1e-6 for the same weights.
     eps: float = 1e-5

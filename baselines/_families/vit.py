@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,3 +77,19 @@ def vit_keys(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
     prefix = next((p for p in known if any(k.startswith(p) for k in state)), "")
     bare = {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}
     return {f"net.{k}": t for k, t in bare.items() if k.partition(".")[0] in PARTS}
+
+
+def image_setting(own: Mapping[str, Tensor], patch: int = 0) -> dict[str, int]:
+    """Return the setting `image` that a stored positional embedding decides; {} if it is unclear.
+
+    own: a state dict with our keys. patch: side of a patch; 0: that of the convolution in the file.
+    """
+    table, kernel = own.get("net.pos_embed"), own.get("net.patch_embed.proj.weight")
+    if kernel is None:
+        kernel = own.get("net.patch_embed.0.proj.weight")
+    side_of_patch = patch or (kernel.shape[-1] if kernel is not None and kernel.ndim == 4 else 0)
+    if table is None or table.ndim != 3 or not side_of_patch:
+        return {}
+    count = table.shape[1] - ("net.cls_token" in own)
+    side = math.isqrt(count)
+    return {"image": side * side_of_patch} if side * side == count else {}

@@ -71,6 +71,10 @@ MARKS = {
 }
 
 
+# In the files of ViTAEv2, whose code never applies them.
+UNAPPLIED = ("*.RC.*.relative_position_bias_table", "*.NC.*.relative_position_bias_table")
+
+
 def bare_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Strip the prefixes of parallel training and of a surrounding model from the keys."""
     mapped = {re.sub(r"^(module\.)?(encoder\.)?(module\.)?", "", k): t for k, t in state.items()}

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._families.skysense import Positions
+
 PATCH = 4
 EPS = 1e-5  # of the layer norms, in the official models/
 
@@ -54,44 +56,45 @@ class Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """[B, bands, H, W] -> the tokens after the last block, [B, dim, H / 4, W / 4], rounded up.
-
-    grid: patches per side of the stored positional embedding; it is interpolated for other sizes.
-    """
+    """[B, bands, H, W] -> the tokens after the last block, [B, dim, H / 4, W / 4], rounded up."""
 
     def __init__(
-        self, bands: int, dim: int, depth: int, heads: int, grid: int = 16, eps: float = EPS
+        self, bands: int, dim: int, depth: int, heads: int, stored: Positions, eps: float = EPS
     ) -> None:
         super().__init__()
-        self.grid = grid
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, dim))
+        self.grid, self.first = stored.grid, int(stored.class_token)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if stored.class_token else None
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.first + stored.grid**2, dim))
         conv = nn.Conv2d(bands, dim, PATCH, PATCH)
         self.patch_embed = nn.Sequential(OrderedDict(projection=conv))
         self.layers = nn.ModuleList(Block(dim, heads, eps) for _ in range(depth))
-        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (0, -x.shape[-1] % PATCH, 0, -x.shape[-2] % PATCH))
         patches = self.patch_embed(x)  # [B, C, h, w]
         batch, _, height, width = patches.shape
-        tokens: Tensor = torch.cat((self.cls_token.expand(batch, -1, -1), patches.flatten(2).mT), 1)
+        tokens: Tensor = patches.flatten(2).mT
+        if self.cls_token is not None:
+            tokens = torch.cat((self.cls_token.expand(batch, -1, -1), tokens), 1)
         tokens = tokens + self.positions(height, width)
         for block in self.layers:
             tokens = block(tokens)
-        return tokens[:, 1:].mT.reshape(batch, -1, height, width)
+        return tokens[:, self.first :].mT.reshape(batch, -1, height, width)
 
     def positions(self, height: int, width: int) -> Tensor:
-        """Positional embedding, [1, 1 + height * width, C]: class token, then row by row."""
+        """Positional embedding, [1, N, C]: the class token, if there is one, then row by row."""
         if (height, width) == (self.grid, self.grid):
             return self.pos_embed
-        first, rest = self.pos_embed[:, :1], self.pos_embed[:, 1:]
+        first, rest = self.pos_embed.tensor_split([self.first], 1)
         stored = rest.mT.reshape(1, -1, self.grid, self.grid)
         resized = F.interpolate(stored, (height, width), mode="bicubic", align_corners=False)
         return torch.cat((first, resized.flatten(2).mT), 1)
 
     def layer_groups(self) -> list[nn.Module]:
         """The stem, then block by block, for layer-wise learning-rate decay."""
-        stem = [self.patch_embed, nn.ParameterList([self.cls_token, self.pos_embed])]
+        tables = [x for x in (self.cls_token, self.pos_embed) if x is not None]
+        stem = [self.patch_embed, nn.ParameterList(tables)]
         return [nn.ModuleList(stem), *self.layers]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from .._readers import raster
+from .._readers import decode
 from .._readers.oscd import BANDS
 from . import growth
 
@@ -47,5 +47,5 @@ def write_place(folder: Path, west: float, south: float) -> None:
     (folder / f"{folder.name}.geojson").write_text(text, encoding="utf-8")
 
 
-def _save(path: Path, pixels: raster.Array) -> None:
+def _save(path: Path, pixels: decode.Array) -> None:
     Image.fromarray(np.ascontiguousarray(pixels)).save(path, compression="tiff_adobe_deflate")

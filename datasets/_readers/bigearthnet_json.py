@@ -14,7 +14,8 @@ from rasterio.warp import transform
 
 from skybench.core import DataError
 
-from .dates import EPOCH
+from .causes import cause_of
+from .name_dates import EPOCH
 
 COARSEST = 60.0  # metres of a pixel
 WGS84 = CRS.from_epsg(4326)
@@ -103,6 +104,6 @@ def _load(path: Path) -> Any:
 
 def _odd(path: Path, error: Exception) -> DataError:
     return DataError(
-        f"{path} cannot be read ({type(error).__name__}: {error}); expected JSON with labels, "
+        f"{path} cannot be read ({cause_of(error)}); expected JSON with labels, "
         "coordinates, projection and a date as 2017-06-13. Get this file again."
     )

@@ -54,6 +54,8 @@ class BigEarthNet(Samples):
         some = range(0, len(self.keys), max(1, len(self.keys) // LOOKED_FOR))
         files = (_files(self._folder(s, i), s) for i in some for s in self.trees)
         self.files = tuple(dict.fromkeys(path for paths in files for path in paths))
+        of_s2 = (bigearthnet_json.labels_path(self._folder("s2", i)) for i in some)
+        self.label_files = tuple(dict.fromkeys(of_s2))
 
     def read(self, index: int) -> Sample:
         folders = {sensor: self._folder(sensor, index) for sensor in self.trees}
@@ -67,6 +69,9 @@ class BigEarthNet(Samples):
         days = {sensor: torch.tensor([about[sensor].day]) for sensor in images}
         target, lonlat = self._target(about["s2"]), bigearthnet_json.patch_lonlat(about["s2"])
         return Sample(self.keys[index], images, target, days, lonlat)
+
+    def target(self, index: int) -> Tensor:
+        return self._target(bigearthnet_json.read_labels(self._folder("s2", index)))
 
     def _folder(self, sensor: str, index: int) -> Path:
         return self.trees[sensor] / self.names[sensor][index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from skybench.core import UINT8, Boxes, DataError, DatasetCard, Sample, Sensor
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
-from . import boxes, georeference, raster
+from . import boxes, decode, georeference
 from .tiles import tile_starts
 
 SHARE = 0.7  # an object belongs to a tile that holds this share of its area
@@ -37,7 +38,7 @@ class BoxTile(NamedTuple):
 
     item: boxes.AnnotatedImage
     rate: float
-    window: raster.Window  # square, in pixels of the image; may reach over its edge
+    window: decode.Window  # square, in pixels of the image; may reach over its edge
     shape: tuple[int, int]  # height and width of the image
 
 
@@ -59,31 +60,46 @@ class BoxTiles(Samples):
     ) -> None:
         """objects: reads an annotation file; `split.sha256` is computed here."""
         self.card, self.cut, self.objects = card, cut, objects
-        self.tiles = tuple(tile for item in items for tile in tile_image(item, cut))
+        sized = ((item, self.size_of(item.image)) for item in items)
+        self.tiles = tuple(tile for item, size in sized for tile in tile_image(item, cut, size))
         if not self.tiles:
             raise DataError(f"split {split.name!r} of {card.title} is empty")
-        self.files = boxes.annotated_files(items)
+        self.files = tuple(item.image for item in items)
+        self.label_files = boxes.annotations_of(items)
         self.keys = tuple(f"{t.item.key}_{t.rate}_{t.window.y}_{t.window.x}" for t in self.tiles)
+        self.groups = tuple(t.item.key for t in self.tiles)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
+
+    def size_of(self, image: Path) -> tuple[int, int]:
+        """Return height and width of an image, of which all tiles are cut."""
+        return _size(image)
 
     def read(self, index: int) -> Sample:
         tile, sensor = self.tiles[index], self.card.sensors[0]
         pixels, lonlat = read_window(tile, sensor, self.cut.side)
-        objects = boxes.read_boxes(tile.item, self.objects, self.card, tile.shape)
-        target = boxes_within(objects, tile.window, self.cut.side)
         images = {sensor.name: torch.from_numpy(pixels)[None]}
-        return Sample(self.keys[index], images, target, lonlat=lonlat)
+        return Sample(self.keys[index], images, self.target(index), lonlat=lonlat)
+
+    def target(self, index: int) -> Boxes:
+        tile = self.tiles[index]
+        objects = boxes.read_boxes(tile.item, self.objects, self.card, tile.shape)
+        return boxes_within(objects, tile.window, self.cut.side)
 
 
-def tile_image(item: boxes.AnnotatedImage, cut: Tiling) -> Iterator[BoxTile]:
-    """Yield the tiles of one image, scale by scale, row by row."""
-    height, width = _size(item.image)
+def tile_image(
+    item: boxes.AnnotatedImage, cut: Tiling, size: tuple[int, int] | None = None
+) -> Iterator[BoxTile]:
+    """Yield the tiles of one image, scale by scale, row by row.
+
+    size: height and width of the image; None: read from its header.
+    """
+    height, width = size or _size(item.image)
     for rate in cut.rates:
-        size = int(cut.side / rate)
-        stride = size - int(cut.overlap / rate)
-        for y in tile_starts(height, size, stride):
-            for x in tile_starts(width, size, stride):
-                yield BoxTile(item, rate, raster.Window(y, x, size, size), (height, width))
+        side = int(cut.side / rate)
+        stride = side - int(cut.overlap / rate)
+        for y in tile_starts(height, side, stride):
+            for x in tile_starts(width, side, stride):
+                yield BoxTile(item, rate, decode.Window(y, x, side, side), (height, width))
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -95,7 +111,7 @@ def _size(path: Path) -> tuple[int, int]:
                 return file.height, file.width
         except (OSError, Image.DecompressionBombWarning, Image.DecompressionBombError):
             # very large, or of a kind that Pillow does not know
-            return raster.raster_size(path)
+            return decode.raster_size(path)
 
 
 def read_window(
@@ -111,7 +127,7 @@ def read_window(
     width = min(tile.window.width, tile.shape[1] - tile.window.x)
     inner = tile.window._replace(height=height, width=width)
     shape = (len(sensor.bands), max(round(height * scale), 1), max(round(width * scale), 1))
-    with raster.open_raster(path) as source:
+    with decode.open_raster(path) as source:
         if source.count != len(sensor.bands) or sensor.unit != UINT8 or source.dtypes[0] != UINT8:
             raise DataError(
                 f"{path} has {source.count} bands of {source.dtypes[0]} values; expected "
@@ -124,16 +140,19 @@ def read_window(
     return np.pad(pixels, pad), lonlat
 
 
-def boxes_within(objects: Boxes, window: raster.Window, side: int) -> Boxes:
-    """Return the boxes that belong to a window, in pixels of a tile of this side."""
-    corners = objects.corners.numpy()
-    kept = torch.from_numpy(area_shares(corners, window) >= SHARE)
+def boxes_within(objects: Boxes, window: decode.Window, side: int) -> Boxes:
+    """Return the boxes that belong to a window, in pixels of a tile of this side.
+
+    A crowd region belongs to every window that it reaches into.
+    """
+    shares = torch.from_numpy(area_shares(objects.corners.numpy(), window))
+    kept = (shares >= SHARE) | ((shares > 0) & objects.crowds)
     moved = objects.corners[kept] - torch.tensor([window.x, window.y], dtype=torch.float32)
     scaled = moved * (side / window.height)
-    return Boxes(scaled, objects.labels[kept], objects.difficult[kept], (side, side))
+    return replace(objects.where(kept), corners=scaled, size=(side, side))
 
 
-def area_shares(corners: NDArray[np.float32], window: raster.Window) -> NDArray[np.float64]:
+def area_shares(corners: NDArray[np.float32], window: decode.Window) -> NDArray[np.float64]:
     """Return the fraction of each box's area inside a window, [N]; corners: [N, 4, 2]."""
     low = np.array([window.x, window.y], float)
     high = low + np.array([window.width, window.height])

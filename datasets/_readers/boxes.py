@@ -16,7 +16,8 @@ from skybench.core import Boxes, DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
-from . import raster
+from . import decode
+from .causes import cause_of
 
 # In turn around the box, as the release and mmrotate (datasets/dior.py) have them.
 ROTATED = tuple(
@@ -32,6 +33,8 @@ class Object(NamedTuple):
     name: str
     corners: NDArray[np.float32]  # [4, 2] as (x, y) in pixels, in turn around the box
     difficult: bool
+    crowd: bool = False  # a region of many objects, COCO's iscrowd
+    origin: str = ""  # where it is written, for messages: "boxes.json, annotation 7"
 
 
 Reader = Callable[[Path], Sequence[Object]]
@@ -50,7 +53,7 @@ def parse_xml(path: Path) -> ElementTree.Element:
         return ElementTree.parse(path, ElementTree.XMLParser(target=_Plain())).getroot()
     except (OSError, ElementTree.ParseError, LookupError, ValueError, DataError) as error:
         raise DataError(
-            f"{path} cannot be read as an annotation ({error}). Get this file again."
+            f"{path} cannot be read as an annotation ({cause_of(error)}). Get this file again."
         ) from error
 
 
@@ -132,22 +135,31 @@ def boxes_of(
         raise DataError(
             f"{path} has objects of the class {strange[0]!r}; expected one of {', '.join(ids)}"
         )
-    kept = [o for o in objects if _visible(o.corners, shape)]
-    corners = np.stack([o.corners for o in kept]) if kept else np.zeros((0, 4, 2), np.float32)
+    corners = stack_corners(objects)
+    visible = are_visible(corners, shape)
+    kept = [o for o, seen in zip(objects, visible, strict=True) if seen]
     return Boxes(
-        torch.from_numpy(corners),
+        torch.from_numpy(corners[visible]),
         torch.tensor([ids[_spelled(o.name)] for o in kept], dtype=torch.int64),
         torch.tensor([o.difficult for o in kept], dtype=torch.bool),
         (int(shape[0]), int(shape[1])),
+        torch.tensor([o.crowd for o in kept]) if any(o.crowd for o in kept) else None,
     )
 
 
-def _visible(corners: NDArray[np.float32], shape: tuple[int, int]) -> bool:
-    sides = np.roll(corners, -1, 0) - corners
-    (ax, ay), rest = corners[1] - corners[0], corners[2:] - corners[0]
-    flat = not np.any(ax * rest[:, 1] - ay * rest[:, 0])
-    inside = (corners.max(0) > 0).all() and (corners.min(0) < shape[::-1]).all()
-    return bool(np.any(sides, 1).all() and not flat and inside)
+def stack_corners(objects: Sequence[Object]) -> NDArray[np.float32]:
+    """Return the corners of all objects, [N, 4, 2]."""
+    empty = np.zeros((0, 4, 2), np.float32)
+    return np.stack([o.corners for o in objects]) if objects else empty
+
+
+def are_visible(corners: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which boxes, [N, 4, 2], have an area and reach into an image of this shape."""
+    sides = np.roll(corners, -1, 1) - corners
+    (ax, ay), rest = (corners[:, 1] - corners[:, 0]).T, corners[:, 2:] - corners[:, :1]
+    flat = ~np.any(ax[:, None] * rest[..., 1] - ay[:, None] * rest[..., 0], 1)
+    inside = (corners.max(1) > 0).all(1) & (corners.min(1) < shape[::-1]).all(1)
+    return np.asarray(np.any(sides, 2).all(1) & ~flat & inside)
 
 
 class AnnotatedImage(NamedTuple):
@@ -169,14 +181,25 @@ class BoxImages(Samples):
         self.keys = tuple(item.key for item in items)
         if not items:
             raise DataError(f"split {split.name!r} of {card.title} is empty")
-        self.files = annotated_files(items)
+        self.files = tuple(item.image for item in items)
+        self.label_files = annotations_of(items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
         item, sensor = self.items[index], self.card.sensors[0]
-        pixels = raster.read_image(item.image, sensor)
+        pixels = decode.read_image(item.image, sensor)
         target = read_boxes(item, self.objects, self.card, pixels.shape[1:])
         return Sample(item.key, {sensor.name: torch.from_numpy(pixels)[None]}, target)
+
+    def target(self, index: int) -> Boxes:
+        item = self.items[index]
+        return read_boxes(item, self.objects, self.card, decode.raster_size(item.image))
+
+
+def annotations_of(items: Sequence[AnnotatedImage]) -> tuple[Path, ...]:
+    """Return the annotation files of these items, without images that stand for their own."""
+    files = (i.annotation for i in items if i.annotation != i.image)
+    return tuple(path for path in files if path is not None)
 
 
 def annotated_files(items: Sequence[AnnotatedImage]) -> tuple[Path, ...]:
@@ -188,9 +211,7 @@ def read_boxes(item: AnnotatedImage, objects: Reader, card: DatasetCard, shape: 
     """Return all Boxes of an image of this height and width; none without an annotation."""
     if item.annotation is None:
         return boxes_of(item.image, (), {}, shape)
-    with raster.damage_as_data_error(item.annotation):
-        stamp = item.annotation.stat().st_mtime_ns
-    found = _kept(objects, item.annotation, stamp)
+    found = _kept(objects, item.annotation, decode.stamp(item.annotation))
     return boxes_of(item.annotation, found, class_ids(card.classes), shape)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-import re
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,51 +12,52 @@ from torch import Tensor
 
 from skybench.core import DataError, Sensor
 
-from . import layout, raster
-
-DATE = re.compile(r"(\d{4})[-_]?(\d{2})[-_]?(\d{2})")
-EPOCH = datetime.date(1970, 1, 1).toordinal()
-
-
-def day_in_name(path: Path) -> int:
-    """Return the day, since 1970-01-01, in a file's name, as 2019-07-15. Raises DataError."""
-    found = DATE.findall(path.stem)
-    if len(found) == 1:
-        try:
-            return datetime.date(*map(int, found[0])).toordinal() - EPOCH
-        except ValueError:  # as 2019-02-30
-            pass
-    raise DataError(f"{path} is in a series, and its name holds no date; expected 2019-07-15.tif")
+from . import decode, layout, name_dates, own_images, own_notes
+from .own_sensors import OwnSensor
 
 
 def dated_files(image: Path) -> list[Path]:
     """Return the files of a series in the order of their dates; a single file alone.
 
-    Raises DataError where two have the same date.
+    Raises DataError where a name holds no date, or two have the same.
     """
-    if not image.is_dir():
-        return [image]
-    days: dict[int, Path] = {}
-    for path in layout.images_in(image):
-        day = day_in_name(path)
-        if day in days:
-            raise DataError(f"{path} and {days[day].name} are of the same date; remove one")
-        days[day] = path
-    return [days[day] for day in sorted(days)]
+    return [*_dated(image)] if image.is_dir() else [image]
+
+
+def _dated(folder: Path) -> dict[Path, int]:
+    """Return the files of a series with their days, in the order of the days."""
+    days = name_dates.days_in_names(list(layout.images_in(folder))).days
+    order = sorted(days, key=lambda path: days[path])
+    for first, second in itertools.pairwise(order):
+        if days[first] == days[second]:
+            raise DataError(f"{second} and {first.name} are of the same date; remove one")
+    return {path: days[path] for path in order}
 
 
 def is_series(folder: Path) -> bool:
-    """Return whether a folder holds only images that have a date in their names."""
+    """Return whether a folder holds images with dates in their names, and no folders."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return bool(paths) and all(
-        path.suffix.lower() in layout.IMAGES and DATE.search(path.stem) for path in paths
-    )
+    images = [path for path in paths if path.suffix.lower() in layout.IMAGES]
+    return not any(path.is_dir() for path in paths) and name_dates.have_dates(images)
 
 
-def read_dates(image: Path, sensor: Sensor, window: raster.Window | None = None) -> Tensor:
+def notes_of(images: Iterable[Path], sensor: Sensor) -> tuple[str, ...]:
+    """Return what was assumed about the files and the dates of images, a sentence each."""
+    if not isinstance(sensor, OwnSensor):
+        return ()
+    images = list(images)
+    folders = [image for image in images if image.is_dir()]
+    assumed = {
+        name_dates.days_in_names(list(layout.images_in(folder))).note for folder in folders
+    } - {""}
+    files = [file for image in images for file in dated_files(image)]
+    return (*sorted(assumed), *own_notes.notes_of(files, sensor))
+
+
+def read_dates(image: Path, sensor: Sensor, window: decode.Window | None = None) -> Tensor:
     """Read an image or a series, [T, C, H, W], in the stored dtype. Raises DataError."""
     files = dated_files(image)
-    stack = [raster.read_image(path, sensor, window) for path in files]
+    stack = [own_images.read_any(path, sensor, window) for path in files]
     for path, pixels in zip(files, stack, strict=True):
         if pixels.shape != stack[0].shape:
             raise DataError(
@@ -68,6 +69,4 @@ def read_dates(image: Path, sensor: Sensor, window: raster.Window | None = None)
 
 def series_days(image: Path, sensor: Sensor) -> dict[str, Tensor]:
     """Return the days of a series by its sensor's name; {} for a single file."""
-    if not image.is_dir():
-        return {}
-    return {sensor.name: torch.tensor([day_in_name(path) for path in dated_files(image)])}
+    return {sensor.name: torch.tensor([*_dated(image).values()])} if image.is_dir() else {}

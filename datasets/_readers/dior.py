@@ -92,13 +92,15 @@ def _listed(
     """Return the images of a list. Raises DataError for a missing or unreadable list."""
     from skybench.data import split_lists
 
-    from . import boxes, layout
+    from . import boxes, causes, layout
 
     path = tree / "ImageSets" / "Main" / f"{part}.txt"
     try:
         numbers = split_lists.parse_list(path.read_bytes())
     except split_lists.LIST_ERRORS as error:
-        raise layout.layout_error(card, tree, f"{path} cannot be read ({error})") from error
+        raise layout.layout_error(
+            card, tree, f"{path} cannot be read ({causes.cause_of(error)})"
+        ) from error
     images = tree / ("JPEGImages-test" if part == "test" else "JPEGImages-trainval")
     labels = tree / "Annotations" / annotations
     return [boxes.AnnotatedImage(n, images / f"{n}.jpg", labels / f"{n}.xml") for n in numbers]

@@ -17,7 +17,7 @@ from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 
-from . import dynamic_tree, georeference, layout, raster, tiles
+from . import decode, dynamic_tree, georeference, layout, raster, tiles
 from .dynamic_facts import CLASSES, CUBES, LATER, MONTHS, ORDERS, QUARTER, UNSEEN
 from .dynamic_tree import LabelledMonth
 
@@ -66,10 +66,12 @@ class Cubes(Samples):
             CubeTile(months, y, x) for months in samples for y in starts for x in starts
         )
         self.keys = tuple(self._key(item) for item in self.items)
+        self.groups = tuple(item.months[0].cube for item in self.items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
         months = [month for sample in samples for month in sample]
         paths = {d.path for m in months for dated in m.images.values() for d in dated}
-        self.files = tuple(sorted(paths | {m.label for m in months}))
+        self.files = tuple(sorted(paths))
+        self.label_files = tuple(sorted({m.label for m in months}))
 
     def _key(self, item: CubeTile) -> str:
         first = item.months[0]
@@ -79,8 +81,8 @@ class Cubes(Samples):
     def read(self, index: int) -> Sample:
         months, y, x = self.items[index]
         side = self.card.tile
-        window, inside = Window(x, y, side, side), raster.Window(y, x, side, side)
-        masks, extents = zip(*(self._label(m.label, window) for m in months), strict=True)
+        window, inside = Window(x, y, side, side), decode.Window(y, x, side, side)
+        masks, extents = self._labels(months, window)
         images, days = {}, {}
         for sensor in (s for s in self.card.sensors if self.needs(s.name)):
             dated = [d for month in months for d in month.images[sensor.name]]
@@ -91,9 +93,20 @@ class Cubes(Samples):
         lonlat = georeference.window_centre(extents[0], (self.whole, self.whole), inside)
         return Sample(self.keys[index], images, target, days, lonlat)
 
-    def _label(self, path: Path, window: Window) -> tuple[raster.Array, georeference.Extent]:
+    def target(self, index: int) -> torch.Tensor:
+        months, y, x = self.items[index]
+        masks, _ = self._labels(months, Window(x, y, self.card.tile, self.card.tile))
+        return torch.from_numpy(np.stack(masks) if self.reading.series else masks[0])
+
+    def _labels(
+        self, months: Sequence[LabelledMonth], window: Window
+    ) -> tuple[tuple[decode.Array, ...], tuple[georeference.Extent, ...]]:
+        masks, extents = zip(*(self._label(m.label, window) for m in months), strict=True)
+        return masks, extents
+
+    def _label(self, path: Path, window: Window) -> tuple[decode.Array, georeference.Extent]:
         """Read class ids, uint8 [H, W], from 7 one-hot bands; snow & ice and unlabelled are 255."""
-        with raster.open_raster(path) as source:
+        with decode.open_raster(path) as source:
             self._square(path, source, len(CLASSES) + 1)
             bands = source.read(window=window)
             extent = georeference.extent_of(source)
@@ -112,9 +125,9 @@ class Cubes(Samples):
 
     def _image(
         self, path: Path, sensor: Sensor, where: georeference.Extent, window: Window
-    ) -> raster.Array:
+    ) -> decode.Array:
         """Read a window of an image, [C, h, w], in the sensor's band order; uint16 as int32."""
-        with raster.open_raster(path) as source:
+        with decode.open_raster(path) as source:
             if georeference.lie_apart(where, georeference.extent_of(source)):
                 raise DataError(
                     f"{path} does not lie where its label does: {georeference.extent_of(source)}, "
@@ -135,7 +148,7 @@ class Cubes(Samples):
                 f"expected {bands} of {self.whole} x {self.whole}, as the first label"
             )
 
-    def _quarter(self, path: Path, source: Any, sensor: Sensor, window: Window) -> raster.Array:
+    def _quarter(self, path: Path, source: Any, sensor: Sensor, window: Window) -> decode.Array:
         """Read a window averaged to a quarter of the label's resolution, from any stored size."""
         order = self.reading.orders[sensor.name]
         if source.count != len(order):
@@ -157,7 +170,7 @@ class Cubes(Samples):
             )
         )
 
-    def _decibels(self, path: Path, pixels: raster.Array) -> raster.Array:
+    def _decibels(self, path: Path, pixels: decode.Array) -> decode.Array:
         if self.reading.linear:
             return np.asarray(10 * np.log10(np.maximum(pixels, DARKEST)), np.float32)
         if (pixels > 0).any() and not (pixels < 0).any():
@@ -187,7 +200,7 @@ def open_cubes(
     samples = found_months if series else [(m,) for months in found_months for m in months]
     if not samples:
         raise DataError(f"split {name!r} of {card.title} in {tree} is empty")
-    whole = raster.raster_size(samples[0][0].label)[0]
+    whole = decode.raster_size(samples[0][0].label)[0]
     side = min(tile or card.tile, whole)
     if side % QUARTER and set(STORED) & set(found):
         raise UsageError(f"tiles of {side} pixels: expected a multiple of {QUARTER}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from skybench.core import DataError
 from skybench.data.split_lists import MissingFilesError
 
-from . import dates
+from . import name_dates
 from .dynamic_facts import CUBES, LATER, MONTHS, MOST_GAPS, UNSEEN, WEEKLY
 
 CUBE = re.compile(r"(?<!\d)\d{3,4}_\d{4}_13(?!\d)")
@@ -195,6 +195,6 @@ class MonthSearch:
 
 def _dated(path: Path, date: str) -> DatedImage:
     try:
-        return DatedImage(path, datetime.date.fromisoformat(date).toordinal() - dates.EPOCH)
+        return DatedImage(path, datetime.date.fromisoformat(date).toordinal() - name_dates.EPOCH)
     except ValueError as error:
         raise DataError(f"{path} has no date in its name: {error}") from error

@@ -20,8 +20,9 @@ from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation, split_lists
 
-from . import layout, raster
-from .dates import EPOCH
+from . import decode, layout
+from .causes import cause_of
+from .name_dates import EPOCH
 
 LOOKED_FOR = 200  # images that are looked for when a split is opened
 FOLDER = "fmow-sentinel"
@@ -69,10 +70,12 @@ class FmowImages(Samples):
         self.card = replace(card, sensors=(replace(self.stored, bands=bands),))
         self.tree, self.table = tree, table
         self.keys = table.keys
+        self.groups = tuple(key.rsplit("_", 1)[0] for key in self.keys)  # locations
         self.labels: tuple[int, ...] = table.labels
         self.split = replace(split, sha256=fingerprint_keys(self.keys))
         some = range(0, len(self.keys), max(1, len(self.keys) // LOOKED_FOR))
         self.files = (table.path, *(self.image(index) for index in some))
+        self.label_files = (table.path,)
 
     def image(self, index: int) -> Path:
         """Return the path of an image."""
@@ -81,7 +84,7 @@ class FmowImages(Samples):
         return self.tree / part / place.rsplit("_", 1)[0] / place / f"{name}.tif"
 
     def read(self, index: int) -> Sample:
-        pixels = torch.from_numpy(raster.read_image(self.image(index), self.stored))
+        pixels = torch.from_numpy(decode.read_image(self.image(index), self.stored))
         images = {self.stored.name: pixels[self.kept][None]}
         row = self.table.row(index)
         try:
@@ -94,6 +97,9 @@ class FmowImages(Samples):
             ) from error
         days = {self.stored.name: torch.tensor([day])}
         return Sample(self.keys[index], images, self.labels[index], days, lonlat)
+
+    def target(self, index: int) -> int:
+        return self.labels[index]
 
 
 def _centre(polygon: str) -> tuple[float, float]:
@@ -158,7 +164,7 @@ def _scan(path: Path, part: str, card: DatasetCard) -> ImageTable:
             starts.append(at)
     except (KeyError, IndexError, ValueError, csv.Error) as error:
         raise DataError(
-            f"{path} cannot be read at line {rows.line_num} ({type(error).__name__}: {error}); "
+            f"{path} cannot be read at line {rows.line_num} ({cause_of(error)}); "
             f"expected the columns {', '.join(NAMING)}, timestamp and polygon, and one of the "
             f"{len(ids)} categories, as {card.classes[0]}. Get this file again."
         ) from error

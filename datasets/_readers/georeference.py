@@ -13,7 +13,7 @@ from rasterio.warp import transform_bounds
 
 from skybench.core import DataError
 
-from .raster import Window
+from .decode import Window
 
 WGS84 = "EPSG:4326"
 NEAR = 0.1  # of the extent; bounding boxes of two projections differ by some percent

@@ -13,7 +13,7 @@ from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation, split_lists
 
-from . import dates, layout
+from . import dates, grids, layout, own_places
 
 SEED = 0  # of our own splits
 
@@ -37,16 +37,21 @@ class LabelledImages(Samples):
         self.card, self.keys = folders.card, tuple(keys)
         self.split = Split(name, source, fingerprint_keys(keys), folders.demo)
         self.images = tuple(folders.tree / folders.files[key] for key in self.keys)
-        self.files = tuple(file for image in self.images for file in dates.dated_files(image))
+        self.places = own_places.find_places(self.images, self.card.sensors)
+        self.files = own_places.files_of(self.places.values())
+        self.notes = own_places.notes_of(self.places.values(), self.card.sensors)
         self.labels: tuple[int, ...] = tuple(folders.labels[key] for key in self.keys)
 
     def read(self, index: int) -> Sample:
-        sensor = self.card.sensors[0]
-        image = self.images[index]
-        images = {sensor.name: dates.read_dates(image, sensor)}
-        return Sample(
-            self.keys[index], images, self.labels[index], dates.series_days(image, sensor)
-        )
+        place = self.places[self.images[index]]
+        images, days = own_places.read_place(place, self.card.sensors, self.needs)
+        lonlat = grids.UNKNOWN_PLACE
+        if self.card.user_data:
+            lonlat = grids.place_of_whole(dates.dated_files(self.images[index])[0])
+        return Sample(self.keys[index], images, self.labels[index], days, lonlat)
+
+    def target(self, index: int) -> int:
+        return self.labels[index]
 
 
 def scan_class_folders(card: DatasetCard, root: Path, names: Sequence[str]) -> ClassFolders:
@@ -91,7 +96,8 @@ def split_from_list(
         raise DataError(f"the list of split {split!r} ({source}) names {twice[0]} twice")
     missing = [name for name in names if name not in folders.files]
     if missing:
-        raise split_lists.MissingFilesError(f"{folders.card.title} in {folders.tree}", missing)
+        what = f"{folders.card.title} in {folders.tree}"
+        raise split_lists.MissingFilesError(what, missing, folders.files)
     return LabelledImages(folders, sorted(names), split, source)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from skybench.core import DataError, DatasetCard, UsageError
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k"})
 
 
 def require_present(card: DatasetCard, root: Path) -> None:

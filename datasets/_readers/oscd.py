@@ -14,8 +14,9 @@ import numpy as np
 from skybench.core import DataError, Sensor
 from skybench.data.split_lists import MissingFilesError
 
-from . import georeference, pairs, raster
-from .dates import EPOCH
+from . import decode, georeference, pairs
+from .causes import cause_of
+from .name_dates import EPOCH
 
 BANDS = {  # as in the names of the files
     "coastal": "B01",
@@ -106,7 +107,7 @@ def _box(folder: Path, first: Path, second: Path) -> georeference.Extent:
     if geojson.is_file():
         places.append((geojson, _outline(geojson)))
     for path in (first, second):
-        with raster.open_raster(path) as source:
+        with decode.open_raster(path) as source:
             places.append((path, georeference.extent_of(source)))
     known = [(path, box) for path, box in places if box.west == box.west]
     if not known:
@@ -121,16 +122,16 @@ def _outline(path: Path) -> georeference.Extent:
         points = np.asarray(features[0]["geometry"]["coordinates"][0], float)
         (west, south), (east, north) = points.min(0)[:2], points.max(0)[:2]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise DataError(f"{path} has no polygon: {error!r}. Get it again.") from error
+        raise DataError(f"{path} has no polygon: {cause_of(error)}. Get it again.") from error
     return georeference.Extent(float(west), float(south), float(east), float(north))
 
 
-def read_reflectance(paths: pairs.Paths, sensor: Sensor, window: raster.Window) -> raster.Array:
+def read_reflectance(paths: pairs.Paths, sensor: Sensor, window: decode.Window) -> decode.Array:
     """Read a window of all bands, int32 [C, height, width], reflectance x 1e4."""
     return np.stack([*_read(paths, window)]).astype(np.int32)
 
 
-def read_stretched_rgb(paths: pairs.Paths, sensor: Sensor, window: raster.Window) -> raster.Array:
+def read_stretched_rgb(paths: pairs.Paths, sensor: Sensor, window: decode.Window) -> decode.Array:
     """Read a window of RGB, uint8 [3, height, width], stretched between SeCo's quantiles."""
     shown = []
     for name, band in zip(sensor.bands, _read(paths, window), strict=True):
@@ -139,12 +140,12 @@ def read_stretched_rgb(paths: pairs.Paths, sensor: Sensor, window: raster.Window
     return np.stack(shown)
 
 
-def _read(paths: pairs.Paths, window: raster.Window) -> Iterator[raster.Array]:
+def _read(paths: pairs.Paths, window: decode.Window) -> Iterator[decode.Array]:
     """Yield a window of each band. Raises DataError where one differs in size or dtype."""
     rows, columns = (window.y, window.y + window.height), (window.x, window.x + window.width)
     size: tuple[int, ...] = ()
     for path in paths:
-        band = _band(path, path.stat().st_mtime_ns) if path.exists() else _band(path, 0)
+        band = _band(path, decode.stamp(path)) if path.exists() else _band(path, 0)
         if band.shape != (size or band.shape):
             raise DataError(
                 f"{path} is {band.shape[0]} x {band.shape[1]} pixels (height x width), "
@@ -155,9 +156,9 @@ def _read(paths: pairs.Paths, window: raster.Window) -> Iterator[raster.Array]:
 
 
 @functools.lru_cache(maxsize=96)  # all tiles of a city, and of all training cities in RGB
-def _band(path: Path, stamp: int) -> raster.Array:
+def _band(path: Path, stamp: int) -> decode.Array:
     """Read a whole band, cached: cities are small, and opening a file takes longest."""
-    with raster.open_raster(path) as source:
+    with decode.open_raster(path) as source:
         if source.count != 1 or source.dtypes[0] != "uint16":
             raise DataError(
                 f"{path} has {source.count} band(s) of {source.dtypes[0]} values; expected one "

@@ -13,13 +13,13 @@ from skybench.core import DataError, DatasetCard, Sample, Sensor
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
-from . import georeference, raster
+from . import decode, georeference, raster
 
 # 0 and 255 as stored; anything else is an error
 CHANGE = raster.Legend(2, (((0, 0, 0), 0), ((255, 255, 255), 1)))
 
 Paths = tuple[Path, ...]  # of one date: one image, or one file a band
-Decode = Callable[[Paths, Sensor, raster.Window], raster.Array]  # -> [C, height, width]
+Decode = Callable[[Paths, Sensor, decode.Window], decode.Array]  # -> [C, height, width]
 
 
 class DatePair(NamedTuple):
@@ -36,7 +36,7 @@ class PairTile(NamedTuple):
     """The window of an image pair that becomes one sample."""
 
     pair: DatePair
-    window: raster.Window
+    window: decode.Window
     shape: tuple[int, int]  # of the mask, height and width
 
 
@@ -60,8 +60,10 @@ class PairTiles(Samples):
         self.tiles = tuple(tile for pair in pairs for tile in pair_tiles(pair, *cut))
         if not self.tiles:
             raise DataError(f"split {split.name!r} of {card.title} is empty")
-        self.files = tuple(path for p in pairs for path in (*p.dates[0], *p.dates[1], p.mask))
+        self.files = tuple(path for p in pairs for path in (*p.dates[0], *p.dates[1]))
+        self.label_files = tuple(p.mask for p in pairs)
         self.keys = tuple(f"{t.pair.key}_{t.window.y}_{t.window.x}" for t in self.tiles)
+        self.groups = tuple(t.pair.key for t in self.tiles)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
@@ -69,17 +71,22 @@ class PairTiles(Samples):
         pixels = np.stack([self.decode(paths, sensor, window) for paths in pair.dates])
         pad = ((0, self.side - window.height), (0, self.side - window.width))
         pixels = np.pad(pixels, ((0, 0), (0, 0), *pad))
-        mask = np.pad(read_change_mask(pair.mask, window), pad, constant_values=raster.IGNORE)
         days = {} if pair.days is None else {sensor.name: torch.tensor(pair.days)}
         images = {sensor.name: torch.from_numpy(pixels)}
         lonlat = georeference.window_centre(pair.extent, shape, window)
-        return Sample(self.keys[index], images, torch.from_numpy(mask), days, lonlat)
+        return Sample(self.keys[index], images, self.target(index), days, lonlat)
+
+    def target(self, index: int) -> torch.Tensor:
+        (pair, window, _) = self.tiles[index]
+        pad = ((0, self.side - window.height), (0, self.side - window.width))
+        mask = np.pad(read_change_mask(pair.mask, window), pad, constant_values=raster.IGNORE)
+        return torch.from_numpy(mask)
 
 
 def pair_tiles(pair: DatePair, side: int, slack: int) -> Iterator[PairTile]:
     """Yield the tiles of a pair, row by row. Raises DataError where the sizes differ."""
     sizes = {
-        path: raster.raster_size(path) for path in (pair.mask, pair.dates[0][0], pair.dates[1][0])
+        path: decode.raster_size(path) for path in (pair.mask, pair.dates[0][0], pair.dates[1][0])
     }
     (path, shape), *others = sizes.items()
     for (other, size), allowed in zip(others, (0, slack), strict=True):
@@ -91,23 +98,23 @@ def pair_tiles(pair: DatePair, side: int, slack: int) -> Iterator[PairTile]:
     height, width = (min(sides) for sides in zip(*sizes.values(), strict=True))
     for y in range(0, height, side):
         for x in range(0, width, side):
-            part = raster.Window(y, x, min(side, height - y), min(side, width - x))
+            part = decode.Window(y, x, min(side, height - y), min(side, width - x))
             yield PairTile(pair, part, shape)
 
 
-def read_picture(paths: Paths, sensor: Sensor, window: raster.Window) -> raster.Array:
+def read_picture(paths: Paths, sensor: Sensor, window: decode.Window) -> decode.Array:
     """Read a window of a display image, uint8 [3, height, width]."""
-    return raster.read_image(paths[0], sensor, window)
+    return decode.read_image(paths[0], sensor, window)
 
 
-def read_change_mask(path: Path, window: raster.Window) -> raster.Array:
+def read_change_mask(path: Path, window: decode.Window) -> decode.Array:
     """Read a window of a change mask, uint8 of 0 and 1. Raises DataError for other values.
 
     PNG and JPEG store 0 and 255; TIFF may also store 0 and 1, or 1 and 2 (unchanged first).
     """
-    if path.suffix.lower() not in raster.TIFF:
+    if path.suffix.lower() not in decode.TIFF:
         return raster.read_mask(path, CHANGE, window)
-    with raster.open_raster(path) as source:
+    with decode.open_raster(path) as source:
         values = np.asarray(source.read(1))
     found = {int(value) for value in np.unique(values)}
     for unchanged, changed in ((0, 255), (0, 1), (1, 2)):

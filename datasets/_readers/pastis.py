@@ -18,7 +18,7 @@ from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation
 from skybench.data.split_lists import MissingFilesError
 
-from . import georeference, layout, pastis_metadata, raster, tiles
+from . import decode, georeference, layout, pastis_metadata, raster, tiles
 from .pastis_metadata import PatchMetadata, days_since_epoch
 
 PLACES = ("PASTIS-R", "PASTIS-HD", "PASTIS", "PASTIS-R/PASTIS-R")
@@ -70,7 +70,9 @@ class PastisTiles(Samples):
     ) -> None:
         """folders: by kind, see FILES; `split.sha256` is computed here."""
         self.folders, self.dates = dict(folders), dates
-        self.files = tuple(self._path(kind, p.key) for p in patches for kind in folders)
+        images = [kind for kind in folders if kind != "mask"]
+        self.files = tuple(self._path(kind, p.key) for p in patches for kind in images)
+        self.label_files = tuple(self._path("mask", p.key) for p in patches)
         self.whole = int(_array(self._path("mask", patches[0].key), 3).shape[-1])
         side = min(card.tile, self.whole)
         self.card = replace(card, tile=side)
@@ -79,6 +81,7 @@ class PastisTiles(Samples):
             PatchTile(patch, y, x) for patch in patches for y in starts for x in starts
         )
         self.keys = tuple(f"{item.patch.key}_{item.y}_{item.x}" for item in self.items)
+        self.groups = tuple(str(item.patch.key) for item in self.items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def _path(self, kind: str, key: str) -> Path:
@@ -90,15 +93,19 @@ class PastisTiles(Samples):
         images, days = {}, {}
         for sensor in (s for s in self.card.sensors if self.needs(s.name)):
             if sensor.name == "hr":
-                images["hr"] = self._spot(sensor, patch, raster.Window(y, x, side, side))
+                images["hr"] = self._spot(sensor, patch, decode.Window(y, x, side, side))
             else:
                 picked = _picked(patch.days[sensor.name], self.dates)
                 images[sensor.name] = self._series(sensor, patch, picked, (y, x))
                 days[sensor.name] = torch.tensor([patch.days[sensor.name][p] for p in picked])
-        target = self._mask(patch, slice(y, y + side), slice(x, x + side))
-        window = raster.Window(y, x, side, side)
+        window = decode.Window(y, x, side, side)
         lonlat = georeference.window_centre(patch.extent, (self.whole, self.whole), window)
-        return Sample(self.keys[index], images, target, days, lonlat)
+        return Sample(self.keys[index], images, self.target(index), days, lonlat)
+
+    def target(self, index: int) -> Tensor:
+        patch, y, x = self.items[index]
+        side = self.card.tile
+        return self._mask(patch, slice(y, y + side), slice(x, x + side))
 
     def _series(
         self, sensor: Sensor, patch: PatchMetadata, picked: Sequence[int], at: tuple[int, int]
@@ -116,9 +123,9 @@ class PastisTiles(Samples):
         pixels = np.stack([stored[p, :, rows, columns] for p in picked])
         return torch.from_numpy(pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels)
 
-    def _spot(self, sensor: Sensor, patch: PatchMetadata, window: raster.Window) -> Tensor:
+    def _spot(self, sensor: Sensor, patch: PatchMetadata, window: decode.Window) -> Tensor:
         path = self._path("hr", patch.key)
-        with raster.open_raster(path) as source:
+        with decode.open_raster(path) as source:
             size, extent = (source.height, source.width), georeference.extent_of(source)
         side = FINER * self.whole
         if size != (side, side):
@@ -128,8 +135,8 @@ class PastisTiles(Samples):
                 f"{path} does not lie where metadata.geojson has the patch: {extent}, expected "
                 f"{patch.extent}"
             )
-        finer = raster.Window(*(FINER * v for v in window))
-        return torch.from_numpy(raster.read_image(path, sensor, finer))[None]
+        finer = decode.Window(*(FINER * v for v in window))
+        return torch.from_numpy(decode.read_image(path, sensor, finer))[None]
 
     def _mask(self, patch: PatchMetadata, rows: slice, columns: slice) -> Tensor:
         path = self._path("mask", patch.key)
@@ -151,9 +158,9 @@ def _times(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _array(path: Path, axes: int) -> raster.Array:
+def _array(path: Path, axes: int) -> decode.Array:
     """Open a NumPy file as a memory map. Raises DataError."""
-    with raster.damage_as_data_error(path):
+    with decode.damage_as_data_error(path):
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except EOFError as error:
@@ -211,7 +218,10 @@ def open_pastis(
         raise DataError(f"split {name!r} of {card.title} in {tree} is empty")
     _present(f"{card.title} in {tree}", patches, folders)
     source = f"official folds {', '.join(map(str, folds))}"
-    return PastisTiles(card, Split(name, source, "", simulated), patches, folders, chosen["dates"])
+    split_of = Split(name, source, "", simulated)
+    samples = PastisTiles(card, split_of, patches, folders, chosen["dates"])
+    samples.files += (tree / "metadata.geojson",)  # the dates and the place
+    return samples
 
 
 def _present(what: str, patches: Sequence[PatchMetadata], folders: Mapping[str, Path]) -> None:

@@ -15,7 +15,8 @@ from rasterio.warp import transform
 
 from skybench.core import DataError
 
-from . import dates, georeference
+from . import georeference, name_dates
+from .causes import cause_of
 
 LAMBERT93 = "EPSG:2154"  # of the geometry, unless the file names another
 
@@ -31,7 +32,7 @@ class PatchMetadata(NamedTuple):
 
 def days_since_epoch(date: datetime.date) -> int:
     """Return a date as days since 1970-01-01."""
-    return date.toordinal() - dates.EPOCH
+    return date.toordinal() - name_dates.EPOCH
 
 
 def read_metadata(path: Path, sensors: Sequence[str]) -> list[PatchMetadata]:
@@ -43,7 +44,7 @@ def read_metadata(path: Path, sensors: Sequence[str]) -> list[PatchMetadata]:
         patches = [_patch(*both, sensors) for both in zip(lines, extents, strict=True)]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is not the metadata of PASTIS ({type(error).__name__}: {error}); expected "
+            f"{path} is not the metadata of PASTIS ({cause_of(error)}); expected "
             "ID_PATCH, Fold, dates-S2 (and others) and a geometry for each patch. Get it again"
         ) from error
     patches.sort(key=lambda patch: int(patch.key))

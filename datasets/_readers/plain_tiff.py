@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import raster
+from . import decode
 
 Array = NDArray[Any]
 
@@ -43,11 +43,11 @@ class TiffBand(NamedTuple):
 
 def read_band(path: Path) -> TiffBand:
     """Read the first band of a TIFF. Raises DataError for a missing or damaged file."""
-    with raster.damage_as_data_error(path):
+    with decode.damage_as_data_error(path):
         band = _plain(path.read_bytes())
     if band is not None:
         return band
-    with raster.open_raster(path) as source:
+    with decode.open_raster(path) as source:
         place, crs = source.transform, source.crs
         return TiffBand(source.read(1), (place.c, place.f), (crs and crs.to_epsg()) or 0)
 

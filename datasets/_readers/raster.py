@@ -1,39 +1,25 @@
-"""Decodes images and masks, whole or in windows."""
+"""Decodes masks, whole or in windows."""
 
 from __future__ import annotations
 
 import functools
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import rasterio
-from numpy.typing import NDArray
-from PIL import Image
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window as RasterioWindow
+from rasterio.enums import ColorInterp
 
-from skybench.core import UINT8, DataError, Sensor
+from skybench.core import DataError
 
-Array = NDArray[Any]
+from . import decode
+from .decode import Array
+
 IGNORE = 255  # in every mask that is handed out
 UNKNOWN = 254  # while a mask is decoded, so there are at most 254 classes
-TIFF = frozenset({".tif", ".tiff"})
-QUIET = threading.Lock()
-
-
-class Window(NamedTuple):
-    """A window that lies inside of a raster, in pixels."""
-
-    y: int
-    x: int
-    height: int
-    width: int
+MOST = 2**53  # whole numbers up to here are exact as floats
+ALPHA_MODES = ("LA", "PA", "RGBA", "La", "RGBa")  # of Pillow: alpha is the last band
+LOSSY = frozenset({".jpg", ".jpeg"})
 
 
 @dataclass(frozen=True)
@@ -44,131 +30,143 @@ class Legend:
     colours: tuple[tuple[tuple[int, int, int], int], ...] = ()  # (r, g, b) -> id; () : stored ids
     ignored: tuple[int, ...] = ()  # stored ids besides 255 that are left out
     tolerance: int = 0  # a colour this near in each channel counts as the table's
+    values: tuple[int, ...] = ()  # the stored numbers of the classes; (): 0, 1, 2, …
+    nodata: bool = False  # pixels of GDAL's nodata value are left out
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The stored numbers of the classes, where there are no colours."""
+        return self.values or tuple(range(self.classes))
 
 
-@contextmanager
-def damage_as_data_error(path: Path) -> Iterator[None]:
-    """Turn any exception of the decoders on a damaged file into a DataError with its name."""
-    try:
-        yield
-    except (OSError, SyntaxError, ValueError, RasterioError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); it is missing, truncated "
-            "or not an image. Get this file again."
-        ) from error
+class StoredMask(NamedTuple):
+    """What a mask's file holds."""
+
+    values: Array  # [3, H, W] for a legend of colours, else mostly [1, H, W]
+    missing: Array | None = None  # bool [H, W]: GDAL's nodata, where the legend asks for it
 
 
-@contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
-    """Open a raster by rasterio, without its warning about files that have no CRS."""
-    with damage_as_data_error(path):
-        # Filters of warnings are the whole process's, and several threads read at once.
-        with QUIET, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            raster = rasterio.open(path)
-        with raster:
-            yield raster
-
-
-def raster_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) from the file's header. Raises DataError."""
-    if path.suffix.lower() in TIFF:
-        with open_raster(path) as raster:
-            return int(raster.height), int(raster.width)
-    with damage_as_data_error(path), Image.open(path) as file:
-        return file.height, file.width
-
-
-def read_image(path: Path, sensor: Sensor, window: Window | None = None) -> Array:
-    """Read an image or a window of it, [C, H, W], in the stored dtype (uint16 as int32).
-
-    JPEG and PNG are read as RGB. Raises DataError, also where the file does not fit the sensor.
-    """
-    if path.suffix.lower() in TIFF:
-        pixels = _windowed(path, window)
-        pixels = pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels
-    else:
-        pixels = _cut(_rgb(path) if window is None else _kept(path, _stamp(path), None), window)
-    if len(pixels) != len(sensor.bands):
-        raise DataError(
-            f"{path} has {len(pixels)} bands; expected {len(sensor.bands)} "
-            f"({', '.join(sensor.bands)}), as the sensor {sensor.name} says"
-        )
-    if sensor.unit == UINT8 and pixels.dtype != np.uint8:
-        raise DataError(
-            f"{path} holds {pixels.dtype} values, but the unit of sensor {sensor.name} is "
-            f"{UINT8!r}; of a folder of your own, state the unit in skybench.toml under [sensor]"
-        )
-    return pixels
-
-
-def read_mask(path: Path, legend: Legend, window: Window | None = None) -> Array:
+def read_mask(path: Path, legend: Legend, window: decode.Window | None = None) -> Array:
     """Read a mask or a window of it, uint8 [H, W], class ids and 255. Raises DataError."""
-    if path.suffix.lower() in TIFF:
-        return _meaning(path, _windowed(path, window), legend)
-    (ids,) = _cut(_kept(path, _stamp(path), legend)[None], window)
+    if path.suffix.lower() in decode.GDAL:
+        return meaning(path, read_stored_mask(path, legend, window), legend)
+    (ids,) = decode.cut(_kept(path, decode.stamp(path), legend)[None], window)
     return np.asarray(ids)
 
 
-def _windowed(path: Path, window: Window | None) -> Array:
-    with open_raster(path) as raster:
-        where = window and RasterioWindow(window.x, window.y, window.width, window.height)
-        return np.asarray(raster.read(window=where))
-
-
-def _cut(pixels: Array, window: Window | None) -> Array:
-    if window is None:
-        return pixels
-    rows = slice(window.y, window.y + window.height)
-    return pixels[:, rows, window.x : window.x + window.width]
-
-
-def _stamp(path: Path) -> int:
-    with damage_as_data_error(path):
-        return path.stat().st_mtime_ns
-
-
 @functools.lru_cache(maxsize=4)
-def _kept(path: Path, stamp: int, legend: Legend | None) -> Array:
-    """Return a decoded image or (with a legend) mask, cached for consecutive tiles."""
-    return _rgb(path) if legend is None else _meaning(path, _stored(path, legend), legend)
+def _kept(path: Path, changed: int, legend: Legend) -> Array:
+    """Return a decoded mask, cached for consecutive tiles."""
+    return meaning(path, read_stored_mask(path, legend), legend)
 
 
-def _rgb(path: Path) -> Array:
-    with damage_as_data_error(path), Image.open(path) as file:
-        if file.mode.startswith(("I", "F")):  # Pillow would cut these at 255 without a word
-            raise DataError(f"{path} has more than 8 bits a channel; store such images as TIFF")
-        return np.array(np.asarray(file.convert("RGB")).transpose(2, 0, 1), order="C")
-
-
-def _stored(path: Path, legend: Legend) -> Array:
-    """Read the values of a PNG mask: [3, H, W] if the legend has colours, else [1, H, W]."""
-    if legend.colours:  # some files of one set may be palette images, so all are made RGB
-        return _rgb(path)
-    with damage_as_data_error(path), Image.open(path) as file:
-        values = np.asarray(file)
-        return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-
-
-def _meaning(path: Path, values: Array, legend: Legend) -> Array:
+def read_stored_mask(path: Path, legend: Legend, window: decode.Window | None = None) -> StoredMask:
+    """Read a mask without alpha; palettes and grey as colours where the legend has colours."""
+    if decode.is_read_by_gdal(path):
+        return _by_gdal(path, legend, window)
     if legend.colours:
-        return _from_colours(path, values, legend)
+        return StoredMask(decode.read_rgb(path))  # palette images and grey too
+    with decode.open_picture(path) as file:
+        values, alpha = np.asarray(decode.upright(file)), file.mode in ALPHA_MODES
+    bands = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    return StoredMask(_of_legend(bands[:-1] if alpha else bands, legend))
+
+
+def _by_gdal(path: Path, legend: Legend, window: decode.Window | None) -> StoredMask:
+    with decode.open_raster(path) as source:
+        kinds = source.colorinterp
+        bands = [n for n, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha]
+        values = source.read(bands or None, window=decode.raster_window(window))
+        nodata = source.nodata if legend.nodata else None
+        painted = legend.colours and len(values) == 1 and kinds[0] == ColorInterp.palette
+        palette = source.colormap(1) if painted else {}
+    if values.dtype.kind == "c":
+        raise DataError(f"{path} holds complex numbers; expected class ids, or colours")
+    missing = None if nodata is None or legend.colours else values[0] == nodata
+    if legend.colours and values.dtype.kind == "f":
+        missing = np.isnan(values).any(0)
+        values = np.where(missing, 0, values)
+    if palette:
+        table = np.zeros((1 << 16, 3), np.uint8)
+        table[list(palette)] = [colour[:3] for colour in palette.values()]
+        return StoredMask(table[values[0]].transpose(2, 0, 1))
+    return StoredMask(_of_legend(values, legend), missing)
+
+
+def _of_legend(values: Array, legend: Legend) -> Array:
+    """Return three bands for a legend of colours; one for numbers, where all bands are equal."""
+    values = values.astype(np.uint8) if values.dtype == np.bool_ else values
+    if legend.colours:
+        if values.dtype != np.uint8:  # it may hold 8 bits nevertheless
+            small = np.nan_to_num(values).clip(0, 255).astype(np.uint8)
+            values = small if (small == values).all() else values
+        return np.repeat(values, 3, 0) if len(values) == 1 else values
+    alike = len(values) == 3 and all((band == values[0]).all() for band in values[1:])
+    return values[:1] if alike else values
+
+
+def meaning(path: Path, mask: StoredMask, legend: Legend) -> Array:
+    """Return the class ids of a mask's stored values, uint8 [H, W]. Raises DataError."""
+    if legend.colours:
+        ids = _from_colours(path, mask.values, legend)
+        return ids if mask.missing is None else np.where(mask.missing, IGNORE, ids)
+    numbers = whole_numbers(path, mask.values)
+    if numbers.dtype == np.uint8:  # by a table, since most masks are
+        ids, known = (table[numbers] for table in _ids_of(np.arange(256), legend))
+    else:
+        ids, known = _ids_of(numbers, legend)
+    if mask.missing is not None:
+        ids, known = np.where(mask.missing, IGNORE, ids), known | mask.missing
+    if not known.all():
+        raise DataError(_unknown_numbers(path, numbers[~known], legend))
+    return np.asarray(ids)
+
+
+def _ids_of(numbers: Array, legend: Legend) -> tuple[Array, Array]:
+    """Return class ids, uint8, of stored numbers, and which numbers have a meaning."""
+    stored = np.asarray(legend.stored)
+    order = np.argsort(stored)
+    place = np.searchsorted(stored[order], numbers).clip(max=len(stored) - 1)
+    left_out = np.isin(numbers, legend.ignored)
+    is_class = (stored[order][place] == numbers) & ~left_out
+    ids = np.where(is_class, order[place], IGNORE).astype(np.uint8)
+    return ids, is_class | left_out | (numbers == IGNORE)
+
+
+def whole_numbers(path: Path, values: Array) -> Array:
+    """Return the numbers of a mask, [H, W], with 255 for NaN. Raises DataError for fractions."""
     if len(values) != 1:
         raise DataError(
             f"{path} is a mask with {len(values)} bands and no colour table is known; expected one "
-            "band of class ids, or give the colours in skybench.toml under [classes]"
+            "band of class ids, or give the colours in skybench.toml under [classes], as "
+            "building = [255, 0, 0]"
         )
-    ids = np.where(np.isin(values[0], legend.ignored), IGNORE, values[0])
-    bad, counts = np.unique(
-        ids[(ids != IGNORE) & ((ids < 0) | (ids >= legend.classes))], False, False, True
-    )
-    if len(bad):
-        found = ", ".join(f"{b} ({n} pixels)" for b, n in list(zip(bad, counts, strict=True))[:5])
+    if values.dtype.kind != "f":
+        return np.asarray(values[0])
+    numbers = np.where(np.isnan(values[0]), IGNORE, values[0])
+    broken = ~np.isfinite(numbers) | (numbers != np.floor(numbers)) | (np.abs(numbers) > MOST)
+    if broken.any():
+        found = ", ".join(f"{v:g}" for v in np.unique(numbers[broken])[:5])
         raise DataError(
-            f"{path} holds the class ids {found}; expected 0 to {legend.classes - 1}, or 255 for "
-            "pixels to ignore"
+            f"{path} holds {broken.sum()} values that are no class ids, as {found}; expected whole "
+            "numbers, or NaN where there is no label. Was the mask resampled or is it a "
+            "probability? Save class ids, resampled by nearest neighbour"
         )
-    return ids.astype(np.uint8)
+    return np.asarray(numbers.astype(np.int64))
+
+
+def _unknown_numbers(path: Path, numbers: Array, legend: Legend) -> str:
+    bad, counts = np.unique(numbers, return_counts=True)
+    found = ", ".join(f"{b} ({n} pixels)" for b, n in list(zip(bad, counts, strict=True))[:5])
+    stated = f"0 to {legend.classes - 1}"
+    if legend.values:
+        stated = ", ".join(map(str, legend.values))
+    lossy = "; JPEG changes values, so store masks as PNG" * (path.suffix.lower() in LOSSY)
+    return (
+        f"{path} holds the class ids {found}; expected {stated}, or 255 for pixels to ignore{lossy}"
+        ". Of a folder of your own, state in skybench.toml what each number stands for, as "
+        f"[classes] with name = {bad[0]} a line, or list it under `ignore`"
+    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -181,8 +179,11 @@ def _table(legend: Legend) -> Array:
 
 
 def _from_colours(path: Path, values: Array, legend: Legend) -> Array:
-    if len(values) != 3:
-        raise DataError(f"{path} has {len(values)} bands; expected a mask in RGB colours")
+    if len(values) != 3 or values.dtype != np.uint8:
+        raise DataError(
+            f"{path} has {len(values)} bands of {values.dtype}; expected a mask in colours of 8 "
+            "bits: RGB, a palette, or grey"
+        )
     r, g, b = values.astype(np.uint32)
     codes = r << 16 | g << 8 | b
     ids = _table(legend)[codes]
@@ -202,10 +203,11 @@ def _nearest(path: Path, codes: Array, legend: Legend) -> Array:
     if lost.any():
         worst = sorted(zip(counts[lost], rgb[lost].tolist(), strict=True), reverse=True)
         found = ", ".join(f"{tuple(colour)} ({n} pixels)" for n, colour in worst[:5])
+        lossy = ". JPEG changes colours: store masks as PNG" * (path.suffix.lower() in LOSSY)
         raise DataError(
             f"{path} holds colours that stand for no class: {found}"
             f"{' and more' if len(worst) > 5 else ''}; expected one of "
-            f"{', '.join(str(colour) for colour, _ in legend.colours)}"
+            f"{', '.join(str(colour) for colour, _ in legend.colours)}{lossy}"
         )
     ids = np.asarray([class_id for _, class_id in legend.colours], np.uint8)
     return np.asarray(ids[far.argmin(1)][where])

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch import Tensor
 
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
-from . import dates, raster
+from . import dates, decode, own_places, raster
 
 
 class ImageMask(NamedTuple):
@@ -29,7 +29,7 @@ class MaskTile(NamedTuple):
     """The window of an image that becomes one sample."""
 
     pair: ImageMask
-    window: raster.Window
+    window: decode.Window
 
 
 def tile_starts(length: int, side: int, stride: int) -> list[int]:
@@ -65,26 +65,32 @@ class MaskTiles(Samples):
         self.tiles = tuple(tile for pair in pairs for tile in mask_tiles(pair, self.side, stride))
         if not self.tiles:
             raise DataError(f"split {split.name!r} of {card.title} is empty")
-        self.files = tuple(f for p in pairs for f in (*dates.dated_files(p.image), p.mask))
+        self.places = own_places.find_places((pair.image for pair in pairs), card.sensors)
+        self.files = own_places.files_of(self.places.values())
+        self.notes = own_places.notes_of(self.places.values(), card.sensors)
+        self.label_files = tuple(p.mask for p in pairs)
         self.keys = tuple(f"{t.pair.key}_{t.window.y}_{t.window.x}" for t in self.tiles)
+        self.groups = tuple(t.pair.key for t in self.tiles)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
         pair, window = self.tiles[index]
-        sensor = self.card.sensors[0]
-        pixels = dates.read_dates(pair.image, sensor, window)
+        images, days = own_places.read_tile(
+            self.places[pair.image], self.card.sensors, self.needs, window, self.side
+        )
+        return Sample(self.keys[index], images, self.target(index), days)
+
+    def target(self, index: int) -> Tensor:
+        pair, window = self.tiles[index]
         ids = raster.read_mask(pair.mask, self.legend, window)
-        below, right = self.side - window.height, self.side - window.width
-        pixels = F.pad(pixels, (0, right, 0, below))
-        ids = np.pad(ids, ((0, below), (0, right)), constant_values=raster.IGNORE)
-        days = dates.series_days(pair.image, sensor)
-        return Sample(self.keys[index], {sensor.name: pixels}, torch.from_numpy(ids), days)
+        pad = ((0, self.side - window.height), (0, self.side - window.width))
+        return torch.from_numpy(np.pad(ids, pad, constant_values=raster.IGNORE))
 
 
 def mask_tiles(pair: ImageMask, side: int, stride: int) -> list[MaskTile]:
     """Return the tiles of an image, row by row. Raises DataError for a mask of another size."""
-    height, width = raster.raster_size(dates.dated_files(pair.image)[0])
-    shape = raster.raster_size(pair.mask)
+    height, width = decode.raster_size(dates.dated_files(pair.image)[0])
+    shape = decode.raster_size(pair.mask)
     if shape != (height, width):
         raise DataError(
             f"{pair.mask} is {shape[0]} x {shape[1]} pixels (height x width), its image "
@@ -92,4 +98,4 @@ def mask_tiles(pair: ImageMask, side: int, stride: int) -> list[MaskTile]:
         )
     parts = (min(side, height), min(side, width))
     rows, columns = tile_starts(height, side, stride), tile_starts(width, side, stride)
-    return [MaskTile(pair, raster.Window(y, x, *parts)) for y in rows for x in columns]
+    return [MaskTile(pair, decode.Window(y, x, *parts)) for y in rows for x in columns]

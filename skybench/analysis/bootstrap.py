@@ -1,78 +1,64 @@
-"""Bootstrap intervals of scores: the test images are resampled.
+"""Bootstrap replicates of scores: what is drawn are independent units, not samples.
 
-Resampling pixels gives intervals many times too narrow, because the pixels of one image are not
-independent (`docs/log.md`).
+Resampling pixels, tiles of one image or months of one place gives intervals many times too narrow,
+because these are not independent (`docs/log.md`). A unit is what `core.dataset.groups_of` names:
+the image of a tile, the cube of a month, the scene of a crop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-
-from skybench.core import Metric
+from numpy.typing import NDArray
 
 RESAMPLES = 1000
-
-
-class Interval(NamedTuple):
-    """A 95 % percentile bootstrap interval over images, and the standard error."""
-
-    low: float
-    high: float
-    error: float
-
-
 BLOCK = 4_000_000  # weights in memory at once
+MANY, PARTS = 80, 40  # from so many units on, these many parts of them are left out in turn
 
 
-def resamplings(images: int, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[np.ndarray]:
-    """Yield the weights of bootstrap replicates in blocks, float64 [some, images].
+def unit_indices(groups: Sequence[str]) -> tuple[NDArray[np.intp], int]:
+    """Return for each sample the index of its unit, in the order of their names, and their number.
 
-    A row says how often each image is drawn with replacement, and sums to `images` (a multinomial
-    draw). The values do not depend on the size of the blocks.
+    >>> unit_indices(["b", "a", "b"])[0].tolist()
+    [1, 0, 1]
     """
-    rng, share = np.random.default_rng(seed), np.full(images, 1 / images)
-    some = max(8, BLOCK // images)
+    names, index = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    return index.reshape(-1), len(names)
+
+
+def resamplings(
+    groups: Sequence[str], seed: int = 0, resamples: int = RESAMPLES
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the weights of bootstrap replicates in blocks, float64 [some, samples].
+
+    groups: the unit of each sample. A row says how often the unit of each sample is drawn with
+    replacement (a multinomial draw of as many units as there are). The values depend neither on
+    the size of the blocks nor on the order of the samples.
+    """
+    index, units = unit_indices(groups)
+    rng, share = np.random.default_rng(seed), np.full(units, 1 / units)
+    some = max(8, BLOCK // len(index))
     for start in range(0, resamples, some):
         count = min(some, resamples - start)
-        yield rng.multinomial(images, share, size=count).astype(np.float64)
+        yield rng.multinomial(units, share, size=count).astype(np.float64)[:, index]
 
 
-def intervals(metrics: Sequence[Metric], images: int, seed: int = 0) -> Mapping[str, Interval]:
-    """Return an interval for every score, averaged over seeds.
+def omissions(groups: Sequence[str], seed: int = 0) -> Iterator[NDArray[np.float64]]:
+    """Yield weights of 0 and 1 in blocks [some, samples] that leave out each unit in turn.
 
-    metrics: one a seed, each with the same `images` test images in the same order; a resample
-    draws the same images for all of them.
-    Scores that a metric gives without weights only (means over batches) have no interval.
-    A resample in which a score is undefined (no pixel of any class) is left out of its interval;
-    a score that is undefined in all of them has none, and so has every score of a single image.
-    Simulated, it holds the score of endless images in 93 to 97 % of the cases from about 50 images
-    on (accuracy, mIoU, mF1, AP50; micro mAP and the F1 of a rare class: 100), and in fewer of less:
-    of 10 images in 87 to 89 % for mIoU and mF1. An accuracy of 95 % needs 100 images (of 20: 63 %),
-    since many samples have no error at all.
+    Of `MANY` units or more, one of `PARTS` random parts of them is left out in turn: average
+    precision is a step function of recall, which single images of many hardly move.
     """
-    if independent(metrics[0], images) < 2:
-        return {}
-    blocks: dict[str, list[np.ndarray]] = {}
-    for weights in resamplings(images, seed):
-        drawn = [metric.scores(weights) for metric in metrics]
-        for name in drawn[0]:
-            blocks.setdefault(name, []).append(np.mean([s[name] for s in drawn], axis=0))
-    found = {}
-    for name, parts in blocks.items():
-        values = np.concatenate(parts)
-        known = values[~np.isnan(values)]
-        if known.size > 1:
-            low, high = np.percentile(known, [2.5, 97.5])
-            found[name] = Interval(float(low), float(high), float(known.std(ddof=1)))
-    return found
-
-
-def independent(metric: Metric, samples: int) -> int:
-    """Return how many images are resampled: fewer than samples where tiles are put together."""
-    return int(getattr(metric, "drawn", samples))
+    index, units = unit_indices(groups)
+    parts = units if units < MANY else PARTS
+    part = np.arange(units) % parts
+    if units > parts:
+        np.random.default_rng(seed).shuffle(part)
+    some = max(8, BLOCK // len(index))
+    for start in range(0, parts, some):
+        rows = np.arange(start, min(start + some, parts))[:, None]
+        yield (part[index] != rows).astype(np.float64)
 
 
 def seed_deviation(values: list[float]) -> float:

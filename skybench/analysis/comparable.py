@@ -7,11 +7,14 @@ import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from skybench.analysis import paired_tests
+from skybench.analysis.replicates import load_replicates
 from skybench.core import Record, SkybenchError, UsageError, affects, registry
 from skybench.core.fingerprint import canonical_json
+from skybench.records.identity import card_versions, content_key, place_label
 
 # Records with these flags say nothing about the published model: excluded unless named.
 UNTRAINED = frozenset(("random weights", "tiny variant", "partial checkpoint"))
@@ -28,6 +31,8 @@ class ComparisonKey(NamedTuple):
     sensors: str
     metric: str
     recipe: str  # all of it that affects a number, as JSON
+    content: str = ""  # of images and labels: see `content_key`
+    versions: str = ""  # of reader and metric: see `card_versions`
 
     def __str__(self) -> str:
         place = " ".join(filter(None, (self.dataset, self.label, self.sensors)))
@@ -44,9 +49,9 @@ def comparison_key(record: Record) -> ComparisonKey:
     """Return the key of a measured record."""
     recipe = {k: v for k, v in affects(record.recipe).items() if k != "protocol"}
     return ComparisonKey(
-        record.data, record.task, record.dataset, record.recipe.get("label", ""),
+        record.data, record.task, record.dataset, place_label(record),
         record.recipe["protocol"], record.sensors, (record.main or ("", 0.0))[0],
-        canonical_json(recipe),
+        canonical_json(recipe), content_key(record), card_versions(record),
     )  # fmt: skip
 
 
@@ -96,6 +101,19 @@ def records_of_model(records: Iterable[Record], asked: str) -> dict[ComparisonKe
     return found
 
 
+def unranked(note: str, records: Iterable[Record], models: Iterable[str]) -> str:
+    """Return a note with a sentence on the models that have records but are not among `models`."""
+    reasons: dict[str, str] = {}
+    for r in records:
+        name = "/".join((r.model, *filter(None, variant_words(r))))
+        why = f"only {name}, to be named so" if r.main else f"{r.status}: {r.note}".rstrip(". ")
+        if r.main or r.model not in reasons:
+            reasons[r.model] = why
+    taken = {name.partition("/")[0] for name in models}
+    left = [f"{model} ({why})" for model, why in sorted(reasons.items()) if model not in taken]
+    return " ".join(filter(None, [note, f"Not ranked: {'; '.join(left)}." if left else ""]))
+
+
 def keep_one_kind(keys: Sequence[ComparisonKey]) -> list[ComparisonKey]:
     """Keep real-data cells if there are any, else demo; then full-data cells, else subsets.
 
@@ -112,6 +130,7 @@ class Leaders(NamedTuple):
     second: frozenset[int]
     tested: bool  # some tie is by a paired test
     overlapped: bool  # some tie is by overlapping intervals
+    unmarked: Mapping[int, str] = MappingProxyType({})  # row -> why it is never marked
 
 
 def leaders(column: Mapping[int, Record], results: Path | None) -> Leaders:
@@ -119,31 +138,55 @@ def leaders(column: Mapping[int, Record], results: Path | None) -> Leaders:
 
     Rows that are not significantly worse than the best one share its mark: by paired tests,
     Holm-corrected among comparable rows, where predictions were kept below `results`; else by
-    overlapping intervals. A row without a comparable one gets no mark.
+    overlapping intervals. A row without a comparable one gets no mark, nor does one that says
+    nothing about a published model, is not above chance, or has too few test images for a test.
     """
+    unmarked = {row: why for row, record in column.items() if (why := never_marked(record))}
     keys: dict[ComparisonKey, dict[int, Record]] = {}
     for row, record in column.items():
         if record.main and not UNTRAINED & set(record.flags):
             keys.setdefault(comparison_key(record), {})[row] = record
-    best: set[int] = set()
-    second: set[int] = set()
-    tested = overlapped = False
-    for rows in keys.values():
-        if len(rows) > 1:
-            score = {i: r.main[1] for i, r in rows.items() if r.main}
-            better = next(iter(rows.values())).score_info(_metric(rows)).better
-            top = functools.reduce(lambda a, b: b if better(score[b], score[a]) else a, score)
-            ps = dict(_tests(rows, top, results))
-            level = dict(zip(ps, paired_tests.holm(list(ps.values())), strict=True))
-            tied = {i for i in rows if level.get(i, 0) >= paired_tests.LEVEL}
-            tied |= {i for i in rows if i not in ps and _overlap(rows[i], rows[top])}
-            tied |= {i for i in rows if score[i] == score[top]}
-            tested |= bool(ps)
-            overlapped |= len(ps) < len(rows) - 1
-            best |= tied
-            rest = [i for i in rows if i not in tied]
-            second |= {i for i in rest if not any(better(score[j], score[i]) for j in rest)}
-    return Leaders(frozenset(best), frozenset(second), tested, overlapped)
+    found = [
+        _leaders({i: r for i, r in rows.items() if i not in unmarked}, results)
+        for rows in keys.values()
+        if len(rows) > 1
+    ]
+    return Leaders(
+        frozenset().union(*(lead.best for lead in found)),
+        frozenset().union(*(lead.second for lead in found)),
+        any(lead.tested for lead in found),
+        any(lead.overlapped for lead in found),
+        unmarked,
+    )
+
+
+def never_marked(record: Record) -> str:
+    """Return why a row is never marked as best; "" where it may be, or has no score."""
+    if not record.main:
+        return ""
+    untrained = sorted(UNTRAINED & set(record.flags))
+    if untrained:
+        return ", ".join(untrained)
+    if "chance" in record.flags:
+        return "not above chance"
+    return str(record.used.get("no_interval", ""))
+
+
+def _leaders(rows: Mapping[int, Record], results: Path | None) -> Leaders:
+    """The best and the second of rows that may be compared and marked."""
+    if not rows:
+        return Leaders(frozenset(), frozenset(), False, False)
+    score = {i: r.main[1] for i, r in rows.items() if r.main}
+    better = next(iter(rows.values())).score_info(_metric(rows)).better
+    top = functools.reduce(lambda a, b: b if better(score[b], score[a]) else a, score)
+    ps = dict(_tests(rows, top, results))
+    level = dict(zip(ps, paired_tests.holm(list(ps.values())), strict=True))
+    tied = {i for i in rows if level.get(i, 0) >= paired_tests.LEVEL}
+    tied |= {i for i in rows if i not in ps and _overlap(rows[i], rows[top])}
+    tied |= {i for i in rows if score[i] == score[top]}
+    rest = [i for i in rows if i not in tied]
+    second = {i for i in rest if not any(better(score[j], score[i]) for j in rest)}
+    return Leaders(frozenset(tied), frozenset(second), bool(ps), len(ps) < len(rows) - 1)
 
 
 def _tests(
@@ -153,10 +196,7 @@ def _tests(
     for row, record in rows.items():
         if row != top and results is not None:
             with contextlib.suppress(SkybenchError):
-                one, other = (
-                    paired_tests.load_replicates(rows[top], results),
-                    paired_tests.load_replicates(record, results),
-                )
+                one, other = (load_replicates(r, results) for r in (rows[top], record))
                 yield row, paired_tests.paired_difference(one, other).p
 
 

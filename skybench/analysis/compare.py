@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from skybench.analysis import comparable, paired_tests
 from skybench.analysis.comparable import ComparisonKey
-from skybench.analysis.paired_tests import LEVEL, Difference
+from skybench.analysis.paired_tests import LEVEL, SEEDS, Difference
+from skybench.analysis.replicates import load_replicates
 from skybench.analysis.score_text import score_text, unit_text
-from skybench.core import Record, ScoreInfo, SkybenchError, UsageError
+from skybench.core import Record, ScoreInfo, SkybenchError, UsageError, registry
 from skybench.core.score import PERCENT
+from skybench.records.identity import place_label
 from skybench.records.labels import recipe_label
 
 
@@ -114,7 +116,7 @@ class Comparison:
         return found
 
     def summary(self) -> list[str]:
-        """A sentence for each protocol."""
+        """A sentence for each protocol, and one where networks were trained only once."""
         one, other = self.names
         key = self.cells[0].key  # all are of one kind
         kind = " of DEMO DATA" if key.data == "demo" else ""
@@ -127,6 +129,17 @@ class Comparison:
             + (f", not tested on {t.untested}" if t.untested else "")
             + f" (paired tests, Holm over {tested}, 5 %)."
             for t in self.totals()
+        ] + self._trained_once()
+
+    def _trained_once(self) -> list[str]:
+        """What the tests of networks with one seed are about."""
+        once = [d for d in self.cells if d.gap and d.gap.test != SEEDS and _is_trained(d.key)]
+        if not once:
+            return []
+        return [
+            f"On {len(once)} of the cells the tests are about these trained networks, not about "
+            "other trainings of the models: a run with --seeds 3 carries the variance between "
+            "seeds."
         ]
 
     def plain(self) -> dict[str, Any]:
@@ -136,6 +149,14 @@ class Comparison:
             "totals": [t._asdict() for t in self.totals()],
             "cells": [d.row() for d in self.cells], "not_compared": dict(self.apart),
         }  # fmt: skip
+
+
+def _is_trained(key: ComparisonKey) -> bool:
+    """Whether another seed would give another network: training in gradient steps."""
+    try:
+        return registry.task(key.task).protocol(key.protocol).trains_stepwise
+    except SkybenchError:  # of a plugin that is gone
+        return False
 
 
 def _distance(total: Total) -> str:
@@ -180,7 +201,7 @@ def compare_cell(key: ComparisonKey, one: Record, other: Record, results: Path) 
     """Compare two records of one key, by a paired test where their predictions were kept."""
     try:
         gap = paired_tests.paired_difference(
-            paired_tests.load_replicates(one, results), paired_tests.load_replicates(other, results)
+            load_replicates(one, results), load_replicates(other, results)
         )
     except SkybenchError as error:
         return CellComparison(key, one, other, None, note=str(error))
@@ -204,16 +225,27 @@ def _why(
         return "cells on demo data or on a part of the data are not averaged with others"
     if there:
         return f"{asked} has it with " + _apart(there[0], key)
+    for g in theirs:
+        if _without_content(g) == _without_content(key):
+            return f"{asked} has it on other images or labels ({g.label or g.dataset})"
     for r in records:
-        place = (r.data, r.task, r.dataset, r.recipe.get("label", ""), r.recipe["protocol"])
+        place = (r.data, r.task, r.dataset, place_label(r), r.recipe["protocol"])
         if r.model == asked.partition("/")[0] and place == key[:5]:
             words = "/".join(filter(None, comparable.variant_words(r)))
             return f"{asked} has it only as {words}" if r.main else f"{asked} {r.status}: {r.note}"
     return f"{asked} was not measured"
 
 
+def _without_content(key: ComparisonKey) -> tuple[str, ...]:
+    """The cell of a key, whatever images and labels it was measured on."""
+    return (*key[:3], key.label.partition("[")[0].strip(), key.protocol, key.sensors, key.recipe)
+
+
 def _apart(theirs: ComparisonKey, ours: ComparisonKey) -> str:
     """The fields in which two keys of one cell differ."""
     one, other = ({**g._asdict(), **json.loads(g.recipe), "recipe": ""} for g in (theirs, ours))
     names = [n for n in {**one, **other} if one.get(n) != other.get(n)]
+    names = [n for n in names if n != "content"]  # hashes tell a reader nothing
+    if not names:
+        return "other images or labels"
     return ", ".join(f"{n} {one.get(n)}, not {other.get(n)}" for n in names)

@@ -8,7 +8,9 @@ from typing import Any
 
 from skybench.analysis import comparable
 from skybench.analysis.comparable import ComparisonKey
+from skybench.analysis.score_text import spread_over_seeds
 from skybench.core import Record, UsageError
+from skybench.records.identity import place_label
 from skybench.records.labels import settings_label
 
 Row = dict[str, Any]
@@ -50,11 +52,11 @@ def _row(record: Record, fraction: float) -> Row:
     variant, weights, *_ = comparable.variant_words(record)
     return {
         "model": record.model, "variant": variant, "weights": weights, "task": record.task,
-        "dataset": record.dataset, "label": record.recipe.get("label", ""),
+        "dataset": record.dataset, "label": place_label(record),
         "protocol": record.recipe["protocol"], "data": record.data, "sensors": record.sensors,
         "settings": settings_label(_whole(record)), "fraction": fraction,
         "train": record.samples.get("train"), "metric": metric, "score": score,
         "unit": info.unit, "higher_is_better": info.higher_is_better,
-        "spread": record.spread.get(metric), "low": low, "high": high,
+        "spread": spread_over_seeds(record, metric), "low": low, "high": high,
         "flags": list(record.flags),
     }  # fmt: skip

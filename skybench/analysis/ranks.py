@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, rankdata, studentized_range
 
-from skybench.analysis import bootstrap, comparable, paired_tests
+from skybench.analysis import bootstrap, comparable, paired_tests, replicates
 from skybench.analysis.comparable import ComparisonKey
 from skybench.core import Record, ScoreInfo, SkybenchError, UsageError
 from skybench.records.labels import recipe_label
@@ -58,7 +58,7 @@ class Ranking:
     critical: float  # difference of mean ranks that is significant at 5 % (Nemenyi)
     groups: Sequence[Sequence[str]]  # models that lie within it, the largest such groups
     unit: str  # of the gains; "mixed": the cells have several, and there are no gains
-    note: str  # why intervals are missing, "" where they are not
+    note: str  # why intervals are missing, and which models are not ranked, and why
 
     def plain(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -143,7 +143,7 @@ def rank_models(
         data.cells[0].protocol, data.cells[0].data, [*map(data.named, data.cells)],
         {cell: models for cell, models in lacking.items() if models}, impute,
         floor if len(normal) else "", standings, *friedman(ranks), critical,
-        groups(standings, critical), data.unit, note,
+        groups(standings, critical), data.unit, comparable.unranked(note, records, data.held),
     )  # fmt: skip
 
 
@@ -152,7 +152,8 @@ def _standings(
 ) -> list[RankRow]:
     """The models' rows, the best first; scores, normal: [cells, models], higher is better."""
     ranks, count = _ranked(scores), len(data.held)
-    weights = next(bootstrap.resamplings(len(ranks), 0, paired_tests.RESAMPLES))
+    names = [f"{i:09}" for i in range(len(ranks))]
+    weights = next(bootstrap.resamplings(names, 0, replicates.RESAMPLES))
     cells = _bands((weights @ ranks / len(ranks)).T)
     made = [
         RankRow(
@@ -180,9 +181,7 @@ def _rank_input(
     union = sorted(comparable.keep_one_kind([*{g for own in held.values() for g in own}]))
     protocols = sorted({g.protocol for g in union})
     if len(protocols) > 1:
-        raise UsageError(
-            f"Cells of several protocols are never averaged; give --protocol: {protocols}."
-        )
+        raise UsageError(f"Several protocols are never averaged; give --protocol: {protocols}.")
     cells = [g for g in union if whole or all(g in own for own in held.values())]
     if len(held) < 2 or len(cells) < 2:
         coverage = ", ".join(f"{m} {sum(g in own for g in union)}" for m, own in held.items())
@@ -218,12 +217,12 @@ def impute_missing(scores: Floats, floors: Floats, impute: str) -> Floats:
 
 def _drawn(data: RankInput, results: Path) -> Floats:
     """Bootstrap replicates [cells, models, replicates], NaN where a model lacks the cell."""
-    found = np.full((len(data.cells), len(data.held), paired_tests.RESAMPLES), np.nan)
+    found = np.full((len(data.cells), len(data.held), replicates.RESAMPLES), np.nan)
     for i, key in enumerate(data.cells):
         first = None
         for j, own in enumerate(data.held.values()):
             if key in own:
-                made = paired_tests.load_replicates(own[key], results)
+                made = replicates.load_replicates(own[key], results)
                 first = first or made
                 paired_tests.paired_difference(first, made)  # raises for other images
                 found[i, j] = np.array(made.values, np.float64)

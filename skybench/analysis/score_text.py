@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skybench.core import ScoreInfo
+from skybench.core import Record, ScoreInfo
 from skybench.core.score import PERCENT
 from skybench.records.labels import METRIC_NAMES
 
@@ -26,6 +26,17 @@ def interval_text(low: float, high: float, info: ScoreInfo) -> str:
     '[70.0, 72.5]'
     """
     return f"[{score_text(low, info, 1)}, {score_text(high, info, 1)}]"
+
+
+def spread_over_seeds(record: Record, name: str) -> float | None:
+    """Return the standard deviation of a score over seeds; None where there is none to show.
+
+    That is with one seed, and where all seeds have the same score: the fit is deterministic, and
+    a deviation of 0 would say that the score is known exactly.
+    """
+    values = {seed.get("scores", {}).get(name) for seed in record.seeds}
+    same = len(values) == 1 and None not in values
+    return None if len(record.seeds) < 2 or same else record.spread.get(name)
 
 
 def score_heading(name: str, info: ScoreInfo) -> str:

@@ -159,7 +159,8 @@ def warp_boxes(boxes: Boxes, ground: GroundMap) -> Boxes:
     """Warp boxes by a map of the ground; corners are exact and keep their orientation.
 
     An object is kept with all its corners if nothing more of it is cut off, or if 70 % of its
-    area is visible. A degenerate box is kept if its corners are in the image.
+    area is visible; a crowd region, if any of it is. A degenerate box is kept if its corners are
+    in the image.
     Raises DataError if the size of the image is unknown.
     """
     height, width = boxes.size
@@ -174,9 +175,8 @@ def warp_boxes(boxes: Boxes, ground: GroundMap) -> Boxes:
         corners = corners[:, [3, 2, 1, 0]]
     now = _share(corners, rows, columns)
     before = _share(boxes.corners.double(), height, width)
-    kept = (now > 0) & (now >= before.clamp(max=SHARE) - TINY)
-    labels, difficult = boxes.labels[kept], boxes.difficult[kept]
-    return Boxes(corners[kept].float(), labels, difficult, (rows, columns))
+    kept = (now > 0) & (boxes.crowds | (now >= before.clamp(max=SHARE) - TINY))
+    return replace(boxes.where(kept), corners=corners[kept].float(), size=(rows, columns))
 
 
 def _share(corners: Tensor, height: int, width: int) -> Tensor:

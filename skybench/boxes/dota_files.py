@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,11 @@ def write_dota(
     """Write a zip with Task1_<class>.txt for each class; return the names of its files.
 
     detections: by image name without suffix, corners in pixels of the whole image. A line is
-    `image score x1 y1 x2 y2 x3 y3 x4 y4`. Raises UsageError for labels out of range and for
-    values that are not finite.
+    `image score x1 y1 x2 y2 x3 y3 x4 y4`. Raises UsageError for labels out of range, for values
+    that are not finite, and for names that the format cannot hold.
     Source: captain-whu.github.io/DOTA/tasks.html (Task 1).
     """
+    _require_names(classes, detections)
     lines: list[list[str]] = [[] for _ in classes]
     for image, found in detections.items():
         if not (np.isfinite(found.corners).all() and np.isfinite(found.scores).all()):
@@ -39,3 +40,12 @@ def write_dota(
         for name, class_lines in zip(names, lines, strict=True):
             archive.writestr(name, "".join(class_lines))
     return names
+
+
+def _require_names(classes: Sequence[str], images: Iterable[str]) -> None:
+    for name in classes:
+        if not name.strip() or any(mark in name for mark in "/\\\0\n"):
+            raise UsageError(f"the class {name!r} cannot be the name of a file; rename it")
+    for image in images:
+        if len(image.split()) != 1:
+            raise UsageError(f"image {image!r} has a space in its name, which ends a name there")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", NDArray[Any], "Tensor")
 
-PAIRS = ([0, 0, 0, 1, 1, 2], [1, 2, 3, 2, 3, 3])  # all pairs of four points
+PAIRS = ([0, 1, 2, 3, 0, 1], [1, 2, 3, 0, 2, 3])  # of four points: the sides, then the diagonals
+TIE = 1e-9  # relative difference of areas that counts as none: what rounding leaves of a tie
 
 
 def array_module(array: NDArray[Any] | Tensor) -> Any:
@@ -52,7 +53,9 @@ def to_rotated(corners: Array) -> Array:
 
     The points may be in any order and need not be the corners of a rectangle. A side of the
     rectangle lies on a side of the convex hull, hence through two of the points: all six pairs are
-    tried. Of rectangles of equal area one is returned.
+    tried. Of rectangles of equal area, as the three of an acute triangle are, the one on the
+    earliest side is returned, so that the same four points give the same rectangle wherever a
+    tile begins.
     Source: mmrotate turns the quadrilaterals of DOTA and FAIR1M into boxes by cv2.minAreaRect
     before training and before scoring (open-mmlab/mmrotate@1eec447: qbox2rbox).
 
@@ -60,8 +63,8 @@ def to_rotated(corners: Array) -> Array:
     [[5.0, 5.0, 4.0, 2.0, 0.0]]
     """
     xp = array_module(corners)
-    middle = corners.mean(1)
-    points = corners - middle[:, None]
+    exact = _as_float64(corners)
+    points = exact - exact[:, :1]  # differences do not depend on the origin
     x, y = points[..., 0, None], points[..., 1, None]  # [N, 4, 1]
     first, second = PAIRS
     side = points[:, second] - points[:, first]
@@ -71,13 +74,25 @@ def to_rotated(corners: Array) -> Array:
     cos, sin = (dx + none) / (length + none), dy / (length + none)
     along, across = x * cos[:, None] + y * sin[:, None], y * cos[:, None] - x * sin[:, None]
     (left, right), (top, bottom) = _range(along), _range(across)  # [N, 6] each
-    smallest = ((right - left) * (bottom - top)).argmin(1)
-    best = xp.arange(len(corners), device=corners.device), smallest
+    area = (right - left) * (bottom - top)
+    equal = area <= (1 + TIE) * xp.amin(area, 1)[:, None]
+    best = xp.arange(len(corners), device=corners.device), (1 * equal).argmax(1)
     w, h, cos, sin = (right - left)[best], (bottom - top)[best], cos[best], sin[best]
     u, v = (left + right)[best] / 2, (top + bottom)[best] / 2
-    cx, cy = u * cos - v * sin + middle[:, 0], u * sin + v * cos + middle[:, 1]
-    boxes: Array = xp.stack([cx, cy, w, h, xp.arctan2(sin, cos)], -1)
-    return le90(boxes)
+    cx, cy = u * cos - v * sin + exact[:, 0, 0], u * sin + v * cos + exact[:, 0, 1]
+    boxes = le90(xp.stack([cx, cy, w, h, xp.arctan2(sin, cos)], -1))
+    same: Array = xp.asarray(boxes, dtype=corners.dtype) if _is_float(corners) else boxes
+    return same
+
+
+def _as_float64(array: Array) -> Array:
+    xp = array_module(array)
+    exact: Array = xp.asarray(array, dtype=xp.float64)
+    return exact
+
+
+def _is_float(array: Array) -> bool:
+    return "float" in str(array.dtype)
 
 
 def le90(boxes: Array) -> Array:

@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from skybench.checks import feature_collapse, image_audit, train_test_overlap, value_ranges
+from skybench.checks import (
+    feature_collapse,
+    image_audit,
+    image_sides,
+    train_test_overlap,
+    value_ranges,
+)
 from skybench.core import (
     FAULTS,
     FLAGS,
@@ -36,7 +42,7 @@ def with_flags(record: Record, cell: Cell, results: Path) -> Record:
     """
     facts = image_audit.audit_images(cell)
     record = replace(record, used={**record.used, "data": facts})
-    marks = {**_conditions(cell), **_measured(record)}
+    marks = {**_conditions(cell), **_measured(record), **_trained(record, cell.demo)}
     alarms = dict(_alarms(record, cell, facts, results))
     record = _flagged(record, marks, alarms)
     far = _far(record)  # depends on the other flags
@@ -79,6 +85,15 @@ def _measured(record: Record) -> dict[str, bool]:
     }
 
 
+def _trained(record: Record, demo: bool) -> dict[str, bool]:
+    """Flags that follow from the training of any seed; those on demo data are short by design."""
+    facts = [seed.get("chosen", {}) for seed in record.seeds]
+    return {
+        "repeated epochs": any(fact.get("min_steps") for fact in facts),
+        "loss still falling": not demo and any(fact.get("still_falling") for fact in facts),
+    }
+
+
 def _alarms(
     record: Record, cell: Cell, facts: Mapping[str, Any], results: Path
 ) -> Iterator[tuple[str, str]]:
@@ -94,6 +109,8 @@ def _alarms(
             {**facts["twins"], "looked": facts["looked"]}
         ),
         "incomplete split": incomplete_splits(cell),
+        "resized images": image_sides.resized_images(cell),
+        "seen in pre-training": record.used.get("leak", ""),  # by fine-tuning, or by such a file
     }
     yield from ((name, detail) for name, detail in found.items() if detail)
 

@@ -16,7 +16,7 @@ from skybench.core.dataset import Samples
 from skybench.core.fingerprint import fingerprint, fingerprint_keys
 from skybench.plan.cell import Cell
 
-VERSION = 1  # raised when what is looked at changes
+VERSION = 2  # raised when what is looked at changes
 MOST = 1000  # images of train, and of test
 # Of CPU time, after which no further image is read; of wall time three times as many. The record
 # says how many images were read.
@@ -39,16 +39,25 @@ def audit_images(cell: Cell) -> dict[str, Any]:
         "dataset": [cell.dataset_id, train.card.version, cell.recipe.tile, cell.recipe.options],
         "sensors": needed,
         "keys": [fingerprint_keys(s.keys) for s in (train, test)],
-        "stamps": [s.stamp() for s in (train, test)],
+        "files": [s.images_identity() for s in (train, test)],
     })  # fmt: skip
     path = folders.cache() / "audit" / f"{key[:24]}.json"
-    with contextlib.suppress(FileNotFoundError, ValueError):  # none, or cut short by a crash
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kept
+    with contextlib.suppress(OSError, ValueError, RecursionError):  # none, or cut short by a crash
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if _is_whole(kept):
+            return dict(kept["facts"])
     facts = read_images(train, test, needed)
     with write_whole(path) as temporary:
-        temporary.write_text(json.dumps(facts), encoding="utf-8")
+        proof = fingerprint({"facts": facts})
+        temporary.write_text(json.dumps({"facts": facts, "sha256": proof}), encoding="utf-8")
     return facts
+
+
+def _is_whole(kept: Any) -> bool:
+    """Whether what a file of the cache holds is an audit, as it was written."""
+    if not isinstance(kept, dict) or not isinstance(kept.get("facts"), dict):
+        return False
+    return kept.get("sha256") == fingerprint({"facts": kept["facts"]})
 
 
 def read_images(train: Samples, test: Samples, sensors: Sequence[str]) -> dict[str, Any]:

@@ -26,11 +26,13 @@ def check_metric(
     Raises SkybenchError where it is not: then no score of this metric can be believed.
     """
     trial = metric.fresh()
-    perfect = getattr(trial, "perfect", None)
-    for key, target in targets:
-        kind = declared or infer_target(target)
-        trial.update(perfect(target) if perfect else without_ignored(target, kind), target, key)
-    name, score = next(iter(trial.scores().items()))
+    try:
+        _feed(trial, targets, declared)
+        name, score = next(iter(trial.scores().items()))
+    except ValueError as error:
+        raise SkybenchError(
+            f"The metric's self-test failed: it refuses the truth as prediction: {error}"
+        ) from error
     info = score_info(trial, name)
     best = info.best
     right = math.isclose(score, best, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -40,6 +42,15 @@ def check_metric(
             f"expected {best:g}. Check the targets (a test split without any labelled element?)."
         )
     return info
+
+
+def _feed(
+    trial: Metric, targets: Iterable[tuple[str, Any]], declared: Target | None = None
+) -> None:
+    perfect = getattr(trial, "perfect", None)
+    for key, target in targets:
+        kind = declared or infer_target(target)
+        trial.update(perfect(target) if perfect else without_ignored(target, kind), target, key)
 
 
 def without_ignored(target: Any, kind: Target) -> Any:

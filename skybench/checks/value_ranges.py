@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skybench.core import DB, REFLECTANCE, S2_DISPLAY, UINT8, Sensor
+from skybench.core.sensors import L1C
 
 PIXELS = 65536  # of one image and date that are looked at, evenly spaced
 
@@ -57,11 +58,19 @@ GROUPED = (
     "blue", "green", "red", "nir", "rededge071", "rededge075", "rededge078", "nir08", "swir16",
     "swir22", "coastal", "nir09", "cirrus",
 )  # fmt: skip
+# By the names of files of one band: B01, B02, …, B12, B8A, or B1, B10, B11, B12, B2, …
+PADDED = (*(band for band in L1C if band != "nir08"), "nir08")
+PLAIN = ("coastal", "cirrus", "swir16", "swir22", *L1C[1:9], "nir09")
 FIT = 0.9  # correlation of the means with published ones that another order must have
 BETTER = 0.2  # and by how much it must exceed that of the declared order; published sets: 0.6
 # Red goes with the short-wave infrared more than blue does: by 0.05 to 0.16 in correlation over
 # pixels, in BigEarthNet's examples, in series of lakes and of shrubland.
 EXCHANGED = 0.03
+# Products of Sentinel-2 since 2022 (baseline 04.00) hold 1000 more. Else the cirrus band, without
+# clouds, and deep water or shadow in the others are about 0; their darkest hundredth is looked at.
+ADDED = (900, 1200)
+DARKEST = 1  # percent
+SORTED = 4096  # pixels of an image among which it is looked for
 ENOUGH = 16  # images below which correlations are not believed
 
 
@@ -76,6 +85,7 @@ class Moments:
         self.total = np.zeros(count)
         self.products = np.zeros((count, count))
         self.lowest, self.highest = np.full(count, np.inf), np.full(count, -np.inf)
+        self.dark = np.full(count, np.inf)  # of the darkest image
 
     def add(self, image: Tensor) -> None:
         """Add an image [T, C, H, W]; pixels that are NaN, or 0 in all bands, are nodata."""
@@ -93,6 +103,8 @@ class Moments:
                 self.products += x @ x.T
                 self.lowest = np.minimum(self.lowest, x.min(1))
                 self.highest = np.maximum(self.highest, x.max(1))
+                few = x[:, :: max(1, x.shape[1] // SORTED)]
+                self.dark = np.minimum(self.dark, np.percentile(few, DARKEST, axis=1))
 
     def facts(self) -> dict[str, Any]:
         """Return mean without zeros, extremes and share of zeros by band, as plain JSON."""
@@ -104,6 +116,7 @@ class Moments:
             "mean": _short(means),
             "min": _short(self.lowest),
             "max": _short(self.highest),
+            "dark": _short(self.dark),
             "zeros": _short(self.zeros / max(self.pixels, 1)),
         }
         return facts | {"infrared": self._infrared()}
@@ -148,6 +161,25 @@ def implausible_values(facts: Mapping[str, Any]) -> str:
         return f"nothing above {highest:.4g} in {facts['images']} images of {unit!r}"
     if not limits.mean_low <= brightest <= limits.mean_high:
         return f"the brightest band's mean of {brightest:.4g} cannot be {unit!r}"
+    return _added_offset(facts)
+
+
+def _added_offset(facts: Mapping[str, Any]) -> str:
+    """Return why 1000 seems to be added to the reflectance of Sentinel-2; "" where it does not."""
+    bands, low, high = facts["bands"], *ADDED
+    if facts["unit"] != REFLECTANCE or not {*bands} <= {*L1C}:
+        return ""
+    remedy = (
+        "as in products of Sentinel-2 since baseline 04.00: subtract 1000 (offset = -1000 under "
+        "[sensor] in the skybench.toml of a folder of your own)"
+    )
+    cirrus = dict(zip(bands, facts["mean"], strict=True)).get("cirrus", 0)
+    if low <= cirrus <= high:
+        return f"the cirrus band has a mean of {cirrus:.4g}, {remedy}"
+    dark = facts["dark"]
+    near = sum(value <= high for value in dark)
+    if facts["images"] >= ENOUGH and len(bands) >= 4 and min(dark) >= low and 2 * near > len(bands):
+        return f"the darkest pixels of most bands are near 1000 ({min(dark):.4g}), {remedy}"
     return ""
 
 
@@ -158,10 +190,10 @@ def suspected_band_order(facts: Mapping[str, Any]) -> str:
     """
     bands, means = facts["bands"], facts["mean"]
     declared = _fit(bands, means)
-    for name, other in _orders(bands):
-        fits = _fit(other, means)
-        if fits > max(FIT, declared + BETTER):
-            return f"the means fit the bands {name} ({fits:.2f} against {declared:.2f})"
+    tried = [(_fit(other, means), name) for name, other in _orders(bands)]
+    fits, name = max(tried, key=lambda one: one[0])
+    if fits > max(FIT, declared + BETTER):
+        return f"the means fit the bands {name} ({fits:.2f} against {declared:.2f})"
     near = facts["infrared"]
     if near and facts["images"] >= ENOUGH and near["blue"] - near["red"] > EXCHANGED:
         return (
@@ -175,6 +207,9 @@ def _orders(bands: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
     yield "in reverse", bands[::-1]
     if {*bands} <= {*GROUPED}:
         yield "grouped by resolution", [b for b in GROUPED if b in bands]
+        yield "by their numbers", [b for b in L1C if b in bands]
+        yield "in the order of B01, B02, …, B12, B8A", [b for b in PADDED if b in bands]
+        yield "in the order of B1, B10, B11, B12, B2, …", [b for b in PLAIN if b in bands]
 
 
 def _fit(bands: Sequence[str], means: Sequence[float]) -> float:

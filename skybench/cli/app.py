@@ -12,7 +12,7 @@ from skybench.cli import bench
 from skybench.cli import data as cli_data
 from skybench.cli import results as cli_results
 from skybench.cli import weights as cli_weights
-from skybench.cli.data import Data, Options, parse_pairs
+from skybench.cli.data import Data, Options, parsed_pairs
 from skybench.cli.results import Json, Results
 
 app = typer.Typer(
@@ -125,14 +125,14 @@ def run(
     from skybench.cli import output
     from skybench.plan.request import Request
 
-    output.warn_broken_plugins()
-    overrides = parse_pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
+    output.warn_broken_plugins([*_split(model), *_split(task), *_split(dataset)])
+    overrides = parsed_pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
     request = Request(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
-        data=data, weights=parse_pairs(weights, "--weights"), variant=variant,
+        data=data, weights=parsed_pairs(weights, "--weights"), variant=variant,
         sensors=_split(sensors),
-        options=parse_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
-        overrides=overrides, arch=parse_pairs(arch, "--arch"), results=results, device=device,
+        options=parsed_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
+        overrides=overrides, arch=parsed_pairs(arch, "--arch"), results=results, device=device,
         force=force, draw=draw, predictions=predictions, strict=strict, devices=devices,
         nodes=nodes, micro=micro_batch, recompute=recompute, keep_weights=keep_weights,
         tensorboard=tensorboard,
@@ -201,6 +201,7 @@ weights_app.command("import")(cli_weights.weights_import)
 bench_app.command("data")(bench.time_readers)
 bench_app.command("boxes")(bench.time_boxes)
 bench_app.command("finetune")(bench.time_finetuning)
+bench_app.command("statistics")(bench.measure_statistics)
 
 
 @app.command()

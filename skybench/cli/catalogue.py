@@ -6,7 +6,7 @@ import dataclasses
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +160,14 @@ def _card_facts(card: ModelCard | DatasetCard) -> Row:
     return fields
 
 
-def broken_plugins() -> list[str]:
-    """Return the plugins of other packages that cannot be used: kind, name, package and error."""
-    messages = (m for kind in registry.KINDS for m in registry.broken(kind).values())
-    return [" ".join(message.split()) for message in messages]
+def broken_plugins(but: Collection[str] = ()) -> list[str]:
+    """Return the plugins of other packages that cannot be used: kind, name, package and error.
+
+    but: names to leave out.
+    """
+    left = {name.strip().lower().replace("-", "_").partition(":")[0] for name in but}
+    broken = (item for kind in registry.KINDS for item in registry.broken(kind).items())
+    return [" ".join(message.split()) for name, message in broken if name not in left]
 
 
 def health() -> Row:

@@ -15,22 +15,11 @@ Options = Annotated[
 ]
 
 
-def parse_pairs(texts: list[str], option: str) -> dict[str, str]:
+def parsed_pairs(texts: list[str], option: str) -> dict[str, str]:
     """Parse comma-separated or repeated NAME=VALUE; a value without a name stands under ""."""
-    found = {}
-    for text in texts:
-        # The value of a dataset's option may be a list; augmentations and views have numbers.
-        is_whole = option == "--option" or text.startswith(("augment=", "views="))
-        for part in (
-            [text] if is_whole else [part.strip() for part in text.split(",") if part.strip()]
-        ):
-            name, equals, value = part.partition("=")
-            found[name if equals else ""] = value if equals else name
-    if option != "--weights" and "" in found:
-        from skybench.core import UsageError
+    from skybench.plan import arguments
 
-        raise UsageError(f"Expected {option} NAME=VALUE, but got {found['']!r}.")
-    return found
+    return arguments.parse_pairs(texts, option)
 
 
 def data_list(data: Data = "", as_json: Json = False) -> None:
@@ -61,7 +50,7 @@ def data_verify(
     """Checks layout, counts, splits and a sample of files; exit code 1 where something is wrong."""
     from skybench.cli import output
 
-    raise typer.Exit(output.verify_data(name, data, parse_pairs(option, "--option"), as_json))
+    raise typer.Exit(output.verify_data(name, data, parsed_pairs(option, "--option"), as_json))
 
 
 def data_download(name: str, data: Data = "") -> None:

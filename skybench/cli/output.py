@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from skybench.cli.catalogue import broken_plugins
 from skybench.cli.progress import Bar, Watch
+from skybench.cli.terminal import narrowest, paragraph, plain, terminal_width
 from skybench.core import Record, SkybenchError, UsageError, folders, registry
+from skybench.core.version import __version__
 from skybench.records import store
+from skybench.records.identity import place_label, with_identity
 
 if TYPE_CHECKING:
     from skybench.plan.request import Request
@@ -22,21 +25,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def plain(value: Any) -> str:
-    """Return a value as text for a cell of a table."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(plain, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
-
-
 def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Print rows as a table no wider than the terminal, or as JSON."""
+    """Print rows as a table no wider than the terminal, or as JSON.
+
+    Where words would have to be broken for that, each row is a paragraph.
+    """
     if as_json:
         print(json.dumps(rows, indent=1))
+        return
+    if (width := terminal_width()) and narrowest(rows) > width:
+        print("\n".join(paragraph(row, width) for row in rows))
         return
     from rich import box
     from rich.console import Console
@@ -66,11 +64,13 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
 
     For fine-tuning also memory and time on a GPU of `skybench.plan.gpus`; "": the present one.
     """
+    from skybench.plan.cell import to_record
     from skybench.plan.planner import Planner
 
     planner = Planner(request)
     made = planner.cells()
-    cells = [cell.describe() for cell in made]
+    known = with_identity([to_record(cell) for cell in made])
+    cells = [c.describe() | {"label": place_label(r)} for c, r in zip(made, known, strict=True)]
     rests_on = ""
     if any(c.recipe.protocol in c.task.protocols and c.protocol.trains_backbone for c in made):
         from skybench.plan import forecast, gpus
@@ -125,6 +125,9 @@ def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
     """Run a request with progress and print its table; return the exit code."""
     from skybench.plan.planner import Planner
     from skybench.report import tables
+    from skybench.report.stacked import text_tables
+    from skybench.report.versions import kept_note
+    from skybench.runner import provenance
     from skybench.runner.run_cells import run_planned
     from skybench.training import distributed
 
@@ -139,12 +142,14 @@ def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
     watch = Watch(len(cells) - done)
     with watch.live:
         made = run_planned(request, cells, watch.report, watch.finished, fail_fast)
-    if done:
-        say(f"{done} of {len(cells)} cells were done already and were skipped (--force runs them).")
+    kept = [r for c, r in zip(cells, made, strict=False) if c.status == "done"]
+    if note := kept_note(kept, len(cells), __version__, provenance.revision()):
+        say(note)
     if as_json:
         print(tables.to_json(made))
     else:
-        print(tables.render_tables(made, "text", request.results or folders.results()))
+        grids = tables.record_grids(made, request.results or folders.results())
+        print(text_tables(grids, terminal_width()))
     say(f"Records: {(request.results or folders.results()).resolve()}")
     return 1 if any(r.status == "failed" for r in made) else 0
 
@@ -174,11 +179,12 @@ def merge_records(others: Sequence[Path], results: Path | None, as_json: bool) -
         say(f"skipped {path}: {reason}")
     rows = [{"cell": str(c.path), "kept": c.kept, "other": c.other} for c in done.conflicts]
     if as_json:
-        counts = {"copied": done.copied, "same": done.same}
+        counts = {"copied": done.copied, "same": done.same, "completed": done.completed}
         print(json.dumps({**counts, "conflicts": rows}, indent=1))
     else:
         show_rows(rows, as_json=False) if rows else None
-        print(f"{done.copied} copied, {done.same} there already, {len(rows)} in conflict.")
+        lacking = f" ({done.completed} lacked predictions or pictures)" if done.completed else ""
+        print(f"{done.copied} copied, {done.same} there already{lacking}, {len(rows)} in conflict.")
     return 1 if rows else 0
 
 
@@ -273,7 +279,10 @@ def bench_data(names: Sequence[str], data: str, seconds: float, as_json: bool) -
     show_rows([s._asdict() for s in readers.bench_readers(names or every, root, seconds)], as_json)
 
 
-def warn_broken_plugins() -> None:
-    """Say on stderr which plugins of other packages cannot be used, a line for each."""
-    for message in broken_plugins():
+def warn_broken_plugins(named: Sequence[str] = ()) -> None:
+    """Say on stderr which plugins of other packages cannot be used, a line for each.
+
+    named: names that the user asked for; that these cannot be used is an error of its own.
+    """
+    for message in broken_plugins(named):
         say(f"skybench: cannot use the {message}")

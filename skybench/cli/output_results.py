@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from skybench.analysis import paired_tests
 from skybench.analysis.score_text import interval_text, score_heading, score_text, unit_text
 from skybench.cli.output import say, show_rows
+from skybench.cli.terminal import terminal_width
 from skybench.core import Record, ScoreInfo, UsageError, folders, registry
 from skybench.plan.protocols import every_task, protocol_names
 from skybench.records import labels, store
-from skybench.report import tables
+from skybench.report import stacked, tables
 
 if TYPE_CHECKING:
     from skybench.analysis.compare import CellComparison
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from skybench.analysis.ranks import Ranking
 
 TESTS = {
-    paired_tests.EXACT: "exact: McNemar's test of the images that one model has right and the "
+    paired_tests.EXACT: "mid-p: McNemar's test of the images that one model has right and the "
     "other wrong",
     paired_tests.FLIPPED: "sign flips: the models swapped at random on every image, seeds averaged",
-    paired_tests.BOOTSTRAP: "bootstrap: both models on the same resampled test images",
+    paired_tests.STUDENT: "t: Student's t over independent test images, of these trained networks",
+    paired_tests.SEEDS: "t with seeds: Student's t, with the variance between seeds",
 }
 
 
@@ -69,6 +71,10 @@ def show_table(results: Path | None, task: str, form: str, paper: bool) -> None:
     if not chosen and form == "text" and not paper:
         say(f"No records in {_folder(results).resolve()}; `skybench run` makes them.")
     folder = _folder(results)
+    if form == "text" and terminal_width():
+        grids = papers.paper_grids(chosen) if paper else tables.record_grids(chosen, folder)
+        print(stacked.text_tables(grids, terminal_width()))
+        return
     print(
         papers.render_paper_tables(chosen, form)
         if paper

@@ -102,6 +102,7 @@ class Watch:
         self.cells, self.done = cells, 0
         self.clock = Clock(0, cells)
         self.clocks: dict[str, Clock] = {}  # of the parts of a cell
+        self.noted: set[tuple[str, str]] = set()  # dataset and note, told already
         self.whole = self.live.add_task("cells", total=max(1, cells), clock=self.clock)
         self.part = self.live.add_task("", total=1, clock=self.clock)
         self.start = self.told = time.perf_counter()
@@ -132,6 +133,10 @@ class Watch:
         line = f"[{self.done}/{self.cells}] {record.model} on {name}, {record.recipe['protocol']}"
         spent = time.perf_counter() - self.start
         self._say(f"{line}: {record.status}: {what} ({spent:.0f} s)")
+        for note in record.used.get("notes", ()):
+            if (name, note) not in self.noted:  # once for all models
+                self._say(f"  {name}: {note}")
+                self.noted.add((name, note))
 
     def _say(self, line: str) -> None:
         self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)

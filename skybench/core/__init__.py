@@ -14,6 +14,7 @@ from skybench.core.dataset import Samples as Samples
 from skybench.core.dataset import Split as Split
 from skybench.core.errors import CannotRun as CannotRun
 from skybench.core.errors import DataError as DataError
+from skybench.core.errors import InvalidArray as InvalidArray
 from skybench.core.errors import SkybenchError as SkybenchError
 from skybench.core.errors import UsageError as UsageError
 from skybench.core.errors import WeightsError as WeightsError

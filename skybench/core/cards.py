@@ -53,6 +53,7 @@ class WeightsSource:
     withheld: str = ""  # why they are not public; then cells on real data cannot run
     missing: tuple[str, ...] = ()  # fnmatch patterns of keys that the published file lacks
     variants: tuple[str, ...] = ("full",)  # that the file fits
+    unused: tuple[str, ...] = ()  # fnmatch patterns of keys within its network that no output needs
 
 
 @accepts_former(row="group", equals="equivalent_to", leads="caveats", sides="input_sizes")
@@ -121,6 +122,7 @@ class DatasetCard:
     target: Target | None = None  # None: inferred from the first sample
     setups: Mapping[str, Setup] = field(default_factory=dict)  # task -> how it is evaluated there
     images: str = ""  # the image source that several datasets share; "": its own name
+    image_sides: tuple[int, ...] = ()  # in pixels, of the published image files; (): they vary
     version: int = 1  # incremented when reading changes: older records and features become stale
 
     def setup(self, task: str) -> Setup:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import abc
 import copy
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, overload
+from typing import Any, Self, overload
 
 from skybench.core.cards import DatasetCard
+from skybench.core.content import ContentDigests, content_of, join_contents
+from skybench.core.file_hash import file_state
 from skybench.core.sample import Sample
 
 
@@ -30,9 +33,15 @@ class Samples(Sequence[Sample], abc.ABC):
     card: DatasetCard  # with the classes that this folder has
     split: Split
     keys: tuple[str, ...]
+    # The independent unit of each sample, as the image of a tile; (): each its own: see `groups_of`
+    groups: tuple[str, ...] = ()
     labels: tuple[int, ...] | None = None  # class ids, where they are known without decoding
-    files: tuple[Path, ...] = ()  # all files that are read: see `stamp`
+    files: tuple[Path, ...] = ()  # of the images, at least a sample of them: see `content`
+    # Masks and annotations; (): there are none; None: they are not told from `files`.
+    label_files: tuple[Path, ...] | None = None
+    description: str = ""  # settings by which samples are read, as canonical JSON without paths
     needed: frozenset[str] = frozenset()  # sensors to read; empty: all of them: see `only`
+    notes: tuple[str, ...] = ()  # what the reader noticed about the files, a sentence each
 
     @abc.abstractmethod
     def read(self, index: int) -> Sample:
@@ -48,13 +57,47 @@ class Samples(Sequence[Sample], abc.ABC):
         """Whether the images of this sensor must be read."""
         return not self.needed or sensor in self.needed
 
+    def target(self, index: int) -> Any:
+        """Return the target of one sample; readers override it where no image must be decoded."""
+        return self.read(index).target
+
+    def class_counts(self) -> Mapping[str, int] | None:
+        """Return the images, pixels or objects of each class; None where nobody counts them.
+
+        Readers of a user's own folder count, which may read all label files.
+        """
+        if self.labels is None or self.card.multilabel:
+            return None
+        counts = Counter(self.labels)
+        return {name: counts[n] for n, name in enumerate(self.card.classes)}
+
     def stamp(self) -> str:
         """Return a sha256 of the files' names, sizes and times, which changes when one is replaced.
 
         It holds on one machine only.
         """
-        facts = (f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}\n" for f in self.files)
+        facts = (f"{f.name} {' '.join(map(str, file_state(f)[:3]))}\n" for f in self.files)
         return hashlib.sha256("".join(facts).encode()).hexdigest()
+
+    def images_identity(self) -> str:
+        """Return what tells the images from others: in a user's own folder, all their contents.
+
+        In published datasets, whose size may forbid that: a sample's contents, and the stamp.
+        """
+        images = self.content().images
+        if self.card.user_data:
+            return images
+        return " ".join(filter(None, (images, self.stamp(), self.description)))
+
+    def content(self) -> ContentDigests:
+        """Return the identity of what is read, by the contents of the files; see `ContentDigests`.
+
+        The first time the files are read; afterwards each costs a `stat`. Raises DataError.
+        """
+        among = () if self.labels is not None else self.files
+        annotated = among if self.label_files is None else self.label_files
+        known = sorted(zip(self.keys, self.labels or (), strict=False))
+        return content_of(self.card, self.files, annotated, [self.description, known])
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -74,13 +117,24 @@ class Samples(Sequence[Sample], abc.ABC):
         return (self.read(i) for i in range(len(self)))
 
 
+def groups_of(samples: Samples) -> tuple[str, ...]:
+    """Return for each sample the unit that is drawn in a resampling: tiles of one image share it.
+
+    Samples of one unit (image, scene, cube, place) are alike: only units are independent.
+    """
+    return samples.groups or samples.keys
+
+
 class Subset(Samples):
     """A subset of an opened split, in the given order."""
 
     def __init__(self, whole: Samples, indices: Iterable[int]) -> None:
         self.whole, self.indices = whole, tuple(indices)
         self.card, self.split, self.files = whole.card, whole.split, whole.files
+        self.label_files, self.description = whole.label_files, whole.description
+        self.notes = whole.notes
         self.keys = tuple(whole.keys[i] for i in self.indices)
+        self.groups = tuple(groups_of(whole)[i] for i in self.indices)
         labels = whole.labels
         self.labels = None if labels is None else tuple(labels[i] for i in self.indices)
 
@@ -89,6 +143,12 @@ class Subset(Samples):
 
     def read(self, index: int) -> Sample:
         return self.whole.read(self.indices[index])
+
+    def target(self, index: int) -> Any:
+        return self.whole.target(self.indices[index])
+
+    def content(self) -> ContentDigests:
+        return self.whole.content()
 
 
 class Joined(Samples):
@@ -101,13 +161,28 @@ class Joined(Samples):
         place = {k: (n, i) for n, s in parts.items() for i, k in enumerate(s.keys)}
         self.keys = tuple(sorted(place))
         self.parts, self.order = parts, [place[key] for key in self.keys]
+        self.groups = tuple(groups_of(parts[name])[index] for name, index in self.order)
         first = next(iter(parts.values()))
         self.card, self.split = first.card, first.split
+        self.notes = tuple(dict.fromkeys(n for s in parts.values() for n in s.notes))
         self.files = tuple(sorted({f for s in parts.values() for f in s.files}))
+        self.description = " ".join(sorted({s.description for s in parts.values()}))
+        annotated = {f for s in parts.values() for f in s.label_files or ()}
+        self.label_files = tuple(sorted(annotated))
+        known = {name: s.labels for name, s in parts.items() if s.labels is not None}
+        if len(known) == len(parts):
+            self.labels = tuple(known[name][index] for name, index in self.order)
 
     def read(self, index: int) -> Sample:
         name, place = self.order[index]
         return self.parts[name].read(place)
+
+    def target(self, index: int) -> Any:
+        name, place = self.order[index]
+        return self.parts[name].target(place)
+
+    def content(self) -> ContentDigests:
+        return join_contents([part.content() for part in self.parts.values()])
 
     def positions(self) -> dict[str, list[int]]:
         """Return the indices in this union of each split's samples, in the split's order."""

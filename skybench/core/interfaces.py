@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from typing import Protocol as Interface
 
@@ -30,8 +31,9 @@ class DatasetPlugin(Interface):
 
     Optional members: `REMOTES`, the files to download (see `skybench.data.download`); `LISTS`, the
     official split lists (see `skybench.data.split_lists`); `COMPANIONS`, small published files that
-    `skybench data splits` fetches too; and `peer(root, scratch)`, which returns samples and
-    torchgeo's class on the same files, for `skybench bench data`.
+    `skybench data splits` fetches too; `peer(root, scratch)`, which returns samples and
+    torchgeo's class on the same files, for `skybench bench data`; and `splits(root)`, the names of
+    the splits of a user's own folder, for `skybench data verify`.
     """
 
     CARD: DatasetCard
@@ -73,6 +75,7 @@ class FitContext(NamedTuple):
     micro_batch: int = 0  # samples a forward pass, for gradient accumulation; 0: the whole batch
     recompute_activations: bool = False  # activation checkpointing, to save memory
     keep_weights: bool = False  # write the trained parameters to weights.pt in the folder
+    about: Mapping[str, Any] = MappingProxyType({})  # and this about the training, beside them
     tensorboard: bool = False  # also write TensorBoard event files
 
 
@@ -91,7 +94,8 @@ class Metric(Interface):
 
     Optional members: `perfect(target)`, the prediction that must get the best score, where it is
     not the target itself; `info`, which describes scores that are not percentages (see
-    `ScoreInfo`); and `drawn`, the number of images, where samples are tiles of larger ones.
+    `ScoreInfo`); and `shares()`, which of the samples are hits, 0 or 1 [N], of each score
+    that is a share of them (see `skybench.analysis.intervals.share_interval`).
     """
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None: ...

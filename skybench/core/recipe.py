@@ -9,7 +9,7 @@ from typing import Any
 # Fields that were added after the first records: at their default they change no fingerprint.
 LATER = (
     "iterations", "schedule", "warm_up", "layer_decay", "drop_path", "precision", "validate",
-    "patience", "augment", "views",
+    "patience", "augment", "views", "min_steps",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class Recipe:
     tile: int = 0  # side of the tiles that are read; 0: the official side
     epochs: int = 0
     iterations: int = 0  # training steps; unless 0, they replace `epochs`
+    min_steps: int = 0  # with epochs: these are repeated until training has had so many steps
     batch: int = 0
     lr: float = 0.0
     weight_decay: float = 0.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from skybench.core.errors import DataError
 from skybench.core.score import ScoreInfo, score_info_from_json
 
 # flag -> its footnote in tables, where scores bear the flag's short name.
@@ -27,6 +29,14 @@ FLAGS = {
     "train images in test": "test images are in the training set too",
     "incomplete split": "fewer or more samples than the official split has",
     "far from the paper": "further from the published score than repetitions are",
+    "repeated epochs": "few training samples: epochs were repeated up to the least number of steps",
+    "loss still falling": "the training loss was still falling at the end: longer training may "
+    "score higher",
+    "resized images": "images have another size than the published ones",
+    "identity by names only": "contents of the folder were not recorded, so another folder with "
+    "the same file names may be meant",
+    "other versions": "made by another version of adapter, reader or metric than the newest of its "
+    "row or column: numbers may differ",
 }
 
 
@@ -34,6 +44,7 @@ FLAGS = {
 FAULTS = frozenset((
     "chance", "seen in pre-training", "partial checkpoint", "collapsed features", "same features",
     "implausible values", "band order", "train images in test", "incomplete split",
+    "resized images",
     "far from the paper",
 ))  # fmt: skip
 
@@ -42,6 +53,17 @@ Status = Literal["measured", "predicted", "cannot run", "failed"]  # predicted: 
 
 
 SCHEMA = 1
+# No separators of folders, no control characters, and no hidden file.
+FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*")
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a name may stand in the path of a file: it leads into no other folder.
+
+    >>> is_file_name("s2"), is_file_name("../s2"), is_file_name("")
+    (True, False, False)
+    """
+    return FILE_NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,16 @@ class Record:
 
     @property
     def path(self) -> Path:
-        """The path of the record's file, relative to the results folder."""
-        name = f"{self.model}.{self.recipe['protocol']}.{self.sensors}.{self.fingerprint[:8]}.json"
+        """The path of the record's file, relative to the results folder.
+
+        Raises DataError for a name that would lead into another folder.
+        """
+        protocol = str(self.recipe["protocol"])
+        for part in (self.model, self.task, self.dataset, protocol, self.sensors):
+            if not is_file_name(part):
+                raise DataError(
+                    f"The name {part!r} cannot be part of a record's file name; expected one "
+                    "without slashes, control characters and a leading dot"
+                )
+        name = f"{self.model}.{protocol}.{self.sensors}.{self.fingerprint[:8]}.json"
         return Path(self.task) / self.dataset / name

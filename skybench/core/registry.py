@@ -103,6 +103,8 @@ def resolve(kind: Kind, name: str) -> str:
 
     Raises UsageError for an unknown name, with the nearest one, and for an unusable plugin.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"Expected the name of a {SINGULAR[kind]}, but got {name!r}.")
     plain = _normalised(name)
     if plain in own(kind) or plain in outside(kind):
         return plain

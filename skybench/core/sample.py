@@ -22,6 +22,18 @@ class Boxes:
     labels: Tensor  # [N] int64
     difficult: Tensor  # [N] bool
     size: tuple[int, int] = (0, 0)  # height and width of the image in pixels
+    crowd: Tensor | None = None  # [N] bool, regions of many objects (COCO's iscrowd); None: none
+
+    @property
+    def crowds(self) -> Tensor:
+        """Return which boxes are regions of many objects, bool [N]."""
+        return self.difficult & False if self.crowd is None else self.crowd
+
+    def where(self, kept: Tensor) -> Self:
+        """Return some of the boxes; kept: bool [N], or indices."""
+        crowd = None if self.crowd is None else self.crowd[kept]
+        parts = self.corners[kept], self.labels[kept], self.difficult[kept]
+        return type(self)(*parts, self.size, crowd)
 
 
 @dataclass(frozen=True)

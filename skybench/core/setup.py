@@ -44,6 +44,7 @@ class Setup:
     target: Target | None = None  # of this task, where it differs from the card's
     main: str = ""  # the metric's main score; "": the task's
     background: str = ""  # name of class 0, where papers also print the mean without it
+    min_steps: int = 0  # fewest training steps of recipes that count epochs, on real data
     merge_tiles: bool = False  # score detections on whole images; keys: <image>_<scale>_<y>_<x>
     demo: DemoSetup = field(default_factory=DemoSetup)
 
@@ -62,6 +63,7 @@ class Setup:
             size=size,
             tile=tile,
             epochs=(demo and self.demo.epochs) or recipe.epochs,
+            min_steps=0 if demo or not recipe.epochs else recipe.min_steps or self.min_steps,
             options=recipe.options or self.options,
         )
         return tuple(

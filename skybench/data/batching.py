@@ -40,13 +40,26 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     return small.reshape(*images.shape[:-2], height, width)
 
 
+def require_finite(sample: Sample) -> None:
+    """Raise DataError for NaN or infinite pixels, from which no score would follow."""
+    for name, images in sample.images.items():
+        if images.is_floating_point() and not (finite := images.isfinite()).all():
+            raise DataError(
+                f"{sample.key} has {int((~finite).sum())} values of {name} that are NaN or "
+                "infinite; its file is damaged, or its nodata pixels are not filled. Get the file "
+                "again, or put a number in their place"
+            )
+
+
 def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
     """Stack samples to a batch; unless `size` is 0, images are first resized to squares.
 
     Images of the finest sensor get the side `size`, those of coarser sensors a proportional one.
     Shorter series are padded with zeros at the end, where `seen` is false.
-    Raises DataError where images differ in size and `size` is 0.
+    Raises DataError where images differ in size and `size` is 0, and for NaN or infinite pixels.
     """
+    for sample in samples:
+        require_finite(sample)
     images, seen, days = {}, {}, {}
     finest = max(max(x.shape[-2:]) for x in samples[0].images.values())
     for name, example in samples[0].images.items():

@@ -47,13 +47,20 @@ class SplitList:
 class MissingFilesError(DataError):
     """Files of a split list are missing in the folder; `files` names all of them."""
 
-    def __init__(self, what: str, files: Iterable[str]) -> None:
+    def __init__(self, what: str, files: Iterable[str], there: Iterable[str] = ()) -> None:
+        """there: the files of the folder, in which missing ones may have another ending."""
         self.files = tuple(sorted(files))
         some = ", ".join(self.files[:5]) + (", …" if len(self.files) > 5 else "")
-        super().__init__(
-            f"{what}: {len(self.files)} files are missing ({some}). The download is incomplete; "
-            "get these files, or the whole dataset, again."
-        )
+        by_stem = {Path(name).stem.lower(): name for name in there}
+        stems = [Path(name).stem.lower() for name in self.files]
+        renamed = [by_stem[stem] for stem in stems if stem in by_stem]
+        why = "The download is incomplete; get these files, or the whole dataset, again."
+        if renamed:
+            why = (
+                f"{len(renamed)} of them are there by another ending or case, as {renamed[0]}: a "
+                "converted or renamed copy, whose pixels may differ. Get the published files."
+            )
+        super().__init__(f"{what}: {len(self.files)} files are missing ({some}). {why}")
 
 
 def stratified_split(

@@ -16,7 +16,10 @@ from skybench.core.dataset import Samples
 from skybench.data.split_lists import MissingFilesError
 
 SAMPLE = 32  # samples of each split to decode
+OWN_SAMPLE = 2000  # and of a user's own folder, of which nobody else knows that it is whole
+SHOWN = 50  # problems of the samples of a split that are listed one by one
 NAME = re.compile(r"(.*?)(trainval|train|val|test)(.*)")  # family, part, ratio
+COUNTED = {"class": "images", "mask": "pixels", "boxes": "objects"}  # by kind of target
 COORDINATES = ("corners", "boxes", "polygons")  # attributes of targets that hold objects
 
 
@@ -39,13 +42,18 @@ def verify_dataset(
 
     Each split is opened with the dataset's `options`; its size is compared with the published one
     (not for demo data); splits that must be disjoint are compared; and `sample` samples of each
-    split, drawn by `seed`, are decoded: targets, days and coordinates must be plausible.
+    split, drawn by `seed`, are decoded: targets, days and coordinates must be plausible. Of a
+    user's own folder the splits are its own, and what each class has is counted.
     """
     plugin = registry.dataset(name)
     card = plugin.CARD
     findings: list[Finding] = []
     splits: dict[str, Samples] = {}
-    for split in card.splits:
+    try:
+        names = getattr(plugin, "splits", lambda _: card.splits)(root)
+    except SkybenchError as error:
+        return [Finding("error", str(error), root)]
+    for split in names:
         try:
             splits[split] = plugin.open(root, split, 0, **(options or {}))
         except MissingFilesError as error:
@@ -55,8 +63,9 @@ def verify_dataset(
             findings.append(Finding("error", str(error), root))
     for split, samples in splits.items():
         findings.append(_counted(samples, samples.card.splits.get(split, 0), root))
+        findings += _noticed(samples, root) if card.user_data else ()
         findings += _decoded(samples, sample, seed, root)
-    for a, b in _disjoint(card.splits):
+    for a, b in _disjoint(names):
         both = set(splits[a].keys) & set(splits[b].keys) if {a, b} <= {*splits} else ()
         if both:
             message = f"{len(both)} samples are in {a} and in {b}, among them {min(both)}"
@@ -75,15 +84,36 @@ def _counted(samples: Samples, published: int, root: Path) -> Finding:
     return Finding("ok", about, root)
 
 
+def _noticed(samples: Samples, root: Path) -> Iterator[Finding]:
+    """Yield the images, pixels or objects of each class, and what the reader noticed."""
+    name, kind = samples.split.name, samples.card.target
+    try:
+        counts = samples.class_counts()
+    except SkybenchError as error:
+        yield Finding("error", f"{name}: {error}", root)
+        counts = None
+    if counts:
+        unit = COUNTED.get(kind.kind if kind else "", "samples")
+        shown = ", ".join(f"{label} {count:,}" for label, count in counts.items())
+        yield Finding("ok", f"{name}: {unit} by class: {shown}", root)
+    told = " ".join(samples.notes)
+    empty = [f"class {label!r} has no" for label, n in (counts or {}).items() if n == 0]
+    notes = [f"{absent}ne" for absent in empty if absent not in told]
+    if notes:
+        yield Finding("warning", f"{name}: {', '.join(notes)}", root)
+    yield from (Finding("warning", note, root) for note in samples.notes)
+
+
 def _decoded(samples: Samples, count: int, seed: int, root: Path) -> Iterator[Finding]:
+    count = max(count, OWN_SAMPLE) if samples.card.user_data else count
     chosen = random.Random(seed).sample(range(len(samples)), min(count, len(samples)))
-    right = True
-    for index in sorted(chosen):
-        for problem in _problems(samples, index):
-            right = False
-            yield Finding("error", f"{samples.split.name}: {problem}", root)
-    if right:
-        yield Finding("ok", f"{samples.split.name}: {len(chosen)} samples decoded", root)
+    name = samples.split.name
+    found = [problem for index in sorted(chosen) for problem in _problems(samples, index)]
+    yield from (Finding("error", f"{name}: {problem}", root) for problem in found[:SHOWN])
+    if more := len(found[SHOWN:]):
+        yield Finding("error", f"{name}: and {more} more such problems", root)
+    if not found:
+        yield Finding("ok", f"{name}: {len(chosen)} samples decoded", root)
 
 
 def _problems(samples: Samples, index: int) -> Iterator[str]:
@@ -138,6 +168,9 @@ def _in_target(target: Any, classes: int, kind: Target) -> Iterator[str]:
 
 
 def _in_facts(sample: Sample) -> Iterator[str]:
+    for sensor, pixels in sample.images.items():
+        if pixels.is_floating_point() and (lost := int((~pixels.isfinite()).sum())):
+            yield f"has {lost} values of {sensor} that are NaN or infinite"
     for sensor, days in sample.days.items():
         known = [day for day in days.tolist() if day >= 0]
         if known != sorted(known):

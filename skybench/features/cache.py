@@ -1,21 +1,32 @@
-"""The feature cache on disk: entries of arrays, each written whole or not at all."""
+"""The cache on disk: entries of arrays, each written whole or not at all, and proven when opened.
+
+An entry is a folder of `.npy` files with `meta.json`, which holds what the entry is of, the
+names, shapes and types of its arrays, and their checksums. Only an entry that agrees with all of
+this is used; anything else in its place is removed, and the entry is made again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from skybench.core import Boxes, DataError, DatasetCard, Features
-from skybench.core.atomic import folder_whole
-from skybench.core.dataset import Samples
+from skybench.core import DataError, Features
+from skybench.core.atomic import folder_whole, write_whole
+from skybench.core.file_hash import file_digests, read_digest
+from skybench.core.fingerprint import canonical_json, fingerprint
+
+META = "meta.json"
+ABSENT = "absent"
+CONTENTS = ("identity", "arrays")  # of meta.json, beside the sha256 of the two
 
 
 def to_float16(x: Tensor) -> Tensor:
@@ -28,57 +39,69 @@ def as_labels(targets: Tensor) -> Tensor:
     return targets if targets.is_floating_point() else targets.long()
 
 
-def _reserve(path: Path) -> None:
-    """Allocate a sparse file: a full disk is an OSError now, later a bus error."""
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+def entry_fault(folder: Path, identity: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return why an entry cannot be used; "" where it is proven whole, ABSENT where there is none.
+
+    identity: what the entry must be of; names: files that it must have at least. The checksums
+    are computed once, and again where a file has other time stamps.
+    """
+    if not folder.is_dir():
+        return "a file is in its place" if os.path.lexists(folder) else ABSENT
+    try:
+        stored = json.loads((folder / META).read_text(encoding="utf-8"))
+        arrays = {name: dict(facts) for name, facts in stored["arrays"].items()}
+        sound = stored["sha256"] == fingerprint({name: stored[name] for name in CONTENTS})
+        same = canonical_json(stored["identity"]) == canonical_json(identity)
+    except FileNotFoundError:
+        return f"{META} is missing"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"{META} is damaged, or of an earlier version without checksums"
+    if not sound or not same:
+        return f"{META} is {'of another entry' if sound else 'damaged'}"
+    if lacking := sorted(set(names) - set(arrays)):
+        return f"{META} does not list {lacking[0]}"
+    return _array_fault(folder, arrays)
 
 
-class _Entry:
-    """An entry of the cache that is being written."""
-
-    def __init__(self, folder: Path, count: int, card: DatasetCard) -> None:
-        self.folder, self.count, self.card, self.done = folder, count, card, 0
-        self.arrays: dict[str, np.memmap[Any, Any]] = {}
-        self.boxes: list[Boxes] = []
-
-    def add(self, features: Features, targets: Sequence[Any], level: str) -> None:
-        self._put("pooled", features.pooled.numpy())
-        for i, dense in enumerate(features.pyramid if level == "pyramid" else ()):
-            self._put(f"level{i}", to_float16(dense).numpy())
-        if self.card.target_of(targets[0]).kind == "boxes":
-            self.boxes += targets
-        else:
-            self._put("targets", np.stack([np.asarray(t) for t in targets]))
-        self.done += len(targets)
-
-    def _put(self, name: str, values: np.ndarray) -> None:
-        if name not in self.arrays:
-            path, shape = self.folder / f"{name}.npy", (self.count, *values.shape[1:])
-            self.arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
-            _reserve(path)
-        self.arrays[name][self.done : self.done + len(values)] = values
-
-    def close(self, identity: Mapping[str, Any]) -> None:
-        if self.boxes:
-            write_boxes(self.folder / "boxes.npz", self.boxes)
-        for array in self.arrays.values():
-            array.flush()
-        (self.folder / "meta.json").write_text(json.dumps(identity, indent=1))
+def _array_fault(folder: Path, arrays: Mapping[str, Mapping[str, Any]]) -> str:
+    paths = [folder / name for name in arrays]
+    for path in paths:
+        if not path.is_file() or path.parent != folder:
+            return f"{path.name} is missing"
+        if path.stat().st_size != arrays[path.name].get("bytes"):
+            return f"{path.name} has {path.stat().st_size:,} bytes, not those written"
+    try:
+        found = file_digests(paths, folder)
+    except OSError as error:
+        return f"{Path(error.filename or folder).name} cannot be read ({error.strerror})"
+    wrong = (p.name for p, d in zip(paths, found, strict=True) if arrays[p.name].get("sha256") != d)
+    name = next(wrong, "")
+    return f"{name} has another checksum than when it was written" if name else ""
 
 
-def write_entry(
-    folder: Path,
-    identity: Mapping[str, Any],
-    stream: Iterable[tuple[Features, list[Any]]],
-    level: str,
-    samples: Samples,
-) -> None:
-    """Write the features and targets of samples to a new entry, whole or not at all.
+def discard_entry(folder: Path) -> None:
+    """Remove an entry, or what is in its place. Raises DataError where it cannot be."""
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:  # another process was faster
+        return
+    except OSError as error:
+        raise DataError(
+            f"{folder} is damaged and cannot be removed ({error.strerror}); remove it, or set "
+            "SKYBENCH_CACHE to another folder"
+        ) from error
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
 
-    stream: features and targets by batch, in the samples' order. Raises DataError if the folder
-    cannot be made.
+
+@contextlib.contextmanager
+def new_entry(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a temporary folder for the arrays of an entry; at the end it becomes the entry.
+
+    Raises DataError if the folder cannot be made.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -88,34 +111,62 @@ def write_entry(
                 f"Features cannot be written to {folder.parent} ({error.strerror}); set "
                 "SKYBENCH_CACHE to a folder that can"
             ) from error
-        entry = _Entry(temporary, len(samples), samples.card)
-        for features, targets in stream:
-            entry.add(features, targets, level)
-        entry.close(identity)
+        yield temporary
+        meta = {"identity": identity, "arrays": dict(map(_facts, sorted(temporary.iterdir())))}
+        with write_whole(temporary / META) as path:
+            path.write_text(json.dumps({**meta, "sha256": fingerprint(meta)}), encoding="utf-8")
 
 
-def write_boxes(path: Path, boxes: Sequence[Boxes]) -> None:
-    """Write the boxes of many images to one .npz of plain arrays: nothing that could run code."""
-    np.savez(
-        path,
-        corners=torch.cat([b.corners for b in boxes]).numpy(),
-        labels=torch.cat([b.labels for b in boxes]).numpy(),
-        difficult=torch.cat([b.difficult for b in boxes]).numpy(),
-        ends=np.cumsum([len(b.labels) for b in boxes]),
-        sizes=np.array([b.size for b in boxes]),
-    )
+def _facts(path: Path) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": read_digest(path)}
+    if path.suffix == ".npy":
+        array = np.load(path, mmap_mode="r")
+        facts |= {"shape": list(array.shape), "dtype": str(array.dtype)}
+    return path.name, facts
 
 
-def read_boxes(path: Path) -> list[Boxes]:
-    """Read the boxes that `write_boxes` wrote, one `Boxes` for each image."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    cuts = arrays["ends"][:-1]
-    parts = [
-        [torch.from_numpy(part) for part in np.split(arrays[name], cuts)]
-        for name in ("corners", "labels", "difficult")
-    ]
-    return [
-        Boxes(corners, labels, difficult, (int(height), int(width)))
-        for corners, labels, difficult, (height, width) in zip(*parts, arrays["sizes"], strict=True)
-    ]
+def _reserve(path: Path) -> None:
+    """Allocate a sparse file: a full disk is an OSError now, later a bus error."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+class ArrayWriter:
+    """Writes arrays of `count` rows to .npy files of a folder, some rows at a time."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count, self.done = folder, count, 0
+        self.arrays: dict[str, np.memmap[Any, Any]] = {}
+
+    def add(self, rows: Mapping[str, np.ndarray]) -> None:
+        """Append rows, by the arrays' names."""
+        for name, values in rows.items():
+            if name not in self.arrays:
+                path, shape = self.folder / f"{name}.npy", (self.count, *values.shape[1:])
+                self.arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
+                _reserve(path)
+            self.arrays[name][self.done : self.done + len(values)] = values
+        self.done += max(map(len, rows.values()))
+
+    def close(self) -> None:
+        """Write all to disk."""
+        for array in self.arrays.values():
+            array.flush()
+        self.arrays = {}
+
+
+def write_features(
+    folder: Path, identity: Mapping[str, Any], stream: Iterable[Features], level: str, count: int
+) -> None:
+    """Write the features of `count` samples, by batch and in order, to a new entry.
+
+    level: "pooled", or "pyramid" for the pyramid too. Raises DataError if it cannot be written.
+    """
+    with new_entry(folder, identity) as temporary:
+        writer = ArrayWriter(temporary, count)
+        for features in stream:
+            dense = features.pyramid if level == "pyramid" else ()
+            levels = {f"level{i}": to_float16(x).numpy() for i, x in enumerate(dense)}
+            writer.add({"pooled": features.pooled.numpy(), **levels})
+        writer.close()

@@ -1,16 +1,14 @@
 """Feature extraction: the features of a split, from the cache or computed when a head asks.
 
 An entry of the cache is a folder of `.npy` files (read as memory maps) and a JSON sidecar; its
-name is the hash of everything that affects the features. Dense features above the disk budget are
-not cached but computed on each request, with equal values.
+name is the hash of everything that affects the features, which labels do not. Dense features above
+the disk budget are not cached but computed on each request, with equal values.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import zipfile
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,18 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skybench.core import BandMapping, Batch, Features, Report, Time, UsageError, folders
+from skybench.core import BandMapping, Batch, Boxes, Features, Report, Time, UsageError, folders
 from skybench.core.dataset import Samples, Subset
 from skybench.core.fingerprint import fingerprint
 from skybench.core.model import Model, encode
 from skybench.data.batching import batches, collate, input_size, resize
-from skybench.features import cache
+from skybench.features import cache, targets
 from skybench.features.cache import to_float16
 
 BUDGET = 8e9  # bytes of dense features of one split; SKYBENCH_BUDGET_GB overrides
 VERSION = 1  # incremented when extraction itself changes
-# What reading an entry raises if a crash of the machine truncated a file.
-DAMAGED = (FileNotFoundError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 OpenBatch = tuple[Batch, Callable[[Batch], tuple[Tensor, ...]]]  # samples; their pyramid
 
 
@@ -85,13 +81,11 @@ def extract(
 class CachedFeatures:
     """A split's features from the cache; see core.Source."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, truth: targets.Targets, remade: str = "") -> None:
+        """truth: the targets of all samples; remade: why the entry was made again, if it was."""
+        self.remade, self._targets = remade, truth
         self._pooled = np.load(folder / "pooled.npy", mmap_mode="r")
-        boxes = folder / "boxes.npz"
-        self._boxes = cache.read_boxes(boxes) if boxes.exists() else None
-        if self._boxes is None:
-            self._targets = np.load(folder / "targets.npy", mmap_mode="r")
-        levels = sorted(folder.glob("level*.npy"))
+        levels = sorted(folder.glob("level*.npy"), key=lambda p: int(p.stem.removeprefix("level")))
         self._levels = [np.load(p, mmap_mode="r") for p in levels]
 
     def __len__(self) -> int:
@@ -113,10 +107,11 @@ class CachedFeatures:
         return torch.from_numpy(np.array(self._pooled[list(indices)]))
 
     def target(self, index: int) -> Any:
-        return np.array(self._targets[index]) if self._boxes is None else self._boxes[index]
+        target = self._targets[index]
+        return target if isinstance(target, Boxes) else np.array(target)
 
     def labels(self) -> Tensor:
-        return cache.as_labels(torch.from_numpy(np.array(self._targets)))
+        return targets.stack_targets(self._targets)
 
 
 class StreamedFeatures:
@@ -154,7 +149,7 @@ class StreamedFeatures:
         return stack_dates(self.extractor(batch)).pooled
 
     def target(self, index: int) -> Any:
-        return self.as_array(self.samples.read(index).target)
+        return self.as_array(self.samples.target(index))
 
     def as_array(self, target: Any) -> Any:
         """Return a sample's target as sources give it: boxes as they are, all else as an array."""
@@ -162,7 +157,8 @@ class StreamedFeatures:
         return target if boxes else np.asarray(target)
 
     def labels(self) -> Tensor:
-        return cache.as_labels(torch.stack([torch.as_tensor(s.target) for s in self.samples]))
+        every = (self.samples.target(index) for index in range(len(self)))
+        return cache.as_labels(torch.stack([torch.as_tensor(target) for target in every]))
 
 
 class SourceSubset:
@@ -241,12 +237,16 @@ def split_features(
         "found": {name: list(map(str, f)) for name, f in extractor.mapping.items()},
     }  # fmt: skip
     folder = folders.cache() / "features" / fingerprint(full)[:24]
-    if (folder / "meta.json").exists():
-        with contextlib.suppress(*DAMAGED):
-            return CachedFeatures(folder), True
-        shutil.rmtree(folder, ignore_errors=True)
+    reading = [identity.get("dataset"), identity.get("options")]
+    fault = cache.entry_fault(folder, full, ["pooled.npy"])
+    if not fault:
+        return CachedFeatures(folder, targets.open_targets(samples, reading)), True
+    remade = "" if fault == cache.ABSENT else fault
+    if remade:
+        print(f"Features in {folder} are made again: {fault}.", file=sys.stderr, flush=True)
+        cache.discard_entry(folder)
     if level == "pyramid" and dense_bytes(extractor, samples) > disk_budget():
         return StreamedFeatures(extractor, samples), False
-    stream = ((stack_dates(f), truth) for f, truth in extract(extractor, samples, report))
-    cache.write_entry(folder, full, stream, level, samples)
-    return CachedFeatures(folder), False
+    stream = (stack_dates(features) for features, _ in extract(extractor, samples, report))
+    cache.write_features(folder, full, stream, level, len(samples))
+    return CachedFeatures(folder, targets.open_targets(samples, reading), remade), False

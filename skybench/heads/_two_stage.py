@@ -93,6 +93,7 @@ class TwoStage(nn.Module):
         return [*self.pyramid({str(i): x for i, x in enumerate(levels)}).values()]
 
     def _truth(self, target: Boxes, frame: Size, device: torch.device) -> TrainingBoxes:
+        target = target.where(~target.crowds)  # a region of many objects is no object to learn
         corners = target.corners.to(device)
         boxes = self.kind.from_corners(corners * _ratio(target.size, frame, corners), frame)
         clipped = clip_boxes_to_image(self.kind.enclosing(boxes), frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
-from skybench.core import UsageError
+from skybench.core.errors import InvalidArray
+from skybench.metrics._arrays import as_array, as_flag
 from skybench.metrics.matching import Ints, Scene, TrueBoxes, rank_scene
 
 Images = Sequence[Sequence[ArrayLike]]  # arrays for each image
+TRUTH = ("boxes", "labels", "difficult", "crowd")  # of an image, in this order
+FAR = 1e9  # pixels; areas of coordinates far beyond any image would overflow
 
 
 def scene_from_arrays(
@@ -23,36 +26,62 @@ def scene_from_arrays(
     count_difficult: bool,
 ) -> Scene:
     """Return the scene of plain arrays; corners: validates boxes and returns corners [n, 4, 2]."""
-    if len(detections) != len(truth) or not len(truth):
-        raise UsageError(
+    count_difficult = as_flag(count_difficult, "count_difficult")
+    said_images, true_images = _images(detections, "detections"), _images(truth, "truth")
+    if len(said_images) != len(true_images) or not true_images:
+        raise InvalidArray(
             "Expected detections and truth of the same images, at least one, but got "
-            f"{len(detections)} and {len(truth)}."
+            f"{len(said_images)} and {len(true_images)}."
         )
-    widths, true_widths = ({len(one) for one in images} for images in (detections, truth))
-    if widths != {3} or not true_widths <= {2, 3}:
-        raise UsageError(
-            "Expected (boxes, scores, labels) and (boxes, labels) or (boxes, labels, difficult) "
-            f"of an image, but got {sorted(widths)} and {sorted(true_widths)} arrays."
+    widths, true_widths = ({len(one) for one in each} for each in (said_images, true_images))
+    if widths != {3} or not true_widths <= {2, 3, 4}:
+        raise InvalidArray(
+            "Expected (boxes, scores, labels) and (boxes, labels), (boxes, labels, difficult) or "
+            "(boxes, labels, difficult, crowd) of an image, but got "
+            f"{sorted(widths)} and {sorted(true_widths)} arrays."
         )
-    (boxes, scores, labels), counts = _concatenated(detections)
+    (boxes, scores, labels), counts = _concatenated(said_images, ("boxes", "scores", "labels"))
     said = validate_detections(Detections(corners(boxes), scores, labels))
-    full = [one if len(one) == 3 else (*one, np.zeros(np.shape(one[1]), bool)) for one in truth]
-    (boxes, labels, difficult), true_counts = _concatenated(full)
-    true = validate_truth(TrueBoxes(corners(boxes), labels, difficult), count_difficult)
+    full = [_with_flags(one) for one in true_images]
+    (boxes, labels, *flags), true_counts = _concatenated(full, TRUTH)
+    true = validate_truth(TrueBoxes(corners(boxes), labels, *flags), count_difficult)
     return rank_scene((said, counts), (true, true_counts))
 
 
-def _concatenated(images: Images) -> tuple[list[NDArray[Any]], Ints]:
+def _with_flags(one: Sequence[ArrayLike]) -> Sequence[ArrayLike]:
+    """The boxes, labels, difficult and crowd of an image; flags that are not given are False."""
+    labels = as_array(one[1], "labels")
+    return one[0], labels, *one[2:], *[np.zeros(labels.shape, bool)] * (4 - len(one))
+
+
+def _images(given: Images, name: str) -> list[Sequence[ArrayLike]]:
+    """The arrays of each image; raises InvalidArray if they are no sequences of sequences."""
+    wrong = InvalidArray(
+        f"Expected {name} to be a list with a tuple of arrays for each image, such as "
+        "[(boxes, labels), ...]."
+    )
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise wrong
+    images = list(given)
+    if any(isinstance(one, str | bytes) or not isinstance(one, Sequence) for one in images):
+        raise wrong
+    return images
+
+
+def _concatenated(images: Images, names: Sequence[str]) -> tuple[list[NDArray[Any]], Ints]:
     """Each array concatenated over images, and the number of rows of each image [N].
 
-    Raises UsageError if the arrays of an image differ in length, or those of images in shape.
+    Raises InvalidArray if the arrays of an image differ in length, or those of images in shape.
     """
-    columns = [[np.asarray(array) for array in column] for column in zip(*images, strict=True)]
-    lengths = np.array([[len(array) if array.ndim else -1 for array in c] for c in columns])
-    uneven = np.flatnonzero((lengths != lengths[0]).any(0) | (lengths[0] < 0))
+    columns = [
+        [as_array(array, f"{name} of image {image}") for image, array in enumerate(column)]
+        for name, column in zip(names, zip(*images, strict=True), strict=True)
+    ]
+    lengths = np.array([[len(array) for array in c] for c in columns])
+    uneven = np.flatnonzero((lengths != lengths[0]).any(0))
     if len(uneven):
         shapes = [c[uneven[0]].shape for c in columns]
-        raise UsageError(
+        raise InvalidArray(
             f"Expected as many rows in all arrays of an image, but those of image {uneven[0]} "
             f"have shapes {shapes}."
         )
@@ -60,16 +89,18 @@ def _concatenated(images: Images) -> tuple[list[NDArray[Any]], Ints]:
     for arrays in some:
         forms = {array.shape[1:] for array in arrays}
         if len(forms) > 1:
-            raise UsageError(f"Expected boxes of one form in all images, but got rows of {forms}.")
+            raise InvalidArray(
+                f"Expected boxes of one form in all images, but got rows of {forms}."
+            )
     return [np.concatenate(arrays) for arrays in some], lengths[0]
 
 
 def horizontal_corners(boxes: NDArray[Any]) -> NDArray[Any]:
-    """Return corners [n, 4, 2] of horizontal boxes [n, 4]; raises UsageError for other arrays."""
+    """Return corners [n, 4, 2] of horizontal boxes [n, 4]; raises InvalidArray for other arrays."""
     if not boxes.size:
         return np.zeros((0, 4, 2))
     if boxes.shape[1:] != (4,) or (boxes[:, :2] > boxes[:, 2:]).any():
-        raise UsageError(
+        raise InvalidArray(
             "Expected boxes [n, 4], (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, but got "
             f"{boxes.shape}: {boxes.reshape(-1)[:4]}.."
         )
@@ -77,11 +108,11 @@ def horizontal_corners(boxes: NDArray[Any]) -> NDArray[Any]:
 
 
 def validate_detections(detections: Detections, classes: int | None = None) -> Detections:
-    """Return detections as arrays; raises UsageError for invalid boxes, labels or NaN scores."""
+    """Return detections as arrays; raises InvalidArray for invalid boxes, labels or NaN scores."""
     corners, labels = _validated(detections.corners, detections.labels, classes)
-    scores = np.asarray(detections.scores)
+    scores = as_array(detections.scores, "scores")
     if scores.shape != labels.shape or np.isnan(scores).any():
-        raise UsageError(
+        raise InvalidArray(
             f"Expected a score that can be ranked for each of {len(labels)} detections, but got "
             f"scores of shape {scores.shape}, {np.isnan(scores).sum()} of them NaN."
         )
@@ -89,32 +120,43 @@ def validate_detections(detections: Detections, classes: int | None = None) -> D
 
 
 def validate_truth(true: TrueBoxes, count_difficult: bool, classes: int | None = None) -> TrueBoxes:
-    """Return ground truth as arrays; raises UsageError for invalid boxes, labels or flags."""
+    """Return ground truth as arrays; raises InvalidArray for invalid boxes, labels or flags."""
     corners, labels = _validated(true.corners, true.labels, classes)
-    difficult = np.asarray(true.difficult, bool)
-    if difficult.shape != labels.shape:
-        raise UsageError(
-            f"Expected for each of {len(labels)} objects whether it is difficult, but got "
-            f"an array of shape {difficult.shape}."
+    difficult = _flags(true.difficult, labels, "difficult")
+    none = np.zeros(len(labels), bool)
+    crowd = none if true.crowd is None else _flags(true.crowd, labels, "a crowd region")
+    return TrueBoxes(corners, labels, difficult & (not count_difficult), crowd)
+
+
+def _flags(given: ArrayLike, labels: NDArray[Any], what: str) -> NDArray[np.bool_]:
+    """A truth value for each object [n]; raises InvalidArray for other values than 0 and 1."""
+    flags = as_array(given, f"the flags of objects that are {what}")
+    if flags.shape != labels.shape or ((flags != 0) & (flags != 1)).any():
+        raise InvalidArray(
+            f"Expected for each of {len(labels)} objects whether it is {what}, True or False, but "
+            f"got an array of shape {flags.shape}: {flags.reshape(-1)[:4].tolist()}."
         )
-    return TrueBoxes(corners, labels, difficult & (not count_difficult))
+    return flags.astype(bool)
 
 
 def _validated(
     corners: ArrayLike, labels: ArrayLike, classes: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Corners [n, 4, 2] and labels [n] as arrays; raises UsageError if they are invalid."""
-    c, ids = np.asarray(corners), np.asarray(labels)
+    """Corners [n, 4, 2] and labels [n] as arrays; raises InvalidArray if they are invalid."""
+    c, ids = as_array(corners, "corners"), as_array(labels, "labels")
     if not c.size and not ids.size:
         return np.zeros((0, 4, 2)), np.zeros(0, np.intp)
     if ids.ndim != 1 or c.shape != (len(ids), 4, 2) or not np.isfinite(c).all():
-        raise UsageError(
+        raise InvalidArray(
             "Expected finite corners [n, 4, 2] and labels [n], but got arrays of shapes "
             f"{c.shape} and {ids.shape}, {(~np.isfinite(c)).sum()} values of them not finite."
         )
-    if ids.dtype.kind not in "iu" or ids.min() < 0 or (classes and ids.max() >= classes):
-        raise UsageError(
-            f"Expected labels that are integers from 0 to {classes - 1 if classes else 'any'}, "
+    if (c > FAR).any() or (c < -FAR).any():
+        raise InvalidArray(f"Expected boxes in pixels, but got coordinates beyond {FAR:.0e}.")
+    top = classes - 1 if classes else np.iinfo(np.int64).max
+    if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() > top:
+        raise InvalidArray(
+            f"Expected labels that are integers from 0 to {top if classes else 'any'}, "
             f"but got {ids.min()}..{ids.max()} ({ids.dtype})."
         )
     return c, ids

@@ -8,17 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import UsageError
+from skybench.core.errors import InvalidArray
+from skybench.metrics._arrays import (
+    as_class_ids,
+    as_masked,
+    count_classes,
+    require_class_ids,
+    unmasked_rows,
+)
 
+MOST = 2**31  # classes; ids may be codes of a nomenclature
 TOP = 5  # fMoW-Sentinel is also scored by top-5 accuracy
 
 
-def overall_accuracy(predicted: ArrayLike, true: ArrayLike) -> dict[str, float]:
+def overall_accuracy(
+    predicted: ArrayLike, true: ArrayLike, classes: int | None = None
+) -> dict[str, float]:
     """Return overall accuracy (top-1) and average accuracy, the mean recall over classes.
 
     predicted: class ids, integers [N], or scores [N, K], whose class is the argmax; true: class
-    ids, integers [N]. Scores of more than 5 classes give `top5` too.
-    Raises UsageError for unequal lengths, no image, NaN scores or ids that are no integers.
+    ids, integers [N]. Scores of more than 5 classes give `top5` too. Masked images are left out.
+    classes: their number, where ids 255 or 65535 are classes and not marks of unlabelled images.
+    Raises InvalidArray, a ValueError, for unequal lengths, no image, NaN scores, a single column
+    of scores, and ids that are no integers, negative, or marks of unlabelled images.
     Source: AID and RESISC45 report OA (Xia et al. 2017; Cheng et al. 2017), fMoW-Sentinel top-1
     and top-5 (SatMAE, arXiv 2207.08051).
 
@@ -28,11 +40,22 @@ def overall_accuracy(predicted: ArrayLike, true: ArrayLike) -> dict[str, float]:
     {'oa': 0.0, 'aa': 0.0, 'top5': 50.0}
     """
     metric = Accuracy()
-    p, t = np.asarray(predicted), np.asarray(true)
+    said, truth = as_masked(predicted, "predicted"), as_class_ids(true, "true")
+    p, t = said.values, truth.values
     if t.ndim != 1 or not t.size or p.ndim not in (1, 2) or len(p) != len(t):
-        raise UsageError(
+        raise InvalidArray(
             "Expected two lists of class ids of the same length, or scores [N, K] and N class "
             f"ids, but got {p.shape} and {t.shape}."
+        )
+    kept = unmasked_rows(said, truth)
+    p, t = p[kept], t[kept]
+    if p.ndim == 1:
+        ids = {"predicted": as_class_ids(p, "predicted").values, "true": t}
+        require_class_ids(ids, count_classes(ids, classes, MOST))
+    elif p.shape[1] < 2:
+        raise InvalidArray(
+            f"Expected class ids [N] or scores of two or more classes [N, K], but got one column "
+            f"{p.shape}: a column of ids is no score; give ids as [N]."
         )
     for one, other in zip(p, t, strict=True):
         metric.update(one, other)
@@ -60,13 +83,16 @@ class Accuracy:
         said, true = np.asarray(prediction), np.asarray(target)
         if said.ndim:
             _require_scores(said, true)
-            higher = (said > said[true]).sum() + (said[:true] == said[true]).sum()
+            own = int(true)
+            higher = (said > said[own]).sum() + (said[:own] == said[own]).sum()
             if len(said) > TOP:
                 self.among.append(bool(higher < TOP))
             said = np.asarray(said.argmax())
         for ids in (said, true):
             if ids.dtype.kind not in "iub":
-                raise UsageError(f"Expected an integer class id, but got {ids} ({ids.dtype}).")
+                raise InvalidArray(f"Expected an integer class id, but got {ids} ({ids.dtype}).")
+        if self.classes:
+            require_class_ids({"predicted": said, "true": true}, len(self.classes))
         self.predicted.append(int(said))
         self.true.append(int(true))
 
@@ -82,6 +108,12 @@ class Accuracy:
         if len(self.among) == len(true):
             found["top5"] = w @ np.asarray(self.among, np.float64) / w.sum(1) * 100
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
+
+    def shares(self) -> dict[str, NDArray[np.float64]]:
+        """Return the scores that are shares of the images: which of them are hits, 0 or 1 [N]."""
+        right = np.equal(self.predicted, self.true).astype(np.float64)
+        among = {"top5": np.asarray(self.among, np.float64)}
+        return {"oa": right} | (among if len(self.among) == len(self.true) else {})
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {
@@ -106,15 +138,15 @@ class Accuracy:
 
     def chance(self) -> float:
         """Return the share of the most frequent class, the best constant prediction."""
-        return float(np.bincount(self.true).max() / len(self.true) * 100)
+        return float(np.unique(self.true, return_counts=True)[1].max() / len(self.true) * 100)
 
 
 def _require_scores(said: NDArray[Any], true: NDArray[Any]) -> None:
-    """Raise UsageError if a prediction is not a vector of scores that ranks the true class."""
+    """Raise InvalidArray if a prediction is not a vector of scores that ranks the true class."""
     if said.ndim != 1 or true.ndim or true.dtype.kind not in "iub" or not 0 <= true < len(said):
-        raise UsageError(
+        raise InvalidArray(
             "Expected a class id or scores [K], and a true class id below K, but got a prediction "
-            f"of shape {said.shape} and {true}."
+            f"of shape {said.shape} and {true}; leave unlabelled images out."
         )
     if np.isnan(said).any():
-        raise UsageError(f"Expected scores that can be ranked, but got {said}.")
+        raise InvalidArray(f"Expected scores that can be ranked, but got {said}.")

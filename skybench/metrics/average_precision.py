@@ -64,7 +64,11 @@ def voc_curves(scene: Scene, pairs: Pairs, iou: float) -> dict[int, Ranked]:
     points = np.sort(scene.true_corners @ [1, 1j], 1)  # alike from whichever corner they begin
     rows = np.column_stack([scene.true_groups + 1j * scene.difficult, points])
     same = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-    verdict = match_voc(some, len(scene.groups), scene.difficult, same)
+    crowd = scene.crowd[some.objects]
+    verdict = match_voc(some.where(~crowd), len(scene.groups), scene.difficult, same)
+    inside = pairs.detections[(pairs.iou >= iou) & scene.crowd[pairs.objects]]
+    # VOC has no crowds; by COCO's rule none of the detections in one is a false positive.
+    verdict.ignored[inside] |= ~verdict.hit[inside]
     return rank_by_class(scene, verdict, np.ones(len(scene.groups), bool))
 
 

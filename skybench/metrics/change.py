@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import IGNORE, UsageError
-from skybench.metrics.segmentation import Segmentation, class_scores, confusion, nan_mean
+from skybench.core import IGNORE, InvalidArray, UsageError
+from skybench.metrics._arrays import as_masked
+from skybench.metrics.segmentation import (
+    Segmentation,
+    class_scores,
+    confusion,
+    labelled_ids,
+    require_foreground,
+)
 
 GROUP = 32  # tiles in a batch of SeCo's evaluation
 
@@ -25,23 +32,51 @@ def image_of(key: str) -> str:
 
 def tiles_by_image(keys: Sequence[str]) -> list[NDArray[np.intp]]:
     """Return the indices of each image's tiles, given the keys of all tiles."""
+    if not keys:
+        return []
     _, images = np.unique([image_of(key) for key in keys], return_inverse=True)
-    return [np.flatnonzero(images == i) for i in range(images.max(initial=-1) + 1)]
+    order = np.argsort(images, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(images[order])) + 1)
 
 
-def change_f1(predicted: ArrayLike, true: ArrayLike, ignore: int = IGNORE) -> dict[str, float]:
+def mean_over_images(
+    each: Sequence[NDArray[np.float64]],
+    weights: NDArray[np.float64],
+    images: Sequence[NDArray[np.intp]],
+) -> NDArray[np.float64]:
+    """Return the mean [B] of the images' scores, [B] each; an image counts as often as its tiles.
+
+    weights: of the tiles [B, N]; images: the indices of each image's tiles. Undefined scores (NaN)
+    do not count.
+    """
+    values = np.stack(each, axis=-1)
+    drawn = np.stack([weights[:, tiles].mean(1) for tiles in images], axis=-1)
+    with np.errstate(invalid="ignore"):
+        total = (drawn * np.nan_to_num(values)).sum(-1)
+        return np.asarray(total / (drawn * ~np.isnan(values)).sum(-1))
+
+
+def change_f1(predicted: ArrayLike, true: ArrayLike, ignore: int | None = None) -> dict[str, float]:
     """Return F1, precision, recall and IoU of the change class, and OA, in percent.
 
     predicted, true: 1 for change and 0 for none, integers [N, H, W] (any equal shape); `ignore`
-    in true is left out. NaN where a score is undefined: precision without a predicted change,
-    recall without a true one, F1 and IoU without either.
-    Raises UsageError for unequal shapes or values other than 0 and 1.
+    in true is left out (None: 255), as are masked pixels. NaN where a score is undefined:
+    precision without a predicted change, recall without a true one, F1 and IoU without either.
+    Raises InvalidArray, a ValueError, for unequal shapes, no labelled pixel, values other than 0
+    and 1, and a truth of 0 and 255 only unless `ignore` is given: it may be a mask of 0 and 255.
     Source: LEVIR-CD counts over the whole test set (STANet, Remote Sensing 2020, 12(10), 1662).
 
     >>> change_f1([[0, 1, 1, 0]], [[0, 0, 1, 1]])
     {'f1': 50.0, 'precision': 50.0, 'recall': 50.0, 'iou': 33.33333333333333, 'oa': 50.0}
     """
-    found = _of_change(confusion(predicted, true, 2, ignore))
+    void = IGNORE if ignore is None else ignore
+    said, truth = as_masked(predicted, "predicted"), as_masked(true, "true")
+    p, t = labelled_ids(said, truth, void)
+    if ignore is None:
+        require_foreground(t, truth)
+    if not t.size:
+        raise InvalidArray("Expected at least one pixel that is not ignored, but got none.")
+    found = _of_change(confusion(p, t, 2, void))
     return {name: float(value * 100) for name, value in found.items()}
 
 
@@ -77,8 +112,9 @@ class Change:
         tiles = np.stack(self.pixels.matrices).astype(np.float64)  # [N, 2, 2]
         w = np.ones((1, len(tiles))) if weights is None else weights
         found = _of_change(np.tensordot(w, tiles, 1))
-        images = [_f1(np.tensordot(w[:, i], tiles[i], 1)) for i in tiles_by_image(self.keys)]
-        found["f1_image"] = nan_mean(np.stack(images, axis=-1))
+        images = tiles_by_image(self.keys)
+        each_image = [_f1(np.tensordot(w[:, i], tiles[i], 1)) for i in images]
+        found["f1_image"] = mean_over_images(each_image, w, images)
         each = _f1(tiles)
         with np.errstate(invalid="ignore"):
             found["f1_tile"] = w @ np.nan_to_num(each) / (w @ ~np.isnan(each))

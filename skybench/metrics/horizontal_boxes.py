@@ -6,7 +6,8 @@ All in NumPy: hotcoco, COCO's evaluation in Rust, gives equal scores and is not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_horizontal
-from skybench.core import UsageError
+from skybench.core.errors import InvalidArray
+from skybench.metrics._arrays import as_whole_number
 from skybench.metrics._packing import array_fields, pack_images, unpack_images
 from skybench.metrics._validation import (
     Images,
@@ -44,14 +46,27 @@ def horizontal_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     >>> horizontal_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]]))
     array([0.33333333])
     """
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    common = sides[:, 0].clip(0) * sides[:, 1].clip(0)
-    own, other = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a, b))
-    union = own + other - common
+    common = _intersection(a, b)
+    union = _area(a) + _area(b) - common
     return np.asarray(common / np.where(union > 0, union, 1))
 
 
-HORIZONTAL = BoxForm(to_horizontal, np.asarray, horizontal_iou)
+def _intersection(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    return np.asarray(sides[:, 0].clip(0) * sides[:, 1].clip(0))
+
+
+def _area(boxes: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def _inside(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The share [P] of the boxes `a` that lies in `b`; 0 without area."""
+    own = _area(a)
+    return np.asarray(_intersection(a, b) / np.where(own > 0, own, 1))
+
+
+HORIZONTAL = BoxForm(to_horizontal, np.asarray, horizontal_iou, _inside)
 
 
 def coco_ap(
@@ -60,21 +75,24 @@ def coco_ap(
     """Return COCO's average precision in percent: `ap50`, `ap` (IoU 0.50:0.95) and `ap75`.
 
     detections: for each image (boxes [n, 4], scores [n], labels [n]); truth: for each image
-    (boxes [m, 4], labels [m]) or (boxes, labels, difficult [m]). Boxes are (x0, y0, x1, y1) in
-    continuous coordinates (the width is x1 - x0), labels integers from 0.
+    (boxes [m, 4], labels [m]), (boxes, labels, difficult [m]) or (boxes, labels, difficult, crowd
+    [m]). Boxes are (x0, y0, x1, y1) in continuous coordinates (the width is x1 - x0), labels
+    integers from 0.
     The mean over the classes of the truth and 101 recalls of the precision of the `most` highest
     detections of a class in an image (None: of all). Equal scores rank as given. Difficult objects
     are ignored: a detection matched to one is neither true nor false positive; with
-    `count_difficult` they count as others. An object without area counts and is never found.
-    NaN if no object counts.
-    Raises UsageError for unequal lengths, no image, values that are NaN or infinite, boxes with
-    x1 < x0 or y1 < y0, labels below 0.
+    `count_difficult` they count as others. A crowd region (COCO's `iscrowd`) is always ignored; a
+    detection belongs to it by the share of the detection that lies in it, and any number do.
+    An object without area counts and is never found. NaN if no object counts.
+    Raises InvalidArray, a ValueError, for unequal lengths, no image, values that are NaN or
+    infinite, boxes with x1 < x0 or y1 < y0, labels below 0.
     Source: cocodataset/cocoapi: PythonAPI/pycocotools/cocoeval.py, area "all".
 
     >>> coco_ap([([[0, 0, 10, 8]], [0.9], [3])], [([[0, 0, 10, 10]], [3])])
     {'ap50': 100.0, 'ap': 70.0, 'ap75': 100.0}
     """
     scene = scene_from_arrays(detections, truth, horizontal_corners, count_difficult)
+    most = None if most is None else as_whole_number(most, "most", 1)
     curves = coco_curves(scene, find_pairs(scene, HORIZONTAL, COCO_IOUS[0]), most)
     each = [coco_scores(curve, np.ones((1, scene.number))) for curve in curves.values()]
     found = over_classes(each, ("ap50", "ap", "ap75"), 1)
@@ -106,10 +124,11 @@ def voc_ap(
 def voc_map(scene: Scene, shape: BoxForm, iou: float, points: int) -> dict[str, float]:
     """Return the score of `voc_ap` for any form of box.
 
-    Raises UsageError for an iou or points out of range.
+    Raises InvalidArray for an iou or points out of range.
     """
-    if points not in VOC_RECALLS or not 0 < iou <= 1:
-        raise UsageError(
+    number = isinstance(iou, Real) and isinstance(points, Hashable)
+    if not number or points not in VOC_RECALLS or not 0 < iou <= 1:
+        raise InvalidArray(
             f"Expected an IoU above 0, at most 1, and 11 or 0 points, but got {iou} and {points}."
         )
     curves = voc_curves(scene, find_pairs(scene, shape, iou), iou)
@@ -141,6 +160,8 @@ class CocoBoxes:
     def perfect(self, target: Any) -> Detections:
         """Return the countable objects as detections of equal score."""
         counts = ~np.asarray(target.difficult) | self.count_difficult
+        if getattr(target, "crowd", None) is not None:
+            counts &= ~np.asarray(target.crowd)
         labels = np.asarray(target.labels)[counts]
         return Detections(np.asarray(target.corners)[counts], np.ones(len(labels)), labels)
 
@@ -148,7 +169,8 @@ class CocoBoxes:
         """Count one image; prediction: `Detections`; target: `core.Boxes`."""
         count = len(self.classes)
         said = validate_detections(prediction, count)
-        true = TrueBoxes(target.corners, target.labels, target.difficult)
+        crowd = getattr(target, "crowd", None)
+        true = TrueBoxes(target.corners, target.labels, target.difficult, crowd)
         self.true.append(validate_truth(true, self.count_difficult, count))
         self.said.append(said)
         self.curves = None

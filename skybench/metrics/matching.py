@@ -30,6 +30,8 @@ class BoxForm(NamedTuple):
     form: Callable[[NDArray[Any]], NDArray[Any]]  # [N, ...] of corners [N, 4, 2]
     around: Callable[[NDArray[Any]], NDArray[Any]]  # enclosing horizontal boxes [N, 4] of forms
     iou: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # [P] of two forms [P, ...]
+    # [P]: the intersection over the area of the first
+    inside: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
 class TrueBoxes(NamedTuple):
@@ -38,6 +40,7 @@ class TrueBoxes(NamedTuple):
     corners: NDArray[Any]  # [n, 4, 2]
     labels: NDArray[Any]  # [n]
     difficult: NDArray[Any]  # [n], bool: ignored
+    crowd: NDArray[Any] | None = None  # [n], bool: regions of many objects, ignored; None: none
 
 
 class Scene(NamedTuple):
@@ -52,7 +55,8 @@ class Scene(NamedTuple):
     true_labels: Ints  # [G]
     true_images: Ints  # [G]
     true_groups: Ints  # [G]
-    difficult: Flags  # [G]; these come last in each group
+    difficult: Flags  # [G], ignored; these come last in each group
+    crowd: Flags  # [G], the ignored ones that are regions of many objects
 
 
 class Pairs(NamedTuple):
@@ -60,7 +64,7 @@ class Pairs(NamedTuple):
 
     detections: Ints
     objects: Ints
-    iou: Floats
+    iou: Floats  # with a crowd region: the share of the detection that lies in it
 
     def where(self, chosen: Flags | Ints) -> Pairs:
         return Pairs(self.detections[chosen], self.objects[chosen], self.iou[chosen])
@@ -76,9 +80,14 @@ class Verdicts(NamedTuple):
 def gather_scene(said: Sequence[Detections], true: Sequence[TrueBoxes]) -> Scene:
     """Concatenate and rank images; equal scores stay in the order of images, then as given."""
     found = (np.concatenate(each) for each in zip(*map(_columns, said), strict=True))
-    truth = (np.concatenate(each) for each in zip(*true, strict=True))
+    known = (one if one.crowd is not None else one._replace(crowd=_none(one)) for one in true)
+    truth = (np.concatenate(each) for each in zip(*known, strict=True))
     counts, true_counts = (np.array([len(one.labels) for one in each]) for each in (said, true))
     return rank_scene((Detections(*found), counts), (TrueBoxes(*truth), true_counts))
+
+
+def _none(true: TrueBoxes) -> Flags:
+    return np.zeros(len(true.labels), bool)
 
 
 def _columns(said: Detections) -> tuple[NDArray[Any], ...]:
@@ -89,7 +98,9 @@ def rank_scene(said: tuple[Detections, Ints], true: tuple[TrueBoxes, Ints]) -> S
     """Rank images that are concatenated already, with the number of boxes of each [N]."""
     (found, counts), (truth, true_counts) = said, true
     scores, labels = found.scores.astype(np.float64), found.labels.astype(np.intp)
-    true_labels, difficult = truth.labels.astype(np.intp), truth.difficult.astype(bool)
+    true_labels, crowd = truth.labels.astype(np.intp), truth.crowd
+    crowd = _none(truth) if crowd is None else crowd.astype(bool)
+    difficult = truth.difficult.astype(bool) | crowd
     images, true_images = (np.repeat(np.arange(len(n)), n) for n in (counts, true_counts))
     names = np.unique(np.concatenate([labels, true_labels]))
     # NumPy sorts integers of one or two bytes several times as fast.
@@ -110,6 +121,7 @@ def rank_scene(said: tuple[Detections, Ints], true: tuple[TrueBoxes, Ints]) -> S
         true_images[order],
         true_groups[order],
         difficult[order],
+        crowd[order],
     )
 
 
@@ -185,6 +197,7 @@ def _window(groups: tuple[Ints, Ints], boxes: tuple[Floats, Floats]) -> tuple[In
 def find_pairs(scene: Scene, shape: BoxForm, least: float) -> Pairs:
     """Return all pairs of a group whose IoU is at least `least`.
 
+    The overlap with a crowd region is the share of the detection that lies in it, as COCO has it.
     Each box of a pair then covers at least that share of the other. In any direction no more than
     a share s <= 1/2 of a rectangle lies in the outer share s of its extent, so the other box must
     reach into its enclosing box shrunk by s on every side, for 1/2 to its centre.
@@ -194,11 +207,18 @@ def find_pairs(scene: Scene, shape: BoxForm, least: float) -> Pairs:
     left = 1 - 2 * min(least, 0.5) + 1e-6
     inner, true_inner = _shrunk(around, left), _shrunk(true_around, left)
     none = np.zeros(0, np.intp)
+    crowd = np.flatnonzero(scene.crowd)
     found = [Pairs(none, none, np.zeros(0))]
+    for i, j in candidate_pairs(
+        (scene.groups, scene.true_groups[crowd]), (around, true_around[crowd])
+    ):
+        pairs = Pairs(i, crowd[j], shape.inside(said[i], true[crowd[j]]))
+        found.append(pairs.where(pairs.iou >= least))
     for i, j in candidate_pairs((scene.groups, scene.true_groups), (around, true_inner)):
         own, other = inner[i], true_around[j]
         near = (own[:, 0] <= other[:, 2]) & (own[:, 2] >= other[:, 0])
         near &= (own[:, 1] <= other[:, 3]) & (own[:, 3] >= other[:, 1])
+        near &= ~scene.crowd[j]
         pairs = Pairs(i[near], j[near], shape.iou(said[i[near]], true[j[near]]))
         found.append(pairs.where(pairs.iou >= least))
     return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

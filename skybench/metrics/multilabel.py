@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import UsageError
+from skybench.core.errors import InvalidArray
+from skybench.metrics._arrays import as_masked, as_whole_number, unmasked_rows
+
+CELLS = 1_000_000  # elements of weights times scores in memory at once
 
 
 class ScoreRanking(NamedTuple):
@@ -37,15 +40,26 @@ def weighted_average_precision(ranking: ScoreRanking, weights: NDArray[np.float6
     The sum over distinct thresholds of the increase in recall times the precision, without
     interpolation (as scikit-learn's average_precision_score).
     """
-    w = weights[ranking.images]
-    seen = np.cumsum(w)[ranking.ends]
-    gain = w[ranking.hits]
-    recalled = np.cumsum(gain)
-    if not recalled.size or not recalled[-1]:
-        return float("nan")
-    # A threshold up to which nothing has weight has no gain either.
-    precision = recalled[ranking.last] / np.where(seen > 0, seen, 1)
-    return float(gain @ precision / recalled[-1])
+    return float(_average_precisions(ranking, weights[None])[0])
+
+
+def _average_precisions(ranking: ScoreRanking, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The AP [B] for weights [B, N]."""
+    if not len(ranking.hits):
+        return np.full(len(weights), np.nan)
+    rows = max(1, CELLS // len(ranking.images))
+    parts = []
+    for start in range(0, len(weights), rows):
+        w = weights[start : start + rows][:, ranking.images]
+        seen = np.cumsum(w, 1)[:, ranking.ends]
+        gain = w[:, ranking.hits]
+        recalled = np.cumsum(gain, 1)
+        # A threshold up to which nothing has weight has no gain either.
+        precision = recalled[:, ranking.last] / np.where(seen > 0, seen, 1)
+        sums = np.array([one @ other for one, other in zip(gain, precision, strict=True)])
+        with np.errstate(invalid="ignore"):
+            parts.append(sums / recalled[:, -1])
+    return np.concatenate(parts)
 
 
 def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -> dict[str, float]:
@@ -55,7 +69,9 @@ def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -
     Returns, in percent, `map_micro` and `map_macro` (over the classes that occur), and with
     `batch` > 0 `map_micro_batched`: the micro AP of each `batch` consecutive images, averaged; a
     last, smaller batch is left out unless it is the only one, as is one without a true class.
-    Raises UsageError for unequal shapes, no image, NaN scores or a truth other than 0 and 1.
+    Masked images are left out.
+    Raises InvalidArray, a ValueError, for unequal shapes, no image, NaN scores or a truth other
+    than 0 and 1.
     Source: BigEarthNet's mAP is micro in the lineage of SeCo, there per batch of 256, the last
     dropped: ServiceNow/seasonal-contrast@411e37e:models/ssl_finetuner.py:shared_step
     and datasets/bigearthnet_datamodule.py.
@@ -63,13 +79,16 @@ def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -
     >>> mean_average_precision([[0.9, 0.1], [0.4, 0.6]], [[1, 0], [1, 1]])
     {'map_micro': 100.0, 'map_macro': 100.0}
     """
-    s, t = np.asarray(scores), np.asarray(true)
+    batch = as_whole_number(batch, "batch", 0)
+    said, truth = as_masked(scores, "scores"), as_masked(true, "true")
+    s, t = said.values, truth.values
     if s.shape != t.shape or s.ndim != 2 or not s.size:
-        raise UsageError(
+        raise InvalidArray(
             f"Expected scores and truth of one shape [N, K], but got {s.shape} and {t.shape}."
         )
     metric = MultiLabel(tuple(map(str, range(s.shape[1]))), batch)
-    for one, other in zip(s, t, strict=True):
+    kept = unmasked_rows(said, truth)
+    for one, other in zip(s[kept], t[kept], strict=True):
         metric.update(one, other)
     return metric.scores()
 
@@ -92,14 +111,15 @@ class MultiLabel:
         """Count one image: scores [K] and its classes [K], 0 or 1."""
         said, true = np.asarray(prediction), np.asarray(target)
         if said.shape != (len(self.classes),) or true.shape != said.shape:
-            raise UsageError(
+            raise InvalidArray(
                 f"Expected scores and classes [{len(self.classes)}] of an image, but got "
                 f"{said.shape} and {true.shape}."
             )
-        if np.isnan(said).any() or ((true != 0) & (true != 1)).any():
-            raise UsageError(
-                f"Expected scores that can be ranked, and classes of 0 and 1, but got {said} and "
-                f"{true}."
+        wrong = true[(true != 0) & (true != 1)]
+        if np.isnan(said).any() or len(wrong):
+            raise InvalidArray(
+                "Expected scores that can be ranked, and classes of 0 and 1, but got "
+                + (f"{wrong[0]} for a class." if len(wrong) else f"the scores {said}.")
             )
         self.predicted.append(said.astype(np.float64))
         self.true.append(true.astype(bool))
@@ -108,7 +128,7 @@ class MultiLabel:
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
         """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
         w = np.ones((1, len(self.true))) if weights is None else weights
-        each = np.array([[weighted_average_precision(r, row) for r in self._ranked()] for row in w])
+        each = np.stack([_average_precisions(ranking, w) for ranking in self._ranked()], axis=1)
         present = ~np.isnan(each[:, 1:])
         with np.errstate(invalid="ignore"):
             macro = np.where(present, each[:, 1:], 0).sum(1) / present.sum(1)

@@ -9,12 +9,29 @@ from numpy.typing import NDArray
 
 from skybench.boxes.geometry import to_corners, to_horizontal, to_rotated
 from skybench.boxes.iou import paired_iou
-from skybench.core import UsageError
-from skybench.metrics._validation import Images, scene_from_arrays
+from skybench.core.errors import InvalidArray
+from skybench.metrics._validation import FAR, Images, scene_from_arrays
 from skybench.metrics.horizontal_boxes import CocoBoxes, voc_map
 from skybench.metrics.matching import BoxForm
 
-ROTATED = BoxForm(to_rotated, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou)
+THIN = 0.01  # pixels; a thinner box, as of four points in a line, counts as that thick
+
+
+def _inside(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The share [P] of the boxes `a` that lies in `b`; 0 without area."""
+    iou, own, other = paired_iou(a, b), a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
+    common = iou * (own + other) / (1 + iou)
+    return np.asarray(common / np.where(own > 0, own, 1))
+
+
+def _form(corners: NDArray[Any]) -> NDArray[Any]:
+    """The rectangles [N, 5] around corners, of some thickness even around points in a line."""
+    boxes = to_rotated(corners)
+    boxes[:, 2:4] = boxes[:, 2:4].clip(THIN)
+    return boxes
+
+
+ROTATED = BoxForm(_form, lambda boxes: to_horizontal(to_corners(boxes)), paired_iou, _inside)
 
 
 def rotated_ap(
@@ -28,7 +45,8 @@ def rotated_ap(
 
     Boxes are corners [n, 4, 2] in order around the box, or (cx, cy, w, h, angle) [n, 5] as in
     `skybench.boxes.geometry`; all else is as in `voc_ap`. Corners that form no rectangle are
-    replaced by their smallest enclosing rectangle, in the truth too, as in mmrotate.
+    replaced by their smallest enclosing rectangle, in the truth too, as in mmrotate; a side shorter
+    than 0.01 pixels counts as that long, so that four points in a line can be found.
     Source: DOTA's and DIOR-R's mAP; open-mmlab/mmrotate@2a02038: eval_rbbox_map (11 points).
 
     >>> true = [([[5, 5, 10, 4, 0.3]], [0])]
@@ -54,14 +72,18 @@ class RotatedBoxes(CocoBoxes):
 
 
 def any_corners(boxes: NDArray[Any]) -> NDArray[Any]:
-    """Return corners [n, 4, 2], given as such or as boxes [n, 5]. Raises UsageError for others."""
+    """Return corners [n, 4, 2], given as such or as boxes [n, 5].
+
+    Raises InvalidArray for arrays of other shapes or values.
+    """
     if not boxes.size:
         return np.zeros((0, 4, 2))
     if boxes.shape[1:] == (4, 2):
         return boxes
-    if boxes.shape[1:] != (5,) or (boxes[:, 2:4] < 0).any():
-        raise UsageError(
+    wrong = boxes.shape[1:] != (5,) or (boxes[:, 2:4] < 0).any()
+    if wrong or not (abs(boxes.astype(float)) < FAR).all():
+        raise InvalidArray(
             "Expected corners [n, 4, 2] or boxes [n, 5], (cx, cy, w, h, angle) with w and h at "
-            f"least 0, but got {boxes.shape}: {boxes.reshape(-1)[:5]}.."
+            f"least 0, all finite, but got {boxes.shape}: {boxes.reshape(-1)[:5]}.."
         )
     return to_corners(boxes)

@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import UsageError
+from skybench.core.errors import InvalidArray
 from skybench.core.sample import IGNORE
+from skybench.metrics._arrays import (
+    CLASSES,
+    Masked,
+    as_masked,
+    as_whole_number,
+    count_classes,
+    require_class_ids,
+)
 
 
 def confusion(
@@ -17,27 +25,42 @@ def confusion(
 ) -> NDArray[np.int64]:
     """Return the confusion matrix by (true, predicted) class, int64 [classes, classes].
 
-    predicted, true: class ids, integers of the same shape; `ignore` in true is left out.
-    Raises UsageError for unequal shapes or an id outside 0..classes-1.
+    predicted, true: class ids, integers of the same shape; `ignore` in true is left out, as are
+    masked pixels.
+    Raises InvalidArray, a ValueError, for unequal shapes or an id outside 0..classes-1.
 
     >>> confusion([0, 1, 1], [0, 1, 255], 2)
     array([[1, 0],
            [0, 1]])
     """
-    p, t = np.asarray(predicted), np.asarray(true)
+    classes = as_whole_number(classes, "classes", 1, CLASSES)
+    said, truth = as_masked(predicted, "predicted"), as_masked(true, "true")
+    p, t = labelled_ids(said, truth, ignore)
+    note = f" (or {ignore} to ignore, in true only)"
+    require_class_ids({"predicted": p, "true": t}, classes, note)
+    pairs = t.astype(np.int64) * classes + p.astype(np.int64)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def labelled_ids(said: Masked, truth: Masked, ignore: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the predicted and true ids [n] of the pixels with a label.
+
+    Left out are pixels whose true id is `ignore`, and masked ones of either array.
+    Raises InvalidArray for unequal shapes and for ids that are no integers.
+    """
+    p, t = said.values, truth.values
     if p.shape != t.shape:
-        raise UsageError(f"Expected maps of one shape, but got {p.shape} and {t.shape}.")
-    if p.dtype.kind not in "iub" or t.dtype.kind not in "iub":
-        raise UsageError(f"Expected integer class ids, but got {p.dtype} and {t.dtype}.")
-    seen = t != ignore
-    p, t = p[seen].astype(np.int64), t[seen].astype(np.int64)
-    for name, ids in (("predicted", p), ("true", t)):
-        if ids.size and not 0 <= ids.min() <= ids.max() < classes:
-            raise UsageError(
-                f"Expected {name} class ids in 0..{classes - 1} (or {ignore} to ignore, in true "
-                f"only), but got {ids.min()}..{ids.max()}."
-            )
-    return np.bincount(t * classes + p, minlength=classes * classes).reshape(classes, classes)
+        raise InvalidArray(f"Expected maps of one shape, but got {p.shape} and {t.shape}.")
+    if t.size and (p.dtype.kind == "f" or t.dtype.kind == "f"):
+        raise InvalidArray(
+            f"Expected integer class ids, but got {p.dtype} and {t.dtype}; of scores, give the "
+            "argmax, and convert ids that are whole numbers with .astype(int)."
+        )
+    seen = t != as_whole_number(ignore, "ignore", -(2**62))
+    for mask in (said.mask, truth.mask):
+        if mask is not None:
+            seen &= ~mask
+    return p[seen], t[seen]
 
 
 def class_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -84,31 +107,54 @@ def mean_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
 
 
 def mean_iou(
-    predicted: ArrayLike, true: ArrayLike, classes: int | None = None, ignore: int = IGNORE
+    predicted: ArrayLike,
+    true: ArrayLike,
+    classes: int | None = None,
+    ignore: int | None = None,
 ) -> dict[str, float]:
     """Return the mean IoU over the classes present, from one confusion matrix over all pixels.
 
     predicted, true: class ids, integers [N, H, W] (any equal shape); `ignore` in true is left
-    out; `classes` defaults to the largest id + 1. Returns miou, mf1, oa and, by other policies
-    for absent classes, miou_true (mean over the classes of the truth) and miou_all (over all
-    `classes`, an absent one with 0).
+    out (None: 255), as are masked pixels; `classes` defaults to the largest id of a labelled
+    pixel + 1. Returns miou, mf1, oa and, by other policies for absent classes, miou_true (mean
+    over the classes of the truth) and miou_all (over all `classes`, an absent one with 0).
+    Raises InvalidArray, a ValueError, for unequal shapes, no labelled pixel, ids that are no
+    integers, out of range or a mark of unlabelled pixels, and for masks of 0 and 255 whose
+    foreground would be ignored; for these, `ignore` must be given.
     Source: one matrix over the whole set, as mmsegmentation's IoUMetric; torchmetrics' MeanIoU
     averages per image and gives other values.
 
     >>> mean_iou([[0, 0, 1, 1]], [[0, 1, 1, 1]])["miou"]
     58.33333333333333
     """
-    p, t = np.asarray(predicted), np.asarray(true)
-    known = t[t != ignore]
-    if not known.size:
-        raise UsageError("Expected at least one pixel that is not ignored, but got none.")
-    count = classes or int(max(known.max(), p[p != ignore].max(initial=0))) + 1
-    found = mean_scores(confusion(p, t, count, ignore))
+    void = IGNORE if ignore is None else ignore
+    said, truth = as_masked(predicted, "predicted"), as_masked(true, "true")
+    p, t = labelled_ids(said, truth, void)
+    if not t.size:
+        raise InvalidArray("Expected at least one pixel that is not ignored, but got none.")
+    if ignore is None and classes in (None, 2) and said.values[truth.values == void].any():
+        require_foreground(t, truth)
+    found = mean_scores(confusion(p, t, count_classes({"predicted": p, "true": t}, classes), void))
     return {name: float(value * 100) for name, value in found.items()}
 
 
+def require_foreground(labelled: NDArray[Any], truth: Masked) -> None:
+    """Raise InvalidArray if a truth has no value but 0 and 255, which may be its foreground.
+
+    labelled: the values of truth that are not ignored.
+    """
+    if not labelled.any() and (truth.values == IGNORE).any():
+        raise InvalidArray(
+            f"Expected class ids in true, but got only 0 and {IGNORE}, which is ignored: divide "
+            f"0/{IGNORE} masks by {IGNORE}, or give ignore={IGNORE} if it means no label."
+        )
+
+
 def mean_f1(
-    predicted: ArrayLike, true: ArrayLike, classes: int | None = None, ignore: int = IGNORE
+    predicted: ArrayLike,
+    true: ArrayLike,
+    classes: int | None = None,
+    ignore: int | None = None,
 ) -> dict[str, float]:
     """Return the scores of `mean_iou`, mean F1 first: F1 = 2PR / (P + R) for each class.
 

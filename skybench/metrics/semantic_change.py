@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skybench.core import IGNORE, UsageError
-from skybench.metrics.change import tiles_by_image
-from skybench.metrics.segmentation import class_scores, confusion, mean_scores, nan_mean
+from skybench.core import IGNORE, InvalidArray
+from skybench.metrics._arrays import as_array
+from skybench.metrics.change import mean_over_images, tiles_by_image
+from skybench.metrics.segmentation import class_scores, confusion, mean_scores
 
 CLASSES = 6  # of DynamicEarthNet, without snow and ice
 
@@ -29,10 +30,10 @@ class Counts(NamedTuple):
 
 
 def count_series(predicted: ArrayLike, true: ArrayLike, ignore: int, classes: int) -> Counts:
-    """Count one series of class maps [T, H, W], T >= 2; raises UsageError for other shapes."""
+    """Count one series of class maps [T, H, W], T >= 2; raises InvalidArray for other shapes."""
     p, t = np.asarray(predicted), np.asarray(true)
     if p.shape != t.shape or t.ndim != 3 or len(t) < 2:
-        raise UsageError(
+        raise InvalidArray(
             "Expected two series of class maps [T, H, W] with at least two months, but got "
             f"{p.shape} and {t.shape}."
         )
@@ -66,16 +67,17 @@ def semantic_change(
     scorer. SC: IoU of the classes after a true change, mean over the classes that occur there in
     the truth. mIoU: over all months, mean over the classes in the truth or the prediction.
     Without any true change SC and SCS are NaN; without a predicted one too, BC is (officially 0).
-    Raises UsageError for other shapes, or ids outside 0..classes-1.
+    Raises InvalidArray, a ValueError, for other shapes, masked values, or ids outside
+    0..classes-1.
     Source: arXiv 2203.12560; aysim/dynnet@1e7d902:codalab_eval.
 
     >>> true = [[[[0, 1]], [[1, 1]]]]
     >>> semantic_change([[[[1, 0]], [[1, 1]]]], true)
     {'SCS': 50.0, 'BC': 0.0, 'SC': 100.0, 'mIoU': 25.0}
     """
-    p, t = np.asarray(predicted), np.asarray(true)
-    if p.shape != t.shape or t.ndim != 4 or not len(t):
-        raise UsageError(
+    p, t = as_array(predicted, "predicted"), as_array(true, "true")
+    if p.shape != t.shape or t.ndim != 4 or not t.size:
+        raise InvalidArray(
             f"Expected class maps [cubes, months, H, W], but got {p.shape} and {t.shape}."
         )
     each = [count_series(one, other, ignore, classes) for one, other in zip(p, t, strict=True)]
@@ -127,11 +129,12 @@ class SemanticChange:
         found = official_scores(pooled)
         bc = class_scores(pooled.bare_changes)["iou"][..., 1]
         found["SCS_masked"] = (bc + mean_scores(pooled.bare_moved)["miou_all"]) / 2
-        cubes = [
+        cubes = tiles_by_image(self.keys)
+        each = [
             official_scores(Counts(*(np.tensordot(w[:, i], part[i], 1) for part in stacked)))["SCS"]
-            for i in tiles_by_image(self.keys)
+            for i in cubes
         ]
-        found["SCS_cube"] = nan_mean(np.stack(cubes, axis=-1))
+        found["SCS_cube"] = mean_over_images(each, w, cubes)
         percent = {name: value * 100 for name, value in found.items()}
         return {k: float(v[0]) for k, v in percent.items()} if weights is None else percent
 

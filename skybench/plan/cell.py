@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from skybench.core import (
@@ -16,12 +17,16 @@ from skybench.core import (
     Record,
     Target,
     Task,
+    file_hash,
     registry,
 )
+from skybench.core.content import ContentDigests
 from skybench.core.dataset import Samples
 from skybench.core.recipe import affects
 
 State = Literal["planned", "done", "cannot run", "unavailable"]
+# What an unavailable cell is missing; damaged: the data are there, but cannot be read.
+Lack = Literal["", "data", "damaged", "weights"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,9 @@ class Cell:
     pool: Mapping[str, Samples] = field(default_factory=dict)
     fingerprint: str = ""
     overridden: tuple[str, ...] = ()
+    contents: Mapping[str, ContentDigests] = field(default_factory=dict)  # by role, as splits
     arch: Mapping[str, Any] = field(default_factory=dict)  # settings of the network, as given
-    lacks: Literal["", "data", "weights"] = ""  # what an unavailable cell is missing
+    lacks: Lack = ""
 
     @property
     def dataset_id(self) -> str:
@@ -62,6 +68,12 @@ class Cell:
         """The kind of the targets that the setup or the card declares; None: it is inferred."""
         card = self.splits["test"].card
         return card.setup(self.task.name).target or card.target
+
+    @property
+    def folder(self) -> str:
+        """The absolute path of a user's own folder, or of its .toml; "" for other datasets."""
+        path = self.dataset.partition(":")[2]
+        return str(Path(path).expanduser().absolute()) if path else ""
 
     @property
     def scored(self) -> bool:
@@ -90,10 +102,14 @@ class Cell:
 
 def affecting(cell: Cell) -> dict[str, Any]:
     """Return all that affects a cell's scores, as plain JSON; device, workers and paths do not."""
-    splits = {
+    splits: dict[str, dict[str, Any]] = {
         n: {"sha256": s.split.sha256, "count": len(s), "classes": list(s.card.classes)}
         for n, s in cell.splits.items()
     }
+    for name, digests in cell.contents.items():
+        # The side of tiles follows the largest images of all splits of a user's folder.
+        tile = cell.splits[name].card.tile
+        splits[name] |= {"content": [digests.images, digests.labels], "tile": tile}
     return {
         "schema": SCHEMA,
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, *_arch(cell)],
@@ -125,8 +141,38 @@ def to_record(cell: Cell) -> Record:
             "weights": cell.weights_id,
             "overridden": list(cell.overridden),
             **({"arch": plain_arch(cell)} if cell.arch else {}),
+            **_identity(cell),
+            **_noticed(cell),
         },
     )
+
+
+def _noticed(cell: Cell) -> dict[str, Any]:
+    """What the readers noticed about the files, a sentence each; {} where there is nothing."""
+    notes = [*dict.fromkeys(note for s in cell.splits.values() for note in s.notes)]
+    return {"notes": notes} if notes else {}
+
+
+def _identity(cell: Cell) -> dict[str, Any]:
+    """Of which data by content, and whether the hash of the weights was taken from memory."""
+    facts: dict[str, Any] = {"folder": cell.folder} if cell.folder else {}
+    if cell.contents:
+        sampled = any(digests.sampled for digests in cell.contents.values())
+        facts["content"] = {name: digests.short for name, digests in cell.contents.items()}
+        facts["content_kind"] = "sample" if sampled else "all files"
+    if cell.weights not in ("random", "none") and file_hash.was_remembered(Path(cell.weights)):
+        facts["weights_hash"] = "from memory"
+    return facts
+
+
+def known_by_content(dataset: str, splits: Mapping[str, Samples]) -> bool:
+    """Whether what a cell rests on is told by the contents of its files; not for demo data.
+
+    Those are seeded, and their files differ from machine to machine, as encoders do. A user's
+    own folder, named by its path, may have been edited, whoever wrote it.
+    """
+    own = ":" in dataset and any(s.card.user_data for s in splits.values())
+    return own or not any(s.split.demo for s in splits.values())
 
 
 def plain_arch(cell: Cell) -> dict[str, Any]:

@@ -110,12 +110,13 @@ class Forecaster:
     def _told(self, cell: Cell, view: NetworkInput, work: Work) -> dict[str, Any]:
         recipe, gpu = cell.recipe, self.gpu
         count = max(1, round(view.samples * recipe.fraction))
-        steps = recipe.iterations or recipe.epochs * math.ceil(count / max(1, recipe.batch))
-        samples = steps * recipe.batch if recipe.iterations else recipe.epochs * count
-        peak = gpu.half if recipe.precision else gpu.single
-        ways = {}
+        an_epoch = math.ceil(count / max(1, recipe.batch))
+        epochs = max(recipe.epochs, math.ceil(recipe.min_steps / an_epoch))
+        steps = recipe.iterations or epochs * an_epoch
+        samples = steps * recipe.batch if recipe.iterations else epochs * count
+        peak, ways = gpu.half if recipe.precision else gpu.single, {}
+        most = self.planner.request.micro or recipe.batch
         for name, again in (("plain", False), ("recomputing", True)):
-            most = self.planner.request.micro or recipe.batch
             micro = work.largest(most, gpu.memory * GB * (1 - HELD_BACK), again)
             hours = work.hours(samples * recipe.seeds, peak, again)
             ways[name] = {
@@ -126,9 +127,8 @@ class Forecaster:
                 "hours": round(hours, 3) if micro and hours == hours else None,
             }
         return {
-            "gpu": gpu.name, "gpu_gb": round(gpu.memory, 1),
-            "peak_tflops": peak if peak == peak else None,
-            "utilisation": UTILISATION, "held_back": HELD_BACK, "steps": steps,
+            "gpu": gpu.name, "gpu_gb": round(gpu.memory, 1), "utilisation": UTILISATION,
+            "peak_tflops": peak if peak == peak else None, "held_back": HELD_BACK, "steps": steps,
             "batch": recipe.batch, "seeds": recipe.seeds, "precision": recipe.precision,
             "parameters": work.body.parameters, "head_parameters": work.head.parameters,
             "learned": work.body.learned, "state_bytes": work.state,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from skybench.core import (
     registry,
     variants,
 )
+from skybench.core.content import ContentDigests
 from skybench.core.dataset import Samples, Subset
+from skybench.core.errors import error_text
+from skybench.core.loaded import WHICH
 from skybench.data.demo_folder import demo_root
 from skybench.data.subsampling import stratified_subset
-from skybench.plan.cell import Cell, affecting, to_record
+from skybench.plan.cell import Cell, Lack, affecting, known_by_content, to_record
 from skybench.plan.request import (
     Request,
     check_request,
@@ -37,6 +41,7 @@ from skybench.plan.request import (
     wanted_variant,
     with_options,
 )
+from skybench.plan.requirements import require_sense, require_splits
 from skybench.records import store
 
 
@@ -51,6 +56,8 @@ class Planner:
         self.request = replace(request, weights=weights)  # a misspelt model is never left unused
         self.opened: dict[tuple[str, str, int, tuple[str, ...]], Samples] = {}
         self.located: dict[tuple[str, str], tuple[str, str]] = {}
+        self.digests: dict[Samples, ContentDigests] = {}
+        self.refused: dict[tuple[str, str, int, tuple[str, ...]], DataError] = {}
 
     def root(self, dataset: str) -> Path:
         """Return the folder of a dataset; demo data are written on first use."""
@@ -68,15 +75,41 @@ class Planner:
     def open(self, dataset: str, split: str, recipe: Recipe) -> Samples:
         """Open one split of a dataset, cut to the recipe's limit."""
         key = (dataset, split, recipe.tile, recipe.options)
+        if key in self.refused:
+            raise self.refused[key]
         if key not in self.opened:
-            plugin = registry.dataset(dataset.partition(":")[0])
             options = dict(option.split("=", 1) for option in recipe.options)
-            self.opened[key] = plugin.open(self.root(dataset), split, recipe.tile, **options)
+            try:
+                self.opened[key] = self._opened(dataset, split, recipe.tile, options)
+            except DataError as error:
+                self.refused[key] = error
+                raise
         samples = self.opened[key]
         if recipe.limit and len(samples) > recipe.limit:
             chosen = stratified_subset(samples.labels, len(samples), recipe.limit, seed=0)
             return Subset(samples, chosen)
         return samples
+
+    def _opened(self, dataset: str, split: str, tile: int, options: Mapping[str, str]) -> Samples:
+        """Open a split; whatever else a reader stumbles over becomes a DataError."""
+        plugin, root = registry.dataset(dataset.partition(":")[0]), self.root(dataset)
+        try:
+            return plugin.open(root, split, tile, **options)
+        except SkybenchError:
+            raise
+        except Exception as error:  # files of others may break a reader in any way
+            raise DataError(
+                f"{plugin.CARD.title} in {root} cannot be opened: {error_text(error)}. Expected "
+                f"its own layout with whole files; `skybench data verify {dataset}` looks for the "
+                "file that is damaged"
+            ) from error
+
+    def content(self, samples: Samples) -> ContentDigests:
+        """Return the content of a split, looked at once for all cells. Raises DataError."""
+        whole = samples.whole if isinstance(samples, Subset) else samples
+        if whole not in self.digests:
+            self.digests[whole] = whole.content()
+        return self.digests[whole]
 
     def locate(self, card: ModelCard, variant: str) -> tuple[str, str]:
         """Like `locate_weights`, once for each variant of a model."""
@@ -124,29 +157,42 @@ class Planner:
             except CannotRun as error:
                 blank = replace(blank, status="cannot run", reason=str(error))
                 made.append(replace(blank, fingerprint=fingerprint.fingerprint(affecting(blank))))
-            except DataError as error:
-                made.append(replace(blank, status="unavailable", lacks="data", reason=str(error)))
-            except WeightsError as error:
-                made.append(
-                    replace(blank, status="unavailable", lacks="weights", reason=str(error))
-                )
+            except UsageError:
+                raise
+            except Exception as error:  # whatever breaks costs this cell alone
+                lack = self._lack(error, dataset)
+                reason = error_text(error)
+                made.append(replace(blank, status="unavailable", lacks=lack, reason=reason))
         return [replace(cell, pool=_pool(cell, made)) for cell in made]
 
-    def _complete(self, cell: Cell, asked: str) -> Cell:
-        recipe, task = cell.recipe, cell.task
-        _require_sense(cell)
+    def _lack(self, error: Exception, dataset: str) -> Lack:
+        """What a cell misses that could not be planned."""
+        if isinstance(error, WeightsError):
+            return "weights"
+        with contextlib.suppress(Exception):  # demo data that cannot be written
+            return "damaged" if self.root(dataset).exists() else "data"
+        return "data"
+
+    def _of_data(self, cell: Cell) -> tuple[Recipe, DatasetCard]:
+        """The recipe as the opened dataset has it, and the dataset's card."""
+        recipe = cell.recipe
         known = registry.dataset(cell.dataset_id).CARD
         if not known.user_data:
-            _require_splits(cell, known)
+            require_splits(cell, known)
         card = self.open(cell.dataset, recipe.train, recipe).card
         if known.user_data:
-            _require_splits(cell, card)  # the folder itself says which there are
+            require_splits(cell, card)  # the folder itself says which there are
             if not recipe.tile and card.tile < known.tile:  # as small as the images
                 recipe = replace(recipe, tile=card.tile)
-        if task.name not in card.tasks:  # a user's folder is for one task only
-            raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {task.name}")
+        if cell.task.name not in card.tasks:  # a user's folder is for one task only
+            raise CannotRun(f"{card.title} is for {' and '.join(card.tasks)}, not {cell.task.name}")
         if recipe.val not in card.splits:  # or has no validation split
             recipe = replace(recipe, val="")
+        return recipe, card
+
+    def _complete(self, cell: Cell, asked: str) -> Cell:
+        require_sense(cell)
+        recipe, card = self._of_data(cell)
         names = {"train": recipe.train, "val": recipe.val, "test": recipe.test}
         splits = {n: self.open(cell.dataset, s, recipe) for n, s in names.items() if s}
         sensors = chosen_sensors(card, recipe.sensors)
@@ -158,7 +204,10 @@ class Planner:
         if cell.protocol.level == "pyramid" and not model.levels:
             raise CannotRun(f"{model.name} gives one vector an image and no feature maps")
         found = match(model, sensors)
+        told = splits if known_by_content(cell.dataset, splits) else {}
         weights, weights_id = self.locate(model, variant)
+        if WHICH in self.request.arch and weights not in ("none", "random"):
+            arch[WHICH] = self.request.arch[WHICH]
         full = replace(
             cell,
             model=model,
@@ -168,6 +217,7 @@ class Planner:
             weights=weights,
             weights_id=weights_id,
             splits=splits,
+            contents={role: self.content(samples) for role, samples in told.items()},
             found=found,
             demo=cell.demo or any(s.split.demo for s in splits.values()),
         )
@@ -207,7 +257,9 @@ def _reading(cell: Cell) -> tuple[int, tuple[str, ...]]:
 
 def _folder_name(path: str) -> str:
     where = Path(path).expanduser().resolve()
-    return where.parent.name if where.name == "skybench.toml" else where.stem
+    if where.name == "skybench.toml":
+        return where.parent.name
+    return where.stem if where.suffix == ".toml" else where.name
 
 
 def locate_weights(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
@@ -234,43 +286,3 @@ def locate_weights(card: ModelCard, variant: str, request: Request) -> tuple[str
     if card.weights.withheld:
         raise CannotRun(find.how_to_get(card))
     raise find.MissingWeights(find.how_to_get(card))
-
-
-def require_available(cells: Sequence[Cell], request: Request) -> None:
-    """Raise SkybenchError that names all missing weights and data, unless the rest can run.
-
-    Missing weights always end the run; missing data only where the dataset was asked for by
-    name, or nothing at all can run.
-    """
-    missing = [c for c in cells if c.status == "unavailable"]
-    blocking = [c for c in missing if request.datasets or c.lacks == "weights"]
-    if len(missing) == len(cells):
-        blocking = missing
-    if blocking:
-        reasons = list(dict.fromkeys(c.reason for c in blocking))
-        raise SkybenchError("\n".join(reasons))
-
-
-def _require_splits(cell: Cell, card: DatasetCard) -> None:
-    """Raise CannotRun for overridden splits that do not exist, or have no public labels."""
-    for role in sorted({"train", "val", "test"} & {*cell.overridden}):
-        name = getattr(cell.recipe, role)
-        if name not in card.splits and (role, name) != ("val", ""):
-            known = ", ".join(card.splits)
-            raise CannotRun(f"{card.title} has no split {name!r} for {role}; it has {known}")
-        if name in card.unlabelled and role != "test":
-            raise CannotRun(f"nobody has the labels of {card.title}'s {name}, so not for {role}")
-
-
-def _require_sense(cell: Cell) -> None:
-    """Raise CannotRun for combinations that no data and no weights make possible."""
-    model, task, recipe = cell.model, cell.task, cell.recipe
-    if model.unavailable:
-        raise CannotRun(f"{model.name} cannot run: {model.unavailable}")
-    if recipe.protocol not in task.protocols:
-        known = ", ".join(task.protocols)
-        raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
-    if cell.protocol.trains_backbone and model.weights is None:
-        raise CannotRun(f"{model.name} has no parameters to train; run it under a frozen protocol")
-    if recipe.views and not task.views:
-        raise CannotRun(f"{task.name} has no test-time views; only heads of pixels have them")

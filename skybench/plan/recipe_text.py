@@ -26,6 +26,7 @@ MEANING: Mapping[str, str] = {
     "tile": "side of the tiles that are read, in pixels",
     "epochs": "passes over the training split",
     "iterations": "steps; they count instead of epochs unless 0",
+    "min_steps": "steps that epochs are repeated up to, for small training splits",
     "batch": "samples of a step, over all devices together",
     "lr": "highest learning rate, the head's",
     "weight_decay": "of AdamW; none on biases, norms and positions",
@@ -54,6 +55,7 @@ EMPTY: Mapping[str, str] = {
     "schedule": "the head's own",
     "precision": "float32",
     "sensors": "all that match",
+    "min_steps": "none",
 }
 
 
@@ -67,7 +69,8 @@ def training_length(recipe: Recipe) -> str:
     """Return the length of training as text."""
     if recipe.iterations:
         return f"{recipe.iterations:,} steps"
-    return f"{recipe.epochs} epochs" if recipe.epochs else "until it has converged"
+    least = f", at least {recipe.min_steps:,} steps" if recipe.min_steps else ""
+    return f"{recipe.epochs} epochs{least}" if recipe.epochs else "until it has converged"
 
 
 def schedule_text(recipe: Recipe) -> str:

@@ -19,6 +19,8 @@ from skybench.core import (
     UsageError,
     registry,
 )
+from skybench.core.loaded import SETS, WHICH
+from skybench.plan import arguments
 from skybench.plan.protocols import every_task, protocol_names
 
 WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
@@ -36,7 +38,11 @@ NOT_SET = (
 
 @dataclass(frozen=True)
 class Request:
-    """The cells that a user asks to run, and how; see `skybench run --help`."""
+    """The cells that a user asks to run, and how; see `skybench run --help`.
+
+    Every field may be given as text, as on the command line: sensors="planet,s2", seeds="3",
+    overrides="epochs=5"; None is the default. Raises UsageError for values of another type.
+    """
 
     models: Sequence[str] = ("skysense",)
     tasks: Sequence[str] = ("all",)
@@ -64,6 +70,16 @@ class Request:
     tensorboard: bool = False
     predictions: bool = True  # kept beside the records
     strict: bool = False  # flags that point to a fault make a cell fail
+
+    def __post_init__(self) -> None:
+        for known in dataclasses.fields(self):
+            value = getattr(self, known.name)
+            if value is None and known.name != "models":
+                made = known.default_factory is not dataclasses.MISSING
+                value = {} if made else known.default
+            if value is not None or known.name == "models":
+                value = arguments.READERS[known.name](value, known.name)
+            object.__setattr__(self, known.name, value)
 
     @property
     def demo(self) -> bool:
@@ -128,6 +144,8 @@ def override_recipe(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str
         values[name] = _value(name, str(kinds[name]), text)
     if recipe.iterations and "epochs" in values:  # which would count otherwise
         values.setdefault("iterations", 0)
+    if "epochs" in values:  # a stated length is the length
+        values.setdefault("min_steps", 0)
     changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
     asked = replace(
         recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
@@ -197,8 +215,17 @@ def check_request(request: Request) -> None:
     cards = [registry.dataset(name).CARD for name in registry.names("datasets")]
     _require("option of a dataset", request.options, {o for card in cards for o in card.options})
     have = {f for name in pick_models(request.models) for f in _settings(name)}
-    _require("setting of these models", request.arch, have)
+    _require("setting of these models", request.arch, {*have, WHICH})
+    if request.arch.get(WHICH, "raw") not in SETS:
+        raise UsageError(
+            f"Expected --arch weights to be one of {', '.join(SETS)}, but got "
+            f"{request.arch[WHICH]!r}."
+        )
     _require_protocol(request)
+    sensors = [s for card in cards for s in card.sensors]
+    if not any(registry.dataset(n.partition(":")[0]).CARD.user_data for n in request.datasets):
+        known = {name: 0 for s in sensors for name in (s.name, s.title.lower()) if name}
+        _require("sensor", [name.lower() for name in request.sensors], known)
     for part in request.variant.split(","):
         if "=" in part:
             registry.resolve("baselines", part.partition("=")[0])

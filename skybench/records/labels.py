@@ -11,7 +11,9 @@ MARKS = {
     "own split": "s", "limited": "l", "override": "o", "seen in pre-training": "p",
     "partial checkpoint": "k", "collapsed features": "x", "same features": "i",
     "implausible values": "v", "band order": "b", "train images in test": "d",
-    "incomplete split": "n", "far from the paper": "f",
+    "incomplete split": "n", "far from the paper": "f", "repeated epochs": "e",
+    "loss still falling": "g", "resized images": "z", "identity by names only": "a",
+    "other versions": "w",
 }  # fmt: skip
 
 
@@ -25,8 +27,13 @@ FIXED = ("model", "variant", "weights", "data", "settings")
 
 
 def weights_label(record: Record) -> str:
-    """Return "random", "none" (no learned weights), or 8 digits of the checkpoint's sha256."""
-    return str(record.used.get("weights", "none"))[:8]
+    """Return "random", "none" (no learned weights), or 8 digits of the checkpoint's sha256.
+
+    Weights that a training here produced are called so: "1f0c2b3a, fine-tuned on AID".
+    """
+    tuned = record.used.get("fine_tuned")
+    text = str(record.used.get("weights", "none"))[:8]
+    return f"{text}, fine-tuned on {tuned}" if tuned else text
 
 
 def settings_label(record: Record) -> str:

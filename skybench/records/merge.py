@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from skybench.core import DataError, Record
+from skybench.core.atomic import write_whole
 from skybench.records import store
 from skybench.records.store import SkippedFile
 
@@ -27,16 +29,19 @@ class MergeReport(NamedTuple):
     same: int
     conflicts: list[Conflict]
     skipped: list[SkippedFile]
+    completed: int = 0  # of `same`: records whose predictions or pictures were missing here
 
 
 def merge_results(sources: Sequence[Path], target: Path) -> MergeReport:
     """Copy records with their predictions and pictures into a folder, without replacing results.
 
+    A file keeps its place below the source; what a record says of itself never makes a path.
     Two records of one fingerprint whose scores differ (another device, version or revision) are a
     conflict, and the one in `target` is kept. A completed record replaces one that could not run.
-    Raises DataError for a source that is not a folder.
+    Of a record that is there already, predictions and pictures are copied where `target` lacks
+    them. Raises DataError for a source that is not a folder.
     """
-    copied, same = 0, 0
+    counts: Counter[str] = Counter()
     conflicts: list[Conflict] = []
     skipped: list[SkippedFile] = []
     for source in sources:
@@ -44,32 +49,58 @@ def merge_results(sources: Sequence[Path], target: Path) -> MergeReport:
             raise DataError(
                 f"{source} is not a folder; expected one with records of `skybench run`"
             )
-        found, bad = store.read_records(source)
+        found, bad = store.read_stored(source)
         skipped += bad
-        for record in found:
-            present = store.find_record(target, record.path)
-            if present is not None and (present.came_out or not record.came_out):
-                if present.scores == record.scores and present.status == record.status:
-                    same += 1
-                else:
-                    conflicts.append(Conflict(record.path, _summary(present), _summary(record)))
+        for path, record in found:
+            if path != record.path:
+                reason = f"not at the place that its content names ({record.path}); move it there"
+                skipped.append(SkippedFile(source / path, reason))
                 continue
-            _copy(record, source, target)
-            copied += 1
-    return MergeReport(copied, same, conflicts, skipped)
+            present = store.find_record(target, path)
+            if present is None or (record.came_out and not present.came_out):
+                _copy(path, source, target)
+                counts["copied"] += 1
+            elif _is_same(present, record):
+                counts["same"] += 1
+                counts["completed"] += _complete(path, source, target)
+            else:
+                conflicts.append(Conflict(path, _summary(present), _summary(record)))
+    return MergeReport(counts["copied"], counts["same"], conflicts, skipped, counts["completed"])
 
 
-def _copy(record: Record, source: Path, target: Path) -> None:
+def _is_same(one: Record, other: Record) -> bool:
+    return (one.fingerprint, one.status, one.scores) == (
+        other.fingerprint, other.status, other.scores,
+    )  # fmt: skip
+
+
+def _copy(path: Path, source: Path, target: Path) -> None:
     """Copy a record after the files beside it, so that no record ever lacks them."""
-    destination = target / record.path
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    kept = (source / record.path).with_suffix(".npz")
-    if kept.is_file():
-        shutil.copyfile(kept, destination.with_suffix(".npz"))
-    pictures = (source / record.path).with_suffix("")
-    if pictures.is_dir():
-        shutil.copytree(pictures, destination.with_suffix(""), dirs_exist_ok=True)
-    store.write_record(record, target)
+    (target / path).with_suffix(".npz").unlink(missing_ok=True)  # of what is replaced
+    shutil.rmtree((target / path).with_suffix(""), ignore_errors=True)
+    _complete(path, source, target)
+    with write_whole(target / path, sync=True) as temporary:
+        shutil.copyfile(source / path, temporary)
+    (target / path).with_suffix(store.FAILED).unlink(missing_ok=True)
+
+
+def _complete(path: Path, source: Path, target: Path) -> bool:
+    """Copy the predictions and pictures that the target lacks; return whether there were any."""
+    brought = False
+    kept, place = (source / path).with_suffix(".npz"), (target / path).with_suffix(".npz")
+    if kept.is_file() and not place.exists():
+        with write_whole(place) as temporary:
+            shutil.copyfile(kept, temporary)
+        place.with_suffix(".draws").unlink(missing_ok=True)
+        brought = True
+    folder = (source / path).with_suffix("")
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        there = target / file.relative_to(source)
+        if file.is_file() and not file.is_symlink() and not there.exists():
+            with write_whole(there) as temporary:
+                shutil.copyfile(file, temporary)
+            brought = True
+    return brought
 
 
 def _summary(record: Record) -> str:

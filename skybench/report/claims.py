@@ -11,6 +11,7 @@ from skybench.analysis.comparable import ComparisonKey
 from skybench.analysis.compare import mean
 from skybench.core import Record, UsageError
 from skybench.records import published
+from skybench.records.identity import place_label
 from skybench.records.labels import flag_marks, footnotes, recipe_label
 from skybench.records.published import PaperCell, PublishedScore
 
@@ -178,7 +179,7 @@ def _entrants(
 
 
 def _measured(ours: Record, theirs: Record) -> CellDifference:
-    label, sensors = ours.recipe.get("label", ""), f"{ours.sensors} {recipe_label(ours)}".strip()
+    label, sensors = place_label(ours), f"{ours.sensors} {recipe_label(ours)}".strip()
     (metric, one), (_, other) = ours.main or ("", 0.0), theirs.main or ("", 0.0)
     place = PaperCell(ours.dataset, ours.task, label, sensors, metric)
     return CellDifference(place, one, other, (ours.flags, theirs.flags))

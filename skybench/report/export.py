@@ -25,7 +25,8 @@ def export_boxes(record: Record, results: Path, out: Path) -> list[Path]:
     if not hasattr(metric, "found"):
         raise UsageError(f"{record.task} gives no boxes; detections alone can be exported.")
     found: dict[str, Any] = metric.found(kept.keys)  # by names without ending
-    classes, name = list(record.used["classes"]), _exported(record)
+    classes = list(record.used.get("classes", plugin.CARD.classes))
+    name = _exported(record)
     if not hasattr(plugin, "write_results"):
         path = out / f"{name}.zip"
         write_dota(path, classes, found)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from skybench.core import FAULTS, Record, registry
 from skybench.core.score import PERCENT
 from skybench.plan.protocols import protocol_of_record
 from skybench.records import published
+from skybench.records.identity import content_key, place_label
 from skybench.records.labels import flag_marks, footnotes
 from skybench.records.published import PaperCell, PublishedScore
 from skybench.report.claims import PAPER
@@ -72,6 +74,43 @@ def paper_score(record: Record, place: PaperCell) -> float | None:
     return record.scores.get(name) if record.score_info(name).unit == PERCENT else None
 
 
+def _could_stand(record: Record) -> bool:
+    """Whether a record may stand beside some cell of the paper."""
+    return any(paper_score(record, r.place) is not None for r in reported_rows())
+
+
+def why_barred(record: Record) -> str:
+    """Return why a fine-tuned record of a dataset of the paper is not beside it; "" where it is.
+
+    Also "" for what nobody would expect there: other datasets, simulated data, other protocols.
+    """
+    places = [r.place for r in reported_rows()
+              if (r.task, r.dataset) == (record.task, record.dataset)]  # fmt: skip
+    expected = record.main and record.data == "real" and places
+    if not expected or not protocol_of_record(record).trains_backbone or _could_stand(record):
+        return ""
+    barred = sorted(BARRED & set(record.flags))
+    apart = [*dict.fromkeys(map(why_apart, places))]
+    return ", ".join(barred) or (apart[0] if len(apart) == 1 else "") or "no column of its kind"
+
+
+def _left_out(records: Sequence[Record]) -> dict[str, list[str]]:
+    """For each of the paper's tables, which fine-tuned records are not in it, and why."""
+    table = {(r.task, r.dataset): r.table for r in reported_rows()}
+    shown = {(r.model, r.task, r.dataset) for _, r in _measured(records).values()}
+    left: dict[str, list[str]] = {}
+    for r in records:
+        why = why_barred(r)
+        if _could_stand(r) and (r.model, r.task, r.dataset) not in shown:
+            why = "of other images or labels than the newest record"
+        if why:
+            name = f"{r.dataset} {place_label(r)}".strip()
+            left.setdefault(table[r.task, r.dataset], []).append(
+                f"Not beside: {r.model} on {name}: {why}."
+            )
+    return left
+
+
 def reported_rows() -> tuple[PublishedScore, ...]:
     """Return the published scores of the paper's tables."""
     return tuple(r for r in published.published_scores() if r.source == PAPER and r.table in TITLES)
@@ -95,13 +134,20 @@ def paper_cells(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
 def _measured(
     records: Iterable[Record],
 ) -> Mapping[tuple[str, PaperCell, str], tuple[float, Record]]:
+    """The newest measured scores; those of one cell are on the images and labels of the newest."""
+    ordered = sorted(records, key=lambda r: r.made)
     places = dict.fromkeys((r.table, r.place) for r in reported_rows())
-    found = {}
-    for record in sorted(records, key=lambda r: r.made):
-        for table, place in places:
+    found: dict[tuple[str, PaperCell, str], tuple[float, Record]] = {}
+    for table, place in places:
+        own: dict[str, tuple[float, Record]] = {}
+        for record in ordered:
             value = paper_score(record, place)
             if value is not None:
-                found[table, place, record.model] = (value, record)
+                own[record.model] = (value, record)
+        contents = {content_key(r): r.made for _, r in own.values()}
+        newest = max(contents, key=lambda c: contents[c], default="")
+        found |= {(table, place, model): (value, r) for model, (value, r) in own.items()
+                  if content_key(r) == newest}  # fmt: skip
     return found
 
 
@@ -109,7 +155,12 @@ def paper_grids(records: Sequence[Record]) -> list[Grid]:
     """Make the paper's tables, with measured rows beside the reported ones."""
     flags = {r.fingerprint: r.flags for r in records}
     every = [{**c, "flags": flags.get(c["fingerprint"], ())} for c in paper_cells(records)]
-    return [_grid(title, [c for c in every if c["table"] == t]) for t, title in TITLES.items()]
+    grids = [_grid(title, [c for c in every if c["table"] == t]) for t, title in TITLES.items()]
+    left = _left_out(records)
+    return [
+        replace(grid, notes=(*grid.notes, *dict.fromkeys(left.get(table, ()))))
+        for table, grid in zip(TITLES, grids, strict=True)
+    ]
 
 
 def _grid(title: str, found: Sequence[Mapping[str, Any]]) -> Grid:

@@ -82,7 +82,7 @@ def fraction_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def fraction_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     """Draw scores against the share of the training data: a panel a cell, a line a model.
 
-    rows: of `label_fraction.curve_points`. Shaded: the 95 % bootstrap interval over test images.
+    rows: of `label_fraction.curve_points`. Shaded: the 95 % interval over test images.
     """
     panels: dict[tuple[Any, ...], dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
     for row in rows:

@@ -85,15 +85,19 @@ def recipe_differences(record: Record) -> dict[str, str]:
 
 
 def run_command(record: Record) -> str:
-    """Return the command that makes the record again; PATH stands for a user's own folder."""
+    """Return the command that makes the record again.
+
+    PATH stands for a user's own folder in records that do not name it.
+    """
     recipe, used = record.recipe, record.used
-    yours = registry.dataset(record.dataset).CARD.user_data
-    dataset = f"{record.dataset}:PATH" if yours else record.dataset
+    yours = registry.dataset(record.dataset).CARD.user_data and record.data != "demo"
+    folder = used.get("folder", "")
+    dataset = f"{record.dataset}:{folder or 'PATH'}" if yours or folder else record.dataset
     words = [
         "skybench", "run", "--model", record.model, "--task", record.task, "--dataset", dataset,
         "--protocol", recipe["protocol"],
     ]  # fmt: skip
-    words += ["--data", "demo"] if record.data == "demo" and not yours else []
+    words += ["--data", "demo"] if record.data == "demo" and not folder else []
     words += ["--variant", used["variant"]] if used.get("variant") else []
     weights = used.get("weights", "none")
     words += ["--weights", "random" if weights == "random" else "auto"] if weights != "none" else []
@@ -106,8 +110,9 @@ def run_command(record: Record) -> str:
     for name, value in used.get("arch", {}).items():
         shown = ",".join(map(str, value)) if isinstance(value, list) else value
         words += ["--arch", f"{name}={shown}"]
+    stated = used.get("overridden", ())
     for option in recipe.get("options", ()):
-        words += ["--option", option] if option.partition("=")[0] in used["overridden"] else []
+        words += ["--option", option] if option.partition("=")[0] in stated else []
     for name, usual in (("fraction", 1.0), ("limit", 0), ("seeds", 1)):
         words += [f"--{name}", str(recipe[name])] if recipe.get(name, usual) != usual else []
     return shlex.join(words)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from skybench.analysis.score_text import round_score
-from skybench.core import DataError, Record, UsageError, registry, score_info
+from skybench.core import Record, UsageError, registry, score_info
+from skybench.core.errors import error_text
 from skybench.records import labels
+from skybench.records.identity import place_label
 
 Row = dict[str, Any]
 
@@ -24,9 +26,9 @@ def rescored(
     missing: list[str] = []
     for record in records:
         try:
-            rows += _scores(record, results)
-        except (DataError, UsageError) as error:  # UsageError: a plugin that is not installed
-            missing.append(str(error))
+            rows += [*_scores(record, results)]
+        except Exception as error:  # a damaged file or a plugin that is gone costs its record alone
+            missing.append(f"{record.model} on {record.dataset}: {error_text(error)}")
     names = sorted({row["metric"] for row in rows})
     if metric and metric not in names:
         raise UsageError(registry.unknown("score of kept predictions", metric, names or ["none"]))
@@ -34,17 +36,17 @@ def rescored(
 
 
 def _scores(record: Record, results: Path) -> Iterator[Row]:
-    from skybench.analysis import bootstrap
+    from skybench.analysis.intervals import uncertainty
     from skybench.records import predictions
 
     kept = predictions.load_predictions(record, results)
     every = [m.scores() for m in kept.metrics]
-    bands = bootstrap.intervals(kept.metrics, len(kept.keys))
+    bands = uncertainty(kept.metrics, kept.groups).intervals
     for name in every[0]:
         band, info = bands.get(name), score_info(kept.metrics[0], name)
         yield {
             "task": record.task, "dataset": record.dataset,
-            "label": record.recipe.get("label", ""), "data": record.data,
+            "label": place_label(record), "data": record.data,
             "model": record.model, "variant": record.used.get("variant", ""),
             "weights": labels.weights_label(record), "sensors": record.sensors,
             "protocol": record.recipe["protocol"], "settings": labels.settings_label(record),

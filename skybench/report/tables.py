@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.analysis import comparable
-from skybench.analysis.score_text import interval_text, score_heading, score_text
+from skybench.analysis.score_text import interval_text, score_heading, score_text, spread_over_seeds
 from skybench.core import Record, SkybenchError, registry
 from skybench.core.score import PERCENT
+from skybench.records.identity import place_label, with_identity
 from skybench.records.labels import (
     DEMO,
     FIXED,
@@ -23,6 +24,7 @@ from skybench.records.labels import (
     settings_label,
     weights_label,
 )
+from skybench.report.versions import mark_versions, version_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +68,11 @@ def long_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         metric, score = r.main or (None, None)
         low, high = r.intervals.get(metric or "", (None, None))
         rows.append({
-            "task": r.task, "dataset": r.dataset, "label": r.recipe.get("label", ""),
+            "task": r.task, "dataset": r.dataset, "label": place_label(r),
             "protocol": r.recipe["protocol"], "model": r.model,
             "variant": r.used.get("variant", ""), "weights": weights_label(r), "data": r.data,
             "sensors": r.sensors, "settings": settings_label(r), "metric": metric, "score": score,
-            "spread": r.spread.get(metric or ""), "low": low, "high": high,
+            "spread": spread_over_seeds(r, metric or ""), "low": low, "high": high,
             "seeds": len(r.seeds), "status": r.status, "flags": "; ".join(r.flags),
             "note": r.note, "fingerprint": r.fingerprint[:8],
         })  # fmt: skip
@@ -91,38 +93,47 @@ def _cell(record: Record) -> str:
     metric, score = record.main
     info = record.score_info(metric)
     text = score_text(score, info)
-    if len(record.seeds) > 1:
-        text += f" ± {score_text(record.spread[metric], info)}"
+    if spread := spread_over_seeds(record, metric):
+        text += f" ± {score_text(spread, info)}"
     if metric in record.intervals:
         low, high = record.intervals[metric]
         text += f" {interval_text(low, high, info)}"
     if len(record.used.get("offered", ())) > 1 and not record.recipe.get("sensors"):
-        text += " " + "+".join(record.used["sensors"])
+        text += f" {record.sensors}"
     return text + flag_marks(record.flags)
 
 
 def _column(record: Record) -> str:
-    name = f"{record.dataset} {record.recipe.get('label', '')}".strip()
+    name = f"{record.dataset} {place_label(record)}".strip()
     if record.main is None:
         return name
     return f"{name} {score_heading(record.main[0], record.score_info(record.main[0]))}"
 
 
 def _notes(
-    chosen: Sequence[Record], hidden: int, leads: Sequence[comparable.Leaders]
+    chosen: Sequence[Record],
+    hidden: int,
+    leads: Sequence[comparable.Leaders],
+    unmarked: Sequence[str],
 ) -> tuple[str, ...]:
+    """The footnotes; unmarked: the rows that are never marked as best, each with its reason."""
     notes = footnotes(f for r in chosen for f in r.flags)
     reasons = {f"{r.model} on {r.dataset}: {r.note}" for r in chosen if r.main is None}
     notes += [f"- {reason.rstrip('.')}." for reason in sorted(reasons)]
     if any(r.intervals for r in chosen):
-        notes.append(f"{_units(chosen)}[low, high] is a 95 % bootstrap interval over test images.")
+        notes.append(f"{_units(chosen)}[low, high] is a 95 % interval over test images.")
+    few = {f"{r.dataset}: {r.used['no_interval']}" for r in chosen if "no_interval" in r.used}
+    notes += [f"{reason}." for reason in sorted(few)]
     ties = [TESTED] * any(lead.tested for lead in leads)
     ties += [OVERLAPPED] * any(lead.overlapped for lead in leads)
     if ties:
         tied = ", or ".join(ties)
         notes.append(f"Marked as best: the best of comparable rows, and rows {tied}.")
+    if unmarked and len(chosen) > 1:
+        notes.append(f"Never marked as best: {', '.join(unmarked)}.")
     if any(r.main for r in chosen) and not any(r.main and _is_floor(r.model) for r in chosen):
         notes.append(NO_FLOOR)
+    notes += version_notes(chosen)
     if hidden:
         notes.append(f"{hidden} older record(s) of the same cells are not shown.")
     return tuple(notes)
@@ -150,7 +161,7 @@ def record_grids(records: Sequence[Record], results: Path | None = None) -> list
     predictions, for paired tests with the best (see `comparable.leaders`).
     """
     groups: dict[tuple[bool, str, str], list[Record]] = {}
-    for r in sorted(records, key=lambda r: r.made):
+    for r in sorted(with_identity(records), key=lambda r: r.made):
         groups.setdefault((r.data == "demo", r.task, r.recipe["protocol"]), []).append(r)
     return [
         _grid(f"{task}, {protocol}" + (f" - {DEMO}" if demo else ""), mine, results)
@@ -160,15 +171,15 @@ def record_grids(records: Sequence[Record], results: Path | None = None) -> list
 
 def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
     """The table of some records, the oldest first."""
-    names: dict[tuple[str, str], str] = {}  # (dataset, label) -> column, with its metric
-    cells: dict[tuple[str, ...], dict[tuple[str, str], Record]] = {}
+    names: dict[tuple[str, ...], str] = {}  # (dataset, label) -> column, with its metric
+    cells: dict[tuple[str, ...], dict[tuple[str, ...], Record]] = {}
     for r in mine:
-        column = (r.dataset, r.recipe.get("label", ""))
+        column = (r.dataset, place_label(r))
         if r.main or column not in names:
             names[column] = _column(r)
         key = (r.model, str(r.used.get("variant", "")), weights_label(r), r.data, settings_label(r))
         cells.setdefault(key, {})[column] = r
-    columns, lines = sorted(names), sorted(cells.items())
+    columns, lines = sorted(names), sorted(mark_versions(cells).items())
     rows = tuple(
         (*key, *(_cell(row[c]) if c in row else "" for c in columns)) for key, row in lines
     )
@@ -180,8 +191,9 @@ def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
         frozenset((i, j) for j, marked in enumerate(each, len(FIXED)) for i in marked)
         for each in ([lead.best for lead in leads], [lead.second for lead in leads])
     )
-    shown = [r for row in cells.values() for r in row.values()]
-    notes = _notes(shown, len(mine) - len(shown), leads)
+    shown = [r for _, row in lines for r in row.values()]
+    left = {f"{rows[i][0]} ({why})" for lead in leads for i, why in lead.unmarked.items()}
+    notes = _notes(shown, len(mine) - len(shown), leads, sorted(left))
     header = (*FIXED, *(names[c] for c in columns))
     return _narrow(Grid(title, header, rows, notes, best, second))
 

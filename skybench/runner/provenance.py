@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform
-import resource
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,8 @@ from skybench.data import batching
 from skybench.features.extraction import Extractor
 from skybench.plan.cell import Cell
 from skybench.runner.energy import Meter
+from skybench.runner.peak_memory import PeakMemory
+from skybench.runner.trained_weights import weights_facts
 
 
 def used_facts(cell: Cell, model: Model, device: str) -> dict[str, Any]:
@@ -41,11 +42,17 @@ def used_facts(cell: Cell, model: Model, device: str) -> dict[str, Any]:
         "offered": sorted(given),
         "inputs": inputs,
         "size": cell.recipe.size,
-        "min_pixels": cell.model.min_pixels,
+        "min_pixels": model.card.min_pixels,
         "splits": splits,
         "classes": list(cell.splits["test"].card.classes),
         "coverage": coverage,
+        **weights_facts(cell, model),
         "versions": versions(),
+        "cards": {
+            "model": cell.model.version,
+            "dataset": cell.splits["test"].card.version,
+            "task": cell.task.version,
+        },
         "revision": revision(),
         "device": torch.cuda.get_device_name()
         if device == "cuda"
@@ -86,19 +93,17 @@ def _layers_gflops(extractor: Extractor, image: Batch) -> float:
 
 
 def cost_facts(
-    model: Model, timing: Mapping[str, float], wall: float, meter: Meter, device: str
+    model: Model, timing: Mapping[str, float], wall: float, meter: Meter, memory: PeakMemory
 ) -> dict[str, Any]:
     """Return parameters, speed, memory and energy; no images/s where features were cached."""
     spent, images = timing["extract_s"], timing["extracted"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    cuda = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if device == "cuda" else {}
     return {
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": int(timing["parameters"]),  # of the branches that ran
+        "parameters_in_all": sum(p.numel() for p in model.parameters()),
         "gflops": round(timing["gflops"], 3),
         "images_per_s": round(images / spent, 2) if images else None,
         "wall_s": round(wall, 2),
-        "peak_bytes": peak,
-        **cuda,
+        **memory.peak(),
         "joules": meter.joules(),  # by source; empty where none can be read
     }
 
@@ -108,8 +113,14 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect scores."""
     import importlib.metadata
 
-    names = ("skybench", "torch", "torchvision", "timm", "numpy", "pillow", "rasterio")
-    return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
+    import rasterio
+
+    names = (
+        "skybench", "torch", "torchvision", "timm", "numpy", "pillow", "rasterio", "scipy",
+        "scikit-learn", "safetensors", "torchgeo",
+    )  # fmt: skip
+    found = {n: importlib.metadata.version(n) for n in names}
+    return {"python": platform.python_version(), **found, "gdal": str(rasterio.__gdal_version__)}
 
 
 @functools.cache

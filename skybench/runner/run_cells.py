@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import math
+import os
 import tempfile
 import time
 import traceback
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from skybench.analysis import bootstrap
+from skybench.analysis.intervals import uncertainty
 from skybench.checks import flags
 from skybench.core import (
     CannotRun,
@@ -22,20 +23,25 @@ from skybench.core import (
     Metric,
     Record,
     SkybenchError,
+    Status,
     UsageError,
     folders,
     score_info,
 )
+from skybench.core.dataset import groups_of
+from skybench.core.errors import error_text
 from skybench.plan.cell import Cell, to_record
-from skybench.plan.planner import Planner, require_available
+from skybench.plan.planner import Planner
 from skybench.plan.request import Request
+from skybench.plan.requirements import require_available
 from skybench.records import predictions, store
 from skybench.records.labels import DEMO
 from skybench.report import training_curve
 from skybench.report.pictures import Pictures
 from skybench.runner import provenance
 from skybench.runner.energy import Meter
-from skybench.runner.score_fields import score_fields, stated_infos
+from skybench.runner.peak_memory import PeakMemory
+from skybench.runner.score_fields import score_fields, stated_infos, uncertainty_facts
 from skybench.runner.seed_run import run_seed
 from skybench.training import checkpoints, distributed
 from skybench.training.log import LOG, require_tensorboard
@@ -68,7 +74,7 @@ def run_planned(
     """Run the cells that are not done; a cell that raises gives a `failed` record.
 
     Raises SkybenchError before anything starts where weights, or data asked for by name, are
-    missing.
+    missing. Of data asked for by name that cannot be read the cells fail, and the others run.
     """
     require_available(cells, request)
     if request.tensorboard:
@@ -89,7 +95,8 @@ def run_planned(
         record = settle(_run(cell, base._replace(report=functools.partial(report, cell)), request))
         made.append(record)
         finished(cell, record)
-        if record.status == "failed" and base.workers is not None and base.workers.size > 1:
+        several = base.workers is not None and base.workers.size > 1
+        if record.status == "failed" and several and cell.status == "planned":
             raise SkybenchError(record.note)  # the processes no longer agree on what is next
         if fail_fast and record.status == "failed":
             break
@@ -141,7 +148,10 @@ def _run(cell: Cell, base: FitContext, request: Request) -> Record:
 
     Then return a placeholder and write nothing.
     """
-    if cell.status in ("cannot run", "unavailable") or not cell.protocol.trains_stepwise:
+    if cell.status == "unavailable":
+        status: Status = "failed" if request.datasets else "cannot run"
+        return replace(to_record(cell), status=status, made=_now())
+    if cell.status == "cannot run" or not cell.protocol.trains_stepwise:
         return _run_alone(cell, base, request)
     results, path = request.results or folders.results(), to_record(cell).path
     folder = (results / path).with_suffix("")
@@ -163,15 +173,19 @@ def _run_alone(cell: Cell, base: FitContext, request: Request) -> Record:
     learns = cell.status != "cannot run" and cell.protocol.trains_backbone
     pictures = (PICTURES if learns else 0) if request.draw < 0 else request.draw
     draw = Pictures(pictures, folder, cell.splits["test"]) if cell.splits and writes else None
-    keep = path.with_suffix(".npz") if request.predictions and writes else None
+    # Of this process alone: another one may run the same cell.
+    new = path.with_name(f".{path.stem}.{os.getpid()}.npz.tmp")
+    keep = new if request.predictions and writes else None
     trainings = [folder / f"seed{n}" for n in range(cell.recipe.seeds)]
     if request.force:  # from the start
         for training in trainings:
             checkpoints.remove_checkpoints(training)
     record = run_cell(cell, base, results, draw, keep)
-    if cell.status == "unavailable" or not writes:
+    if not writes:
         return record
-    store.write_record(record, results)
+    record, stored = store.store_result(record, results, keep)
+    if not stored:
+        return record
     logs = [t / LOG for t in trainings if (t / LOG).is_file()]
     if record.came_out:
         for training in trainings:
@@ -195,15 +209,15 @@ def run_cell(
     base: the context of all seeds; its folder is the cell's.
     """
     blank = replace(to_record(cell), made=_now())
-    if cell.status in ("cannot run", "unavailable"):
+    if cell.status == "cannot run":
         return blank
     try:
         return flags.with_flags(measure_cell(cell, base, draw, keep), cell, results)
     except CannotRun as error:
         return replace(blank, note=str(error))
     except Exception as error:  # a cell may break in any way and must not take others with it
-        note = f"{type(error).__name__}: {error}"
-        return replace(blank, status="failed", note=note, traceback=traceback.format_exc())
+        trace = traceback.format_exc()
+        return replace(blank, status="failed", note=error_text(error), traceback=trace)
 
 
 def measure_cell(
@@ -213,9 +227,7 @@ def measure_cell(
 
     draw: draws predictions of the first seed. keep: the file for the metric's state of all seeds.
     """
-    start, meter = time.perf_counter(), Meter(base.device)
-    if base.device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+    start, meter, memory = time.perf_counter(), Meter(base.device), PeakMemory(base.device)
     outcomes = [
         run_seed(cell, _of_seed(base, seed), None if seed else draw)
         for seed in range(cell.recipe.seeds)
@@ -223,26 +235,26 @@ def measure_cell(
     every = [o.metric.scores() if cell.scored else {} for o in outcomes]
     first, metrics = outcomes[0], [o.metric for o in outcomes]
     infos = {name: score_info(first.metric, name) for name in every[0]}
-    bands = bootstrap.intervals(metrics, first.samples["test"]) if cell.scored else {}
-    main = next(iter(infos), "")
+    groups = groups_of(cell.splits["test"])
+    sure = uncertainty(metrics, groups if cell.scored else ())
     kept = _keep(cell, keep, metrics) if keep else 0
     spent = time.perf_counter() - start
     return replace(
         to_record(cell),
         status="measured" if cell.scored else "predicted",
         note="",
-        **score_fields(cell, outcomes, every, infos, bands),
+        **score_fields(cell, outcomes, every, infos, sure.intervals),
         samples=first.samples,
         used={
             **to_record(cell).used,
             **provenance.used_facts(cell, first.model, base.device),
             "chance": first.metric.chance(),
-            "error": bands[main].error if main in bands else 0.0,  # standard, of the main score
+            **uncertainty_facts(sure, infos),
             "features": first.features,
             "prediction_bytes": kept,  # 0: not kept
             **stated_infos(infos),
         },
-        cost=provenance.cost_facts(first.model, first.timing, spent, meter, base.device),
+        cost=provenance.cost_facts(first.model, first.timing, spent, meter, memory),
         made=_now(),
     )
 
@@ -250,7 +262,8 @@ def measure_cell(
 def _keep(cell: Cell, path: Path, metrics: Sequence[Metric]) -> int:
     """Keep the predictions of all seeds in a file; return its bytes, 0 where it is too large."""
     budget = predictions.MAX_PREDICTION_BYTES if cell.scored else math.inf
-    return predictions.save_predictions(path, cell.splits["test"].keys, metrics, budget)
+    test = cell.splits["test"]
+    return predictions.save_predictions(path, test.keys, metrics, budget, groups_of(test))
 
 
 def _of_seed(base: FitContext, seed: int) -> FitContext:

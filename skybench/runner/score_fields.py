@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skybench.analysis import bootstrap
+from skybench.analysis.intervals import Interval, Uncertainty
 from skybench.analysis.score_text import round_score
 from skybench.core import ScoreInfo
 from skybench.core.score import score_info_to_json
@@ -21,11 +22,11 @@ def score_fields(
     outcomes: Sequence[Outcome],
     every: Sequence[Mapping[str, float]],
     infos: Mapping[str, ScoreInfo],
-    bands: Mapping[str, bootstrap.Interval],
+    bands: Mapping[str, Interval],
 ) -> dict[str, Any]:
     """Return the record's fields that hold scores, rounded.
 
-    every: the scores of each outcome. bands: the bootstrap intervals of their means.
+    every: the scores of each outcome. bands: the intervals of their means.
     """
     rounded = functools.partial(_rounded, infos)
     classes = outcomes[0].metric.per_class() if cell.scored else {}
@@ -48,6 +49,13 @@ def _rounded(infos: Mapping[str, ScoreInfo], values: Mapping[str, float]) -> dic
     """Rounded scores without NaN (no pixel of any class), which JSON does not have."""
     usual = ScoreInfo()
     return {n: round_score(v, infos.get(n, usual)) for n, v in values.items() if v == v}
+
+
+def uncertainty_facts(sure: Uncertainty, infos: Mapping[str, ScoreInfo]) -> dict[str, Any]:
+    """Return the main score's standard error, the independent units, and why no interval is."""
+    error = sure.errors.get(next(iter(infos), ""), 0.0)
+    facts: dict[str, Any] = {"error": error, "units": sure.units}
+    return facts | ({"no_interval": sure.note} if sure.note else {})
 
 
 def stated_infos(infos: Mapping[str, ScoreInfo]) -> dict[str, Any]:

@@ -14,14 +14,15 @@ import torch
 from skybench.augment import apply, test_time
 from skybench.checks.feature_collapse import feature_statistics
 from skybench.checks.metric_self_test import check_metric
-from skybench.core import FitContext, Head, Metric, ModelCard, ScoreInfo, Source, Workers
+from skybench.core import DataError, FitContext, Head, Metric, ModelCard, ScoreInfo, Workers
 from skybench.core.dataset import Joined, Samples
+from skybench.core.loaded import WHICH
 from skybench.core.model import Model
 from skybench.data.subsampling import hold_out, stratified_subset
 from skybench.features import extraction, online
 from skybench.plan.cell import Cell, plain_arch
 from skybench.report.pictures import Pictures
-from skybench.runner import provenance
+from skybench.runner import provenance, trained_weights
 from skybench.training import activation_checkpointing, drop_path
 from skybench.training.distributed import SINGLE_PROCESS
 from skybench.weights import load
@@ -60,6 +61,11 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     score = functools.partial(_score, metric.fresh(), samples.keys, workers)
     info = _main_score_info(cell, metric, test)
     setting = setting._replace(validation_score=score, score_info=info)
+    if setting.keep_weights:
+        learnt = [
+            samples.keys[i] for r in ("train", "val") if r in sources for i in sources[r].indices
+        ]
+        setting = setting._replace(about=trained_weights.about_training(cell, model, learnt))
     card = _seen_card(cell, model, whole)
     if isinstance(whole, online.OnlineFeatures):
         setting = setting._replace(
@@ -76,23 +82,51 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
         if draw is not None:
             draw(index, prediction)
         report("test", index + 1, len(test))
-    seen = found[cell.recipe.test]
-    looked = {} if setting.seed else feature_statistics(whole, extractor, samples, seen)
+    looked = {} if setting.seed else _looked(cell, whole, extractor, samples)
+    _require_unchanged(cell)
     return Outcome(
         setting.seed,
         metric,
         {**chosen, **_noted(cell, samples, train)},
         model,
         {"train": len(train), "val": 0 if val is None else len(val), "test": len(test)},
-        {**timing, "gflops": provenance.gflops(extractor, cell)},
+        {**timing, **_costs(cell, extractor)},
         looked,
     )
+
+
+def _costs(cell: Cell, extractor: extraction.Extractor) -> dict[str, float]:
+    return {
+        "gflops": provenance.gflops(extractor, cell),
+        "parameters": trained_weights.parameters_used(extractor, cell),
+    }
+
+
+def _looked(
+    cell: Cell, whole: AllFeatures, extractor: extraction.Extractor, samples: Joined
+) -> dict[str, Any]:
+    """Statistics of the test features, and why they were made again although they were cached."""
+    seen = samples.positions()[cell.recipe.test]
+    remade = whole.remade if isinstance(whole, extraction.CachedFeatures) else ""
+    told = {"remade": remade} if remade else {}
+    return {**feature_statistics(whole, extractor, samples, seen), **told}
+
+
+def _require_unchanged(cell: Cell) -> None:
+    """Raise DataError where files are no longer those that the fingerprint was made of."""
+    for role, planned in cell.contents.items():
+        if cell.splits[role].content() != planned:
+            raise DataError(
+                f"files of the {role} split of {cell.dataset} changed after the run was planned; "
+                "what was measured is of neither state. Run the same command again"
+            )
 
 
 def _extract(
     cell: Cell, model: Model, setting: FitContext
 ) -> tuple[extraction.Extractor, Joined, AllFeatures, dict[str, float]]:
     """The extractor, the samples of all splits, their features, and the time that these took."""
+    _require_unchanged(cell)
     extractor = extraction.Extractor(
         model, cell.found, cell.task.time, cell.recipe.size, setting.device
     )
@@ -212,7 +246,10 @@ def _load(
     name: str, path: str, variant: str, seed: int, arch: tuple[tuple[str, Any], ...]
 ) -> Model:
     """Load a model, with the last one cached: cells are ordered by model."""
-    return load.load_model(name, None if path == "none" else path, variant, seed, **dict(arch))
+    settings = dict(arch)
+    chosen = {"which": settings.pop(WHICH)} if WHICH in settings else {}
+    source = None if path == "none" else path
+    return load.load_model(name, source, variant, seed, **chosen, **settings)
 
 
 def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
@@ -220,16 +257,21 @@ def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
     return {
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
         **({"arch": plain_arch(cell)} if cell.arch else {}),
-        "dataset": [cell.dataset_id, samples.card.version, cell.recipe.tile, cell.demo],
+        "dataset": [
+            cell.dataset_id,
+            samples.card.version,
+            cell.recipe.tile,
+            cell.demo,
+            samples.card.tile,
+        ],
         **({"options": list(cell.recipe.options)} if cell.recipe.options else {}),
-        "classes": list(samples.card.classes),
-        "stamp": samples.stamp(),
+        "images": samples.images_identity(),
     }
 
 
 def _parts(
     cell: Cell, sources: Mapping[str, extraction.SourceSubset], seed: int
-) -> tuple[extraction.SourceSubset, Source | None]:
+) -> tuple[extraction.SourceSubset, extraction.SourceSubset | None]:
     """The training and the validation part, after the fraction and holding out."""
     samples, train = cell.splits["train"], sources["train"]
     wanted = max(1, round(cell.recipe.fraction * len(samples)))

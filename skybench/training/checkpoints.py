@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skybench.core import SkybenchError, Workers
+from skybench.core import SkybenchError, Workers, loaded
 from skybench.core.atomic import write_whole
 
 EVERY = 300.0  # seconds between checkpoints; a killed training loses at most this time
 SPARE = 1e9  # bytes of disk space that a checkpoint must leave free
-LAST, BEST, KEPT = "last.pt", "best.pt", "weights.pt"
+LAST, BEST, KEPT_FILE = "last.pt", "best.pt", "weights.pt"
 
 
 class Checkpoints:
@@ -75,12 +75,15 @@ class Checkpoints:
             return self.best_in_memory or {}
         if not path.is_file():
             raise SkybenchError(f"{path} was removed while training ran; give the command again")
-        loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return loaded
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
 
-    def save_weights(self, state: Mapping[str, Tensor]) -> str:
-        """Write the trained parameters to weights.pt; return "" or why they were not written."""
-        return self._write(KEPT, state) if self.writes else ""
+    def save_weights(self, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+        """Write the trained parameters to weights.pt; return "" or why they were not written.
+
+        about: plain values and tensors about the training, for `skybench.weights.kept`.
+        """
+        return self._write(KEPT_FILE, {loaded.KEPT: dict(about), **state}) if self.writes else ""
 
     def _write(self, name: str, state: Mapping[str, Any]) -> str:
         """Write a state whole or not at all; return "" or why it was not written."""

@@ -21,6 +21,7 @@ from skybench.training.checkpoints import (
     state_of,
 )
 from skybench.training.log import TrainingLog
+from skybench.training.loss_curve import Curve, add_loss, empty_curve, falling_share, part_of_steps
 from skybench.training.step import Stepper, TrainingJob
 
 LOOK = 16  # steps on a GPU between reads of the loss, each of which waits for the GPU
@@ -39,6 +40,7 @@ class Progress:
     losses: list[float] = field(default_factory=list)  # mean of each epoch
     scores: list[list[float]] = field(default_factory=list)  # [epoch, score]
     resumed: int = 0
+    curve: Curve = field(default_factory=empty_curve)
 
     def best(self, info: ScoreInfo) -> list[float]:
         """Return [epoch, score] of the best validation score, the first of equals."""
@@ -61,6 +63,18 @@ class TrainingResult:
         return {"steps": self.steps, "loss": self.losses, **self.more}
 
 
+def training_steps(recipe: Recipe, count: int) -> int:
+    """Return the number of steps on `count` samples: whole epochs, unless iterations are stated.
+
+    >>> training_steps(Recipe("frozen", epochs=20, batch=16, min_steps=50), count=20)
+    50
+    >>> training_steps(Recipe("frozen", epochs=20, batch=16), count=20)
+    40
+    """
+    each = math.ceil(count / recipe.batch)
+    return recipe.iterations or max(recipe.epochs, math.ceil(recipe.min_steps / each)) * each
+
+
 class TrainingLoop:
     """A training from its start, or its last checkpoint, to its end; see `fit.train`."""
 
@@ -77,7 +91,9 @@ class TrainingLoop:
         self.workers = self.stepper.workers
         self.modules = {"head": head, "backbone": setting.backbone}
         self.steps_per_epoch = math.ceil(count / recipe.batch)
-        self.steps = recipe.iterations or recipe.epochs * self.steps_per_epoch
+        self.steps = training_steps(recipe, count)
+        rates = [job.schedule.rate(step, self.steps) for step in range(self.steps)]
+        self.parts = part_of_steps(rates)
         self.rng, self.at = np.random.default_rng(setting.seed), Progress()
         # Random draws within a loss differ between ranks, the order of samples must not.
         rank, single = self.workers.rank, self.workers.size == 1
@@ -108,7 +124,9 @@ class TrainingLoop:
             if self.at.scores and self._best_epoch() != self.at.epoch:
                 load_states(self.modules, self.checkpoints.best())
             if self.setting.keep_weights:
-                self.unsaved = self.checkpoints.save_weights(state_of(self.modules))
+                self.unsaved = self.checkpoints.save_weights(
+                    state_of(self.modules), self.setting.about
+                )
         self._mode(False)
         return TrainingResult(self.at.step, tuple(self.at.losses), self._facts())
 
@@ -167,6 +185,7 @@ class TrainingLoop:
                 )
             at.total += loss * samples
             at.seen += samples
+            add_loss(at.curve, self.parts[first + number - 1], loss)
             rate = self.recipe.lr * self.job.schedule.rate(first + number - 1, self.steps)
             self.log.step(first + number, at.epoch + 1, loss, rate, samples)
             self.setting.report(self.log.progress_text(), first + number, self.steps)
@@ -233,12 +252,18 @@ class TrainingLoop:
         set_rng_states(torch_states)
         self.log.resume(self.at.step)
 
+    def _usual_steps(self) -> int:
+        return training_steps(dataclasses.replace(self.recipe, min_steps=0), self.count)
+
     def _facts(self) -> dict[str, Any]:
         at, stepper = self.at, self.stepper
+        best = self._best_epoch() if at.scores else at.epoch
         facts = {
             "validation": at.scores,
-            "best_epoch": at.scores and self._best_epoch(),
+            "best_epoch": at.scores and best,
             "resumed": at.resumed,
+            "min_steps": self.recipe.min_steps if self.steps > self._usual_steps() else 0,
+            "still_falling": falling_share(at.curve) if best == at.epoch else 0,
             "processes": self.workers.size if self.workers.size > 1 else 0,
             "micro_batch": stepper.micro if stepper.micro < self.recipe.batch else 0,
             "recomputed": stepper.recomputing,

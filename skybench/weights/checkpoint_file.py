@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skybench.core import WeightsError, folders
-from skybench.core.atomic import write_whole
-from skybench.weights import torch_format
-from skybench.weights.safe_unpickle import SkippedObject, UnreadableFile
+from skybench.core import WeightsError
+from skybench.core.file_hash import file_digest
+from skybench.weights import containers, torch_format
+from skybench.weights.kept import KeptWeights, read_kept
+from skybench.weights.safe_unpickle import UnreadableFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONTAINERS = ("model", "state_dict", "teacher", "net", "module", "encoder", "backbone")
-DEEPEST = 4  # levels of nested containers; a malicious file may contain itself
-SUFFIXES = (".pth", ".pt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 MAGIC_BYTES = {
     b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"\x28\xb5\x2f\xfd": "a zstd archive",
@@ -33,6 +29,9 @@ class Checkpoint(NamedTuple):
 
     state: dict[str, Tensor]  # without containers; its tensors may be views into the file
     left_out: tuple[str, ...]  # classes of other objects in the file, which were skipped
+    container: str = ""  # of the state dict, as "checkpoint.model"; "" for a flat file
+    others: str = ""  # other sets of weights in the file, as "model_ema (ema)"
+    kept: KeptWeights | None = None  # of a file that `--keep-weights` wrote
 
 
 def sha256_file(path: Path) -> str:
@@ -41,7 +40,7 @@ def sha256_file(path: Path) -> str:
 
 
 def cached_digest(path: Path, algorithm: str) -> str:
-    """Return the sha256 or md5 of a file, cached by path, size and modification time.
+    """Return the sha256 or md5 of a file, remembered; see `skybench.core.file_hash`.
 
     For a folder: the digest of the lines that `sha256sum` prints for its checkpoint files.
     """
@@ -49,20 +48,7 @@ def cached_digest(path: Path, algorithm: str) -> str:
         files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
         lines = "".join(f"{cached_digest(p, algorithm)}  {p.name}\n" for p in files)
         return hashlib.new(algorithm, lines.encode()).hexdigest()
-    stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    store = folders.cache() / f"{algorithm}.json"
-    try:
-        known: dict[str, str] = json.loads(store.read_text())
-    except (OSError, ValueError):  # missing or damaged; it can be made again
-        known = {}
-    if key not in known:
-        with path.open("rb") as file:
-            known[key] = hashlib.file_digest(file, algorithm).hexdigest()
-        # Without a cache it only takes longer.
-        with contextlib.suppress(OSError), write_whole(store) as temporary:
-            temporary.write_text(json.dumps(known, indent=1))
-    return known[key]
+    return file_digest(path, algorithm)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -70,10 +56,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     return open_checkpoint(path).state
 
 
-def open_checkpoint(path: str | Path) -> Checkpoint:
+def open_checkpoint(path: str | Path, which: str = "", usual: str = "") -> Checkpoint:
     """Read the tensors of a file; no code from it is run, and other objects are skipped.
 
-    The file may be in the format of safetensors or of `torch.save`, detected by content.
+    The file may be in the format of safetensors or of `torch.save`, detected by content. which,
+    usual: the choice among several sets of weights, see `containers.choose_state`.
     Raises WeightsError where it is missing, damaged, without tensors, or not a checkpoint.
     """
     path = Path(path)
@@ -83,7 +70,10 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if other := _other_kind(path):
         raise WeightsError(f"{path} {other}")
     root, left_out = _safetensors(path) if _is_safetensors(path) else _torch_file(path)
-    return Checkpoint(unwrap_state(root, str(path)), left_out)
+    if kept := read_kept(root, str(path)):
+        return Checkpoint(kept[0], left_out, kept=kept[1])
+    found = containers.choose_state(root, str(path), which, usual)
+    return Checkpoint(found.state, left_out, found.path, found.others)
 
 
 def _other_kind(path: Path) -> str:
@@ -155,57 +145,3 @@ def _torch_file(path: Path) -> tuple[Any, tuple[str, ...]]:
         return torch_format.read_torch_file(path)
     except Exception as error:  # a parser of arbitrary bytes may raise anything
         raise _damaged(path, error) from error
-
-
-def unwrap_state(content: Any, origin: str) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint by key, without containers and other objects.
-
-    Where no known container has tensors, those of several dicts are named "<dict>.<key>".
-    Raises WeightsError where there are no tensors; origin: the file, for the message.
-    """
-    state = _tensors(content, DEEPEST) or _parts(content, DEEPEST)
-    inner = [content.get(n) for n in CONTAINERS] if isinstance(content, Mapping) else [content]
-    pickled = [x.name for x in inner if isinstance(x, SkippedObject)]
-    if not state and pickled:
-        raise WeightsError(
-            f"{origin} holds a pickled object ({pickled[0]}), not a state dict; loading it would "
-            "run code from the file, so skybench does not. If you trust it, load it with its "
-            "authors' code, save its state_dict(), and give that file"
-        )
-    if not state:
-        keys = content if isinstance(content, Mapping) else [type(content).__name__]
-        shown = ", ".join(map(str, list(keys)[:8])) or "nothing"
-        raise WeightsError(f"{origin} holds no tensors by name, as a state dict; found: {shown}")
-    return state
-
-
-def _tensors(content: Any, deepest: int) -> dict[str, Tensor]:
-    """Return the tensors of the first container that has some, else those at this level."""
-    import torch
-
-    if not isinstance(content, Mapping) or not deepest:
-        return {}
-    for name in CONTAINERS:
-        if inner := _tensors(content.get(name), deepest - 1):
-            return inner
-    return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-
-
-def _parts(content: Any, deepest: int) -> dict[str, Tensor]:
-    """Return the tensors of all dicts at this level; a single dict is an unknown container."""
-    import torch
-
-    if not isinstance(content, Mapping) or not deepest:
-        return {}
-    dicts = {part: inner for part, inner in content.items() if isinstance(inner, Mapping)}
-    tensors = {
-        part: {str(k): v for k, v in inner.items() if isinstance(v, torch.Tensor)}
-        for part, inner in dicts.items()
-    }
-    filled = {part: inner for part, inner in tensors.items() if inner}
-    if len(filled) == 1:
-        return next(iter(filled.values()))
-    if filled:
-        return {f"{part}.{k}": v for part, inner in filled.items() for k, v in inner.items()}
-    nested = (_parts(content.get(name), deepest - 1) for name in CONTAINERS)
-    return next((state for state in nested if state), {})

@@ -9,6 +9,10 @@ from pathlib import Path
 from skybench.core import ModelCard, WeightsError, WeightsSource, folders, registry
 from skybench.weights.checkpoint_file import cached_digest
 
+SHARD_INDEX = "*.index.json"  # lists the shards of a state dict, as Hugging Face writes them
+WHOLE = ("model.safetensors", "pytorch_model.bin")  # of a Hugging Face folder
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
 
 class MissingWeights(WeightsError):
     """The published weights of a model are not on this machine."""
@@ -47,13 +51,38 @@ def find_published(card: ModelCard) -> Path | None:
 
 def _given(path: Path, name: str, filename: str) -> Path:
     if path.is_file():
-        return path
+        return path.parent if path.match(SHARD_INDEX) else path
     for folder in (path, path / name):
-        if published := _in_folder(folder, name, filename):
+        if published := _in_folder(folder, name, filename) or _any_layout(folder):
             return published
+    if (path / ".metadata").is_file():
+        raise WeightsError(
+            f"{path} is a distributed checkpoint of torch; make one file of it with "
+            f"python -m torch.distributed.checkpoint.format_utils dcp_to_torch {path} weights.pt, "
+            "and give that"
+        )
+    if (path / "adapter_model.safetensors").is_file():
+        raise WeightsError(
+            f"{path} holds only a LoRA adapter; merge it into its base model first (of PEFT: "
+            "merge_and_unload()), and save that"
+        )
     raise WeightsError(
-        f"No weights for {name} at {path}; expected a checkpoint file, or a folder with {filename}"
+        f"No weights for {name} at {path}; expected a checkpoint file, or a folder with "
+        f"{filename}, {' or '.join(WHOLE)}, an index of shards "
+        "(model.safetensors.index.json), or one checkpoint alone"
     )
+
+
+def _any_layout(folder: Path) -> Path | None:
+    """Return the weights in a Hugging Face folder, or the only checkpoint in any; None."""
+    if any(folder.glob(SHARD_INDEX)):
+        return folder
+    for name in WHOLE:
+        if (folder / name).is_file():
+            return folder / name
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    found = [p for p in files if p.suffix in CHECKPOINTS and not p.name.startswith("adapter_")]
+    return found[0] if len(found) == 1 else None
 
 
 def weight_parts(name: str) -> Mapping[str, str]:

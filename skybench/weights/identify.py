@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skybench.core import ModelCard, WeightsError, loaded, registry, variants
-from skybench.weights import coverage
+from skybench.weights import coverage, layouts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 # positional embeddings may differ in size, and a file may include heads (MOST), or be one of
 # several parts (PART). Building models for the comparison is what takes time.
 LEAST, MOST, PART = 0.9, 1.5, 0.01
-FULL_COVERAGE = 0.9999  # least coverage; the same network with another stem has nearly all elements
+PATIENCE = 2.0  # seconds that a refusal may take to find the model that weights belong to
+CLOSE = 0.5  # least coverage of a model to be named
+MAIN_SHARE = 0.5  # least share of a file's elements below a prefix of its keys
 
 
 class PublishedMatch(NamedTuple):
@@ -35,32 +38,49 @@ class PublishedMatch(NamedTuple):
 def identify_weights(state: Mapping[str, Tensor]) -> list[PublishedMatch]:
     """Return the published files that a state dict may come from; several for shared networks.
 
-    Only the files with the fewest unexpected keys are returned.
+    Only the files that leave the fewest tensors without a place are returned.
     """
     candidates = [m for name in registry.names("baselines") for m in matching_files(name, state)]
-    fewest = min((len(m.coverage.unexpected) for m in candidates), default=0)
-    return [m for m in candidates if len(m.coverage.unexpected) == fewest]
+    return _closest(candidates)
 
 
-def matching_files(
-    name: str, state: Mapping[str, Tensor], least: float = FULL_COVERAGE
-) -> list[PublishedMatch]:
-    """Return the files of a model that a state dict may come from; least: minimal coverage."""
+def _closest(found: list[PublishedMatch]) -> list[PublishedMatch]:
+    """Return the matches that leave the fewest tensors, and the fewest groups, without a place."""
+    left = [(len(m.coverage.unexpected), len(m.coverage.unused)) for m in found]
+    fewest = min(left, default=(0, 0))
+    return [m for m, without in zip(found, left, strict=True) if without == fewest]
+
+
+def matching_files(name: str, state: Mapping[str, Tensor]) -> list[PublishedMatch]:
+    """Return the files of a model that a state dict may come from."""
+    return [match for match in _compared(name, state) if match.coverage.enough]
+
+
+def _compared(name: str, state: Mapping[str, Tensor]) -> list[PublishedMatch]:
+    """Return the files of a model that are about as large as a state dict, best matches first."""
     plugin: Any = registry.model(name)
     if plugin.CARD.unavailable:
         return []
-    candidates: dict[str, PublishedMatch] = {}
-    for layout in coverage.key_layouts(state):
+    found: dict[str, PublishedMatch] = {}
+    state = {key: tensor.to("meta") for key, tensor in state.items()}
+    for layout in layouts.key_layouts(state, MAIN_SHARE):
         for variant, filename, keyed in _candidates(plugin, layout):
             try:
                 covered = coverage.measure_coverage(plugin, variant, keyed)
             except WeightsError:
                 continue
-            if covered.share >= least and not covered.mismatched:
-                card = variants.variant_card(plugin, variant)
-                fits = card.weights.variants if card.weights else ()
-                candidates.setdefault(filename, PublishedMatch(card, fits, filename, covered))
-    return list(candidates.values())
+            covered = layouts.with_outside(covered, state, layout)
+            card = variants.variant_card(plugin, variant)
+            fits = card.weights.variants if card.weights else ()
+            match = PublishedMatch(card, fits, filename, covered)
+            found[filename] = max(found.get(filename, match), match, key=_closeness)
+        if any(match.coverage.enough for match in found.values()):
+            break
+    return sorted(found.values(), key=_closeness, reverse=True)
+
+
+def _closeness(match: PublishedMatch) -> tuple[bool, float]:
+    return match.coverage.enough, match.coverage.share
 
 
 def _candidates(
@@ -69,9 +89,8 @@ def _candidates(
     """Yield variants of a similar size: (variant, file name, state under the whole file's keys)."""
     published = variants.published_variants(plugin)
     known = coverage.identify_variant(plugin, state)
-    shapes = {key: tensor.to("meta") for key, tensor in state.items()}
     try:
-        count = sum(x.numel() for x in coverage.convert_keys(plugin, shapes).values())
+        count = sum(x.numel() for x in coverage.convert_keys(plugin, state).values())
     except WeightsError:
         return
     parts: Mapping[str, str] = getattr(plugin, "FILES", {})
@@ -82,13 +101,27 @@ def _candidates(
             continue
         files = {card.weights.filename: ""} if joint or not parts else parts
         for filename, prefix in files.items():
-            yield variant, filename, {prefix + key: x for key, x in shapes.items()}
+            yield variant, filename, {prefix + key: x for key, x in state.items()}
 
 
-def model_hint(state: Mapping[str, Tensor]) -> str:
-    """Return a sentence that names the model to which weights belong; "" if unknown."""
-    candidates = [m.title for m in identify_weights(state)]
-    return f"They are the weights of {' or '.join(candidates)}. " if candidates else ""
+def model_hint(state: Mapping[str, Tensor], seconds: float = PATIENCE) -> str:
+    """Return a sentence that names the model to which weights belong, or comes closest; or "".
+
+    seconds: of this process, after which no more models are compared.
+    """
+    end, found = time.process_time() + seconds, list[PublishedMatch]()
+    for name in registry.names("baselines"):
+        if time.process_time() < end:
+            found += _compared(name, state)
+    if fitting := [m for m in found if m.coverage.enough]:
+        titles = " or ".join(m.title for m in _closest(fitting))
+        return f"They are the weights of {titles}. "
+    near = [m for m in found if not m.coverage.inside]
+    best = max(near, key=_closeness, default=None)
+    if best is None or best.coverage.share < CLOSE:
+        return ""
+    share = min(100 * best.coverage.share, 99.9)  # not all of it: it does not fit
+    return f"They come closest to {best.title}, with {share:.1f} %. "
 
 
 def variant_hint(name: str, state: Mapping[str, Tensor]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,18 +14,18 @@ from skybench.core import (
     ModelCard,
     ModelPlugin,
     UsageError,
+    WeightsError,
     registry,
     variants,
 )
-from skybench.core.loaded import MIN_COVERAGE as MIN_COVERAGE
 from skybench.core.loaded import Coverage as Coverage
 from skybench.core.loaded import LoadInfo
-from skybench.weights import coverage
-from skybench.weights.checkpoint_file import open_checkpoint, unwrap_state
+from skybench.weights import coverage, layouts, published
 from skybench.weights.checkpoint_file import read_checkpoint as read_checkpoint
 from skybench.weights.checkpoint_file import sha256_file as sha256_file
 from skybench.weights.coverage import compare_keys as compare_keys
-from skybench.weights.find import hash_mismatch, require_weights_file, weight_parts
+from skybench.weights.find import hash_mismatch, require_weights_file
+from skybench.weights.published import PublishedState, skipped_objects
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,44 +33,22 @@ if TYPE_CHECKING:
     from skybench.core.model import Model
 
 DTYPES = ("float32", "bfloat16")
+TRIED = 2  # layouts of a file's keys, beside its own
 
 
 def load_into(model: Model, plugin: ModelPlugin, state: Mapping[str, Tensor]) -> Coverage:
     """Copy a published state dict, without its container, into a model.
 
-    Raises WeightsError, with the model unchanged, where less than `MIN_COVERAGE` of the elements
-    match, or a key has another shape: the weights are another network's.
+    Raises WeightsError, with the model unchanged, where a parameter is missing or has another
+    shape, or where a tensor inside the network has no place: the weights are another network's.
     """
     from skybench.weights.meta_init import load_tensors
 
     keyed = coverage.model_keys(model, plugin, state)
-    covered = compare_keys(model, keyed)
+    covered = coverage.compare_state(model, keyed)
     coverage.require_coverage(model.card, covered)
-    load_tensors(model, keyed)
+    load_tensors(model, keyed.state)
     return covered
-
-
-class PublishedState(NamedTuple):
-    """A published state dict, and the file that it comes from."""
-
-    state: dict[str, Tensor]
-    path: Path | None = None
-    left_out: tuple[str, ...] = ()  # classes of other objects in the file, which were skipped
-
-
-def read_published(name: str, path: Path) -> PublishedState:
-    """Read the state dict of a file, or of all parts in a folder under the joint file's keys."""
-    parts = weight_parts(name)
-    state: dict[str, Tensor] = {}
-    left_out: dict[str, None] = {}
-    for file in [path] if path.is_file() else [path / f for f in parts if (path / f).is_file()]:
-        checkpoint = open_checkpoint(file)
-        # The joint file may have the name of a part.
-        joint = any(key.startswith(tuple(parts.values())) for key in checkpoint.state)
-        prefix = "" if joint else parts.get(file.name, "")
-        state |= {prefix + key: tensor for key, tensor in checkpoint.state.items()}
-        left_out |= dict.fromkeys(checkpoint.left_out)
-    return PublishedState(state, path, tuple(left_out))
 
 
 def load_model(
@@ -78,6 +57,7 @@ def load_model(
     variant: str = "full",
     seed: int = 0,
     dtype: str = "float32",
+    which: str = "",
     **arch: Any,
 ) -> Model:
     """Load a model in eval mode, with published, given or random weights.
@@ -85,9 +65,10 @@ def load_model(
     weights: None or "auto" (see `find_weights`), "random", a path, or a published state dict, with
     or without its container. variant: where "full" stands for several, the file decides, else the
     first is loaded. seed: of random weights. dtype: "bfloat16" halves the memory; features are
-    float32 all the same. arch: settings of the network; where they are not given, they follow from
-    the published weights, as the plugin's `settings(state)` says. The model's attribute `loaded`
-    is a LoadInfo.
+    float32 all the same. which: "raw", "ema", "student" or "teacher", where a file holds several
+    sets of weights. arch: settings of the network; where they are not given, they follow from the
+    published weights, as the plugin's `settings(state)` says. The model's attribute `loaded` is a
+    LoadInfo.
     Raises MissingWeights where no weights are found, WeightsError where they do not fit, CannotRun
     where the network cannot be built, UsageError for an unknown name, variant or setting.
     """
@@ -102,30 +83,46 @@ def load_model(
         raise CannotRun(f"{card.name} cannot be built: {card.unavailable}")
     if dtype not in DTYPES:
         raise UsageError(f"Expected dtype to be one of {', '.join(DTYPES)}, but got {dtype!r}.")
-    published = _obtain(card, weights, candidates[0])  # read before the network is built
-    if published is None:
+    given = _obtain(card, weights, candidates[0], which)  # read before the network is built
+    if given is None:
         model = _build(plugin, candidates[0], arch, seed)
         model.loaded = LoadInfo("none" if card.weights is None else "random")
     else:
-        known = coverage.identify_variant(plugin, published.state) if variant == "full" else ""
-        chosen = known or candidates[0]
-        state = coverage.best_layout(plugin, chosen, published.state)
-        published.state.clear()  # so that each tensor is freed once it is copied into the model
-        arch = coverage.decided_settings(plugin, state) | arch
-        build = functools.partial(_build, plugin, chosen, arch, seed)
-        model, covered = _build_and_load(plugin, state, dtype, build)
-        model.loaded = _load_info(variants.variant_card(plugin, chosen), published, covered)
+        known = _variant_of(plugin, given) if variant == "full" else ""
+        request = _LoadRequest(plugin, known or candidates[0], arch, seed, dtype)
+        model = _load_given(request, given)
     if dtype != "float32":
         meta_init.lower_precision(model, getattr(torch, dtype))
     return model.eval()
 
 
-def _obtain(card: ModelCard, weights: Any, variant: str) -> PublishedState | None:
+def _obtain(card: ModelCard, weights: Any, variant: str, which: str) -> PublishedState | None:
     """Return the weights that were given or found; None for random ones, and without any."""
     if isinstance(weights, Mapping):
-        return PublishedState(unwrap_state(weights, "The given state dict"))
+        return published.given_state(card.name, weights, which)
     path = require_weights_file(card, "auto" if weights is None else weights, variant)
-    return read_published(card.name, path) if path else None
+    return published.read_published(card.name, path, which) if path else None
+
+
+def _variant_of(plugin: Any, given: PublishedState) -> str:
+    if given.kept:
+        return given.kept.variant if given.kept.variant in plugin.VARIANTS else ""
+    return layouts.find_variant(plugin, given.state)
+
+
+class _LoadRequest(NamedTuple):
+    """A network to build and fill; `arch` are the settings that were asked for."""
+
+    plugin: Any
+    variant: str
+    arch: Mapping[str, Any]
+    seed: int
+    dtype: str
+
+    def builder(self, decided: Mapping[str, Any]) -> Callable[[], Model]:
+        """Return the function that builds the network with the settings that a file decides."""
+        arch = {**decided, **self.arch}
+        return functools.partial(_build, self.plugin, self.variant, arch, self.seed)
 
 
 def _build(plugin: Any, variant: str, arch: Mapping[str, Any], seed: int) -> Model:
@@ -137,30 +134,112 @@ def _build(plugin: Any, variant: str, arch: Mapping[str, Any], seed: int) -> Mod
     return model
 
 
-def _build_and_load(
-    plugin: Any, state: dict[str, Tensor], dtype: str, build: Callable[[], Model]
-) -> tuple[Model, Coverage]:
-    """Build a model and load a published state dict, which is emptied.
+class _Fitted(NamedTuple):
+    """A network without memory for its large parameters, and a state dict in its own keys."""
 
-    The model is built on the meta device, so that its large parameters are allocated one by one,
-    unless the state dict lacks some of them: these need their initial values.
+    model: Model
+    keyed: coverage.KeyedState
+    covered: Coverage
+    decided: Mapping[str, Any]  # settings that follow from the file
+
+
+def _load_given(request: _LoadRequest, given: PublishedState) -> Model:
+    """Build a model and load the weights that were given; `given.state` is emptied."""
+    if given.kept:
+        given.kept.require_model(request.plugin.CARD.name, request.variant)
+        fitted = _fit_own(request, given.state, given.kept.arch)
+    else:
+        fitted = _best_fit(request, given.state)
+    if not fitted.covered.enough:
+        from skybench.weights import identify
+
+        name, state = request.plugin.CARD.name, given.state
+        other = fitted.covered.lacking or fitted.covered.mismatched  # or tensors were only added
+        hint = identify.variant_hint(name, state) or identify.model_hint(state) if other else ""
+        coverage.require_coverage(fitted.model.card, fitted.covered, hint)
+    seen = () if given.kept else coverage.known_training(request.plugin, given.state)
+    given.state.clear()  # so that each tensor is freed once it is copied into the model
+    model, covered = _fill(request, fitted)
+    info = _load_info(request, given, covered)
+    model.loaded = replace(info, decided=fitted.decided, trained_on=seen)
+    return model
+
+
+def _fit(request: _LoadRequest, state: Mapping[str, Tensor]) -> _Fitted:
+    """Build the network that a published state dict asks for, and convert the state dict."""
+    from skybench.weights import meta_init
+
+    decided = coverage.decided_settings(request.plugin, request.variant, state)
+    model = meta_init.build_on_meta(request.builder(decided))
+    keyed = coverage.model_keys(model, request.plugin, state)
+    return _Fitted(model, keyed, coverage.compare_state(model, keyed), decided)
+
+
+def _fit_own(
+    request: _LoadRequest, state: Mapping[str, Tensor], arch: Mapping[str, Any]
+) -> _Fitted:
+    """Build the network for a state dict in its own keys."""
+    from skybench.weights import meta_init
+
+    model, keyed = meta_init.build_on_meta(request.builder(arch)), coverage.own_keys(state)
+    return _Fitted(model, keyed, coverage.compare_state(model, keyed), arch)
+
+
+def _best_fit(request: _LoadRequest, state: Mapping[str, Tensor]) -> _Fitted:
+    """Fit a state dict as it is, else without wrappers and the common prefix that fills most."""
+    try:
+        first = _fit(request, state)
+    except WeightsError:
+        if other := _other_layout(request, state, request.builder({})().state_dict()):
+            return other
+        raise
+    # A part of a file that fits in its own keys, but for some, must not stand for the whole.
+    if first.covered.enough or first.covered.share > layouts.OTHER_KEYS:
+        return first
+    other = _other_layout(request, state, first.model.state_dict())
+    return other if other and other.covered.share > first.covered.share else first
+
+
+def _other_layout(
+    request: _LoadRequest, state: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> _Fitted | None:
+    """Fit the layouts of the keys that fill most; return the first that may be loaded, or the best.
+
+    own: the network's state dict. Returns None where no layout has keys of it.
+    """
+    scores = []
+    for layout in list(layouts.key_layouts(state))[1:]:
+        with contextlib.suppress(WeightsError):
+            keyed = coverage.convert_keys(request.plugin, layout)
+            scores.append((sum(x.numel() for k, x in keyed.items() if k in own), layout))
+    best = None
+    for _, layout in sorted((s for s in scores if s[0]), key=lambda s: -s[0])[:TRIED]:
+        with contextlib.suppress(WeightsError):
+            fitted = _fit(request, layout)
+            covered = layouts.with_outside(fitted.covered, state, layout)
+            fitted = fitted._replace(covered=covered)
+            if fitted.covered.enough:
+                return fitted
+            best = fitted if best is None or fitted.covered.share > best.covered.share else best
+    return best
+
+
+def _fill(request: _LoadRequest, fitted: _Fitted) -> tuple[Model, Coverage]:
+    """Copy a state dict, which is emptied, into its network.
+
+    The large parameters are allocated one by one, unless the state dict lacks some of them: these
+    need their initial values.
     """
     import torch
 
-    from skybench.weights import identify, meta_init
+    from skybench.weights import meta_init
 
-    model = meta_init.build_on_meta(build)
-    keyed = coverage.model_keys(model, plugin, state)
-    covered = compare_keys(model, keyed)
-    if not covered.enough:
-        hint = identify.variant_hint(model.card.name, state) or identify.model_hint(state)
-        coverage.require_coverage(model.card, covered, hint)
-    state.clear()
-    if not meta_init.has_all_tensors(model, keyed):
-        model = build()
-    meta_init.load_tensors(model, keyed, getattr(torch, dtype))
+    model, keyed, covered, decided = fitted
+    if not meta_init.has_all_tensors(model, keyed.state):
+        model = request.builder(decided)()
+    meta_init.load_tensors(model, keyed.state, getattr(torch, request.dtype))
     loaded = model.state_dict()
-    coverage.require_finite(model.card, loaded)
+    coverage.require_numbers(model.card, loaded)
     drawn = tuple(k for k in covered.missing if _is_random(loaded[k]))
     return model, replace(covered, drawn=drawn)
 
@@ -170,16 +249,34 @@ def _is_random(values: Tensor) -> bool:
     return not values.is_meta and bool((values != values.flatten()[:1]).any())
 
 
-def _load_info(card: ModelCard, published: PublishedState, covered: Coverage) -> LoadInfo:
-    path = published.path
+def _load_info(request: _LoadRequest, given: PublishedState, covered: Coverage) -> LoadInfo:
+    card, path = variants.variant_card(request.plugin, request.variant), given.path
+    own = given.kept.training if given.kept else None
+    told = [
+        f"fine-tuned on {own.title}" if own else "",
+        hash_mismatch(path, card.weights) if path and card.weights and not own else "",
+        skipped_objects(given.left_out),
+        given.sets,
+        f"not read: {', '.join(covered.unused)}" if covered.unused else "",
+    ]
+    found = LoadInfo(
+        "state_dict",
+        coverage=covered,
+        note="; ".join(filter(None, told)),
+        fine_tuned=own,
+    )
     if path is None or card.weights is None:
-        return LoadInfo("state_dict", coverage=covered)
-    notes = [hash_mismatch(path, card.weights), skipped_objects(published.left_out)]
-    note = "; ".join(filter(None, notes))
-    return LoadInfo("file", str(path), sha256_file(path), covered, note)
+        return found
+    return replace(found, source="file", path=str(path), sha256=sha256_file(path))
 
 
-def skipped_objects(left_out: Sequence[str]) -> str:
-    """Return a message about the objects skipped in a checkpoint; "" if there are none."""
-    shown = ", ".join(left_out[:4]) + (f" and {len(left_out) - 4} more" if left_out[4:] else "")
-    return f"objects beside tensors were left out: {shown}" if left_out else ""
+def partial_note(info: LoadInfo) -> str:
+    """Return a warning about parameters that kept random initial values; "" if there are none."""
+    drawn = info.coverage.drawn if info.coverage else ()
+    if not drawn:
+        return ""
+    shown = ", ".join(drawn[:4]) + (", ..." if drawn[4:] else "")
+    return (
+        f"The weights lack {len(drawn)} tensors of the network, which keep random values until "
+        f"they are trained: {shown}"
+    )

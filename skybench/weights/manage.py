@@ -15,14 +15,14 @@ from skybench.core import (
     UsageError,
     WeightsError,
     WeightsSource,
+    file_hash,
     folders,
-    loaded,
     registry,
     variants,
 )
 from skybench.core.atomic import write_whole
 from skybench.data.fetch import Remote, fetch_file
-from skybench.weights import coverage, find, identify, load
+from skybench.weights import coverage, find, identify, layouts, published
 from skybench.weights.checkpoint_file import open_checkpoint, sha256_file
 from skybench.weights.identify import PublishedMatch
 
@@ -103,6 +103,7 @@ def _verify(variant: str, card: ModelCard, path: Path) -> WeightsRow:
     """Verify one file; its row has the state "ok", or "bad" with the reason in `note`."""
     row: WeightsRow = {"name": card.name, "variant": variant, "file": str(path), "state": "ok"}
     row |= {"hash": "none published", "coverage": None, "note": ""}
+    file_hash.forget_digests(path)  # to verify is to read
     try:
         if card.weights and _digest(card.weights):
             row["hash"] = "as published"
@@ -111,12 +112,13 @@ def _verify(variant: str, card: ModelCard, path: Path) -> WeightsRow:
                 raise WeightsError(f"{path}: {note}. Replace the file")
         elif note := _checksum_fault(path):
             raise WeightsError(note)
-        published = load.read_published(card.name, path)
+        found = published.read_published(card.name, path)
         plugin = registry.model(card.name)
-        state = coverage.best_layout(plugin, variant, published.state)
+        state = layouts.best_layout(plugin, variant, found.state)
         covered = coverage.measure_coverage(plugin, variant, state)
-        note = load.skipped_objects(published.left_out)
-        row |= {"coverage": round(100 * covered.share, 2), "note": note}
+        unused = f"not read: {', '.join(covered.unused)}" if covered.unused else ""
+        notes = (published.skipped_objects(found.left_out), found.sets, unused)
+        row |= {"coverage": round(100 * covered.share, 2), "note": "; ".join(filter(None, notes))}
         coverage.require_coverage(card, covered)
     except WeightsError as error:
         row |= {"state": "bad", "note": str(error)}
@@ -142,15 +144,16 @@ def import_weights(
     Raises WeightsError where it is not a published file, or may be one of several, or where
     another file is at that path and `force` is false.
     """
-    checkpoint = open_checkpoint(file)
-    if note := _checksum_fault(file):
-        raise WeightsError(note)
     if model:
         model = registry.resolve("baselines", model)
         if variant:
             variants.resolve_variants(registry.model(model), variant)
+    # Of a file with a student and a teacher, whoever publishes it reads the teacher.
+    checkpoint = open_checkpoint(file, usual=published.usual_set(model) if model else "teacher")
+    if note := _checksum_fault(file):
+        raise WeightsError(note)
     fits = (
-        identify.matching_files(model, checkpoint.state, loaded.MIN_COVERAGE)
+        identify.matching_files(model, checkpoint.state)
         if model
         else identify.identify_weights(checkpoint.state)
     )
@@ -163,7 +166,7 @@ def import_weights(
         "name": match.card.name, "variants": list(match.variants), "file": str(target),
         "coverage": round(100 * match.coverage.share, 2), "sha256": sha256_file(target),
         "licence": source.licence if source else "",
-        "note": load.skipped_objects(checkpoint.left_out),
+        "note": published.skipped_objects(checkpoint.left_out),
         "noncommercial": bool(source and source.noncommercial),
     }  # fmt: skip
 

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from skybench.weights.pickled_array import PickledArray, PickledDtype
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -23,6 +25,7 @@ STORAGE_DTYPES = {
     "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16",
     "Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8",
     "Bool": "bool", "ComplexDouble": "complex128", "ComplexFloat": "complex64", "Untyped": "uint8",
+    "QInt8": "qint8", "QUInt8": "quint8", "QInt32": "qint32",
 }  # fmt: skip
 
 
@@ -86,7 +89,11 @@ class SafeUnpickler(pickle._Unpickler):
             return self.absent("persistent id")
         _, kind, key, _, numel, *rest = pid
         name = kind.name.rpartition(".")[2].removesuffix("Storage")
-        stored = PickledStorage(str(key), int(numel), _dtype(STORAGE_DTYPES.get(name, name)))
+        try:
+            dtype = _dtype(STORAGE_DTYPES.get(name, name))
+        except UnreadableFile:  # a kind of number that this torch lacks, perhaps beside the model
+            return self.absent(f"a storage of {name}")
+        stored = PickledStorage(str(key), int(numel), dtype)
         self.storages[stored.key] = stored
         view = rest[0] if rest else None  # key, first element, number of elements
         return stored._replace(first=int(view[1])) if view else stored
@@ -143,6 +150,26 @@ def _tensor_v3(m: SafeUnpickler, stored: Any, *rest: Any) -> Any:
     return _tensor(m, stored, offset, size, stride, grad, hooks, *flags)
 
 
+def _array(_: SafeUnpickler, *__: Any) -> PickledArray:
+    return PickledArray()
+
+
+def _array_dtype(_: SafeUnpickler, name: Any, *__: Any) -> PickledDtype:
+    return PickledDtype(name)
+
+
+def _encoded(m: SafeUnpickler, text: Any, encoding: Any = "utf-8") -> Any:
+    """Return the bytes that older pickles hold as text."""
+    plain = isinstance(text, str) and encoding == "latin1"
+    return text.encode("latin1") if plain else m.absent("_codecs.encode")
+
+
+def _build(m: Any) -> None:
+    content = m.stack.pop()
+    if isinstance(m.stack[-1], PickledArray | PickledDtype) and isinstance(content, tuple):
+        m.stack[-1].fill(content)
+
+
 def _parameter(_: SafeUnpickler, tensor: Any, *__: Any) -> Any:
     return tensor
 
@@ -161,6 +188,10 @@ CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch._tensor._rebuild_from_type_v2": _subclass,
+    "numpy.core.multiarray._reconstruct": _array,
+    "numpy._core.multiarray._reconstruct": _array,
+    "numpy.dtype": _array_dtype,
+    "_codecs.encode": _encoded,
 }
 
 
@@ -228,7 +259,7 @@ PLAIN = (
 # extension registry and out-of-band buffers, are unknown here.
 OURS: Mapping[str, Callable[[Any], None]] = {
     "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_named, "OBJ": _call_marked,
-    "INST": _call_written, "BUILD": lambda m: m.stack.pop(), "DICT": _dict,
+    "INST": _call_written, "BUILD": _build, "DICT": _dict,
     "APPEND": lambda m: _extend(m, [m.stack.pop()]), "APPENDS": lambda m: _extend(m, m.pop_mark()),
     "SETITEM": _set_item, "SETITEMS": lambda m: _update(m, m.pop_mark()),
     "EMPTY_SET": lambda m: m.stack.append(m.absent("builtins.set")),

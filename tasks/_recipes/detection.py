@@ -40,7 +40,11 @@ BuildHead = Callable[[Recipe, ModelCard, DatasetCard], Head]
 
 
 def detection_task(
-    name: str, detector: str, head: BuildHead, metric: Callable[[DatasetCard], Metric]
+    name: str,
+    detector: str,
+    head: BuildHead,
+    metric: Callable[[DatasetCard], Metric],
+    version: int = 1,
 ) -> Task:
     """Return a task of detection; detector: the head's name, for the texts of the protocols."""
     frozen = f"{detector} on the frozen feature pyramid"
@@ -59,6 +63,7 @@ def detection_task(
         head=head,
         metric=metric,
         recipes=partial(recipes, name),
+        version=version,
     )
 
 

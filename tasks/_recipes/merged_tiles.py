@@ -34,8 +34,8 @@ class MergedTiles:
     Detections of all tiles and scales of an image are merged by NMS within each class; objects that
     are in the truth of several tiles are merged into one. An object with less than 70 % of its area
     in every tile (`datasets/_readers/box_tiles.py`) is in no tile's truth and does not count.
-    Bootstrap weights are given for tiles: an image gets that of its first tile, so a Poisson
-    bootstrap resamples images.
+    Bootstrap weights are given for tiles, alike for all tiles of an image, since images are drawn
+    (see `core.dataset.groups_of`).
     """
 
     def __init__(self, metric: CocoBoxes, nms: float) -> None:
@@ -45,11 +45,6 @@ class MergedTiles:
         self.first: list[int] = []  # for each image, the index of its first tile
         self.count = 0
         self.whole: CocoBoxes | None = None
-
-    @property
-    def drawn(self) -> int:
-        """Return the number of whole images."""
-        return len(self.first)
 
     def fresh(self) -> MergedTiles:
         return MergedTiles(self.metric.fresh(), self.nms)
@@ -89,7 +84,9 @@ class MergedTiles:
         order = {"tile.image": names, "tile.first": np.array(self.first)}
         return {
             **pack_images("said", predicted),
-            **pack_images("true", [array_fields(t.true) for _, t in tiles]),
+            **pack_images(
+                "true", [array_fields(replace(t.true, crowd=t.true.crowds)) for _, t in tiles]
+            ),
             **order,
         }
 
@@ -98,10 +95,12 @@ class MergedTiles:
         names = state["tile.image"].tolist()
         predicted, true = unpack_images("said", state), unpack_images("true", state)
         for image, detections, objects in zip(names, predicted, true, strict=True):
-            corners, labels, difficult = (
-                torch.from_numpy(objects[n]) for n in ("corners", "labels", "difficult")
+            objects.setdefault("crowd", np.zeros_like(objects["difficult"]))
+            corners, labels, difficult, crowd = (
+                torch.from_numpy(objects[n]) for n in ("corners", "labels", "difficult", "crowd")
             )
-            tile = ScoredTile(Detections(**detections), Boxes(corners, labels, difficult))
+            boxes = Boxes(corners, labels, difficult, crowd=crowd)
+            tile = ScoredTile(Detections(**detections), boxes)
             whole.images.setdefault(image, []).append(tile)
         whole.first, whole.count = state["tile.first"].tolist(), len(names)
         return whole
@@ -143,11 +142,12 @@ def merge_truth(tiles: list[Boxes]) -> Boxes:
     """Return the objects of an image; those of several tiles are included once."""
     whole = tiles[0]
     for tile in tiles[1:]:
-        new = ~_known(tile, whole)
+        new = tile.where(~_known(tile, whole))
         whole = Boxes(
-            torch.cat([whole.corners, tile.corners[new]]),
-            torch.cat([whole.labels, tile.labels[new]]),
-            torch.cat([whole.difficult, tile.difficult[new]]),
+            torch.cat([whole.corners, new.corners]),
+            torch.cat([whole.labels, new.labels]),
+            torch.cat([whole.difficult, new.difficult]),
+            crowd=torch.cat([whole.crowds, new.crowds]),
         )
     return whole
 

@@ -63,6 +63,45 @@ def test_timms_file_loads_with_computed_periods() -> None:
     torch.testing.assert_close(own["net.rope.periods"], expected)
 
 
+def transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The authors' file in the layout of transformers' DINOv3ViTModel."""
+    names = {
+        "storage_tokens": "embeddings.register_tokens",
+        "cls_token": "embeddings.cls_token",
+        "mask_token": "embeddings.mask_token",
+        "patch_embed.proj.": "embeddings.patch_embeddings.",
+        "blocks.": "layer.",
+        ".attn.proj.": ".attention.o_proj.",
+        ".ls1.gamma": ".layer_scale1.lambda1",
+        ".ls2.gamma": ".layer_scale2.lambda1",
+        ".mlp.fc1.": ".mlp.up_proj.",
+        ".mlp.fc2.": ".mlp.down_proj.",
+    }
+    made = {}
+    for key, tensor in state.items():
+        for ours, theirs in names.items():
+            key = key.replace(ours, theirs)
+        stem, found, kind = key.partition(".attn.qkv.")
+        for name, part in zip("qkv", tensor.chunk(3) if found else (), strict=False):
+            if (name, kind) != ("k", "bias"):
+                made[f"{stem}.attention.{name}_proj.{kind}"] = part
+        if not found and "rope" not in key and "bias_mask" not in key and "local_cls" not in key:
+            made[key] = tensor
+    return made
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_the_file_of_transformers_loads(prefix: str) -> None:
+    state = transformers(published())
+    assert "layer.1.attention.k_proj.weight" in state
+    assert "layer.1.attention.k_proj.bias" not in state
+    model = load_model("dinov3", {f"{prefix}{key}": x for key, x in state.items()}, "tiny")
+    expected = load_model("dinov3", published(), "tiny").state_dict()
+    own = model.state_dict()
+    del own["net.rope.periods"]  # computed
+    assert all(torch.equal(x, expected[key]) for key, x in own.items())
+
+
 def test_the_bias_of_the_key_does_nothing() -> None:
     state, changed = published(), published()
     changed["blocks.0.attn.qkv.bias"][32:64] = 9

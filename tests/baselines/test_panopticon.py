@@ -112,3 +112,11 @@ def test_images_are_standardised_band_by_band() -> None:
     hr = adapter.NORMALISE["hr"](torch.full((1, 3, 1, 1), 255.0))
     assert hr[0, 1, 0, 0].item() == pytest.approx((255 - 106.19051078) / 66.91165971)
     assert adapter.CHANNEL_IDS["s2_20m"] == (493, 559, 664, 704, 740, 782, 827, 864, 1613, 2203)
+
+
+def test_the_grid_of_the_positions_is_that_of_the_file() -> None:
+    made = load_model("panopticon", "random", "tiny", 3, grid=5).state_dict()
+    state = {f"model.{key.removeprefix('net.')}": tensor for key, tensor in made.items()}
+    model = load_model("panopticon", state, "tiny")
+    assert model.loaded.decided == {"grid": 5}
+    assert torch.equal(model.state_dict()["net.pos_embed"], made["net.pos_embed"])

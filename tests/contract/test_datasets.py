@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from skybench.core import CONVERT, S2_DISPLAY, UINT8, Boxes, Sample, infer_target, registry
-from skybench.core.dataset import Samples
+from skybench.core.dataset import Samples, Subset, groups_of
 
 NAMES = registry.names("datasets")
 PARTS = ("train", "val", "test")
@@ -95,6 +96,24 @@ def test_keys_are_unique_and_the_same_in_every_opening(name: str, demo_of: Demo)
         assert samples.split.name == split
         assert samples.split.source.split(" ")[0].rstrip(":") in ("official", "rule", "ours")
         assert samples.split.demo
+
+
+# What follows the name of the independent unit in a sample's key: offsets, scale, month, image.
+WITHIN = {
+    **dict.fromkeys(("isaid", "potsdam", "levir_cd", "oscd", "pastis_mm"), r"_\d+_\d+"),
+    **dict.fromkeys(("dyna_mm", "dyna_pla", "dyna_s2"), r"(_\d{4}-\d\d)?_\d+_\d+"),
+    "fair1m": r"_\d+\.\d+_\d+_\d+",
+    "fmow_s2": r"_\d+",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiles_months_and_crops_name_what_they_are_of(name: str, demo_of: Demo) -> None:
+    for samples in _splits(registry.load("datasets", name), demo_of(name)).values():
+        expected = [re.sub(f"{WITHIN.get(name, '(?!)')}$", "", key) for key in samples.keys]
+        assert list(groups_of(samples)) == expected
+        half = Subset(samples, range(0, len(samples), 2))
+        assert list(groups_of(half)) == expected[::2]
 
 
 @pytest.mark.parametrize("name", NAMES)

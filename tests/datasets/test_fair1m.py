@@ -22,7 +22,7 @@ from skybench.data.split_lists import MissingFilesError
 
 _boxes = importlib.import_module("skybench.datasets._readers.boxes")
 _box_tiles = importlib.import_module("skybench.datasets._readers.box_tiles")
-Window = importlib.import_module("skybench.datasets._readers.raster").Window
+Window = importlib.import_module("skybench.datasets._readers.decode").Window
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from skybench.data import simulation
 from skybench.data.split_lists import MissingFilesError
 
 _pairs = importlib.import_module("skybench.datasets._readers.pairs")
-Window = importlib.import_module("skybench.datasets._readers.raster").Window
+Window = importlib.import_module("skybench.datasets._readers.decode").Window
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (2, 40, 50, 3), np.uint8)
 CHANGED = (RNG.random((40, 50)) < 0.3).astype(np.uint8)

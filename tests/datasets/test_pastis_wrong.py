@@ -37,10 +37,10 @@ def test_missing_files_are_all_named(tree: Path) -> None:
     ("dates", "message"),
     [
         ({"0": 20190713, "1": 20181014, "2": 20181117, "3": 20190802}, "out of order"),
-        ({"0": 20190231}, "ValueError"),
+        ({"0": 20190231}, "day is out of range"),
         ({"0": "soon"}, "soon"),
         ({}, "no dates"),
-        ([20190101], "TypeError|AttributeError|LookupError|IndexError"),
+        ([20190101], "a list in it is too short|of another kind than expected"),
     ],
 )
 def test_wrong_dates_are_errors(tree: Path, dates: Any, message: str) -> None:
@@ -89,7 +89,7 @@ def test_the_geometry_may_be_in_another_system(tree: Path) -> None:
     assert opened(tree.parent)[0].lonlat != pytest.approx(lambert, abs=0.1)
     named["properties"] = {"name": "somewhere"}
     metadata(tree, {9_999: 1, 10_012: 1}, crs=named)
-    with pytest.raises(DataError, match="CRSError"):
+    with pytest.raises(DataError, match="WKT could not be parsed"):
         opened(tree.parent)
 
 

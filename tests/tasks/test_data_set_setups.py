@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,16 @@ def test_protocols_say_what_they_train(name: str) -> None:
         assert value.name == protocol
         assert value.trains_backbone == (protocol == "finetune")
         assert value.text
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_own_folders_alone_have_a_least_number_of_steps(name: str) -> None:
+    task = registry.task(name)
+    for dataset in registry.own("datasets"):
+        about = registry.dataset(dataset).CARD
+        if name not in about.tasks:
+            continue
+        for protocol, demo in itertools.product(task.protocols, (False, True)):
+            for recipe in task.recipes(about, protocol, demo):
+                steps = about.user_data and not demo and recipe.epochs
+                assert bool(recipe.min_steps) == bool(steps)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skybench.analysis import bootstrap
+from skybench.analysis.intervals import uncertainty
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_corners
 from skybench.checks import metric_self_test
@@ -128,10 +128,15 @@ def test_what_is_drawn_are_images_and_not_their_tiles() -> None:
     metric, one = merged(), boxes([(50, 40, 20, 10, 0.3)], [0])
     for x in (0, 60, 120):
         metric.update(says(one, [0.9]), one, f"a_1.0_0_{x}")
-    assert bootstrap.intervals([metric], 3) == {}
-    metric.update(says(one, [0.9]), one, "b_1.0_0_0")
-    assert bootstrap.independent(metric, 4) == 2
-    assert bootstrap.intervals([metric], 4)["ap50_voc07"].low == 100
+    assert uncertainty([metric], ["a"] * 3).intervals == {}
+    images = "bcdefg"
+    for image in images:
+        metric.update(says(one, [0.9]), one, f"{image}_1.0_0_0")
+    found = uncertainty([metric], ["a"] * 3 + [*images])
+    assert found.units == 7
+    low, high, error = found.intervals["ap50_voc07"]
+    assert low == pytest.approx(100 * 7 / (7 + 1.96**2), abs=0.1)
+    assert (high, error) == (100.0, 0.0)
 
 
 def test_tiles_of_any_scale_are_put_where_they_lie() -> None:
@@ -183,3 +188,20 @@ def test_images_are_weighed_by_their_first_tile() -> None:
     assert both == metric.scores()["ap50_voc12"] == 50  # one of two is found
     assert metric.per_class()["ship"]["ap50_voc12"] == 50
     assert (metric.chance(), metric.fresh().count) == (0, 0)
+
+
+def test_a_crowd_region_of_several_tiles_is_one_and_belongs_to_each() -> None:
+    corners = torch.tensor([[[20.0, 0], [180, 0], [180, 90], [20, 90]]])
+    flags = torch.tensor([0]), torch.tensor([False])
+    whole = Boxes(corners, *flags, size=(100, 200), crowd=torch.tensor([True]))
+    metric = merged_tiles.MergedTiles(CocoBoxes(CLASSES), 0.5)
+    for x in (0, 100):
+        tile = box_tiles.boxes_within(whole, box_tiles.decode.Window(0, x, 100, 100), 100)
+        assert tile.crowd.tolist() == [True]  # less than 70 % of it lies in the tile
+        found = boxes([(60, 50, 10, 10, 0), (60, 20, 9, 9, 0)], [0, 0])
+        metric.update(says(found, [0.9, 0.8]), tile, f"a_1.0_0_{x}")
+    assert metric._merged().true[0].crowd.tolist() == [True]
+    one = boxes([(50, 50, 10, 10, 0)], [0])
+    metric.update(says(one, [0.1]), one, "a_1.0_0_200")
+    assert metric.scores()["ap50"] == 100
+    assert metric.fresh().restored(metric.state()).scores() == metric.scores()

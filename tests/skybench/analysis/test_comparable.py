@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from skybench.analysis import comparable, paired_tests
+from skybench.analysis.replicates import load_replicates
 from skybench.core import Record, UsageError
 from skybench.report import tables
 
@@ -56,7 +57,7 @@ def test_without_predictions_intervals_decide(made: Made, tmp_path: Path) -> Non
 def test_many_comparisons_are_corrected_for(made: Made, tmp_path: Path) -> None:
     lower = GOOD & ~np.isin(np.arange(200), np.flatnonzero(GOOD)[:7])
     pair = [made("a", GOOD), made("b", lower)]
-    p = paired_tests.paired_difference(*(paired_tests.load_replicates(r, tmp_path) for r in pair)).p
+    p = paired_tests.paired_difference(*(load_replicates(r, tmp_path) for r in pair)).p
     assert 0.05 / 20 < p < 0.05
     assert lead(pair, tmp_path).best == {0}
     many = [*pair, *(made(f"c{i}", lower) for i in range(20))]
@@ -69,10 +70,33 @@ def test_many_comparisons_are_corrected_for(made: Made, tmp_path: Path) -> None:
      {"used": {"sensors": ["s2"]}}, {"flags": ["random weights"]}, {"flags": ["tiny variant"]}],
 )  # fmt: skip
 def test_what_is_not_comparable_gets_no_mark_beside(
-    changes: dict[str, object], made: Made, tmp_path: Path
+    changes: dict[str, Any], made: Made, tmp_path: Path
 ) -> None:
     records = [made("a", POOR), made("b", GOOD, **changes)]
-    assert lead(records, tmp_path) == comparable.Leaders(frozenset(), frozenset(), False, False)
+    found = lead(records, tmp_path)
+    assert found[:4] == comparable.Leaders(frozenset(), frozenset(), False, False)[:4]
+    assert dict(found.unmarked) == ({1: ", ".join(changes["flags"])} if "flags" in changes else {})
+
+
+def test_a_row_at_chance_is_never_marked(made: Made, tmp_path: Path) -> None:
+    records = [made("a", POOR), made("b", CLOSE), made("c", GOOD, flags=["chance"])]
+    found = lead(records, tmp_path)
+    assert found.best == {1}
+    assert found.second == {0}
+    assert dict(found.unmarked) == {2: "not above chance"}
+    chance = [replace(r, flags=["chance"]) for r in records]
+    assert lead(chance, tmp_path).best == lead(chance, tmp_path).second == set()
+    assert lead([chance[0], records[1]], tmp_path).best == {1}
+
+
+def test_rows_of_too_few_images_are_never_marked(made: Made, tmp_path: Path) -> None:
+    few = {"used": {"no_interval": "3 independent test images: no interval (fewer than 5)"}}
+    records = [made(m, [True, right, True], **few) for m, right in (("a", True), ("b", False))]
+    found = lead(records, tmp_path)
+    assert not found.best
+    assert not found.second
+    assert "3 independent test images" in found.unmarked[0]
+    assert "3 independent test images" in tables.render_tables(records, "md", tmp_path)
 
 
 def test_a_table_shows_the_marks_in_the_cells_of_the_scores(made: Made, tmp_path: Path) -> None:
@@ -93,7 +117,7 @@ def test_a_table_shows_the_marks_in_the_cells_of_the_scores(made: Made, tmp_path
 
 def test_a_table_of_kept_draws_needs_no_numpy(made: Made, tmp_path: Path) -> None:
     for model, right in (("imagenet", GOOD), ("rcf", POOR)):
-        paired_tests.load_replicates(made(model, right), tmp_path)
+        load_replicates(made(model, right), tmp_path)
     code = (
         "import sys; from pathlib import Path; "
         "from skybench.records import store as records; from skybench.report import tables\n"
@@ -161,3 +185,14 @@ def test_a_record_from_before_a_field_stands_beside_one_with_its_usual_value(mad
     usual = {"iterations": 0, "augment": [], "views": [], "precision": ""}
     assert comparable.comparison_key(made("b", GOOD, recipe=usual)) == old
     assert comparable.comparison_key(made("b", GOOD, recipe={**usual, "iterations": 5})) != old
+
+
+def test_models_that_are_not_ranked_are_named_with_the_reason(made: Made) -> None:
+    trained, random = made("imagenet", GOOD), made("rcf", POOR, used={"weights": "random"})
+    failed = replace(made("galileo", GOOD), status="failed", scores={}, note="no memory.")
+    note = comparable.unranked("First.", [trained, random, failed], ["imagenet/full"])
+    assert note == (
+        "First. Not ranked: galileo (failed: no memory); "
+        "rcf (only rcf/full/random, to be named so)."
+    )
+    assert comparable.unranked("", [trained], ["imagenet"]) == ""

@@ -163,6 +163,16 @@ def test_every_sensor_shows_the_same_ground(name: str, seed: int, rows: int, col
     assert (off[known] < 1e-2).all()
 
 
+def test_a_crowd_region_that_is_cut_off_is_kept() -> None:
+    corners = torch.tensor([[[0.0, 0], [10, 0], [10, 10], [0, 10]]]).repeat(2, 1, 1)
+    flags = torch.tensor([0, 0]), torch.tensor([False, False])
+    target = Boxes(corners, *flags, size=(10, 10), crowd=torch.tensor([False, True]))
+    grey = card(RGB, task="oriented_detection")
+    found = augment(Sample("k", {"hr": noise((1, 3, 10, 10))}, target), ["crop=5"], grey, (1,))
+    assert found.target.crowds.tolist() == [True]
+    assert found.target.size == (5, 5)
+
+
 def test_masks_of_dates_move_alike() -> None:
     masks = noise((3, 10, 10)) // 100
     sample = Sample("k", {"hr": noise((3, 3, 10, 10))}, masks)

@@ -33,3 +33,18 @@ def test_what_the_server_would_refuse_is_refused(label: int, score: float, tmp_p
     with pytest.raises(UsageError, match="image P1 has"):
         write_dota(tmp_path / "task1.zip", ("plane", "ship"), {"P1": found})
     assert not (tmp_path / "task1.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "what"),
+    [("my image", "ship", "has a space"), ("P1", "../ship", "name of a file"), ("P1", " ", "file")],
+)
+def test_names_that_the_format_cannot_hold_are_refused(
+    image: str, name: str, what: str, tmp_path: Path
+) -> None:
+    found = Detections(SQUARE[None], np.array([0.5]), np.array([0]))
+    with pytest.raises(UsageError, match=what):
+        write_dota(tmp_path / "task1.zip", (name,), {image: found})
+    assert write_dota(tmp_path / "task1.zip", ("small vehicle",), {"P1": found}) == [
+        "Task1_small vehicle.txt"
+    ]

@@ -65,6 +65,7 @@ def test_strict_leaves_conditions_alone(flags: list[str]) -> None:
 
 def test_faults_are_not_conditions() -> None:
     conditions = {"random weights", "tiny variant", "nominal units", "own split", "limited",
-                  "override"}  # fmt: skip
+                  "override", "repeated epochs", "loss still falling", "other versions",
+                  "identity by names only"}  # fmt: skip
     assert set(FLAGS) - FAULTS == conditions
     assert set(FLAGS) > FAULTS

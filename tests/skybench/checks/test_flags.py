@@ -197,3 +197,14 @@ def test_under_another_protocol_or_with_wide_errors_nothing_is_compared(
 
 def test_flags_come_in_the_order_of_the_footnotes() -> None:
     assert list(labels.MARKS) == list(FLAGS)
+
+
+def test_small_and_short_trainings_are_flagged(cell: Cell, tmp_path: Path) -> None:
+    plain = make("satmae")
+    repeated = replace(plain, seeds=[{"seed": 0, "chosen": {"min_steps": 200}}])
+    slow = {"seed": 1, "chosen": {"still_falling": 0.2}}
+    falling = replace(plain, seeds=[{"seed": 0, "chosen": {}}, slow])
+    assert flags(plain, cell, tmp_path) == []
+    assert flags(repeated, cell, tmp_path) == ["repeated epochs"]
+    assert flags(falling, cell, tmp_path) == []  # demo data: short by design
+    assert alarms._trained(falling, demo=False)["loss still falling"]

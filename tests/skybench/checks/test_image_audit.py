@@ -102,6 +102,33 @@ def test_what_a_crash_cut_off_is_looked_at_again(
     assert image_audit.audit_images(mine) == first
 
 
+@pytest.mark.parametrize(
+    "text", ["null", "[]", '{"facts": null}', '{"facts": {}, "sha256": "00"}', "[" * 9999, "\udcff"]
+)
+def test_foreign_files_in_the_cache_are_looked_past(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = cell()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    first = image_audit.audit_images(mine)
+    (path,) = (tmp_path / "audit").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert image_audit.audit_images(mine) == first
+    assert path.read_bytes() == whole
+
+
+def test_an_edited_number_in_the_cache_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = cell()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    first = image_audit.audit_images(mine)
+    (path,) = (tmp_path / "audit").iterdir()
+    path.write_text(path.read_text().replace('"exact": 0', '"exact": 7'))
+    assert image_audit.audit_images(mine) == first
+
+
 def test_a_model_that_needs_one_sensor_makes_no_other_be_read() -> None:
     request = Request(models=["imagenet"], tasks=["multimodal_classification"], data="demo",
                       datasets=["ben_mm"])  # fmt: skip

@@ -57,6 +57,8 @@ def test_the_metric_under_test_stays_empty() -> None:
 
 def test_a_wrong_metric_is_caught() -> None:
     with pytest.raises(SkybenchError, match=r"self-test failed: .* oa = 0\.0, expected 100"):
+        check_metric(OffByOne(("a", "b", "c")), keyed([0, 1]))
+    with pytest.raises(SkybenchError, match=r"self-test failed: it refuses .* class ids in 0\.\.1"):
         check_metric(OffByOne(("a", "b")), keyed([0, 1]))
     with pytest.raises(SkybenchError, match="self-test failed"):
         check_metric(CountsIgnored(("a", "b")), keyed([np.array([[0, 255]], np.uint8)]))

@@ -11,6 +11,7 @@ from torch import Tensor
 from skybench.checks import value_ranges
 from skybench.checks.value_ranges import MEANS, Moments
 from skybench.core import DB, REFLECTANCE, S2_DISPLAY, UINT8, Sensor, registry
+from skybench.core.sensors import L1C
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
 S2 = Sensor("s2", tuple(MEANS[0]), 10.0, REFLECTANCE)
@@ -107,6 +108,48 @@ def test_other_orders_of_sentinel_2_are_told(published: dict[str, float]) -> Non
     assert "both were exchanged" in value_ranges.suspected_band_order(
         facts(sensor, [x[:, swapped] for x in images])
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("01 02 03 04 05 06 07 08 09 10 11 12 8A", "B01, B02, …, B12, B8A"),
+        ("1 10 11 12 2 3 4 5 6 7 8 8A 9", "B1, B10, B11, B12, B2, …"),
+    ],
+)
+def test_files_of_one_band_in_the_order_of_their_names_are_told(files: str, said: str) -> None:
+    numbers = dict(zip((*"12345678", "8A", "9", "10", "11", "12"), L1C, strict=True))
+    stored = [L1C.index(numbers[name.lstrip("0")]) for name in files.split()]
+    sensor = Sensor("s2", L1C, 10, REFLECTANCE)
+    images = spectra({band: MEANS[2][band] for band in L1C})
+    assert value_ranges.suspected_band_order(facts(sensor, images)) == ""
+    assert said in value_ranges.suspected_band_order(facts(sensor, [x[:, stored] for x in images]))
+
+
+def test_bands_by_number_are_told_where_others_are_declared() -> None:
+    declared = Sensor("s2", value_ranges.GROUPED, 10, REFLECTANCE)
+    images = spectra({band: MEANS[2][band] for band in L1C})
+    assert "by their numbers" in value_ranges.suspected_band_order(facts(declared, images))
+
+
+def test_the_offset_of_newer_sentinel_2_products_is_told() -> None:
+    """By the cirrus band, or by deep shadow that is not dark."""
+    l1c = Sensor("s2", L1C, 10, REFLECTANCE)
+    images = spectra({band: MEANS[2][band] for band in L1C})
+    assert value_ranges.implausible_values(facts(l1c, images)) == ""
+    said = value_ranges.implausible_values(facts(l1c, [x + 1000 for x in images]))
+    assert "cirrus band has a mean of 10" in said
+    assert "offset = -1000 under [sensor]" in said
+    for bands in (S2.bands, PLANET.bands):
+        sensor = Sensor("s2", bands, 10, REFLECTANCE)
+        images = spectra({band: MEANS[0][band] for band in bands})
+        for image in images:
+            image[..., :4, :4] /= 20  # shadow
+        assert value_ranges.implausible_values(facts(sensor, images)) == ""
+        shifted = facts(sensor, [x + 1000 for x in images])
+        assert "darkest pixels of most bands" in value_ranges.implausible_values(shifted)
+    bright = [x * 3 + 800 for x in spectra(dict.fromkeys(S2.bands, 1000.0))]
+    assert value_ranges.implausible_values(facts(S2, bright)) == ""
 
 
 def test_polarisations_that_are_exchanged_are_told() -> None:

@@ -61,4 +61,6 @@ def test_its_own_name_says_why_it_cannot_be_used(
 ) -> None:
     words = ("run", "--model", "lost", "--data", "demo", "--results", str(tmp_path))
     assert call(monkeypatch, *words) == 2
-    assert "Cannot use model 'lost' of the package toys" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Cannot use model 'lost' of the package toys" in said
+    assert said.count("no_such_package.lost") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from skybench.cli.data import parse_pairs
+from skybench.cli.data import parsed_pairs
 
 
 def test_demo_data_are_written_verified_and_read_by_path(skybench: Any, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_what_may_not_be_downloaded_is_explained(skybench: Any, tmp_path: Path) 
 
 def test_augmentations_keep_their_commas_on_the_command_line() -> None:
     given = ["epochs=5,batch=4", "augment=flip resize_crop=0.5,2", "views=window=64,32"]
-    assert parse_pairs(given, "--set") == {
+    assert parsed_pairs(given, "--set") == {
         "epochs": "5",
         "batch": "4",
         "augment": "flip resize_crop=0.5,2",

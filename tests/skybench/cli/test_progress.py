@@ -16,7 +16,7 @@ CELL: Any = SimpleNamespace(
 )
 RECORD: Any = SimpleNamespace(
     main=("oa", 81.5), model="toy", dataset="aid", status="measured",
-    recipe={"label": "20 %", "protocol": "finetune"},
+    recipe={"label": "20 %", "protocol": "finetune"}, used={},
 )  # fmt: skip
 
 

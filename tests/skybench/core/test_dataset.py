@@ -44,6 +44,19 @@ def test_samples_are_a_sequence_that_decodes_on_demand() -> None:
             letters[index]
 
 
+def test_subsets_and_unions_keep_the_units_of_samples() -> None:
+    tiles, alone = Letters("abcd"), Letters("ef")
+    tiles.groups = ("x", "x", "y", "y")
+    assert dataset.groups_of(alone) == ("e", "f")
+    assert dataset.groups_of(Subset(tiles, [3, 0])) == ("y", "x")
+    assert dataset.groups_of(Subset(alone, [1])) == ("f",)
+    assert dataset.groups_of(tiles.only(["hr"])) == tiles.groups
+    union = dataset.Joined({"test": alone, "train": tiles})
+    assert dict(zip(union.keys, dataset.groups_of(union), strict=True)) == {
+        "a": "x", "b": "x", "c": "y", "d": "y", "e": "e", "f": "f"
+    }  # fmt: skip
+
+
 def test_a_subset_is_made_of_samples_like_the_whole() -> None:
     letters = Letters("abcde", [Path("x")])
     part = Subset(letters, [4, 0, 3])

@@ -1,21 +1,30 @@
-"""Coverage: what is enough of a model to load a file."""
+"""Coverage: when a file may be loaded."""
 
 from __future__ import annotations
 
 import pytest
 
-from skybench.core.loaded import MIN_COVERAGE, Coverage, LoadInfo
+from skybench.core.loaded import SETS, Coverage, LoadInfo
 
 
 @pytest.mark.parametrize(
-    ("share", "mismatched", "enough"),
-    [(1.0, (), True), (MIN_COVERAGE, (), True), (0.98, (), False), (1.0, ("head.weight",), False)],
+    ("coverage", "enough"),
+    [
+        (Coverage(1.0, (), (), ()), True),
+        (Coverage(1.0, ("spare.bias",), ("head.bias",), (), unused=("head (1)",)), True),
+        (Coverage(0.9999, (), (), (), lacking=("norm.bias",)), False),
+        (Coverage(1.0, (), (), ("head.weight",)), False),
+        (Coverage(1.0, (), (), (), inside=("blocks.0.ls1.gamma",)), False),
+        (Coverage(0.0, (), (), ()), False),
+    ],
 )
-def test_almost_all_elements_and_no_other_shape_are_enough(
-    share: float, mismatched: tuple[str, ...], enough: bool
-) -> None:
-    assert Coverage(share, (), (), mismatched).enough == enough
+def test_a_file_is_used_whole_or_not_at_all(coverage: Coverage, enough: bool) -> None:
+    assert coverage.enough == enough
 
 
 def test_nothing_is_known_of_weights_unless_they_are_a_file() -> None:
     assert LoadInfo("random") == LoadInfo("random", path="", sha256="", coverage=None, note="")
+
+
+def test_the_sets_of_weights_are_two_pairs() -> None:
+    assert SETS == ("raw", "student", "ema", "teacher")

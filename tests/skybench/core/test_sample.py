@@ -8,6 +8,7 @@ from skybench.core import (
     UINT8,
     BandMapping,
     Batch,
+    Boxes,
     Conversion,
     Sensor,
     match,
@@ -71,3 +72,17 @@ def test_moving_a_batch_moves_all_of_it() -> None:
         assert {x.device.type for x in tensors.values()} == {"meta"}
     assert moved.lonlat.device.type == "meta"
     assert moved.keys == ("a", "b")
+
+
+def test_boxes_know_which_are_crowd_regions() -> None:
+    corners, labels = torch.rand(3, 4, 2), torch.tensor([1, 2, 3])
+    plain = Boxes(corners, labels, torch.tensor([True, False, False]), (9, 9))
+    assert plain.crowds.tolist() == [False] * 3
+    assert plain.where(plain.difficult).crowd is None
+    marked = Boxes(corners, labels, plain.difficult, (9, 9), torch.tensor([False, True, True]))
+    some = marked.where(torch.tensor([0, 2]))
+    assert (some.labels.tolist(), some.crowds.tolist(), some.size) == (
+        [1, 3],
+        [False, True],
+        (9, 9),
+    )

@@ -37,6 +37,14 @@ def test_a_short_series_is_padded_at_its_end(dtype: torch.dtype) -> None:
     assert batch.keys == ("a", "b")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_pixels_that_are_no_numbers_are_refused(value: float) -> None:
+    image = torch.ones(1, 1, 2, 2)
+    image[0, 0, 1] = value
+    with pytest.raises(DataError, match="b has 2 values of hr that are NaN or infinite"):
+        collate([sample("a", torch.ones(1, 1, 2, 2)), sample("b", image)])
+
+
 def test_days_are_unknown_where_padded_or_not_given() -> None:
     image = torch.zeros(3, 1, 2, 2)
     batch = collate([

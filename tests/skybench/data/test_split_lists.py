@@ -14,7 +14,13 @@ import pytest
 from skybench.core import DataError, UsageError, registry
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import split_lists
-from skybench.data.split_lists import SplitList, download_list, fetch_lists, official_lists
+from skybench.data.split_lists import (
+    MissingFilesError,
+    SplitList,
+    download_list,
+    fetch_lists,
+    official_lists,
+)
 
 NAMES = ["beach_1.jpg", "river_2.jpg", "river_10.jpg"]
 TEXT = b"Beach/beach_1.jpg Beach 0\nriver_2.jpg River 1\n\nRiver/river_10.jpg River 1\n"
@@ -266,3 +272,11 @@ def test_lists_that_are_there_are_not_downloaded_again(monkeypatch: pytest.Monke
     )
     assert len(split_lists.fetch_lists("aid")) == 4
     assert asked == [e.filename for e in lists if "28" not in e.filename]
+
+
+def test_a_converted_copy_is_no_incomplete_download() -> None:
+    incomplete = str(MissingFilesError("AID", ["a.jpg", "b.jpg"], ["c.png"]))
+    assert "2 files are missing (a.jpg, b.jpg). The download is incomplete" in incomplete
+    converted = str(MissingFilesError("AID", ["a.jpg", "b.jpg"], ["A.png", "c.png"]))
+    assert "1 of them are there by another ending or case, as A.png" in converted
+    assert "download" not in converted

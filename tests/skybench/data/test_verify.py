@@ -157,10 +157,10 @@ class _One(Samples):
     """A split of one sample."""
 
     def __init__(self, target: Any, facts: Mapping[str, Any]) -> None:
-        self.target, self.facts = target, facts
+        self.truth, self.facts = target, facts
 
     def read(self, index: int) -> Sample:
-        return Sample("k", {"s2": torch.zeros(3, 1, 2, 2)}, self.target, **self.facts)
+        return Sample("k", {"s2": torch.zeros(3, 1, 2, 2)}, self.truth, **self.facts)
 
 
 def _verify_one(

@@ -96,7 +96,7 @@ def test_an_interrupted_fill_leaves_nothing_behind(error: BaseException) -> None
     assert len(entries()) == 1
 
 
-@pytest.mark.parametrize("name", ["pooled.npy", "targets.npy"])
+@pytest.mark.parametrize("name", ["pooled.npy", "meta.json"])
 @pytest.mark.parametrize("kept", [None, 0, 100])
 def test_an_entry_that_a_crash_cut_off_is_made_again(name: str, kept: int | None) -> None:
     first = split_features(looking(Toy()), Noise(5), {}, "pooled")[0].pooled()

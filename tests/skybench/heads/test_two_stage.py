@@ -56,6 +56,14 @@ def test_what_is_too_small_or_outside_is_not_learned(kind: Any) -> None:
 
 
 @KINDS
+def test_a_crowd_region_is_not_learned(kind: Any) -> None:
+    target = boxes([(20, 20, 10, 10, 0), (40, 40, 30, 30, 0)], [0, 1])
+    marked = dataclasses.replace(target, crowd=torch.tensor([False, True]))
+    truth = TwoStage(kind, FOUR, 3, 8)._truth(marked, (64, 64), torch.device("cpu"))
+    assert truth.labels.tolist() == [0]
+
+
+@KINDS
 def test_every_parameter_learns(kind: Any) -> None:
     torch.manual_seed(0)
     network = TwoStage(kind, FOUR, 3, 8)

@@ -182,7 +182,7 @@ def test_what_is_neither_a_class_id_nor_scores_is_refused(
 
 @pytest.mark.parametrize(
     ("predicted", "true"),
-    [([0, 1], [0]), ([], []), ([[0, 1]], [[0, 1]]), (0, 0), ([[0.1, 0.9]], [1, 0])],
+    [([0, 1], [0]), ([], []), ([[0, 1]], [[0, 1]]), ([[0.1, 0.9]], [1, 0])],
 )
 def test_unfit_shapes_are_refused(predicted: object, true: object) -> None:
     with pytest.raises(UsageError, match="Expected two lists of class ids of the same length"):

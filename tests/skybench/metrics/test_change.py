@@ -86,7 +86,12 @@ def test_it_equals_scikit_learn(cases: list[Tile]) -> None:
     found.pop("f1_batch")
     expected = expect(cases)
     assert found == pytest.approx(expected, nan_ok=True)
-    pooled = change_f1([c.predicted for c in cases], [c.true for c in cases])
+    maps = [c.predicted for c in cases], [c.true for c in cases]
+    if all((c.true == 255).all() for c in cases):
+        with pytest.raises(ValueError, match="at least one pixel"):
+            change_f1(*maps, ignore=255)
+        return
+    pooled = change_f1(*maps, ignore=255)
     assert list(pooled) == ["f1", "precision", "recall", "iou", "oa"]
     assert pooled == pytest.approx({name: expected[name] for name in pooled}, nan_ok=True)
 
@@ -119,9 +124,24 @@ def test_integer_weights_equal_repeated_tiles(cases: list[Tile], seed: int) -> N
     for row, counts in enumerate(weights):
         repeated = [case for case, n in zip(cases, counts, strict=True) for _ in range(n)]
         expected = filled(repeated).scores()
-        expected.pop("f1_batch")
-        mine = {name: values[row] for name, values in found.items()}
-        assert mine == pytest.approx(expected, nan_ok=True)
+        mine = {name: values[row] for name, values in found.items() if name != "f1_image"}
+        assert mine == pytest.approx({name: expected[name] for name in mine}, nan_ok=True)
+
+
+@CASES
+@given(tiles(), st.integers(0, 2**32 - 1))
+def test_an_image_that_is_drawn_twice_counts_twice(cases: list[Tile], seed: int) -> None:
+    images = sorted({image_of(case.key) for case in cases})
+    counts = dict(zip(images, np.random.default_rng(seed).integers(0, 3, len(images)), strict=True))
+    counts[images[0]] += 1  # something is always drawn
+    weights = np.array([[counts[image_of(case.key)] for case in cases]], np.float64)
+    repeated = [
+        case._replace(key=f"copy{copy}-{case.key}")
+        for case in cases
+        for copy in range(counts[image_of(case.key)])
+    ]
+    found = filled(cases).scores(weights)["f1_image"][0]
+    assert found == pytest.approx(filled(repeated).scores()["f1_image"], nan_ok=True)
 
 
 @CASES

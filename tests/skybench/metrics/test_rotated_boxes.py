@@ -263,12 +263,25 @@ def test_resamples_and_fresh_metrics_keep_the_kind() -> None:
     assert metric.fresh().said == []
 
 
+LINE = [[9, 36], [25, 20], [10, 35], [18, 27]]
+TRIANGLE = [[0, 0], [10, 0], [4, 9], [4, 3]]  # three rectangles of one area
+
+
+@pytest.mark.parametrize("quad", [LINE, TRIANGLE, [[5, 5], [5, 5], [5, 5], [5, 5]]])
+def test_the_rectangle_found_in_a_tile_is_the_one_of_the_whole_image(quad: Any) -> None:
+    corners = np.array([quad])
+    for shift in ([0, 0], [1024, 512], [99_328, 3_000]):
+        found = to_corners(to_rotated(corners)) + shift
+        for said in (found, found.astype(np.float32)):
+            assert rotated_ap([(said, [1.0], [0])], [(corners + shift, [0])]) == {"map": 100}
+
+
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
         ([[5, 5, 9, 3]], r"corners \[n, 4, 2\] or boxes \[n, 5\]"),
         ([[5, 5, 9, -3, 0.4]], "w and h at least 0"),
-        ([[5, 5, 9, np.nan, 0.4]], "not finite"),
+        ([[5, 5, 9, np.nan, 0.4]], "all finite"),
         ([5, 5, 9, 3, 0.4], "as many rows"),
     ],
 )

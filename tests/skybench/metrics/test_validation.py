@@ -29,7 +29,7 @@ from ._box_cases import CLASSES, HIT
         ([(HIT[:, ::-1], [0.5], [0])], [(HIT, [0])], "x0 <= x1"),
         ([(HIT[0], [0.5], [0])], [(HIT, [0])], "as many rows"),
         ([(HIT[0], [0.5] * 4, [0] * 4)], [(HIT, [0])], r"boxes \[n, 4\]"),
-        ([(HIT, [0.5], [0]), (HIT, 0.5, [0])], [(HIT, [0])] * 2, "those of image 1 have"),
+        ([(HIT, [0.5], [0]), (HIT, 0.5, [0])], [(HIT, [0])] * 2, "scores of image 1, but got one"),
         ([(HIT, [0.5], []), (HIT, [0.5], [0, 1])], [(HIT, [0])] * 2, "those of image 0 have"),
         ([(HIT, [0.5], [0])] * 2, [(HIT, [0]), (HIT[:, :3], [0])], "one form in all images"),
         ([(HIT, [0.5], [0.0])], [(HIT, [0])], "labels that are integers"),

@@ -76,7 +76,7 @@ def test_an_unknown_sensor_cannot_run() -> None:
         ({"tasks": []}, "--model and --task to name something"),
         (
             {"models": ["image_stats"], "arch": {"gsd": "1"}},
-            "No setting of these models 'gsd'. Known: none",
+            "No setting of these models 'gsd'. Known: weights",
         ),
         ({"draw": -3}, "--draw of at least 0"),
         ({"overrides": {"epochs": "three"}}, "Expected epochs to be a int, but got 'three'"),

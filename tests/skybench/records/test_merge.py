@@ -64,3 +64,45 @@ def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
     assert (done.copied, len(done.skipped)) == (1, 1)
     with pytest.raises(DataError, match="is not a folder"):
         merge.merge_results([tmp_path / "none"], tmp_path / "all")
+
+
+def test_a_record_that_is_there_already_brings_what_is_missing(tmp_path: Path) -> None:
+    source, target = folder(tmp_path / "a", RECORD), folder(tmp_path / "all", RECORD)
+    (source / RECORD.path).with_suffix(".npz").write_bytes(b"kept")
+    (pictures := (source / RECORD.path).with_suffix("")).mkdir()
+    (pictures / "0.png").write_bytes(b"drawn")
+    done = merge.merge_results([source], target)
+    assert (done.copied, done.same, done.completed) == (0, 1, 1)
+    assert (target / RECORD.path).with_suffix(".npz").read_bytes() == b"kept"
+    assert ((target / RECORD.path).with_suffix("") / "0.png").read_bytes() == b"drawn"
+    (source / RECORD.path).with_suffix(".npz").write_bytes(b"other")
+    again = merge.merge_results([source], target)
+    assert (again.same, again.completed) == (1, 0)
+    assert (target / RECORD.path).with_suffix(".npz").read_bytes() == b"kept"  # nothing replaced
+
+
+def test_predictions_of_a_replaced_record_do_not_stay(tmp_path: Path) -> None:
+    failed = replace(RECORD, status="failed", scores={}, note="no memory")
+    source, target = folder(tmp_path / "a", RECORD), folder(tmp_path / "all", failed)
+    (target / RECORD.path).with_suffix(".npz").write_bytes(b"of an earlier run")
+    assert merge.merge_results([source], target).copied == 1
+    assert not (target / RECORD.path).with_suffix(".npz").exists()
+
+
+def test_a_record_at_another_place_than_its_own_is_left_and_told(tmp_path: Path) -> None:
+    source = folder(tmp_path / "a", RECORD)
+    (source / RECORD.path).rename(source / "t" / "d" / "renamed.json")
+    done = merge.merge_results([source], tmp_path / "all")
+    assert (done.copied, len(done.skipped)) == (0, 1)
+    assert "not at the place that its content names (t/d/m.knn.none.ffffffff.json)" in (
+        done.skipped[0].reason
+    )
+    assert not (tmp_path / "all").exists()
+
+
+def test_the_file_is_copied_as_it_is(tmp_path: Path) -> None:
+    source = folder(tmp_path / "a", RECORD)
+    text = (source / RECORD.path).read_text().replace(" ", "  ")
+    (source / RECORD.path).write_text(text)
+    merge.merge_results([source], tmp_path / "all")
+    assert (tmp_path / "all" / RECORD.path).read_text() == text

@@ -77,7 +77,7 @@ def test_every_score_comes_back_from_the_file_alone(
     path = tmp_path / record.path.with_suffix(".npz")
     assert predictions.save_predictions(path, keys, [metric, second]) == path.stat().st_size
     kept = predictions.load_predictions(record, tmp_path)
-    assert kept.keys == keys
+    assert kept.keys == kept.groups == keys
     weights = RNG.multinomial(6, np.full(6, 1 / 6), size=5).astype(float)
     for restored, original in zip(kept.metrics, (metric, second), strict=True):
         assert restored.scores() == original.scores()
@@ -85,6 +85,50 @@ def test_every_score_comes_back_from_the_file_alone(
         drawn, expected = restored.scores(weights), original.scores(weights)
         for name in expected:
             np.testing.assert_array_equal(drawn[name], expected[name])
+
+
+def test_the_units_of_samples_are_kept(tmp_path: Path) -> None:
+    record, metric, keys = filled("semantic_segmentation", "isaid", 1)
+    path = tmp_path / record.path.with_suffix(".npz")
+    groups = ("a", "a", "b", "b", "c", "c")
+    predictions.save_predictions(path, keys, [metric], groups=groups)
+    assert predictions.load_predictions(record, tmp_path).groups == groups
+
+
+@pytest.mark.parametrize(("task", "dataset"), CASES)
+def test_files_without_units_have_those_of_their_keys(
+    task: str, dataset: str, tmp_path: Path
+) -> None:
+    record, metric, keys = filled(task, dataset, 1)
+    path = tmp_path / record.path.with_suffix(".npz")
+    predictions.save_predictions(path, keys, [metric])
+    with np.load(path) as stored:
+        former = {name: stored[name] for name in stored.files if name != "groups"}
+    np.savez(path, **former)
+    tiled = dataset in ("isaid", "levir_cd", "dyna_s2", "fair1m")
+    expected = [key.split("_")[0] if tiled else key for key in keys]
+    assert list(predictions.load_predictions(record, tmp_path).groups) == expected
+
+
+@pytest.mark.parametrize(("task", "dataset"), CASES)
+@pytest.mark.parametrize("lost", ["first array", "last array", "keys", "groups", "all arrays"])
+def test_arrays_that_do_not_fit_together_are_damage(
+    task: str, dataset: str, lost: str, tmp_path: Path
+) -> None:
+    record, metric, keys = filled(task, dataset, 1)
+    path = tmp_path / record.path.with_suffix(".npz")
+    predictions.save_predictions(path, keys, [metric])
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    own = [name for name in arrays if name.startswith("0.") and arrays[name].size]
+    gone = {"first array": own[:1], "last array": own[-1:], "all arrays": own}.get(lost, [lost])
+    if lost in ("keys", "groups"):
+        arrays[lost] = arrays[lost][:-2]
+    else:
+        arrays = {name: array for name, array in arrays.items() if name not in gone}
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match="is damaged"):
+        predictions.load_predictions(record, tmp_path)
 
 
 def test_a_file_over_the_budget_is_not_kept(tmp_path: Path) -> None:

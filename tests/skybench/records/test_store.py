@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -7,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert store.find_record(tmp_path, make().path) == make()
 
 
-def test_the_index_follows_the_files(tmp_path: Path) -> None:
+def test_records_follow_the_files(tmp_path: Path) -> None:
     store.write_record(make("a"), tmp_path)
     path = store.write_record(make("b"), tmp_path)
     assert [r.model for r in store.read_records(tmp_path)[0]] == ["a", "b"]
@@ -43,21 +43,58 @@ def test_the_index_follows_the_files(tmp_path: Path) -> None:
     assert [(r.model, r.scores["oa"]) for r in store.read_records(tmp_path)[0]] == [("a", 70.0)]
 
 
-def test_a_damaged_or_removed_index_is_made_again(tmp_path: Path) -> None:
-    store.write_record(make(), tmp_path)
+def test_only_the_files_count(tmp_path: Path) -> None:
+    """An edit of equal size and time stamp is seen, and an index of older versions is not read."""
+    path = store.write_record(make(score=50.0), tmp_path)
+    before = path.stat()
     store.read_records(tmp_path)
-    (tmp_path / store.INDEX).write_bytes(b"no database" * 1000)
-    assert store.read_records(tmp_path)[0] == [make()]
-    (tmp_path / store.INDEX).unlink()
-    assert store.read_records(tmp_path)[0] == [make()]
+    with contextlib.closing(sqlite3.connect(tmp_path / "index.sqlite")) as index, index:
+        index.execute("CREATE TABLE record (path TEXT, stamp TEXT, json TEXT, problem TEXT)")
+        stamp = f"{before.st_mtime_ns}.{before.st_size}"
+        old = (str(make().path), stamp, path.read_text().replace("50.0", "90.0"))
+        index.execute("INSERT INTO record VALUES (?, ?, ?, NULL)", old)
+    path.write_text(path.read_text().replace("50.0", "60.0"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert [r.scores["oa"] for r in store.read_records(tmp_path)[0]] == [60.0]
 
 
-def test_records_are_read_where_no_index_can_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.write_record(make(), tmp_path)
-    monkeypatch.setattr(store, "INDEX", "absent/index.sqlite")  # as in a read-only folder
-    assert store.read_records(tmp_path) == ([make()], [])
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    path = store.write_record(make(), tmp_path)
+    store.read_records(tmp_path)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+def test_a_failed_repeat_leaves_the_measured_record_and_its_predictions(tmp_path: Path) -> None:
+    path = store.write_record(make(score=50.0), tmp_path)
+    path.with_suffix(".npz").write_bytes(b"measured")
+    (new := tmp_path / "new").write_bytes(b"of the failed run")
+    failed = dataclasses.replace(make(), status="failed", scores={}, note="No memory.")
+    told, stored = store.store_result(failed, tmp_path, new)
+    assert not stored
+    assert told.note == (
+        f"No memory; the record of an earlier run stays (oa 50.00), and {path.stem}.failed has "
+        "the failure"
+    )
+    assert store.read_records(tmp_path) == ([make(score=50.0)], [])
+    assert path.with_suffix(".npz").read_bytes() == b"measured"
+    assert not new.exists()
+    failure = store.parse_record(path.with_suffix(store.FAILED).read_text())
+    assert failure == failed
+
+
+def test_a_new_result_replaces_the_old_one_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    failed = dataclasses.replace(make(), status="failed", scores={}, note="No memory.")
+    assert store.store_result(failed, tmp_path, None) == (failed, True)
+    path = store.write_record(make(score=50.0), tmp_path)
+    path.with_suffix(".npz").write_bytes(b"old")
+    store.write_failure(failed, tmp_path)
+    store.store_result(make(score=70.0), tmp_path, None)
+    assert [r.scores["oa"] for r in store.read_records(tmp_path)[0]] == [70.0]
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]  # nor old predictions
+    (new := tmp_path / "new").write_bytes(b"new")
+    assert store.store_result(make(score=80.0), tmp_path, new)[1]
+    assert path.with_suffix(".npz").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(
@@ -101,10 +138,9 @@ def test_a_record_whose_fields_are_of_another_kind_is_named(
 ) -> None:
     bad = store.write_record(make(), tmp_path).with_name("foreign.json")
     bad.write_text(json.dumps(dataclasses.asdict(make()) | change))
-    for _ in range(2):  # from the file, from the index
-        found, skipped = store.read_records(tmp_path)
-        assert found == [make()]
-        assert [s.path for s in skipped] == [bad]
+    found, skipped = store.read_records(tmp_path)
+    assert found == [make()]
+    assert [s.path for s in skipped] == [bad]
 
 
 def test_what_cannot_be_read_or_is_nested_without_end_is_named(tmp_path: Path) -> None:
@@ -114,20 +150,6 @@ def test_what_cannot_be_read_or_is_nested_without_end_is_named(tmp_path: Path) -
     found, skipped = store.read_records(tmp_path)
     assert found == [make()]
     assert [s.path.name for s in skipped] == ["a.json", "b.json"]
-
-
-def test_the_index_of_another_version_is_not_believed(tmp_path: Path) -> None:
-    store.write_record(make("a"), tmp_path)
-    newer = store.write_record(make("b"), tmp_path)
-    store.read_records(tmp_path)
-    future = json.dumps(dataclasses.asdict(make("b")) | {"surprise": 1})
-    with sqlite3.connect(tmp_path / store.INDEX) as index:
-        index.execute("UPDATE record SET json = ? WHERE model = 'b'", (future,))
-        index.execute("UPDATE record SET json = NULL, problem = 'schema 1' WHERE model = 'a'")
-    index.close()
-    found, skipped = store.read_records(tmp_path)
-    assert found == [make("a")]
-    assert [s.path for s in skipped] == [newer]
 
 
 def test_unknown_fields_are_refused() -> None:
@@ -208,24 +230,6 @@ def test_equal_settings_give_equal_fingerprints_whatever_their_order() -> None:
         {"b": "x", "a": [1, 2]}
     )
     assert fingerprint.fingerprint({"a": 1}) != fingerprint.fingerprint({"a": 1.5})
-
-
-def test_reading_thousands_of_records_goes_through_the_index(tmp_path: Path) -> None:
-    for i in range(300):
-        store.write_record(make(f"m{i}"), tmp_path)
-    store.read_records(tmp_path)
-    parsed = []
-    original = store._row
-    try:
-        store._row = lambda *a: parsed.append(a) or original(*a)  # type: ignore[func-returns-value]
-        assert len(store.read_records(tmp_path)[0]) == 300
-        assert not parsed
-        time.sleep(0.01)
-        store.write_record(make("m7", score=1.0), tmp_path)
-        store.read_records(tmp_path)
-        assert len(parsed) == 1
-    finally:
-        store._row = original
 
 
 def test_an_older_record_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

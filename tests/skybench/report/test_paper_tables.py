@@ -116,3 +116,26 @@ def test_latex_is_balanced_and_escaped() -> None:
         columns = text.partition(r"\begin{tabular}{")[2].partition("}")[0]
         assert {line.count(" & ") + 1 for line in body} == {len(columns)}
         assert all("_" not in line.replace(r"\_", "") for line in body)
+
+
+def test_a_fine_tuned_record_that_is_left_out_says_why() -> None:
+    changed = replace(RECORD, flags=["override", "limited"])
+    (grid,) = [g for g in paper_tables.paper_grids([changed]) if "Table 5:" in g.title]
+    assert "Not beside: gfm on aid 20 %: limited, override." in grid.notes
+    other = replace(RECORD, recipe={"protocol": "finetune", "label": "10 %"})
+    (grid,) = [g for g in paper_tables.paper_grids([other]) if "Table 5:" in g.title]
+    assert "Not beside: gfm on aid 10 %: no column of its kind." in grid.notes
+    for usual in (RECORD, replace(RECORD, data="demo"), replace(RECORD, dataset="folder")):
+        assert paper_tables.why_barred(usual) == ""
+
+
+def test_two_copies_of_a_dataset_never_share_a_column_of_the_paper() -> None:
+    one = replace(RECORD, used={"sensors": ["hr"], "content": {"test": "a"}}, made="2026-01")
+    other = replace(RECORD, model="satmae", scores={"oa": 80.0}, made="2026-02",
+                    used={"sensors": ["hr"], "content": {"test": "b"}})  # fmt: skip
+    (grid,) = [g for g in paper_tables.paper_grids([one, other]) if "Table 5:" in g.title]
+    measured = [row for row in grid.rows if row[1] == "measured"]
+    assert [row[2] for row in measured] == ["80.00"]
+    assert "Not beside: gfm on aid 20 %: of other images or labels than the newest record." in (
+        grid.notes
+    )

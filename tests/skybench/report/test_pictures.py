@@ -26,12 +26,12 @@ class Given(Samples):
     keys = ("x/0", "x 1", "x_2")
 
     def __init__(self, target: Any, dates: int = 1) -> None:
-        self.target, self.dates = target, dates
+        self.truth, self.dates = target, dates
 
     def read(self, index: int) -> Sample:
         fine = torch.full((self.dates, 3, 32, 32), 200, dtype=torch.uint8)
         images = {"s2": torch.zeros(1, 4, 8, 8), "hr": fine}
-        return Sample(self.keys[index], images, self.target)
+        return Sample(self.keys[index], images, self.truth)
 
 
 def test_reflectance_is_stretched_and_bands_are_put_in_order() -> None:

@@ -26,3 +26,15 @@ def test_a_recipe_is_compared_with_that_of_fine_tuning(monkeypatch: pytest.Monke
     monkeypatch.setattr(registry, "task", lambda name: replace(task, protocols=frozen))
     expected = {"protocol": "linear, the paper's is fine-tuning"}
     assert reproduce.recipe_differences(RECORD) == expected
+
+
+def test_the_command_names_ones_own_folder_where_the_record_does() -> None:
+    own = replace(RECORD, dataset="folder")
+    assert "--dataset folder:PATH " in reproduce.run_command(own)
+    named = replace(own, used={**own.used, "folder": "/data/my city/skybench.toml"})
+    assert "--dataset 'folder:/data/my city/skybench.toml' " in reproduce.run_command(named)
+    demo = replace(own, data="demo")
+    assert "--dataset folder " in reproduce.run_command(demo)
+    assert "--data demo" in reproduce.run_command(demo)
+    simulated = replace(named, data="demo")  # a demo folder that was named by its path
+    assert "--data demo" not in reproduce.run_command(simulated)

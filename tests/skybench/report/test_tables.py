@@ -113,3 +113,15 @@ def test_a_data_frame_has_one_row_a_record() -> None:
     frame = tables.data_frame([make(), RANDOM])
     assert list(frame["score"]) == [71.234, 71.234]
     assert list(frame["weights"]) == ["abababab", "random"]
+
+
+def test_rows_that_are_never_marked_as_best_are_named_with_the_reason() -> None:
+    low = make("rcf", flags=["chance"])
+    text = tables.render_tables([make(), low, RANDOM], "text")
+    assert "Never marked as best: rcf (not above chance), skysense (random weights)." in text
+    assert "Never marked" not in tables.render_tables([make(), make("gfm")], "text")
+
+
+def test_a_record_without_a_spread_is_shown_without_it() -> None:
+    foreign = make(seeds=[{"seed": 0}, {"seed": 1}], spread={})
+    assert "71.23 [69.0, 73.0]" in tables.render_tables([foreign], "text")

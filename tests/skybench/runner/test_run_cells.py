@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from skybench.core import UsageError
+from skybench.core import UsageError, registry
+from skybench.plan.request import Request
+from skybench.records import store
 from skybench.runner.run_cells import run_cells
 from skybench.training import log
 
@@ -27,3 +30,54 @@ def test_segmentation_leaves_pictures(tmp_path: Path) -> None:
 def test_several_devices_are_for_fine_tuning(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="which only a protocol that trains the backbone does"):
         run_cells(replace(BASE, protocol="linear", devices=2, device="cpu", results=tmp_path))
+
+
+QUICK = Request(
+    models=["image_stats"], tasks=["scene_classification"], datasets=["eurosat"], data="demo",
+    protocol="knn", limit=40,
+)  # fmt: skip
+
+
+def test_a_forced_repeat_that_fails_keeps_the_measured_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(QUICK, results=tmp_path)
+    (first,) = run_cells(request)
+    (path,) = tmp_path.rglob("*.json")
+    kept = path.read_bytes(), path.with_suffix(".npz").read_bytes()
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise KeyError(99)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skybench.checks.flags.with_flags", broken)  # after predictions were made
+        (again,) = run_cells(replace(request, force=True))
+    assert again.status == "failed"
+    assert again.note.startswith("an unexpected KeyError (test_run_cells.py, line ")
+    assert f"the record of {first.made} stays (oa {first.scores['oa']:.2f})" in again.note
+    assert (path.read_bytes(), path.with_suffix(".npz").read_bytes()) == kept
+    assert path.with_suffix(store.FAILED).is_file()
+    assert store.read_records(tmp_path) == ([first], [])
+    assert run_cells(request) == [first]  # it is done still
+    (repeated,) = run_cells(replace(request, force=True))
+    assert repeated.scores == first.scores
+    assert not path.with_suffix(store.FAILED).exists()
+    assert {p.name for p in path.parent.iterdir()} == {path.name, path.with_suffix(".npz").name}
+
+
+def test_a_repeat_without_predictions_leaves_none_of_an_earlier_run(tmp_path: Path) -> None:
+    run_cells(replace(QUICK, results=tmp_path))
+    run_cells(replace(QUICK, results=tmp_path, force=True, predictions=False))
+    assert not [*tmp_path.rglob("*.npz")]
+
+
+def test_a_record_says_which_versions_made_it(tmp_path: Path) -> None:
+    (record,) = run_cells(replace(QUICK, results=tmp_path))
+    assert {"skybench", "torch", "numpy", "pillow", "rasterio", "gdal", "scipy"} <= {
+        *record.used["versions"]
+    }
+    assert record.used["cards"] == {
+        "model": registry.model("image_stats").CARD.version,
+        "dataset": registry.dataset("eurosat").CARD.version,
+        "task": registry.task("scene_classification").version,
+    }

@@ -4,9 +4,9 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-from skybench.analysis.bootstrap import Interval
+from skybench.analysis.intervals import Interval, Uncertainty
 from skybench.core import ScoreInfo
-from skybench.runner.score_fields import score_fields, stated_infos
+from skybench.runner.score_fields import score_fields, stated_infos, uncertainty_facts
 
 RMSE = ScoreInfo(False, "t/ha", 0.0, math.inf)
 
@@ -31,3 +31,10 @@ def test_only_scores_that_are_no_percentages_are_described() -> None:
             "rmse": {"higher_is_better": False, "unit": "t/ha", "low": 0.0, "high": None}
         }
     }
+
+
+def test_the_main_scores_error_the_units_and_a_missing_interval_are_told() -> None:
+    sure = Uncertainty(3, {}, {"oa": 1.5, "rmse": 2.0}, "3 independent test images: no interval")
+    facts = uncertainty_facts(sure, {"rmse": RMSE, "oa": ScoreInfo()})
+    assert facts == {"error": 2.0, "units": 3, "no_interval": sure.note}
+    assert uncertainty_facts(Uncertainty(0, {}, {}, ""), {}) == {"error": 0.0, "units": 0}

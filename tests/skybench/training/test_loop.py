@@ -83,3 +83,29 @@ def test_a_score_that_is_no_number_is_an_error() -> None:
 def test_patience_without_scores_is_refused() -> None:
     with pytest.raises(UsageError, match="--set validate=N"):
         trained(replace(RECIPE, patience=2))
+
+
+def test_epochs_are_repeated_up_to_the_least_number_of_steps() -> None:
+    short = replace(RECIPE, epochs=1, min_steps=10)  # an epoch is 3 steps
+    (made, numbers), (longer, expected) = trained(short), trained(replace(RECIPE, epochs=4))
+    assert (made.steps, len(made.losses)) == (12, 4)
+    assert made.losses == longer.losses  # the schedule is that of all steps
+    assert all(torch.equal(numbers[name], expected[name]) for name in expected)
+    assert made.facts()["min_steps"] == 10
+    assert "min_steps" not in longer.facts()
+
+
+def test_a_training_that_is_long_enough_is_not_changed() -> None:
+    (made, numbers), (_, expected) = trained(replace(RECIPE, min_steps=9)), trained()
+    assert made.steps == 9
+    assert "min_steps" not in made.facts()
+    assert all(torch.equal(numbers[name], expected[name]) for name in expected)
+    stated = replace(RECIPE, iterations=2, min_steps=9)
+    assert trained(stated)[0].steps == 2
+
+
+def test_a_loss_that_still_falls_at_the_end_is_noted() -> None:
+    slow = replace(RECIPE, epochs=30, batch=11, lr=0.03, schedule="", weight_decay=0.0)
+    assert trained(slow, dropout=0.0)[0].facts()["still_falling"] > 0.1
+    assert "still_falling" not in trained(replace(slow, lr=0.0), dropout=0.0)[0].facts()
+    assert "still_falling" not in trained()[0].facts()  # 9 steps tell nothing

@@ -13,7 +13,7 @@ import pytest
 from skybench.plan.cell import to_record
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
-from skybench.records.store import write_record
+from skybench.records.store import find_record, write_record
 from skybench.runner import run_cells
 from skybench.training import checkpoints
 from skybench.training.distributed import SINGLE_PROCESS, SingleProcess
@@ -147,4 +147,6 @@ def test_a_cell_that_another_run_finished_meanwhile_is_taken(
     mine = replace(to_record(cell), status="failed", note="a stand-in")
     monkeypatch.setattr(run_cells, "run_cell", lambda *_: mine)
     write_record(theirs, tmp_path)
-    assert run_cells.run_planned(request, [cell])[0] == (mine if force else theirs)
+    (made,) = run_cells.run_planned(request, [cell])
+    assert made.status == (mine if force else theirs).status
+    assert find_record(tmp_path, theirs.path) == theirs  # a failure replaces nothing

@@ -18,13 +18,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from skybench.core import WeightsError, folders
+from skybench.core import WeightsError
 from skybench.weights.checkpoint_file import (
     cached_digest,
     open_checkpoint,
     read_checkpoint,
     sha256_file,
-    unwrap_state,
 )
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
@@ -43,37 +42,6 @@ def test_containers_are_removed_and_only_tensors_kept(
     content = state if container is None else {container: state, "epoch": 9, "args": options}
     torch.save(content, tmp_path / "file.pth")
     assert same(read_checkpoint(tmp_path / "file.pth"), STATE)
-
-
-def test_containers_within_containers_are_removed_and_settings_are_none() -> None:
-    content = {"model": {"name": "vit"}, "state_dict": {"net": STATE}}
-    assert same(unwrap_state(content, "it"), STATE)
-
-
-def test_known_containers_win_over_other_dicts() -> None:
-    other = {"x": torch.zeros(9)}
-    assert same(unwrap_state({"student": other, "teacher": STATE, "loss": other}, "it"), STATE)
-    assert same(unwrap_state({"encoder": STATE, "decoder": other}, "it"), STATE)
-    assert same(unwrap_state({"model": {"settings": other}, "state_dict": STATE}, "it"), STATE)
-    optimizer = {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": []}
-    assert same(unwrap_state({"optimizer": optimizer, "backbone": {"teacher": STATE}}, "it"), STATE)
-
-
-def test_several_state_dicts_become_one() -> None:
-    parts = {"s1_encoder": {"a": torch.ones(1)}, "s2_encoder": {"a": torch.ones(2), "n": 3}}
-    flat = {"s1_encoder.a": torch.ones(1), "s2_encoder.a": torch.ones(2)}
-    assert same(unwrap_state({**parts, "epoch": 3}, "it"), flat)
-    assert same(unwrap_state({"model": parts}, "it"), flat)
-    assert same(
-        unwrap_state({"mae_model": STATE, "epoch": 3}, "it"), STATE
-    )  # a container after all
-
-
-def test_a_dict_that_holds_itself_is_left() -> None:
-    endless: dict[str, Any] = {"epoch": 1}
-    endless["model"] = endless["state_dict"] = endless["net"] = endless
-    with pytest.raises(WeightsError, match="holds no tensors by name"):
-        unwrap_state(endless, "it")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -227,16 +195,14 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "empty.pth")
 
 
-def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
+def test_a_hash_is_that_of_the_content(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(b"abc")
-    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    store = folders.cache() / "sha256.json"
-    assert sha256_file(file) == abc
-    assert abc in store.read_text()
+    assert sha256_file(file) == hashlib.sha256(b"abc").hexdigest()
     file.write_bytes(b"abcd")
-    assert sha256_file(file) != abc
-    store.write_text("{ damaged")
-    file.write_bytes(b"abc")
-    assert sha256_file(file) == abc
-    assert cached_digest(file, "md5") == hashlib.md5(b"abc").hexdigest()
+    assert sha256_file(file) == hashlib.sha256(b"abcd").hexdigest()
+    assert cached_digest(file, "md5") == hashlib.md5(b"abcd").hexdigest()
+    (tmp_path / "shards").mkdir()
+    before = cached_digest(tmp_path / "shards", "sha256")
+    (tmp_path / "shards" / "model-1.bin").write_bytes(b"abc")
+    assert cached_digest(tmp_path / "shards", "sha256") != before

@@ -93,16 +93,17 @@ def test_a_refused_file_leaves_the_model_as_it_was() -> None:
     assert same(model.state_dict(), before)
 
 
-def test_coverage_counts_elements_and_lists_keys() -> None:
+def test_every_parameter_is_needed_whatever_its_share() -> None:
     plugin: Any = registry.load("baselines", "skysense")
     model = load_model("skysense", "random", "tiny", parts=("hr",))
     state = published()
-    gone = state.pop("backbone.norm3.bias")
     coverage = load_into(model, plugin, state)
     assert isinstance(coverage, Coverage)
-    assert "net.norms.3.bias" in coverage.missing
-    total = sum(v.numel() for v in model.state_dict().values()) - 2 * (32 + 64 + 128)
-    assert coverage.share == pytest.approx(1 - len(gone) / total, abs=1e-12)
+    assert coverage.share == 1
+    assert coverage.missing[0] == "net.norms.0.weight"  # as the card declares
+    del state["backbone.norm3.bias"]
+    with pytest.raises(WeightsError, match=r"missing: 1 \(net\.norms\.3\.bias\)"):
+        load_into(model, plugin, state)
 
 
 def test_a_file_with_another_hash_is_refused_unless_given_by_its_path(
@@ -123,8 +124,8 @@ def test_a_file_with_another_hash_is_refused_unless_given_by_its_path(
 def test_the_shipped_imagenet_weights_load() -> None:
     told = load_model("imagenet", variant="tiny").loaded
     assert told.source == "file"
-    assert told.note == ""
-    assert told.coverage == Coverage(1.0, (), (), ())
+    assert told.note == "not read: _fc (2)"
+    assert told.coverage == Coverage(1.0, (), (), (), unused=("_fc (2)",))
 
 
 def test_galileos_published_weights_load(shared: Path) -> None:
@@ -150,19 +151,28 @@ def test_random_weights_are_what_the_constructor_draws() -> None:
     )
 
 
-def test_what_a_file_lacks_keeps_its_initial_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_card_declares_as_missing_keeps_its_initial_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(meta_init, "LARGE_PARAMETER", 1)
+    plugin: Any = registry.load("baselines", "galileo")
+    gone = "space_time_embed.S2_NIR_10m.proj.weight"
+    weights = replace(plugin.CARD.weights, missing=(f"net.{gone}",))
+    monkeypatch.setattr(plugin, "CARD", replace(plugin.CARD, weights=weights))
     state = {
         k.removeprefix("net."): v.clone()
         for k, v in load_model("galileo", "random", seed=1).state_dict().items()
     }
-    lacking = state.pop(gone := "space_time_embed.S2_NIR_10m.proj.weight")
+    lacking = state.pop(gone)
     model = load_model("galileo", state, seed=2)
     initial = load_model("galileo", "random", seed=2).state_dict()
     own = model.state_dict()
     assert torch.equal(own.pop(f"net.{gone}"), initial[f"net.{gone}"])
     assert same(own, {f"net.{k}": v for k, v in state.items()})
     assert not torch.equal(lacking, initial[f"net.{gone}"])
+    told = load.partial_note(model.loaded)
+    assert "lack 1 tensors of the network, which keep random values until" in told
+    assert gone in told
 
 
 def test_an_unknown_precision_is_refused() -> None:

@@ -1,0 +1,132 @@
+"""Finds the images of a user's own folder, with their classes or masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skybench.core import DataError
+
+from . import class_folders, dates, layout, recognise
+from .folder import FolderDescription, FolderItem
+
+# Files that lie beside images and are no data: of GDAL, of Windows and macOS, notes, viewers'.
+BESIDE = frozenset(
+    {".tfw", ".tifw", ".tiffw", ".jgw", ".jpgw", ".pgw", ".pngw", ".bpw", ".wld", ".prj", ".ovr"}
+    | {".msk", ".db", ".ini", ".md", ".toml", ".xmp", ".qml", ".cpg"}
+)
+
+
+CHANGE_CLASSES = ("unchanged", "changed")
+
+
+def folder_items(about: FolderDescription) -> list[FolderItem]:
+    """Return all images that are not excluded, by key. Raises DataError for unpaired files."""
+    places = recognise.mask_places(about)
+    found = [item for place in places for item in _with_masks(about, place)]
+    if not places:
+        found = list(_with_classes(about))
+    return sorted(found)
+
+
+def _with_masks(about: FolderDescription, place: recognise.Place) -> list[FolderItem]:
+    images, later = _by_stem(place.images), _by_stem(place.after) if place.after else {}
+    masks = _masks_by_stem(place, images)
+    stems = {**masks, **later, **images}  # the path that is shown for a stem
+    keys = {stem: f"{place.group}/{stem}" if place.group else stem for stem in stems}
+    kept = [s for s in keys if not about.excludes(keys[s], _path(about, stems[s]))]
+    parts = (images, masks, *([later] if place.after else []))
+    lone = [str(stems[s]) for s in kept if any(s not in part for part in parts)]
+    if lone:
+        names = [f"{f.name}/" for f in (place.images, place.after, place.masks) if f]
+        raise DataError(
+            f"{lone[0]} has no partner ({len(lone)} such files in {place.images.parent}): "
+            f"{' and '.join(names)} must hold files of equal stems; add the partner, or list the "
+            "file under `exclude`"
+        )
+    return [FolderItem(keys[s], place.group, images[s], masks[s], later.get(s)) for s in kept]
+
+
+def _path(about: FolderDescription, path: Path) -> str:
+    return path.relative_to(about.root).as_posix()
+
+
+def _masks_by_stem(place: recognise.Place, images: dict[str, Path]) -> dict[str, Path]:
+    masks: dict[str, Path] = {}
+    names = recognise.names_for_masks(images)
+    for path in _by_stem(place.masks).values():
+        stem = recognise.image_stem(path, names)
+        if stem in masks:
+            raise DataError(
+                f"{masks[stem]} and {path.name} may both be the mask of {images[stem]}; keep one"
+            )
+        masks[stem] = path
+    return masks
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    stems: dict[str, Path] = {}
+    for path in recognise.items_in(folder):
+        if path.stem in stems:
+            raise DataError(
+                f"{path.stem} occurs twice in {folder}: {stems[path.stem].name}, {path.name}"
+            )
+        stems[path.stem] = path
+    return stems
+
+
+def _with_classes(about: FolderDescription) -> Iterator[FolderItem]:
+    folders = class_folders.class_folders(about)
+    for folder, group in folders.items():
+        for path in recognise.items_in(folder):
+            key = _path(about, path)
+            if not about.excludes(key):
+                yield FolderItem(key, group, path, None)
+
+
+def with_pairs(about: FolderDescription, items: Iterable[FolderItem]) -> FolderDescription:
+    """Return the description with what pairs of images imply: change, and names of the classes."""
+    if not any(item.after for item in items):
+        return about
+    return replace(about, change=True, classes=about.classes or CHANGE_CLASSES)
+
+
+def require_two_dates(about: FolderDescription, items: Sequence[FolderItem]) -> None:
+    """Raise DataError unless each image has two dates and there are two classes."""
+    if len(about.classes) != 2:
+        raise DataError(
+            f"{about.root} has {len(about.classes)} classes; with change = true expected two, "
+            "unchanged and changed, in this order"
+        )
+    for item in items:
+        count = 2 if item.after else len(dates.dated_files(item.image))
+        if count != 2:
+            raise DataError(f"{item.image} has {count} dates; with change = true expected two")
+
+
+def left_out(about: FolderDescription, items: Sequence[FolderItem]) -> list[str]:
+    """Return a sentence for each folder with files that are not read, and for folders left out."""
+    paths = [p for item in items for p in (item.image, item.mask, item.after) if p]
+    folders = sorted({path.parent for path in paths} | {p for p in paths if p.is_dir()})
+    notes = []
+    for folder in folders:
+        if found := _unread_kinds(folder):
+            notes.append(f"{_path(about, folder)}/ holds files of kinds that are not read: {found}")
+    parents = {item.image.parent.parent for item in items if not item.mask}
+    for folder in (f for parent in sorted(parents) for f in recognise.visible_folders(parent)):
+        if not next(layout.images_in(folder), None) and (found := _unread_kinds(folder)):
+            notes.append(f"{_path(about, folder)}/ holds no image, so it is no class: {found}")
+    return [*notes, *class_folders.folders_left_out(about, {*folders})]
+
+
+def _unread_kinds(folder: Path) -> str:
+    kinds = Counter(p.suffix.lower() for p in folder.iterdir() if _is_unread(p))
+    return ", ".join(f"{n} {kind or 'without suffix'}" for kind, n in sorted(kinds.items()))
+
+
+def _is_unread(path: Path) -> bool:
+    suffix, name = path.suffix.lower(), path.name.lower()
+    known = suffix in layout.IMAGES or suffix in BESIDE or name.endswith(".aux.xml")
+    return path.is_file() and not known and not name.startswith((".", "thumbs.db"))

@@ -1,0 +1,146 @@
+"""Replicates of a record's main score: under resampled units, and without each unit in turn.
+
+They are stored beside the record. Records of the same test samples are resampled with the same
+weights, so a paired comparison needs the stored replicates alone; NumPy is imported only to make
+them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skybench.core import DataError, Metric, Record
+from skybench.core.atomic import write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VERSION = 2  # raised when the resampling changes: only replicates of one version are comparable
+RESAMPLES = 2000
+Values = Sequence[float | None]  # None: undefined under these weights
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """A record's main score, means over its seeds, under weights of the test units."""
+
+    record: str  # VERSION, and fingerprint and time of the record
+    score: str
+    value: float
+    images: int  # independent units
+    keys: str  # sha256 of the samples' keys and units
+    values: Values  # bootstrap replicates
+    omitted: Values  # without each unit in turn, see `bootstrap.omissions`
+    seeds: Sequence[float]  # the score of each seed
+    # The part of the seeds' variance that is due to these images, as a variance of their mean.
+    interaction: float
+    # The number of seeds that are right on each sample, in the order of keys; None where the score
+    # is not an accuracy, or samples are not independent.
+    rights: Sequence[int] | None
+
+
+def load_replicates(record: Record, results: Path) -> Replicates:
+    """Return the replicates of a record's main score; make and store them if needed.
+
+    Raises DataError where they need predictions and these were not kept, or are damaged.
+    """
+    path = results / record.path.with_suffix(".draws")
+    name = f"{VERSION} {record.fingerprint} {record.made}"
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        known = Replicates(**json.loads(path.read_text(encoding="utf-8")))
+        if known.record == name and len(known.values) == RESAMPLES:
+            return known
+    if not path.with_suffix(".npz").is_file():
+        raise DataError(
+            f"no predictions of {record.model} on {record.dataset} were kept; run the cell again "
+            "with --force (without --no-predictions)"
+        )
+    made = _of_record(record, results, name)
+    with contextlib.suppress(OSError), write_whole(path) as file:  # the folder may be read-only
+        file.write_text(json.dumps(asdict(made)), encoding="utf-8")
+    return made
+
+
+def _of_record(record: Record, results: Path, name: str) -> Replicates:
+    from skybench.records import predictions
+
+    if record.main is None:
+        raise DataError(f"{record.model} on {record.dataset} was not measured: {record.note}")
+    kept = predictions.load_predictions(record, results)
+    made = make_replicates(kept.metrics, record.main[0], kept.keys, kept.groups)
+    return replace(made, record=name)
+
+
+def make_replicates(
+    metrics: Sequence[Metric],
+    score: str,
+    keys: Sequence[str],
+    groups: Sequence[str],
+    resamples: int = RESAMPLES,
+) -> Replicates:
+    """Return the replicates of a score, given a metric for each seed.
+
+    keys, groups: of the samples, and of the unit of each. The weights are seeded by them, so that
+    records of the same samples get the same, in whatever order the samples were read.
+    """
+    import numpy as np
+
+    from skybench.analysis import bootstrap
+    from skybench.core.fingerprint import fingerprint_keys
+
+    named = [k if k == g else f"{k} {g}" for k, g in zip(keys, groups, strict=True)]
+    identity = fingerprint_keys(named)
+    seed = int(identity[:8], 16)
+
+    def drawn(blocks: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.concatenate([[m.scores(w)[score] for m in metrics] for w in blocks], axis=1)
+
+    each = drawn(bootstrap.resamplings(groups, seed, resamples))  # [seeds, replicates]
+    omitted = drawn(bootstrap.omissions(groups, seed)).mean(0)
+    values = [float(metric.scores()[score]) for metric in metrics]
+    units = len(set(groups))
+    rights = _rights(metrics, keys) if score == "oa" and units == len(keys) else None
+    return Replicates(
+        "", score, float(np.mean(values)), units, identity,
+        _rounded(each.mean(0)), _rounded(omitted), values, _interaction(each), rights,
+    )  # fmt: skip
+
+
+def _interaction(each: NDArray[np.float64]) -> float:
+    """The mean variance over replicates of the seeds' distances from their mean, [seeds, B]."""
+    import numpy as np
+
+    count = len(each)
+    if count < 2:
+        return 0.0
+    apart = each - each.mean(0)
+    return float(np.nan_to_num(np.nanvar(apart, axis=1)).mean() / (count - 1))
+
+
+def _rights(metrics: Sequence[Metric], keys: Sequence[str]) -> list[int] | None:
+    import numpy as np
+
+    from skybench.metrics.accuracy import Accuracy
+
+    singles = [m for m in metrics if isinstance(m, Accuracy)]
+    if not singles:
+        return None
+    rights = np.sum([np.equal(m.predicted, m.true) for m in singles], axis=0)
+    order = np.argsort(np.array(keys), kind="stable")
+    return [int(right) for right in rights[order]]
+
+
+def known(values: Values) -> list[float]:
+    """Return stored values as numbers, NaN where one is undefined."""
+    return [math.nan if value is None else value for value in values]
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if math.isnan(v) else float(f"{v:.9g}") for v in values.tolist()]

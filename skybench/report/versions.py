@@ -1,0 +1,89 @@
+"""Versions in tables: rows that mix versions whose numbers may differ are marked and named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from skybench.core import Record
+
+MIXED = "other versions"  # the flag of a cell that is older than others of its row or column
+_Column = tuple[str, ...]
+_Cells = Mapping[Any, Mapping[_Column, Record]]  # row -> column -> record
+
+
+def mark_versions(cells: _Cells) -> dict[Any, dict[_Column, Record]]:
+    """Return the cells of a table, with the flag MIXED where their versions are not the newest.
+
+    Adapters are compared along a row, readers and metrics down a column. A record that does not
+    state these versions is left as it is.
+    """
+    newest: dict[tuple[Any, ...], int] = {}
+    for row, own in cells.items():
+        for column, record in own.items():
+            for place, version in _places(row, column, record).items():
+                newest[place] = max(version, newest.get(place, version))
+    return {
+        row: {column: _marked(row, column, record, newest) for column, record in own.items()}
+        for row, own in cells.items()
+    }
+
+
+def _marked(
+    row: Any, column: _Column, record: Record, newest: Mapping[tuple[Any, ...], int]
+) -> Record:
+    old = any(v < newest[place] for place, v in _places(row, column, record).items())
+    return replace(record, flags=[*record.flags, MIXED]) if old else record
+
+
+def _places(row: Any, column: _Column, record: Record) -> dict[tuple[Any, ...], int]:
+    """The versions of adapter, reader and metric, by what they are compared within."""
+    cards = record.used.get("cards", {})
+    within = {"model": (row,), "dataset": (column,), "task": (column,)}
+    return {(name, *within[name]): cards[name] for name in within if type(cards.get(name)) is int}
+
+
+def version_notes(records: Iterable[Record]) -> list[str]:
+    """Return a footnote that names the packages of which the records were made with several."""
+    found: dict[str, Counter[str]] = {}
+    for record in records:
+        for name, version in record.used.get("versions", {}).items():
+            if record.main and name != "python":
+                found.setdefault(name, Counter())[version] += 1
+    several = [
+        f"{name} {' and '.join(_counted(v, n) for v, n in sorted(counts.items()))}"
+        for name, counts in sorted(found.items())
+        if len(counts) > 1
+    ]
+    if not several:
+        return []
+    return [f"Made with several versions, so numbers may differ a little: {'; '.join(several)}."]
+
+
+def _counted(version: str, scores: int) -> str:
+    return f"{version} ({scores} score{'s' * (scores != 1)})"
+
+
+def kept_note(kept: Sequence[Record], total: int, version: str, revision: str) -> str:
+    """Return how many cells were done before, and which of them by another skybench.
+
+    version, revision: of the running skybench.
+    """
+    if not kept:
+        return ""
+    note = f"{len(kept)} of {total} cells were done already and were kept (--force runs them)"
+    makers = [(_stated(r, "skybench"), str(r.used.get("revision", ""))) for r in kept]
+    older = Counter(_maker(v, r) for v, r in makers if (v, r) != (version, revision))
+    said = ", ".join(f"{count} by {maker}" for maker, count in sorted(older.items()))
+    return f"{note}; made by another skybench: {said}." if older else f"{note}."
+
+
+def _stated(record: Record, package: str) -> str:
+    return str(record.used.get("versions", {}).get(package, "an unknown version"))
+
+
+def _maker(version: str, revision: str) -> str:
+    mark = "-dirty" * revision.endswith("-dirty")
+    return f"{version} ({revision[:8]}{mark})" if revision else version
