@@ -104,7 +104,8 @@ def _items(about: folder.FolderDescription) -> list[folder.FolderItem]:
 
     items = folder_items.folder_items(about)
     if not items:
-        raise layout.layout_error(CARD, about.root, f"it holds {layout.names_in(about.root)}")
+        found = f"{layout.names_in(about.root)}{folder_items.kinds_below(about.root)}"
+        raise layout.layout_error(CARD, about.root, f"it holds {found}")
     return items
 
 

@@ -17,6 +17,7 @@ from . import box_layouts, decode, folder
 from .boxes import Object, are_visible, class_ids, stack_corners
 
 SHOWN = 3  # files or objects that a message names
+SHARES = 1.001  # pixels; where no coordinate is larger, they are shares of the image
 
 
 class Annotated(NamedTuple):
@@ -87,9 +88,13 @@ def collect(
         paths = [str(item.image) for item in items if item.key == twice[0]]
         what = " and ".join(dict.fromkeys(paths))
         raise DataError(f"{about.root} lists an image twice, or two of one name: {what}")
+    _require_pixels(kept)
     flat: list[str] = []
     objects = {a.image: tuple(_with_area(a, flat)) for a in kept}
     notes = [*form.notes, *counted("object without area is left out", flat)]
+    if not any(objects.values()):
+        told = "; ".join(["no image has an object with an area", *notes])
+        raise DataError(f"{about.root} has nothing to find: {told}. Add the annotations")
     used = {o.name for own in objects.values() for o in own}
     form = BoxForm(form.classes, form.oriented, form.label_files, tuple(notes))
     if strange := sorted(spelled(form.classes, used)):
@@ -155,6 +160,18 @@ def _require_distinct_classes(about: folder.FolderDescription, form: BoxForm) ->
         )
 
 
+def _require_pixels(images: Sequence[Annotated]) -> None:
+    """Raise DataError where there are objects, and all coordinates are shares of the image."""
+    objects = [(a, o) for a in images for o in a.objects]
+    if objects and all((np.abs(o.corners) <= SHARES).all() for _, o in objects):
+        given, first = objects[0]
+        raise DataError(
+            f"{first.origin or given.source}: no coordinate of the {len(objects)} objects is above "
+            "1, so these are shares of the width and height; expected pixels. Multiply them by the "
+            "size of each image, or write texts of YOLO"
+        )
+
+
 def _with_area(given: Annotated, flat: list[str]) -> Iterator[Object]:
     """Yield the objects with an area; raise DataError for one outside of the image."""
     if not given.objects:
@@ -201,26 +218,6 @@ def is_there(path: Path) -> bool:
 def inside(root: Path, path: Path) -> bool:
     """Return whether a path, links followed, is in a folder."""
     return path.resolve().is_relative_to(root.resolve())
-
-
-def locate(root: Path, listing: Path, name: str) -> Path:
-    """Return an image by the name that a file lists: beside the file, in the folder, or images/.
-
-    Raises DataError where it is not there, or outside of the folder.
-    """
-    shown = ascii(name)[:80]
-    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(
-            f"{listing} lists {shown}, which leads out of {root}; copy it into the folder"
-        )
-    places = [p / name for p in (listing.parent, root, listing.parent / "images", root / "images")]
-    found = next((p for p in places if is_there(p)), None)
-    if found is None or not inside(root, found):
-        raise DataError(
-            f"{listing} lists {shown}, which is not there; looked beside the list, in {root} and "
-            "in images/ there. Get the image, or remove its line"
-        )
-    return found
 
 
 def require_size(what: str, image: Path, stated: tuple[float, float]) -> None:

@@ -31,6 +31,7 @@ LOOKED_AT = 50  # texts that are opened to find one that is not empty
 TEXT_FOLDERS = ("labels", "labeltxt", "annfiles", "obj_")  # starts of names; obj_ is Darknet's
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 YAML_KEY = re.compile(r"^[\"']?names[\"']?\s*:", re.MULTILINE)
+VOC_ROOT = re.compile(r"<annotation(\s[^>]*)?>")
 FILE_COLUMNS = frozenset({"file", "filename", "file_name", "image", "image_path", "path", "img"})
 CLASS_COLUMNS = frozenset({"class", "label", "name", "category", "class_name"})
 CORNER_COLUMNS = (
@@ -118,8 +119,8 @@ def _is_coco(path: Path) -> bool:
 
 def csv_files(root: Path) -> list[Path]:
     """Return the CSV files with a file, four coordinates and a class in each row."""
-    found = (p for place in places(root) for p in sorted(place.glob("*.csv")))
-    return [path for path in found if csv_columns(path) is not None]
+    found = (p for place in places(root) for p in sorted(place.glob("*.[ct]sv")))
+    return [p for p in found if not p.name.startswith(".") and csv_columns(p) is not None]
 
 
 def csv_columns(path: Path) -> tuple[int, ...] | None:
@@ -138,7 +139,7 @@ def csv_columns(path: Path) -> tuple[int, ...] | None:
                 return None
             wanted = (min(file), *corners, min(label))
             return tuple(names.index(name) for name in wanted)
-    plain = len(names) == 6 and all(_is_number(word) or not word for word in names[1:5])
+    plain = len(names) == 6 and all(is_number(word) or not word for word in names[1:5])
     named = Path(names[0]).suffix in layout.IMAGES
     return tuple(range(6)) if plain and named else None
 
@@ -153,13 +154,18 @@ def csv_rows(path: Path) -> Iterator[list[str]]:
     """Yield the rows of a CSV file that are not empty; none of a file that is no text."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        separator = ";" if ";" in text.partition("\n")[0] else ","
-        yield from (row for row in csv.reader(text.splitlines(), delimiter=separator) if row)
+        lines = text.splitlines()
+        if lines and lines[0].lower().startswith("sep="):  # a hint that Excel reads
+            del lines[0]
+        separator = next((mark for mark in ";\t" if mark in "".join(lines[:1])), ",")
+        rows = csv.reader(lines, delimiter=separator)
+        yield from (row for row in rows if any(word.strip() for word in row))
     except (OSError, ValueError, csv.Error):
         return
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Return whether a word is a number."""
     try:
         float(word)
     except ValueError:
@@ -174,16 +180,13 @@ def cvat_file(root: Path) -> Path | None:
 
 
 def voc_folders(root: Path) -> list[Path]:
-    """Return the folders that hold VOC's XML files: Annotations, or those of the images."""
-    named = [p / name for p in places(root) for name in ("Annotations", "annotations")]
-    candidates = [*named, *places(root), root / "images"]
-    found = {p.resolve(): p for p in candidates if p.is_dir() and _holds_voc(p)}
-    return list(found.values())
+    """Return the folders that hold VOC's XML files: Annotations, others, or the images'."""
+    return [place for place in layout.folders_below(root) if _holds_voc(place)]
 
 
 def _holds_voc(folder: Path) -> bool:
     files = islice(sorted(folder.glob("*.xml")), LOOKED_AT)
-    return any("<annotation>" in (head := _head(path)) and "<map" not in head for path in files)
+    return any(VOC_ROOT.search(head := _head(path)) and "<map" not in head for path in files)
 
 
 def geojson_files(root: Path) -> list[Path]:
@@ -210,7 +213,14 @@ def text_folders(root: Path) -> list[Path]:
 
 def _is_for_texts(parts: tuple[str, ...]) -> bool:
     lower = [name.lower() for name in parts]
-    return "labels" in lower or bool(parts and lower[-1].startswith(TEXT_FOLDERS))
+    last = lower[-1] if lower else ""
+    # labelTxt-v1.5/DOTA-v1.5_train; DOTA-v1.5_train_hbb beside it has upright boxes.
+    of_dota = last.startswith("dota-") and not last.endswith("_hbb")
+    return "labels" in lower or of_dota or last.startswith(TEXT_FOLDERS)
+
+
+def _is_class_number(word: str) -> bool:
+    return word.isdigit() or (float(word).is_integer() and float(word) >= 0)  # NumPy's 1.0e+00
 
 
 def form_of_line(line: str) -> str:
@@ -220,11 +230,13 @@ def form_of_line(line: str) -> str:
     ('yolo', 'dota')
     """
     words = line.split()
-    numbers = [_is_number(word) for word in words]
+    numbers = [is_number(word) for word in words]
     if len(words) >= 9 and all(numbers[:8]) and not numbers[8]:
         return "dota"
-    if len(words) >= 5 and len(words) % 2 and all(numbers) and words[0].isdigit():
-        return "yolo"
+    count = len(words)
+    if count >= 5 and all(numbers) and _is_class_number(words[0]):
+        scored = count == 6 and max(map(float, words[1:])) <= 1  # as of a detection
+        return "yolo" if count % 2 or scored else ""
     return ""
 
 

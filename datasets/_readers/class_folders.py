@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ def class_folders(about: FolderDescription) -> dict[Path, str]:
             _require_no_loose(about)
         for place in [*parts] or [root]:
             _require_classes(about, place, [f for f in found if f.parent == place])
+        _require_other_names(found)
     for folder in found:
         _require_flat(folder)
         _require_single_stems(folder)
@@ -113,6 +115,18 @@ def _no_class(about: FolderDescription, place: Path, words: list[str]) -> DataEr
     )
 
 
+def _require_other_names(folders: Iterable[Path]) -> None:
+    """Raise DataError where names of classes, of any part, differ in capitals only."""
+    known: dict[str, Path] = {}
+    for folder in folders:
+        first = known.setdefault(unicodedata.normalize("NFC", folder.name).casefold(), folder)
+        if first.name != folder.name:
+            raise DataError(
+                f"{first} and {folder} would be two classes of one name, written in two ways; "
+                f"rename one of them; {REMEDY}"
+            )
+
+
 def _share_names(folders: Iterable[Path], names: tuple[str, str]) -> bool:
     stems = [{p.stem for p in recognise.items_in(f)} for f in folders if f.name.lower() in names]
     return len(stems) == 2 and bool(stems[0]) and stems[0] == stems[1]
@@ -170,11 +184,17 @@ def _require_flat(folder: Path) -> None:
     """Raise DataError where images lie deeper than in the class folder, and in no time series."""
     for below in recognise.visible_folders(folder):
         deeper = next((p for q in layout.folders_below(below) for p in layout.images_in(q)), None)
+        if deeper is not None and below.name.lower() in box_layouts.PART_NAMES:
+            raise DataError(
+                f"{below} is a part of the data below a class; expected the class below the part, "
+                f"as {below.name}/{folder.name}/{deeper.name}: swap the folders"
+            )
         if deeper is not None and not dates.is_series(below):
             raise DataError(
                 f"{deeper} lies deeper than <class>/a.jpg, and {below} is no time series, whose "
-                "files all have a date in their names; move the images up, name the folder "
-                "above the classes by --dataset folder:DIR, or give each file its date"
+                "files all have a date in their names (2019-07-15, 20190715, 2019-07 or 2019); "
+                "move the images up, name the folder above the classes by --dataset folder:DIR, "
+                "or give each file its date"
             )
 
 

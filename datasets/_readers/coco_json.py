@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from skybench.core import DataError
 
-from . import annotated_folder, box_layouts, coco_segmentation, decode, folder, label_texts
+from . import (
+    annotated_folder,
+    box_layouts,
+    coco_segmentation,
+    decode,
+    folder,
+    label_texts,
+    listed_images,
+)
 from .annotated_folder import Annotated, AnnotatedFolder, BoxForm
 from .boxes import Object
+from .coco_boxes import parse_box, require_sides, shown
 
 Entry = Mapping[str, Any]
 CROWD = (0, 1, None)  # False and True are equal to 0 and 1
@@ -140,14 +148,9 @@ def _entries(path: Path, content: Entry, name: str) -> list[Entry]:
 
 def _named(path: Path, kind: str, entry: Entry, entries: Sequence[Entry]) -> str:
     if "id" in entry:
-        return f"{path}, {kind} {_shown(entry['id'])},"
+        return f"{path}, {kind} {shown(entry['id'])},"
     number = next(n for n, other in enumerate(entries, 1) if other is entry)
     return f"{path}, {kind} number {number} (it has no id),"
-
-
-def _shown(value: object, most: int = 60) -> str:
-    text = ascii(value)
-    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _id(path: Path, kind: str, entry: Entry, entries: Sequence[Entry]) -> int | str:
@@ -162,15 +165,17 @@ def _categories(path: Path, entries: Sequence[Entry]) -> dict[int | str, str]:
     names: dict[int | str, str] = {}
     for entry in entries:
         key, name = _id(path, "category", entry, entries), entry.get("name")
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
         if not isinstance(name, str) or not name.strip():
-            raise DataError(f"{path}, category {_shown(key)}, has no name")
+            raise DataError(f"{path}, category {shown(key)}, has no name")
         if key in names:
-            raise DataError(f"{path}, category {_shown(key)}, is listed twice")
+            raise DataError(f"{path}, category {shown(key)}, is listed twice")
         if name in names.values():
             other = next(k for k, v in names.items() if v == name)
             raise DataError(
-                f"{path}: the categories {_shown(other)} and {_shown(key)} are both called "
-                f"{_shown(name)}; rename one, or give their annotations one category"
+                f"{path}: the categories {shown(other)} and {shown(key)} are both called "
+                f"{shown(name)}; rename one, or give their annotations one category"
             )
         names[key] = name
     return names
@@ -185,26 +190,26 @@ def _images(
     for entry in entries:
         key = _id(path, "image", entry, entries)
         if key in found:
-            raise DataError(f"{path}, image {_shown(key)}, is listed twice")
+            raise DataError(f"{path}, image {shown(key)}, is listed twice")
         image = _image(root, path, entry, part)
         if image.path in places:
             raise DataError(
                 f"{path} lists an image twice: {image.path.name} is image "
-                f"{_shown(places[image.path])} and image {_shown(key)}"
+                f"{shown(places[image.path])} and image {shown(key)}"
             )
         found[key], places[image.path] = image, key
     return found
 
 
 def _image(root: Path, path: Path, entry: Entry, part: str) -> CocoImage:
-    what = f"{path}, image {_shown(entry['id'])},"
+    what = f"{path}, image {shown(entry['id'])},"
     name, given = entry.get("file_name"), entry.get("split", "")
     if not isinstance(name, str) or not name or not isinstance(given, str):
         raise DataError(f"{what} has no file_name, or a split that is no text")
     group = box_layouts.part_of(given) or given or part
     image = _located(root, path, name, (given, group))
     height, width = entry.get("height"), entry.get("width")
-    if height is not None and width is not None:
+    if height and width:  # some exports write 0 for what they do not know
         if not all(isinstance(v, int | float) for v in (height, width)):
             raise DataError(f"{what} has a width or height that is no number")
         annotated_folder.require_size(what, image, (height, width))
@@ -217,24 +222,28 @@ def _located(root: Path, listing: Path, name: str, parts: Sequence[str]) -> Path
     Raises DataError where it is missing, ambiguous, or outside of the folder.
     """
     printed = (name if name.isprintable() else ascii(name))[:400]
-    shown, folders = f"{printed}, which {listing.name} lists,", _image_folders(listing, parts)
-    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(f"{shown} leads out of {root}; put a copy into the folder")
+    printed_as, folders = f"{printed}, which {listing.name} lists,", _image_folders(listing, parts)
     try:
-        first = [p for p in (listing.parent, root) if (p / name).is_file()]
-        places = first[:1] or [root / folder for folder in folders]
-        matches = {p.resolve(): p for place in places if (p := place / name).is_file()}
+        found = (_matches(root, listing, each, folders) for each in listed_images.names_below(name))
+        matches = next(filter(None, found), {})
     except (OSError, ValueError) as error:
-        raise DataError(f"{shown} is no file name") from error
+        raise DataError(f"{printed_as} is no file name") from error
     if not all(annotated_folder.inside(root, p) for p in matches.values()):
-        raise DataError(f"{shown} leads out of {root}; put a copy into the folder")
+        raise DataError(f"{printed_as} leads out of {root}; put a copy into the folder")
     if not matches:
-        below = ", ".join(folders)
-        raise DataError(f"{shown} is not there; looked in {root} and, below it, in {below}")
+        raise listed_images.not_there(root, printed_as, name, folders)
     if len(matches) > 1:
         several = " or ".join(p.relative_to(root).as_posix() for p in matches.values())
-        raise DataError(f"{shown} may be {several}; list it relative to {root}")
+        raise DataError(f"{printed_as} may be {several}; list it relative to {root}")
     return next(iter(matches.values()))
+
+
+def _matches(root: Path, listing: Path, name: str, folders: Sequence[str]) -> dict[Path, Path]:
+    """The files of a name, by what they are when links are followed."""
+    beside = listed_images.candidates(listing.parent, [root], name)
+    below = listed_images.candidates(listing.parent, [root / folder for folder in folders], name)
+    first = next((p for p in beside if p.is_file()), None)
+    return {p.resolve(): p for p in ([first] if first else below) if p.is_file()}
 
 
 def _image_folders(listing: Path, parts: Sequence[str]) -> list[str]:
@@ -242,22 +251,23 @@ def _image_folders(listing: Path, parts: Sequence[str]) -> list[str]:
     words = listing.stem.split("_") if box_layouts.part_of(listing.stem) else []
     names = dict.fromkeys(p for p in (*parts, *words) if p and Path(p).name == p != "..")
     below = [f"{a}{n}{b}" for n in names for a, b in (("", ""), ("images/", ""), ("", "/images"))]
-    return ["images", *below]
+    return [*dict.fromkeys([*listed_images.PLACES, *below])]
 
 
 def _require_known(what: str, name: str, entry: Entry, known: Mapping[int | str, Any]) -> None:
     given = entry.get(name)
-    if isinstance(given, int | str) and not isinstance(given, bool) and given in known:
+    # Tables write whole numbers as 7.0, which finds 7.
+    if isinstance(given, int | float | str) and not isinstance(given, bool) and given in known:
         return
     if name not in entry:
         raise DataError(f"{what} has no {name}")
     kind, by_text = name.removesuffix("_id"), {str(key): key for key in known}
     if isinstance(given, int | str) and str(given) in by_text:
         raise DataError(
-            f"{what} has {name} {_shown(given)}, but the {kind} has the id "
-            f"{_shown(by_text[str(given)])}: one is a text, one a number. Write both as numbers"
+            f"{what} has {name} {shown(given)}, but the {kind} has the id "
+            f"{shown(by_text[str(given)])}: one is a text, one a number. Write both as numbers"
         )
-    raise DataError(f"{what} has {name} {_shown(given)}, but the file lists no such {kind}")
+    raise DataError(f"{what} has {name} {shown(given)}, but the file lists no such {kind}")
 
 
 def _annotated(file: CocoFile, from_masks: list[str]) -> Iterator[Annotated]:
@@ -268,20 +278,11 @@ def _annotated(file: CocoFile, from_masks: list[str]) -> Iterator[Annotated]:
             x, y, w, h = coco_segmentation.bounds(what, entry, file.images[key].size)
             from_masks.append(what.removesuffix(","))
         else:
-            x, y, w, h = _box(what, entry["bbox"])
+            x, y, w, h = parse_box(what, entry["bbox"])
         corners = annotated_folder.upright(x, y, x + w, y + h)
         name, crowd = file.categories[entry["category_id"]], bool(entry.get("iscrowd"))
         objects[key].append(Object(name, corners, False, crowd, what.removesuffix(",")))
+    given = [entry["bbox"] for entry in file.annotations if entry.get("bbox") is not None]
+    require_sides(given, ((file.images[key].size, own) for key, own in objects.items()))
     for key, image in file.images.items():
         yield Annotated(image.path, image.group, tuple(objects[key]), file.path)
-
-
-def _box(what: str, given: Any) -> list[float]:
-    numbers = given if isinstance(given, list) else []
-    usable = all(type(v) in (int, float) and abs(v) < 1e9 for v in numbers)  # NaN fails, too
-    if len(numbers) != 4 or not usable or min(numbers[2:]) < 0:
-        raise DataError(
-            f"{what} has the bbox {_shown(given)}; expected [x, y, width, height] in pixels, "
-            "width and height not below 0. Correct it, or remove the annotation"
-        )
-    return [float(v) for v in numbers if not math.isnan(v)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skybench.core import DataError
 
-from . import annotated_folder, box_layouts, folder, label_texts
+from . import annotated_folder, box_layouts, folder, label_texts, listed_images
 from .annotated_folder import Annotated, AnnotatedFolder, BoxForm
 from .boxes import Object
 
@@ -22,10 +22,13 @@ def read_csv_boxes(about: folder.FolderDescription, paths: Sequence[Path]) -> An
     objects: dict[Path, list[Object]] = {}
     sources: dict[Path, Path] = {}
     for path in paths:
+        columns, stated = _columns(path)
         for number, row in enumerate(box_layouts.csv_rows(path), 1):
             if number == 1 and box_layouts.has_header(path):
                 continue
-            image, found = _row(about, path, row, number)
+            origin = f"{path}, row {number}"
+            image, found = _row(about, (path, origin), row, columns)
+            _require_size(origin, image, row, stated)
             if sources.setdefault(image, path) != path:
                 raise DataError(f"{image} is in {sources[image]} and in {path}; expected in one")
             objects.setdefault(image, []).extend(found)
@@ -46,20 +49,41 @@ def _part(about: folder.FolderDescription, image: Path, path: Path, paths: Seque
     return named or label_texts.group_of(about.root, image)
 
 
-def _row(
-    about: folder.FolderDescription, path: Path, row: Sequence[str], number: int
-) -> tuple[Path, list[Object]]:
+def _columns(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the columns of file, corners and class, and those of the image's height and width.
+
+    The latter are () where there are none. Raises DataError.
+    """
     columns = box_layouts.csv_columns(path)
     if columns is None:
         raise DataError(
             f"{path} is no table of boxes; expected the columns file, x1, y1, x2, y2, class, with "
             "a header (filename, xmin, ymin, xmax, ymax, class) or in this order"
         )
-    origin = f"{path}, row {number}"
+    names = [word.strip().lower() for word in next(box_layouts.csv_rows(path), [])]
+    sized = {"height", "width"} <= set(names)
+    return columns, (names.index("height"), names.index("width")) if sized else ()
+
+
+def _require_size(origin: str, image: Path, row: Sequence[str], stated: Sequence[int]) -> None:
+    """Raise DataError where a row states another size of the image, as TensorFlow's tables do."""
+    values = [row[column].strip() for column in stated if column < len(row)]
+    if len(values) == 2 and all(value.isdecimal() and int(value) for value in values):
+        annotated_folder.require_size(origin, image, (int(values[0]), int(values[1])))
+
+
+def _row(
+    about: folder.FolderDescription,
+    where: tuple[Path, str],
+    row: Sequence[str],
+    columns: Sequence[int],
+) -> tuple[Path, list[Object]]:
+    """Return the image and the object of a row; where: the file, and what the row is called."""
+    path, origin = where
     if len(row) <= max(columns):
         raise DataError(f"{origin} has {len(row)} columns; expected {max(columns) + 1}")
     name, *corners, label = (row[column].strip() for column in columns)
-    image = annotated_folder.locate(about.root, path, name)
+    image = listed_images.locate(about.root, path, name)
     if not any(corners) and not label:
         return image, []
     try:

@@ -63,6 +63,11 @@ def read_dota(path: Path) -> list[Object]:
         name, hard = _name_and_difficulty(words[8:])
         if not np.isfinite(corners).all() or not name:
             raise DataError(f"{origin}: expected 8 numbers and a class, but got {line[:80]!r}")
+        if len(words) > 9 and "." in words[-1] and box_layouts.is_number(words[-1]):
+            raise DataError(
+                f"{origin} ends with {words[-1][:20]}; expected a class and, after it, a "
+                "difficulty of 0, 1 or 2. Scores are of detections, not of annotations; remove them"
+            )
         if box_layouts.form_of_line(line) == "yolo":
             raise DataError(
                 f"{origin}: {line[:80]!r} begins with a number for a class, as texts of YOLO do, "

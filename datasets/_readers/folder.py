@@ -42,7 +42,16 @@ class FolderDescription:
 
     def excludes(self, *names: str) -> bool:
         """Whether a key or path of an image matches an entry of `exclude`."""
-        return any(fnmatch.fnmatchcase(n, pattern) for n in names for pattern in self.exclude)
+        return any(matches(name, entry) for name in names for entry in self.exclude)
+
+
+def matches(name: str, entry: str) -> bool:
+    """Whether a name is an entry of a list, or fits it as a pattern.
+
+    >>> matches("a1.png", "a*.png"), matches("a[1].png", "a[1].png")
+    (True, True)
+    """
+    return name == entry or fnmatch.fnmatchcase(name, entry)
 
 
 KNOWN = (
@@ -92,7 +101,9 @@ def _table(path: Path) -> Mapping[str, Any]:
         raise DataError(f"it cannot be read ({error.strerror})") from error
     except RecursionError as error:
         raise DataError("its lists are nested too deeply") from error
-    except ValueError as error:  # no TOML, or no UTF-8
+    except UnicodeDecodeError as error:
+        raise DataError("it is no text in UTF-8; save it as UTF-8 in your editor") from error
+    except ValueError as error:  # no TOML
         raise DataError(str(error)) from error
     if strange := sorted(set(table) - {*KNOWN}):
         raise DataError(f"unknown key {strange[0]!r}; known: {', '.join(sorted(KNOWN))}")

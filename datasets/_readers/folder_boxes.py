@@ -86,7 +86,7 @@ def _of_files(about: folder.FolderDescription, paths: Sequence[Path]) -> Annotat
         return coco_json.read_coco(about, paths)
     if suffix == ".geojson":
         return geojson_boxes.read_geojson(about, paths)
-    if suffix == ".csv":
+    if suffix in (".csv", ".tsv"):
         return csv_boxes.read_csv_boxes(about, paths)
     if suffix == ".xml":
         return voc_xml.read_cvat(about, paths[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 from skybench.core import DataError
 
 from . import class_folders, dates, layout, recognise
-from .folder import FolderDescription, FolderItem
+from .folder import FolderDescription, FolderItem, matches
 
 # Files that lie beside images and are no data: of GDAL, of Windows and macOS, notes, viewers'.
 BESIDE = frozenset(
@@ -32,7 +32,8 @@ def folder_items(about: FolderDescription) -> list[FolderItem]:
 
 
 def _with_masks(about: FolderDescription, place: recognise.Place) -> list[FolderItem]:
-    images, later = _by_stem(place.images), _by_stem(place.after) if place.after else {}
+    images = _by_stem(place.images, place.masks)
+    later = _by_stem(place.after, place.masks) if place.after else {}
     masks = _masks_by_stem(place, images)
     stems = {**masks, **later, **images}  # the path that is shown for a stem
     keys = {stem: f"{place.group}/{stem}" if place.group else stem for stem in stems}
@@ -56,7 +57,7 @@ def _path(about: FolderDescription, path: Path) -> str:
 def _masks_by_stem(place: recognise.Place, images: dict[str, Path]) -> dict[str, Path]:
     masks: dict[str, Path] = {}
     names = recognise.names_for_masks(images)
-    for path in _by_stem(place.masks).values():
+    for path in _by_stem(place.masks, place.masks).values():
         stem = recognise.image_stem(path, names)
         if stem in masks:
             raise DataError(
@@ -66,9 +67,9 @@ def _masks_by_stem(place: recognise.Place, images: dict[str, Path]) -> dict[str,
     return masks
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path, masks: Path) -> dict[str, Path]:
     stems: dict[str, Path] = {}
-    for path in recognise.items_in(folder):
+    for path in recognise.items_in(folder, masks):
         if path.stem in stems:
             raise DataError(
                 f"{path.stem} occurs twice in {folder}: {stems[path.stem].name}, {path.name}"
@@ -110,7 +111,7 @@ def left_out(about: FolderDescription, items: Sequence[FolderItem]) -> list[str]
     """Return a sentence for each folder with files that are not read, and for folders left out."""
     paths = [p for item in items for p in (item.image, item.mask, item.after) if p]
     folders = sorted({path.parent for path in paths} | {p for p in paths if p.is_dir()})
-    notes = []
+    notes = _unused_excludes(about)
     for folder in folders:
         if found := _unread_kinds(folder):
             notes.append(f"{_path(about, folder)}/ holds files of kinds that are not read: {found}")
@@ -121,12 +122,47 @@ def left_out(about: FolderDescription, items: Sequence[FolderItem]) -> list[str]
     return [*notes, *class_folders.folders_left_out(about, {*folders})]
 
 
+def _unused_excludes(about: FolderDescription) -> list[str]:
+    """Return a sentence for each entry of `exclude` that names nothing in the folder."""
+    unused = set(about.exclude)
+    for folder in layout.folders_below(about.root) if unused else ():
+        for path in (folder, *layout.images_in(folder)):
+            *above, name = path.relative_to(about.root).parts or ("",)
+            # The key of an image with a mask lacks the folder images/ or the like, and the suffix.
+            keys = {"/".join((*above[:n], *above[n + 1 :], path.stem)) for n in range(len(above))}
+            names = {"/".join((*above, name)), *keys}
+            unused -= {entry for entry in unused if any(matches(n, entry) for n in names)}
+    return [f"exclude has {entry!r}, which names no image" for entry in sorted(unused)]
+
+
 def _unread_kinds(folder: Path) -> str:
     kinds = Counter(p.suffix.lower() for p in folder.iterdir() if _is_unread(p))
-    return ", ".join(f"{n} {kind or 'without suffix'}" for kind, n in sorted(kinds.items()))
+    found = [f"{n} {kind or 'without suffix'}" for kind, n in sorted(kinds.items())]
+    lost = [path.name for path in sorted(folder.iterdir()) if _is_lost(path)]
+    return ", ".join([*found, *([f"{len(lost)} broken links, as {lost[0]}"] if lost else [])])
+
+
+def kinds_below(root: Path) -> str:
+    """Return how many files of which kinds lie in a folder without images, as words to add."""
+    kinds = Counter(
+        path.suffix.lower() or "without suffix"
+        for folder in layout.folders_below(root)
+        for path in folder.iterdir()
+        if _is_unread(path)
+    )
+    if not kinds:
+        return ""
+    most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))[:5]
+    found = ", ".join(f"{count} {kind}" for kind, count in most)
+    return f"; it has {found}, of which none is read: save images as TIFF, PNG or JPEG"
 
 
 def _is_unread(path: Path) -> bool:
     suffix, name = path.suffix.lower(), path.name.lower()
     known = suffix in layout.IMAGES or suffix in BESIDE or name.endswith(".aux.xml")
     return path.is_file() and not known and not name.startswith((".", "thumbs.db"))
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether a name of an image is a link to a file that is not there."""
+    return path.is_symlink() and not path.exists() and path.suffix.lower() in layout.IMAGES

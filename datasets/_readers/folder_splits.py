@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
@@ -11,7 +10,7 @@ from skybench.core import DataError, UsageError
 from skybench.data.split_lists import stratified_split
 
 from . import dates, decode, recognise, split_files
-from .folder import PARTS, FolderDescription, FolderItem
+from .folder import PARTS, FolderDescription, FolderItem, matches
 
 SEED = 0
 STEP = 32  # pixels, of the sides of small tiles: the coarsest stride of most networks
@@ -150,6 +149,6 @@ def _matching(about: FolderDescription, items: Iterable[FolderItem], entry: str)
         item.key
         for item in items
         if item.group == entry
-        or fnmatch.fnmatchcase(item.key, entry)
-        or fnmatch.fnmatchcase(item.image.relative_to(about.root).as_posix(), entry)
+        or matches(item.key, entry)
+        or matches(item.image.relative_to(about.root).as_posix(), entry)
     ]

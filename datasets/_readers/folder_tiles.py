@@ -36,6 +36,8 @@ class FolderTiles(MaskTiles):
         pairs = [ImageMask(i.key, i.image, i.mask) for i in items if i.mask is not None]
         super().__init__(card, split, pairs, (side, side), legend)
         self.masks = tuple(pair.mask for pair in pairs)
+        bands = (mask.with_name(f"{mask.name}.msk") for mask in self.masks)  # GDAL reads them too
+        self.label_files = (*self.masks, *(path for path in bands if path.is_file()))
         self.masks_by_image = {_first(pair.image): pair.mask for pair in pairs}
         self.after = {item.image: item.after for item in items if item.after}
         later = own_places.find_places(self.after.values(), card.sensors)
@@ -43,6 +45,8 @@ class FolderTiles(MaskTiles):
         self.files = (*self.files, *own_places.files_of(later.values()))
         for item in items:
             _require_one_grid(item)
+        for place in self.places.values():
+            _require_one_place(place)
         self.flips = {p.mask: grids.flip_between(_first(p.image), p.mask) for p in pairs}
         self.notes = (*self.notes, *self._noticed())
 
@@ -93,7 +97,10 @@ class FolderTiles(MaskTiles):
             )
         nodata = sum(mask_values.facts_of(mask, self.legend).nodata for mask in self.masks[:1])
         if nodata:
-            yield "pixels of GDAL's nodata value are left out of the masks, as they have no label"
+            yield (
+                "pixels of GDAL's nodata value, or outside its mask, are left out of the masks, as "
+                "they have no label"
+            )
         if raster.IGNORE in self.legend.values and len(self.legend.values) == 2:
             yield f"the number 255 in masks is read as {self.card.classes[1]!r}"
 
@@ -105,6 +112,23 @@ def _first(image: Path) -> Path:
 def _is_unsure(image: Path, mask: Path) -> bool:
     grid = grids.grid_of(image)
     return grid is not None and grid.transform.e > 0 and grids.grid_of(mask) is None
+
+
+def _require_one_place(place: own_places.Place) -> None:
+    """Raise DataError where sensors of a place differ in place or direction; sizes may differ."""
+    first, *others = place.values()
+    for other in others:
+        own_places.finer_by(first, other)
+        for path in dates.dated_files(other):
+            if any(grids.flip_between(_first(first), path)):
+                raise _turned(_first(first), path)
+
+
+def _turned(first: Path, other: Path) -> DataError:
+    return DataError(
+        f"{other} lies in another direction (south-up or mirrored) than {first} of the same "
+        "place; save both north-up, as gdalwarp does"
+    )
 
 
 def _require_one_grid(item: FolderItem) -> None:
@@ -120,7 +144,4 @@ def _require_one_grid(item: FolderItem) -> None:
                 f"place {shape[0]} x {shape[1]}; resample one of them"
             )
         if any(grids.flip_between(first, other)):
-            raise DataError(
-                f"{other} lies in another direction (south-up or mirrored) than {first} of the "
-                "same place; save both north-up, as gdalwarp does"
-            )
+            raise _turned(first, other)

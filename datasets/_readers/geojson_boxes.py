@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio import warp
 from rasterio.crs import CRS
-from rasterio.errors import CRSError, RasterioError
 from scipy.spatial import ConvexHull, QhullError
 
 from skybench.boxes.geometry import to_corners, to_rotated
@@ -21,10 +20,15 @@ from skybench.core import DataError
 from . import annotated_folder, decode, folder, label_texts
 from .annotated_folder import Annotated, AnnotatedFolder, BoxForm
 from .boxes import Object, are_visible
+from .grids import PROJECTION_ERRORS
 
 Points = NDArray[np.float64]  # [N, 2]
 LONGITUDE_LATITUDE = "OGC:CRS84"  # of GeoJSON without `crs`, RFC 7946
 CLASS_NAMES = ("class", "class_name", "label", "category", "type", "name")
+TO_EXPORT = (
+    "GeoJSON without `crs` is in longitude and latitude, in this order; export it so, or with the "
+    "`crs` of its coordinates"
+)
 UPRIGHT = 1.0  # pixels by which corners of an upright box may be off
 
 
@@ -54,6 +58,11 @@ def read_geojson(about: folder.FolderDescription, paths: Sequence[Path]) -> Anno
             if shared or path.stem == image.stem:
                 kept[image] = path
                 rings += [(image, s, ring) for s, ring in _within(image, *shapes[path])]
+    if not rings and any(own for _, own in shapes.values()):
+        raise DataError(
+            f"no polygon of {', '.join(map(str, paths[:2]))} lies in an image of "
+            f"{about.root}. {TO_EXPORT}"
+        )
     oriented = not all(_is_upright(ring) for _, _, ring in rings)
     objects: dict[Path, list[Object]] = {image: [] for image in kept}
     for image, shape, ring in rings:
@@ -118,7 +127,7 @@ def _system(path: Path, given: Any) -> CRS:
     short = re.sub(r"^urn:ogc:def:crs:(\w+):[^:]*:", r"\1:", text)
     try:
         return CRS.from_user_input(short)
-    except (CRSError, RasterioError, ValueError) as error:
+    except PROJECTION_ERRORS as error:
         raise DataError(
             f"{path} has the coordinate system {text[:60]!r}, which is not known; export it as "
             "longitude and latitude, without `crs`"
@@ -175,8 +184,11 @@ def _within(image: Path, system: CRS, shapes: Sequence[Shape]) -> Iterator[tuple
     for each in shapes:
         try:
             xs, ys = warp.transform(system, place, *each.ring.T.tolist())
-        except (CRSError, RasterioError, ValueError) as error:
-            raise DataError(f"{each.origin} cannot be laid on {image.name} ({error})") from error
+        except PROJECTION_ERRORS as error:
+            raise DataError(
+                f"{each.origin} cannot be laid on {image.name}: its point {each.ring[0].tolist()} "
+                f"is none of {place}. Is its coordinate system the right one? {TO_EXPORT}"
+            ) from error
         points = np.column_stack([xs, ys])
         turn = np.array([(inverse.a, inverse.d), (inverse.b, inverse.e)])
         ring = points @ turn + (inverse.c, inverse.f)

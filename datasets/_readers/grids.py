@@ -83,7 +83,7 @@ def _grid(path: Path, changed: int) -> Grid | None:
 
 
 def flip_between(image: Path, other: Path) -> Flip:
-    """Return how `other` must be turned to lie on the image; both have the same size.
+    """Return how `other` must be turned to lie on the image; both show the same extent.
 
     Raises DataError, with both names, where it lies on another grid. Files without a georeference
     are taken to fit.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skybench.core import DataError, DatasetCard, UsageError
 
+HIDDEN = (".", "@eaDir")  # starts of names of folders
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k"})
 
 
@@ -56,7 +57,10 @@ def images_in(folder: Path) -> Iterator[Path]:
 
 
 def folders_below(root: Path) -> Iterator[Path]:
-    """Yield a folder and all folders below it; circular links are followed once."""
+    """Yield a folder and all folders below it; circular links are followed once.
+
+    Hidden folders are left out, and a NAS's folders of previews.
+    """
     seen = set()
     for place, below, _ in os.walk(root, followlinks=True):
         real = os.path.realpath(place)
@@ -64,7 +68,7 @@ def folders_below(root: Path) -> Iterator[Path]:
             below.clear()
             continue
         seen.add(real)
-        below[:] = sorted(name for name in below if not name.startswith("."))
+        below[:] = sorted(name for name in below if not name.startswith(HIDDEN))
         yield Path(place)
 
 

@@ -167,7 +167,8 @@ def _toml_of(about: FolderDescription, masks: Sequence[Path], legend: raster.Leg
     if legend.colours or legend.values:
         return ""
     found = _colours_in(masks)
-    if not 2 <= len(found) <= MOST_SHOWN:
+    ids = {(n, n, n) for n in (*legend.stored, raster.IGNORE)}
+    if not 2 <= len(found) <= MOST_SHOWN or found <= ids:
         return ""
     shown = suggested_toml(about.classes, sorted(found))
     return f"\nIf these are colours or grey values of classes, replace `classes` by\n{shown}"
@@ -227,9 +228,11 @@ def _facts(path: Path, changed: int, legend: raster.Legend) -> MaskFacts:
 
 def _require_clear_nodata(path: Path, mask: raster.StoredMask, legend: raster.Legend) -> None:
     """Raise DataError where GDAL's nodata value is that of a class: either may be meant."""
-    if mask.missing is None or not mask.missing.any():
+    if mask.missing is None or mask.nodata is None:
         return
-    value = int(np.nan_to_num(mask.values[0][mask.missing][0], nan=-1))
+    if not (mask.values[0][mask.missing] == mask.nodata).any():
+        return  # GDAL's mask band says it, which is clear
+    value = int(mask.nodata)
     if value in legend.stored and value not in legend.ignored:
         raise DataError(
             f"{path} declares {value} as GDAL's nodata value, and {value} stands for a class. If "

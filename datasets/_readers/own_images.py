@@ -64,6 +64,11 @@ def _require_colours(path: Path) -> None:
     with decode.open_picture(path) as file:
         if file.mode in PRINTING:
             raise _printing(path)
+        # MPO is a JPEG of a camera with a preview behind it.
+        if getattr(file, "is_animated", False) and file.format != "MPO":
+            raise DataError(
+                f"{path} is animated; the first of its images would be read; save each as a file"
+            )
 
 
 def _require_one_image(path: Path, source: Any) -> None:

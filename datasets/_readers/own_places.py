@@ -127,7 +127,7 @@ def read_tile(
     for sensor in used:
         path, rate = place[sensor.name], 1
         if len(sensors) > 1:
-            rate = _rate(place[sensors[0].name], path)
+            rate = finer_by(place[sensors[0].name], path)
         part = decode.Window(*(rate * edge for edge in window))
         pixels = dates.read_dates(path, sensor, part)
         pad = rate * side - part.width, rate * side - part.height
@@ -142,7 +142,7 @@ def _days(place: Place, sensors: Iterable[Sensor]) -> dict[str, Tensor]:
     return found
 
 
-def _rate(first: Path, other: Path) -> int:
+def finer_by(first: Path, other: Path) -> int:
     """Return how many times finer an image is than the first sensor's. Raises DataError."""
     (height, width), (rows, columns) = (
         decode.raster_size(dates.dated_files(image)[0]) for image in (first, other)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 
 from skybench.core import DataError
 
@@ -44,6 +44,7 @@ class StoredMask(NamedTuple):
 
     values: Array  # [3, H, W] for a legend of colours, else mostly [1, H, W]
     missing: Array | None = None  # bool [H, W]: GDAL's nodata, where the legend asks for it
+    nodata: float | None = None  # its value
 
 
 def read_mask(path: Path, legend: Legend, window: decode.Window | None = None) -> Array:
@@ -77,20 +78,42 @@ def _by_gdal(path: Path, legend: Legend, window: decode.Window | None) -> Stored
         kinds = source.colorinterp
         bands = [n for n, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha]
         values = source.read(bands or None, window=decode.raster_window(window))
-        nodata = source.nodata if legend.nodata else None
+        missing = _missing(path, source, values, legend, window) if legend.nodata else None
+        nodata = source.nodata
         painted = legend.colours and len(values) == 1 and kinds[0] == ColorInterp.palette
         palette = source.colormap(1) if painted else {}
     if values.dtype.kind == "c":
         raise DataError(f"{path} holds complex numbers; expected class ids, or colours")
-    missing = None if nodata is None or legend.colours else values[0] == nodata
     if legend.colours and values.dtype.kind == "f":
-        missing = np.isnan(values).any(0)
-        values = np.where(missing, 0, values)
+        nan = np.isnan(values).any(0)
+        missing = nan if missing is None else nan | missing
+        values = np.where(nan, 0, values)
     if palette:
         table = np.zeros((1 << 16, 3), np.uint8)
         table[list(palette)] = [colour[:3] for colour in palette.values()]
-        return StoredMask(table[values[0]].transpose(2, 0, 1))
-    return StoredMask(_of_legend(values, legend), missing)
+        return StoredMask(table[values[0]].transpose(2, 0, 1), missing)
+    return StoredMask(_of_legend(values, legend), missing, None if legend.colours else nodata)
+
+
+def _missing(
+    path: Path, source: Any, values: Array, legend: Legend, window: decode.Window | None
+) -> Array | None:
+    """Return where a mask has no value by GDAL's nodata or its mask band; None: nothing says it.
+
+    Of colours only the mask band counts: black is often both nodata and a class.
+    """
+    if len(source.subdatasets) > 1:
+        raise DataError(
+            f"{path} holds {len(source.subdatasets)} images (pages); expected one mask a file"
+        )
+    missing = None
+    if source.nodata is not None and not legend.colours:
+        missing = values[0] == source.nodata
+    flags = source.mask_flag_enums[0]
+    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+        outside = source.read_masks(1, window=decode.raster_window(window)) == 0
+        missing = outside if missing is None else missing | outside
+    return missing
 
 
 def _of_legend(values: Array, legend: Legend) -> Array:
@@ -108,9 +131,9 @@ def _of_legend(values: Array, legend: Legend) -> Array:
 def meaning(path: Path, mask: StoredMask, legend: Legend) -> Array:
     """Return the class ids of a mask's stored values, uint8 [H, W]. Raises DataError."""
     if legend.colours:
-        ids = _from_colours(path, mask.values, legend)
-        return ids if mask.missing is None else np.where(mask.missing, IGNORE, ids)
-    numbers = whole_numbers(path, mask.values)
+        return _from_colours(path, mask, legend)
+    values = mask.values if mask.missing is None else np.where(mask.missing, 0, mask.values)
+    numbers = whole_numbers(path, values)
     if numbers.dtype == np.uint8:  # by a table, since most masks are
         ids, known = (table[numbers] for table in _ids_of(np.arange(256), legend))
     else:
@@ -178,7 +201,8 @@ def _table(legend: Legend) -> Array:
     return table
 
 
-def _from_colours(path: Path, values: Array, legend: Legend) -> Array:
+def _from_colours(path: Path, mask: StoredMask, legend: Legend) -> Array:
+    values, missing = mask.values, mask.missing
     if len(values) != 3 or values.dtype != np.uint8:
         raise DataError(
             f"{path} has {len(values)} bands of {values.dtype}; expected a mask in colours of 8 "
@@ -187,6 +211,8 @@ def _from_colours(path: Path, values: Array, legend: Legend) -> Array:
     r, g, b = values.astype(np.uint32)
     codes = r << 16 | g << 8 | b
     ids = _table(legend)[codes]
+    if missing is not None:  # what is stored there has no meaning
+        ids[missing] = IGNORE
     strange = ids == UNKNOWN
     if strange.any():
         ids[strange] = _nearest(path, codes[strange], legend)

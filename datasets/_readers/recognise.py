@@ -153,8 +153,7 @@ def _with_subfolders(place: Place) -> Iterator[Place]:
     yield place
     for below in sorted(p for p in place.images.iterdir() if p.is_dir()):
         inside = [f / below.name for f in folders]
-        shared = not below.name.startswith(".") and all(f.is_dir() for f in inside)
-        if shared and not dates.is_series(below):
+        if not below.name.startswith(".") and all(f.is_dir() for f in inside):
             group = f"{place.group}/{below.name}" if place.group else below.name
             yield from _with_subfolders(Place(group, *inside))
 
@@ -182,13 +181,18 @@ def part_in(group: str) -> str:
 
 def visible_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden, by name."""
-    hidden = (".", "__")  # also __MACOSX
+    hidden = (*layout.HIDDEN, "__")  # also __MACOSX
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
 
 
-def items_in(folder: Path) -> list[Path]:
-    """Return the images directly in a folder, and its subfolders that are time series."""
-    series = [p for p in visible_folders(folder) if dates.is_series(p)]
+def items_in(folder: Path, masks: Path | None = None) -> list[Path]:
+    """Return the images directly in a folder, and its subfolders that are time series.
+
+    A series has one mask: what is a folder in `masks` as well holds images with a mask each,
+    though all have dates in their names.
+    """
+    below = [p for p in visible_folders(folder) if not (masks and (masks / p.name).is_dir())]
+    series = [p for p in below if p.name.lower() not in PART_NAMES and dates.is_series(p)]
     return sorted([*layout.images_in(folder), *series])
 
 

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from skybench.core import DataError
 
-from . import annotated_folder, folder, label_texts
+from . import annotated_folder, folder, label_texts, listed_images
 from .annotated_folder import Annotated, AnnotatedFolder, BoxForm
 from .boxes import Object, parse_xml
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 CVAT_CORNERS = ("xtl", "ytl", "xbr", "ybr")
+NOT_DIFFICULT = ("", "0", "false", "no", "unspecified")
+SKIPPED = ("tag", "box", "mask", "polygon")  # the first is of the whole image
 LISTS = {"train": ("train", "trainval"), "val": ("val",), "test": ("test",)}
 
 
@@ -25,8 +27,9 @@ def read_voc_folder(about: folder.FolderDescription, folders: Sequence[Path]) ->
     """Read an XML file for each image, `bndbox` in pixels.
 
     As in VOC, pixels count from 1 and a box holds its last pixel: xmin 1, xmax 40 is 40 pixels
-    wide and begins at the edge. Where a file of the folder has a coordinate below 1, all are read
-    as counted from 0. Which one is among the notes. Raises DataError that names the file.
+    wide and begins at the edge. Where a file of the folder has a coordinate below 1, or one that is
+    no whole number, all are read as counted from 0. Which one is among the notes. Raises DataError
+    that names the file.
     """
     files = [path for place in folders for path in sorted(place.glob("*.xml"))]
     images = _by_stem(about.root)
@@ -43,7 +46,7 @@ def read_voc_folder(about: folder.FolderDescription, folders: Sequence[Path]) ->
     if parts:
         found = [each for each in found if each.source.stem in parts]
     bare = {i for own in images.values() for i in own} - {each.image for each in found}
-    start = 0.0 if any((o.corners < 1).any() for each in found for o in each.objects) else 1.0
+    start = 0.0 if any(_counts_from_0(o) for each in found for o in each.objects) else 1.0
     notes = (
         f"coordinates of VOC are counted from {start:g}",
         *annotated_folder.counted("annotation has no image", lone),
@@ -57,6 +60,10 @@ def read_voc_folder(about: folder.FolderDescription, folders: Sequence[Path]) ->
     read = (*(each.source for each in found), *lists)
     form = BoxForm(classes, False, read, (*notes, *told))
     return annotated_folder.collect(about, found, form)
+
+
+def _counts_from_0(one: Object) -> bool:
+    return bool((one.corners < 1).any() or (one.corners % 1).any())
 
 
 def _by_stem(root: Path) -> dict[str, list[Path]]:
@@ -96,6 +103,8 @@ def _parts(root: Path) -> tuple[dict[str, str], tuple[Path, ...]]:
 
 def _objects(path: Path, image: Path) -> Iterator[Object]:
     root = parse_xml(path)
+    if root.tag != "annotation":
+        raise DataError(f"{path} begins with <{root.tag[:60]}>; expected <annotation>, as of VOC")
     stated = [root.findtext(f"size/{side}", "0").strip() for side in ("height", "width")]
     if all(side.isdecimal() and int(side) for side in stated):
         annotated_folder.require_size(str(path), image, (int(stated[0]), int(stated[1])))
@@ -104,7 +113,7 @@ def _objects(path: Path, image: Path) -> Iterator[Object]:
         if box is None:
             raise DataError(f"{what} has no <bndbox>; only upright boxes are read from VOC's files")
         corners = annotated_folder.upright(*_numbers(what, {n: box.findtext(n) for n in CORNERS}))
-        hard = (element.findtext("difficult") or "0").strip() not in ("", "0")
+        hard = (element.findtext("difficult") or "").strip().lower() not in NOT_DIFFICULT
         yield Object(_name(what, element.findtext("name")), corners, hard, origin=what)
 
 
@@ -114,13 +123,15 @@ def _moved(objects: Sequence[Object], start: float) -> Iterator[Object]:
     yield from (each._replace(corners=each.corners - steps) for each in objects)
 
 
-def _numbers(what: str, texts: Mapping[str, str | None]) -> list[float]:
+def _numbers(what: str, texts: Mapping[str, str | None], sides: bool = False) -> list[float]:
+    """Return the numbers of a box; sides: the last two are width and height, not a corner."""
     try:
         values = [float(text or "") for text in texts.values()]
     except ValueError:
         values = [math.nan]
     usable = all(abs(value) < 1e9 for value in values)
-    if not usable or values[2] < values[0] or values[3] < values[1]:
+    low = (0.0, 0.0) if sides else (*values[:2],)
+    if not usable or values[2] < low[0] or values[3] < low[1]:
         told = ", ".join(f"{name} {str(text)[:20]}" for name, text in texts.items())
         raise DataError(f"{what} has the box {told}; expected numbers, the first corner upper left")
     return values
@@ -140,21 +151,24 @@ def read_cvat(about: folder.FolderDescription, path: Path) -> AnnotatedFolder:
     bounds. Raises DataError that names the image.
     """
     root = parse_xml(path)
-    found, turned, polygons = [], False, []
+    if root.find("track") is not None:
+        raise DataError(f'{path} is CVAT\'s form for videos; export it as "CVAT for images"')
+    found, turned, polygons, others = list[Annotated](), False, list[str](), list[str]()
     for element in root.findall("image"):
         name = element.get("name", "")
         what = f"{path}, image {ascii(name)[:60]},"
-        image = annotated_folder.locate(about.root, path, name)
+        image = listed_images.locate(about.root, path, name)
         size = (element.get("height", ""), element.get("width", ""))
         if all(side.isdecimal() for side in size):
             annotated_folder.require_size(what, image, (int(size[0]), int(size[1])))
         objects = []
         for number, shape in enumerate(element, 1):
-            if shape.tag in ("box", "polygon"):
-                origin = f"{what} shape {number}"
+            origin = f"{what} shape {number}"
+            others += [f"{origin} ({shape.tag})"] if shape.tag not in SKIPPED else []
+            if shape.tag in ("box", "mask", "polygon"):
                 angle = _angle(origin, shape)
                 turned = turned or angle != 0
-                polygons += [origin] if shape.tag == "polygon" else []
+                polygons += [origin] if shape.tag != "box" else []
                 label = _name(origin, shape.get("label"))
                 objects.append(Object(label, _shape(origin, shape, angle), False, origin=origin))
         part = label_texts.group_of(about.root, image)
@@ -164,8 +178,9 @@ def read_cvat(about: folder.FolderDescription, path: Path) -> AnnotatedFolder:
     labels = [e.findtext("name", "").strip() for e in root.iterfind(".//labels/label")]
     names = (o.name for each in found for o in each.objects)
     classes, told = annotated_folder.found_classes(about, (*labels, *names))
-    notes = annotated_folder.counted("polygon is read as the box around it", polygons)
-    form = BoxForm(classes, turned, (path,), (*notes, *told))
+    notes = annotated_folder.counted("polygon or mask is read as the box around it", polygons)
+    left = annotated_folder.counted("shape is neither, and is left out", others)
+    form = BoxForm(classes, turned, (path,), (*notes, *left, *told))
     return annotated_folder.collect(about, found, form)
 
 
@@ -187,6 +202,11 @@ def _shape(origin: str, shape: Element, angle: float) -> NDArray[np.float32]:
         turn = np.array([(cos, sin), (-sin, cos)])  # clockwise where y goes down
         corners = annotated_folder.upright(x1, y1, x2, y2) - middle
         return np.asarray(corners @ turn + middle, np.float32)
+    if shape.tag == "mask":
+        x, y, width, height = _numbers(
+            origin, {n: shape.get(n) for n in ("left", "top", "width", "height")}, sides=True
+        )
+        return annotated_folder.upright(x, y, x + width, y + height)
     try:
         points = [[float(v) for v in p.split(",")] for p in shape.get("points", "").split(";")]
         array = np.asarray(points, np.float64).reshape(-1, 2)

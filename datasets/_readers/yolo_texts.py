@@ -65,6 +65,8 @@ def read_yolo(about: folder.FolderDescription, folders: Sequence[Path]) -> Annot
     notes = (*notes, *annotated_folder.counted("image has no text, so no object", bare))
     if kind == "polygons":
         notes = (*notes, "texts hold polygons; each box is the bounds of one")
+    if kind == "oriented":
+        notes = (*notes, "texts of 4 corners are read as oriented boxes (YOLO-OBB), not as masks")
     texts = tuple(text for _, text in pairs if text)
     form = BoxForm(told.names, kind == "oriented", (*told.files, *texts), notes)
     return annotated_folder.collect(about, found, form)
@@ -126,6 +128,7 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 def _names(path: Path, given: Any) -> tuple[str, ...]:
     listed = given
     if isinstance(given, dict):
+        given = {int(k) if str(k).isdecimal() else k: name for k, name in given.items()}
         listed = [given.get(number) for number in range(len(given))]
     if not isinstance(listed, list) or not listed:
         listed = [None]
@@ -163,8 +166,7 @@ def _inside(root: Path, path: Path, name: str, start: Any, entry: Any) -> Path:
     """
     if not isinstance(entry, str) or "\0" in entry:
         raise DataError(f"{path}: {name} is {str(entry)[:80]!r}; expected a path")
-    parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")]
-    before = [p for p in Path(str(start or "")).parts if p not in ("..", ".", "/")]
+    before, parts = _words(str(start or "")), _words(entry)
     tries = [[*before, *parts], *(parts[i:] for i in range(len(parts)))]
     for place in (root.joinpath(*t) for t in tries if t):
         if annotated_folder.is_there(place) and annotated_folder.inside(root, place):
@@ -173,6 +175,11 @@ def _inside(root: Path, path: Path, name: str, start: Any, entry: Any) -> Path:
         f"{path}: {name} is {entry!r}, which is not in {root}; expected a folder of images, or a "
         "list of them, inside of it. Correct the path, or remove the line"
     )
+
+
+def _words(path: str) -> list[str]:
+    """Return the names in a path, of Windows too."""
+    return [word for word in path.replace("\\", "/").split("/") if word not in ("", ".", "..")]
 
 
 def _images_of(root: Path, path: Path, place: Path) -> Iterator[Path]:

@@ -47,7 +47,7 @@ def audit_images(cell: Cell) -> dict[str, Any]:
         if _is_whole(kept):
             return dict(kept["facts"])
     facts = read_images(train, test, needed)
-    with write_whole(path) as temporary:
+    with contextlib.suppress(OSError), write_whole(path) as temporary:  # as on a full disk
         proof = fingerprint({"facts": facts})
         temporary.write_text(json.dumps({"facts": facts, "sha256": proof}), encoding="utf-8")
     return facts

@@ -78,6 +78,8 @@ def any_corners(boxes: NDArray[Any]) -> NDArray[Any]:
     """
     if not boxes.size:
         return np.zeros((0, 4, 2))
+    if boxes.dtype.kind != "f" or boxes.itemsize < 4:
+        boxes = boxes.astype(np.float64)  # small integers would overflow
     if boxes.shape[1:] == (4, 2):
         return boxes
     wrong = boxes.shape[1:] != (5,) or (boxes[:, 2:4] < 0).any()

@@ -132,7 +132,7 @@ def mean_iou(
     p, t = labelled_ids(said, truth, void)
     if not t.size:
         raise InvalidArray("Expected at least one pixel that is not ignored, but got none.")
-    if ignore is None and classes in (None, 2) and said.values[truth.values == void].any():
+    if ignore is None and classes in (None, 2):
         require_foreground(t, truth)
     found = mean_scores(confusion(p, t, count_classes({"predicted": p, "true": t}, classes), void))
     return {name: float(value * 100) for name, value in found.items()}

@@ -44,12 +44,14 @@ def save_predictions(
     metrics: Sequence[Metric],
     budget: float = MAX_PREDICTION_BYTES,
     groups: Sequence[str] = (),
+    cell: str = "",
 ) -> int:
     """Write the metrics of all seeds to one file; return its bytes, or 0 if over the budget.
 
-    groups: the independent unit of each sample; (): each is its own.
+    groups: the independent unit of each sample; (): each is its own. cell: the fingerprint of the
+    record, by which predictions of another cell are noticed.
     """
-    names = {"keys": keys, "groups": groups or keys}
+    names = {"keys": keys, "groups": groups or keys, "cell": [cell] if cell else []}
     arrays = {name: np.array(values, dtype=np.str_) for name, values in names.items()}
     for seed, metric in enumerate(metrics):
         arrays |= {f"{seed}.{name}": array for name, array in metric.state().items()}
@@ -65,7 +67,10 @@ def save_predictions(
 
 
 def load_predictions(record: Record, results: Path) -> SavedPredictions:
-    """Load the predictions of a record. Raises DataError where they are missing or damaged."""
+    """Load the predictions of a record.
+
+    Raises DataError where they are missing, damaged, or of another cell.
+    """
     path = results / record.path.with_suffix(".npz")
     if not path.is_file():
         raise DataError(
@@ -76,11 +81,24 @@ def load_predictions(record: Record, results: Path) -> SavedPredictions:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        return _restored(arrays, blank, record.status == "measured")
+        cell = "".join(map(str, arrays.pop("cell", ())))
+        kept = _restored(arrays, blank, record.status == "measured")
     except (*BROKEN, SkybenchError) as error:
         raise DataError(
             f"{path} is damaged ({type(error).__name__}: {error}); run the cell again with --force"
         ) from error
+    seeds, samples = len(record.seeds), record.samples.get("test", 0)
+    found, stated = (len(kept.metrics), len(kept.keys)), (seeds, samples)
+    if (cell and cell != record.fingerprint) or any(
+        s and n != s for n, s in zip(found, stated, strict=True)
+    ):
+        raise DataError(
+            f"{path} has the predictions of another cell ({found[0]} seed(s), {found[1]} samples"
+            f"{f', fingerprint {cell[:8]}' if cell else ''}); expected {seeds} seed(s), {samples} "
+            f"samples, fingerprint {record.fingerprint[:8]}. Copy the right file there, or run the "
+            "cell again with --force"
+        )
+    return kept
 
 
 def _restored(arrays: dict[str, Any], blank: Metric, scored: bool) -> SavedPredictions:

@@ -11,6 +11,7 @@ import functools
 import json
 import math
 import re
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
@@ -221,7 +222,7 @@ def _is_unstated(name: str, record: Record) -> bool:
 
 
 def _require_scores(record: Record) -> None:
-    """Raise ValueError for scores outside their bounds, or that are no means over the seeds."""
+    """Raise ValueError for scores outside their bounds, or that do not agree with the seeds."""
     if record.scores and record.status != "measured":
         raise ValueError(f"scores, but the status {record.status!r}")
     for name, score in _every_score(record):
@@ -238,6 +239,38 @@ def _require_scores(record: Record) -> None:
             raise ValueError(
                 f"the score {name} is {score:g}, but the mean over its {len(known)} seed(s) is "
                 f"{sum(known) / len(known):g}"
+            )
+    _require_uncertainty(record)
+
+
+def _require_uncertainty(record: Record) -> None:
+    """Raise ValueError for intervals and spreads that no run gives to these scores."""
+    for name, (low, high) in record.intervals.items():
+        info, score = record.score_info(name), record.scores.get(name)
+        slack = _rounding(info, [low, high])
+        if low < info.low - slack or high > info.high + slack:
+            raise ValueError(
+                f"the interval of {name} is {low:g} to {high:g}, outside its bounds {info.low:g} "
+                f"to {info.high:g}"
+            )
+        # Percentile intervals, of records before there were units, may miss the score itself.
+        if "units" in record.used and score is not None and not (
+            low - slack <= score <= high + slack
+        ):  # fmt: skip
+            raise ValueError(
+                f"the score {name} is {score:g}, outside its interval {low:g} to {high:g}"
+            )
+    stated = record.recipe.get("seeds", len(record.seeds))
+    if record.seeds and len(record.seeds) != stated:
+        raise ValueError(f"{len(record.seeds)} seed(s), but 'recipe.seeds' is {stated}")
+    for name, spread in record.spread.items():
+        known = [s["scores"][name] for s in record.seeds if name in s.get("scores", {})]
+        deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+        slack = 2 * _rounding(record.score_info(name), [spread, *known])
+        if len(known) == len(record.seeds) > 0 and abs(deviation - spread) > slack:
+            raise ValueError(
+                f"the spread of {name} is {spread:g}, but the standard deviation over its "
+                f"{len(known)} seed(s) is {deviation:g}"
             )
 
 

@@ -115,6 +115,11 @@ def _migrated(raw: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
+def _text(path: Path) -> str:
+    """The text of a file in UTF-8, without the byte order mark that editors on Windows set."""
+    return path.read_bytes().decode("utf-8-sig")
+
+
 def _files(results: Path) -> Iterator[Path]:
     """Yield the record files, <task>/<dataset>/<name>.json, without hidden temporary ones."""
     return (p for p in sorted(results.glob("*/*/*.json")) if not p.name.startswith("."))
@@ -125,7 +130,7 @@ def read_stored(results: Path) -> tuple[list[StoredRecord], list[SkippedFile]]:
     good, bad = [], []
     for path in _files(results):
         try:
-            record = parse_record(path.read_bytes().decode())
+            record = parse_record(_text(path))
         except FileNotFoundError:  # deleted since it was listed
             continue
         except OSError as error:
@@ -151,5 +156,5 @@ def read_records(results: Path) -> tuple[list[Record], list[SkippedFile]]:
 def find_record(results: Path, path: Path) -> Record | None:
     """Return the record at a path below the results folder; None if missing or unreadable."""
     with contextlib.suppress(OSError, ValueError):
-        return parse_record((results / path).read_bytes().decode())
+        return parse_record(_text(results / path))
     return None

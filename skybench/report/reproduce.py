@@ -17,8 +17,13 @@ WHOSE = {"ours": "our recipe", "seen substitute": "the recipe that stands in"}
 
 
 def pick_record(records: Sequence[Record], start: str) -> Record:
-    """Return the record whose fingerprint starts so. Raises UsageError for none or several."""
-    found = [r for r in records if start and r.fingerprint.startswith(start.lower())]
+    """Return the record whose fingerprint starts so. Raises UsageError for none or several.
+
+    Of copies of a record, and of repeats, the newest is meant.
+    """
+    asked = (r for r in records if start and r.fingerprint.startswith(start.lower()))
+    ordered = sorted(asked, key=lambda r: r.made)
+    found = [*{(r.fingerprint, r.model, r.task, r.dataset): r for r in ordered}.values()]
     if len(found) == 1:
         return found[0]
     if found:

@@ -263,7 +263,8 @@ def _keep(cell: Cell, path: Path, metrics: Sequence[Metric]) -> int:
     """Keep the predictions of all seeds in a file; return its bytes, 0 where it is too large."""
     budget = predictions.MAX_PREDICTION_BYTES if cell.scored else math.inf
     test = cell.splits["test"]
-    return predictions.save_predictions(path, test.keys, metrics, budget, groups_of(test))
+    units = groups_of(test)
+    return predictions.save_predictions(path, test.keys, metrics, budget, units, cell.fingerprint)
 
 
 def _of_seed(base: FitContext, seed: int) -> FitContext:

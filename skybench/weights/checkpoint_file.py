@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import zipfile
 from pathlib import Path
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
-MAGIC_BYTES = {
+ARCHIVES = {
     b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy array",
+}  # fmt: skip
+OTHER_FORMATS = {
+    b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy array", b"GGUF": "a GGUF file",
+    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF": "a PDF document",
+    b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image",
 }  # fmt: skip
 
 
@@ -80,7 +85,7 @@ def _other_kind(path: Path) -> str:
     """Return what a file is that is often mistaken for a checkpoint; "" for other files."""
     with path.open("rb") as file:
         head = file.read(512)
-    text = head.lstrip().lower()
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     if not head:
         return "is empty (0 bytes): the download or copy failed; get it again"
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -90,7 +95,10 @@ def _other_kind(path: Path) -> str:
         )
     if text.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer; get the file itself with 'git lfs pull'"
-    known = [name for begin, name in MAGIC_BYTES.items() if head.startswith(begin)]
+    for begin, kind in OTHER_FORMATS.items():
+        if head.startswith(begin):
+            return f"is {kind}, not a checkpoint in the format of torch.save or safetensors"
+    known = [name for begin, name in ARCHIVES.items() if head.startswith(begin)]
     if known or head[257:262] == b"ustar":
         kind = known[0] if known else "a tar archive"
         return f"is {kind}, not a checkpoint: unpack it and give the checkpoint in it"
@@ -114,11 +122,13 @@ def _other_zip(path: Path) -> str:
     if "data.pkl" in ends:
         return ""
     shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-    return f"is a zip archive of {len(names)} files ({shown}), not a checkpoint: unpack it first"
+    count = f"{len(names)} file" + ("" if len(names) == 1 else "s")
+    return f"is a zip archive of {count} ({shown}), not a checkpoint: unpack it first"
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = f"it {error}" if isinstance(error, UnreadableFile) else repr(error)[:200]
+    known = isinstance(error, UnreadableFile)
+    reason = f"it {error}" if known else "its records do not fit together, or do not fill it"
     return WeightsError(
         f"{path} ({path.stat().st_size:,} bytes) cannot be read as a checkpoint: {reason}. It is "
         "damaged, incomplete or of another format; download it again"
@@ -127,7 +137,9 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 
 def _is_safetensors(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(9)[8:] == b"{" or path.suffix == ".safetensors"
+        head = file.read(9)
+    torch_saved = head.startswith((b"PK", b"\x80"))  # a zip archive, a pickle
+    return head[8:] == b"{" or (path.suffix == ".safetensors" and not torch_saved)
 
 
 def _safetensors(path: Path) -> tuple[Any, tuple[str, ...]]:

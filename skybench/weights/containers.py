@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skybench.core import UsageError, WeightsError
@@ -21,15 +22,18 @@ CONTAINERS = (
 )  # fmt: skip
 BESIDE = re.compile(
     r"optim|sched|scaler|loops|callback|hyper_param|rng|param_groups|^config|^args|^amp$|loss|queue"
+    r"|exp_avg|momentum_buffer|^grad"
 )
+CALLBACKS = "callbacks"  # of Lightning: only averaged weights in them are looked for
 DEEPEST = 8  # levels of nested containers
+ALIKE_SHARE = 0.9  # least share of equal shapes in two sets of weights of one network
 FULL_SHARE = 0.1  # a state dict that is smaller than this share of the largest is no alternative
 
 # Which of several sets of weights a name stands for.
 ROLES = {
-    "teacher": re.compile(r"teacher"),
+    "teacher": re.compile(r"teacher|^target_(encoder|model|net|network)$"),
     "student": re.compile(r"student"),
-    "ema": re.compile(r"(^|_)(ema|swa)(_|$)|averaged?_model|shadow"),
+    "ema": re.compile(r"(^|_)(ema|swa)(_|$)|averaged?_model|shadow|polyak"),
 }
 ALIKE = dict(zip(SETS, ("student", "raw", "teacher", "ema"), strict=True))
 WRAPPERS = frozenset(("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
@@ -80,6 +84,7 @@ def choose_state(content: Any, origin: str, which: str = "", usual: str = "") ->
             f"which is read. Give {options} (in Python: which='{min(roles)}')"
         )
     chosen = _asked(roles, asked, origin) if asked else found[0]
+    _require_one([c for c in found if c.role == chosen.role], chosen, origin)
     others = {role: c for role, c in roles.items() if c is not chosen}
     return chosen._replace(others=_listed(others))
 
@@ -93,6 +98,41 @@ def _asked(roles: Mapping[str, StateDict], asked: str, origin: str) -> StateDict
             f"{origin} has no {asked} weights, only {_listed(roles)}; leave out --arch weights"
         )
     return chosen
+
+
+def _require_one(found: list[StateDict], chosen: StateDict, origin: str) -> None:
+    """Raise WeightsError where other weights of the same network stand in the same role."""
+    if chosen.role == "ema" and all(key.isdigit() for key in chosen.state):
+        raise WeightsError(
+            f"{origin} holds averaged weights ({chosen.path}) as a list without names, which fits "
+            "no network. Give --arch weights=raw (in Python: which='raw'), or save the "
+            "state_dict() of the averaged model and give that file"
+        )
+    twins = [c for c in found if c is not chosen and is_alike(c.state, chosen.state)]
+    different = [c for c in twins if not is_equal(c.state, chosen.state)]
+    if different:
+        raise several_networks(origin, [c.path or "flat keys" for c in (chosen, *different)])
+
+
+def several_networks(origin: str, names: Sequence[str]) -> WeightsError:
+    """Return the error for a file with several networks between which names do not decide."""
+    return WeightsError(
+        f"{origin} holds the weights of {len(names)} networks of the same shapes: "
+        f"{', '.join(names[:6])}; scores depend on which is read. Save the state dict that you "
+        "mean as a file of its own, and give that file"
+    )
+
+
+def is_alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Return whether two state dicts have nearly the same shapes, under whatever keys."""
+    shapes, others = (Counter(tuple(x.shape) for x in s.values()) for s in (one, other))
+    return (shapes & others).total() > ALIKE_SHARE * max(shapes.total(), others.total())
+
+
+def is_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Return whether two state dicts of one network, under any common prefix, are the same."""
+    pairs = zip(sorted(one), sorted(other), strict=False)
+    return len(one) == len(other) and all(one[a].equal(other[b]) for a, b in pairs)
 
 
 def _listed(roles: Mapping[str, StateDict]) -> str:
@@ -116,12 +156,19 @@ def as_tensor(value: Any) -> Tensor | None:
 
 def _candidates(content: Any) -> list[StateDict]:
     """Return the state dicts of a file, best first; those much smaller than the best are left."""
-    found = list(_walk(content, (), set()))
+    walked = [
+        c
+        for c in _walk(content, (), set())
+        if c.role == "ema" or CALLBACKS not in c.path.split(".")
+    ]
+    largest = max((c.elements for c in walked), default=0)
+    known = [c for c in walked if _is_known(c) and c.elements > 0.01 * largest]
+    used = known or _joined(walked)
+    found = [part for one in used for part in _split_roles(one)]
     largest = max((c.elements for c in found), default=0)
-    known = [c for c in found if _is_known(c) and c.elements > 0.01 * largest]
-    found = [part for one in known or _joined(found) for part in _split_roles(one)]
-    largest = max((c.elements for c in found), default=0)
-    return sorted((c for c in found if c.elements >= FULL_SHARE * largest), key=lambda c: c.rank)
+    found = sorted((c for c in found if c.elements >= FULL_SHARE * largest), key=lambda c: c.rank)
+    others = [c for c in walked if all(c is not one for one in used)]
+    return [*found, *(c for c in others if is_alike(c.state, found[0].state))]
 
 
 def _is_known(found: StateDict) -> bool:
@@ -133,19 +180,36 @@ def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[State
     """Yield every dict of tensors; one that holds itself is visited once."""
     if len(path) > DEEPEST or id(content) in seen:
         return
-    if isinstance(content, list | tuple) and len(content) < 16:
+    if isinstance(content, list | tuple):
         seen.add(id(content))
-        for item in content:
-            yield from _walk(item, path, seen)
+        yield from _walk_list(content, path, seen)
     if not isinstance(content, Mapping):
         return
     seen.add(id(content))
     own = {str(k): t for k, v in content.items() if (t := as_tensor(v)) is not None}
     for name, value in content.items():
-        if isinstance(name, str) and not BESIDE.search(name.lower()):
+        if isinstance(name, str) and not _is_beside((*path, name)):
             yield from _walk(value, (*path, name), seen)
     if own:
         yield StateDict(".".join(path), own)
+
+
+def _is_beside(path: tuple[str, ...]) -> bool:
+    """Return whether a dict belongs to the training, and may hold no weights of the network."""
+    return CALLBACKS not in path and BESIDE.search(path[-1].lower()) is not None
+
+
+def _walk_list(
+    content: Sequence[Any], path: tuple[str, ...], seen: set[int]
+) -> Iterator[StateDict]:
+    """Yield the state dicts in a list, or averages that are a list of tensors without names."""
+    tensors = {str(i): t for i, x in enumerate(content) if (t := as_tensor(x)) is not None}
+    listed = StateDict(".".join(path), tensors)
+    if tensors and listed.role == "ema":
+        yield listed
+    elif len(content) < 16:
+        for item in content:
+            yield from _walk(item, path, seen)
 
 
 def _joined(found: list[StateDict]) -> list[StateDict]:
@@ -180,20 +244,25 @@ def _common(paths: list[list[str]]) -> list[str]:
 def _split_roles(found: StateDict) -> list[StateDict]:
     """Split a state dict whose keys begin with the names of several sets, as "student."."""
     groups: dict[str, dict[str, Tensor]] = {}
+    path = f"{found.path}." if found.path else ""
     for key, tensor in found.state.items():
         names = key.split(".")
         while len(names) > 1 and names[0] in WRAPPERS:
             names.pop(0)
-        if len(names) > 1:
-            groups.setdefault(names[0], {})[".".join(names[1:])] = tensor
-    roles = {name: StateDict(name, {}).role for name in groups}
+        first = names.pop(0)
+        while len(names) > 1 and names[0] in WRAPPERS:
+            names.pop(0)
+        if names:
+            groups.setdefault(first, {})[".".join(names)] = tensor
+    roles = {name: StateDict(name, {}).role for name in groups if not name.startswith("target")}
     for name in (n for n, role in roles.items() if role in ("ema", "teacher")):
-        twins = [
-            n for n in groups if roles[n] != roles[name] and _overlaps(groups[n], groups[name])
-        ]
+        twins = [n for n in roles if roles[n] != roles[name] and _overlaps(groups[n], groups[name])]
         if twins:
-            path = f"{found.path}." if found.path else ""
             return [StateDict(path + n, groups[n]) for n in (*twins, name)]
+    main = max(groups, key=lambda n: len(groups[n]), default="")
+    if main and len(groups[main]) > ALIKE_SHARE * len(found.state):
+        inner = _split_roles(StateDict(path + main, groups[main]))
+        return inner if len(inner) > 1 else [found]
     return [found]
 
 

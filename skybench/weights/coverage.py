@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import fnmatch
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skybench.core.model import Model
+
+
+# Names of tensors in forms that a network is not saved in, and what to do about them.
+FORMS = {
+    re.compile(r"absmax|quant_(map|state)|\.SCB$|qweight|qzeros|weight_scale|scale_inv"): (
+        "They are quantised: save the weights as float32 or bfloat16. "
+    ),
+    re.compile(r"\.weight_([gv]|orig|mask)$|\.parametrizations\."): (
+        "They have a weight norm, a spectral norm or pruning: make it permanent "
+        "(torch.nn.utils.parametrize.remove_parametrizations, prune.remove), and save again. "
+    ),
+    re.compile(r"\b_?flat_param"): (
+        "They are flat parameters of FSDP: save with StateDictType.FULL_STATE_DICT. "
+    ),
+}
 
 
 class KeyedState(NamedTuple):
@@ -136,9 +152,10 @@ def require_coverage(card: ModelCard, coverage: Coverage, hint: str = "") -> Non
         return
     added = [k for k in coverage.inside if origins.ADDED.search(k.lower())]
     if added:
+        count = f"{len(added)} tensor" + ("" if len(added) == 1 else "s")
         raise WeightsError(
             f"These weights for {card.name} were tuned with LoRA or another adapter: "
-            f"{len(added)} tensors beside its own ({', '.join(added[:4])}). Without them the base "
+            f"{count} beside its own ({', '.join(added[:4])}). Without them the base "
             "model would be measured. Nothing was loaded. Merge LoRA first (of PEFT: "
             "merge_and_unload()), save the state_dict() and give that file"
         )
@@ -148,6 +165,7 @@ def require_coverage(card: ModelCard, coverage: Coverage, hint: str = "") -> Non
         "inside the network, but without a place in it": coverage.inside,
         "unexpected": () if coverage.inside else coverage.unexpected,
     }
+    hint = _form(coverage) + hint
     keys = "; ".join(f"{n}: {len(k)} ({', '.join(k[:4])})" for n, k in lists.items() if k)
     published = card.weights.filename if card.weights else "none"
     matched = 100.0 if coverage.share == 1 else min(100 * coverage.share, 99.9)
@@ -157,6 +175,12 @@ def require_coverage(card: ModelCard, coverage: Coverage, hint: str = "") -> Non
         f"Nothing was loaded. {hint}Give the published file ({published}), or the variant and "
         "settings that these weights belong to"
     )
+
+
+def _form(coverage: Coverage) -> str:
+    """Return what to do about weights that are in a form of FORMS; "" for others."""
+    keys = (*coverage.inside, *coverage.unexpected)
+    return "".join(text for like, text in FORMS.items() if any(map(like.search, keys)))
 
 
 def require_numbers(card: ModelCard, state: Mapping[str, Tensor]) -> None:

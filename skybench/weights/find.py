@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from skybench.weights.checkpoint_file import cached_digest
 SHARD_INDEX = "*.index.json"  # lists the shards of a state dict, as Hugging Face writes them
 WHOLE = ("model.safetensors", "pytorch_model.bin")  # of a Hugging Face folder
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+# What a trainer, or macOS, writes beside the weights.
+BESIDE = re.compile(r"\.|adapter_|optimizer|scheduler|scaler|rng_state|random_states|training_args")
+LISTED, DEEPEST = 6, 3  # files and levels of folders in a message
 
 
 class MissingWeights(WeightsError):
@@ -61,27 +65,46 @@ def _given(path: Path, name: str, filename: str) -> Path:
             f"python -m torch.distributed.checkpoint.format_utils dcp_to_torch {path} weights.pt, "
             "and give that"
         )
-    if (path / "adapter_model.safetensors").is_file():
+    if any(path.glob("adapter_model.*")):
         raise WeightsError(
             f"{path} holds only a LoRA adapter; merge it into its base model first (of PEFT: "
             "merge_and_unload()), and save that"
         )
     raise WeightsError(
-        f"No weights for {name} at {path}; expected a checkpoint file, or a folder with "
-        f"{filename}, {' or '.join(WHOLE)}, an index of shards "
+        f"No weights for {name} at {path}{_why_none(path)}; expected a checkpoint file, or a "
+        f"folder with {filename}, {' or '.join(WHOLE)}, an index of shards "
         "(model.safetensors.index.json), or one checkpoint alone"
     )
+
+
+def _why_none(path: Path) -> str:
+    """Return what is at a path that has no single checkpoint, as " (it does not exist)"."""
+    if re.match(r"[a-z]{2,}:/", str(path)):
+        return " (an address: download the file first, and give its path)"
+    if not path.exists():
+        return " (a link to nothing)" if path.is_symlink() else " (it does not exist)"
+    if (path / "data.pkl").is_file():
+        return " (an unpacked checkpoint of torch.save: get the file itself)"
+    levels = ("/".join(["*"] * n) for n in range(1, DEEPEST + 1))
+    found = [p for level in levels for p in sorted(path.glob(level)) if _is_checkpoint(p)]
+    if not found:
+        return " (a folder without a checkpoint)" if path.is_dir() else " (no ordinary file)"
+    shown = ", ".join(str(p.relative_to(path)) for p in found[:LISTED])
+    return f" (it holds {shown}{', …' if found[LISTED:] else ''}: give the one that you mean)"
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix.lower() in CHECKPOINTS and not BESIDE.match(path.name) and path.is_file()
 
 
 def _any_layout(folder: Path) -> Path | None:
     """Return the weights in a Hugging Face folder, or the only checkpoint in any; None."""
     if any(folder.glob(SHARD_INDEX)):
         return folder
-    for name in WHOLE:
-        if (folder / name).is_file():
-            return folder / name
-    files = sorted(folder.glob("*")) if folder.is_dir() else []
-    found = [p for p in files if p.suffix in CHECKPOINTS and not p.name.startswith("adapter_")]
+    found = [p for p in sorted(folder.glob("*")) if _is_checkpoint(p)]
+    averaged = any(re.search(r"(^|[_.-])(ema|swa)[_.-]", p.name.lower()) for p in found)
+    whole = [folder / name for name in WHOLE if (folder / name).is_file() and not averaged]
+    found = whole[:1] or found
     return found[0] if len(found) == 1 else None
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from skybench.core import WeightsError
 from skybench.core.loaded import Coverage
-from skybench.weights import coverage, origins
+from skybench.weights import containers, coverage, origins
 from skybench.weights.containers import WRAPPERS
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 OTHER_KEYS = 0.5  # most coverage by a file's own keys where others are tried
 LEAST_SHARE = 0.05  # of a file's elements below a prefix; less is no network
 DEEPEST, MOST = 5, 12  # names in a prefix, and prefixes
+# Slow copies of an encoder, which are no alternative to it: MoCo's.
+MOMENTUM = re.compile(r"momentum|encoder_k|key_encoder")
 BLOCKS = 3  # as many numbered modules lie in a network, not around it
 
 
@@ -64,7 +67,8 @@ def _below(state: Mapping[str, Tensor], above: str, least: float) -> list[str]:
             counts[name] += tensor.numel()
     if sum(name.isdigit() for name in counts) >= BLOCKS:
         return []
-    return [f"{above}{name}." for name, count in counts.most_common() if count > least]
+    ordered = sorted(counts, key=lambda n: (bool(MOMENTUM.search(n)), -counts[n]))
+    return [f"{above}{name}." for name in ordered if counts[name] > least]
 
 
 def find_variant(plugin: Any, state: Mapping[str, Tensor]) -> str:
@@ -83,6 +87,27 @@ def with_outside(
     needed = tuple(key for key in outside if origins.changes_output(key))
     unused = origins.grouped(key for key in outside if key not in needed)
     return replace(covered, inside=(*covered.inside, *needed), unused=(*unused, *covered.unused))
+
+
+def require_single(origin: str, state: Mapping[str, Tensor], used: Collection[str]) -> None:
+    """Raise WeightsError where the keys that a model uses occur below several prefixes of a file.
+
+    used: keys of the layout that fits. Momentum encoders and equal copies are no alternatives.
+    """
+    bare = {_unwrapped(key): tensor for key, tensor in state.items()}
+    if not used or all(key in bare for key in used):
+        return  # the model's conversion knows the file's own keys
+    longest = max(used, key=len)
+    starts = [key.removesuffix(longest) for key in bare if key.endswith(f".{longest}")]
+    copies = {
+        start: {key: bare[start + key] for key in used}
+        for start in starts
+        if all(start + key in bare for key in used) and not MOMENTUM.search(start)
+    }
+    first, *others = copies.values() if copies else ({},)
+    alike = [c for c in others if containers.is_alike(c, first)]
+    if not all(containers.is_equal(c, first) for c in alike):
+        raise containers.several_networks(origin, [start.rstrip(".") for start in copies])
 
 
 def best_layout(plugin: Any, variant: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

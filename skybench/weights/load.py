@@ -20,7 +20,7 @@ from skybench.core import (
 )
 from skybench.core.loaded import Coverage as Coverage
 from skybench.core.loaded import LoadInfo
-from skybench.weights import coverage, layouts, published
+from skybench.weights import coverage, layouts, origins, published
 from skybench.weights.checkpoint_file import read_checkpoint as read_checkpoint
 from skybench.weights.checkpoint_file import sha256_file as sha256_file
 from skybench.weights.coverage import compare_keys as compare_keys
@@ -157,6 +157,9 @@ def _load_given(request: _LoadRequest, given: PublishedState) -> Model:
         other = fitted.covered.lacking or fitted.covered.mismatched  # or tensors were only added
         hint = identify.variant_hint(name, state) or identify.model_hint(state) if other else ""
         coverage.require_coverage(fitted.model.card, fitted.covered, hint)
+    else:
+        used = frozenset[str]().union(*fitted.keyed.origins.values())
+        layouts.require_single(str(given.path or "The given state dict"), given.state, used)
     seen = () if given.kept else coverage.known_training(request.plugin, given.state)
     given.state.clear()  # so that each tensor is freed once it is copied into the model
     model, covered = _fill(request, fitted)
@@ -257,7 +260,7 @@ def _load_info(request: _LoadRequest, given: PublishedState, covered: Coverage) 
         hash_mismatch(path, card.weights) if path and card.weights and not own else "",
         skipped_objects(given.left_out),
         given.sets,
-        f"not read: {', '.join(covered.unused)}" if covered.unused else "",
+        origins.unread(covered.unused),
     ]
     found = LoadInfo(
         "state_dict",

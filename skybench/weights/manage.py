@@ -22,7 +22,7 @@ from skybench.core import (
 )
 from skybench.core.atomic import write_whole
 from skybench.data.fetch import Remote, fetch_file
-from skybench.weights import coverage, find, identify, layouts, published
+from skybench.weights import coverage, find, identify, layouts, origins, published
 from skybench.weights.checkpoint_file import open_checkpoint, sha256_file
 from skybench.weights.identify import PublishedMatch
 
@@ -116,8 +116,8 @@ def _verify(variant: str, card: ModelCard, path: Path) -> WeightsRow:
         plugin = registry.model(card.name)
         state = layouts.best_layout(plugin, variant, found.state)
         covered = coverage.measure_coverage(plugin, variant, state)
-        unused = f"not read: {', '.join(covered.unused)}" if covered.unused else ""
-        notes = (published.skipped_objects(found.left_out), found.sets, unused)
+        unread = origins.unread(covered.unused)
+        notes = (published.skipped_objects(found.left_out), found.sets, unread)
         row |= {"coverage": round(100 * covered.share, 2), "note": "; ".join(filter(None, notes))}
         coverage.require_coverage(card, covered)
     except WeightsError as error:

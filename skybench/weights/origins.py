@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -16,10 +16,12 @@ REBUILT = (
     "*relative_position_index", "*relative_coords_table", "*attn_mask", "*num_batches_tracked",
     "*bias_mask", "*mask_token", "*n_averaged",
 )  # fmt: skip
+SHOWN = 6  # groups of keys in a note
 ADDED = re.compile(r"lora|hada_|(^|[._])ia3([._]|$)|(^|[._])oft_|adapter")  # merged before use
 # Beside the blocks of a network, these change its output all the same.
 PARTS = re.compile(
     r"norm_pre|ln_pre|pre_norm|fc_norm|reg_tokens?|register_tokens?|storage_tokens?|dist_token"
+    r"|(deep_)?prompts?(_(embeddings?|embeds?|tokens?|proj\w*))?|prefix_tokens?"  # visual prompts
     r"|da\d_\w+"  # the attention between the stages of DeCUR's ResNets
 )
 
@@ -115,3 +117,9 @@ def grouped(keys: Iterable[str]) -> tuple[str, ...]:
     """Count keys by their first name, as "decoder (98)", most first."""
     counts = Counter(key.partition(".")[0] for key in keys)
     return tuple(f"{name} ({count})" for name, count in counts.most_common())
+
+
+def unread(groups: Sequence[str]) -> str:
+    """Return a note on the groups of keys of a file that no network reads; "" if there are none."""
+    more = f" and {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
+    return f"not read: {', '.join(groups[:SHOWN])}{more}" if groups else ""

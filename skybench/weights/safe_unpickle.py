@@ -72,7 +72,7 @@ class SafeUnpickler(pickle._Unpickler):
         except UnreadableFile:
             raise
         except Exception as error:  # invalid opcodes may raise anything
-            raise UnreadableFile(f"holds a damaged pickle ({error!r})") from error
+            raise UnreadableFile("holds a damaged pickle") from error
 
     def find_class(self, module: str, name: str) -> GlobalName:
         """Return the name; nothing is imported."""

@@ -125,6 +125,46 @@ def test_deeper_images_are_not_left_out_without_a_word(tmp_path: Path) -> None:
         opened(tmp_path / "s")
 
 
+@pytest.mark.parametrize("stem", ["{}", "2019070{}"])
+def test_parts_below_classes_are_to_be_swapped(tmp_path: Path, stem: str) -> None:
+    for part, number in ((part, n) for part in ("train", "test") for n in range(1, 4)):
+        photo(tmp_path / "town" / part / f"{stem.format(number)}.png")
+    with pytest.raises(SkybenchError, match=r"as test/town/\d+\.png: swap the folders"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("train/Town", "test/town"), ("Town", "town"), ("u\u0308", "\u00fc")]
+)
+def test_classes_whose_names_differ_in_writing_only_are_refused(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    for number in range(3):
+        photo(tmp_path / one / f"{number}.png")
+        photo(tmp_path / other / f"{number}.png")
+    with pytest.raises(SkybenchError, match="would be two classes of one name"):
+        opened(tmp_path)
+    names = sorted({Path(one).name, Path(other).name})
+    root = described(tmp_path, f"classes = {names}".replace("'", '"'))
+    assert opened(root).card.classes == (names[0], names[1])
+
+
+def test_links_to_nowhere_and_excludes_of_nothing_are_told(tmp_path: Path) -> None:
+    for number in range(3):
+        photo(tmp_path / "town" / f"{number}.png")
+        photo(tmp_path / "field" / f"a[{number}].png")
+    (tmp_path / "town" / "9.png").symlink_to(tmp_path / "gone.png")
+    photo(tmp_path / "town" / "@eaDir" / "0.png" / "SYNOPHOTO_THUMB_M.png")
+    entries = '["town/0.png", "field/a[1].png", "twon/*", "field/b[1].png"]'
+    samples = opened(described(tmp_path, f"exclude = {entries}\n"))
+    assert samples.notes == (
+        "exclude has 'field/b[1].png', which names no image",
+        "exclude has 'twon/*', which names no image",
+        "town/ holds files of kinds that are not read: 1 broken links, as 9.png",
+    )
+    assert not {"town/0.png", "field/a[1].png"} & {*samples.keys}
+
+
 def test_one_name_in_two_formats_is_asked_about(tmp_path: Path) -> None:
     for suffix in ("png", "tif"):
         photo(tmp_path / "town" / f"1.{suffix}")
@@ -146,6 +186,15 @@ def test_files_of_other_kinds_are_counted_and_named(tmp_path: Path) -> None:
         "docs/ holds no image, so it is no class: 1 .pdf",
     )
     assert samples.card.classes == ("field", "town")
+
+
+def test_a_folder_of_other_kinds_only_says_which(tmp_path: Path) -> None:
+    for name in ("town/0.npy", "town/1.npy", "field/0.h5", "field/a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    kinds = r"2 \.npy, 1 \.h5, 1 without suffix, of which none is read: save images as TIFF"
+    with pytest.raises(SkybenchError, match=f"it holds field/, town/; it has {kinds}"):
+        opened(tmp_path)
 
 
 def test_a_class_without_an_image_in_a_split_is_told(tmp_path: Path) -> None:

@@ -216,3 +216,54 @@ def test_any_json_gives_boxes_or_one_sentence(
     for key in (*good[place][0], "iscrowd", "segmentation", "split"):
         path.write_text(json.dumps({**good, place: [{**good[place][0], key: content}]}))
         opens_or_says(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [r"images\a.png", "/home/me/a.png", r"C:\me\images\a.png", "https://h.org/x/a.png", "./a.png"],
+)
+def test_an_image_is_found_by_the_name_of_another_machine(folder: Path, name: str) -> None:
+    coco(folder / "boxes.json", [name], [car()])
+    assert boxes_by_image(opened(folder)) == {"images-a": [("car", CAR)]}
+
+
+def test_an_image_beside_the_folder_of_its_list(folder: Path) -> None:
+    coco(folder / "annotations" / "boxes.json", ["../images/a.png"], [car()])
+    written(folder / "skybench.toml", f'boxes = "annotations/boxes.json"\n{TRAIN}')
+    assert boxes_by_image(opened(folder)) == {"images-a": [("car", CAR)]}
+
+
+@pytest.mark.parametrize("place", ["data", "images/default", "JPEGImages"])
+def test_usual_folders_of_images(tmp_path: Path, place: str) -> None:
+    picture(tmp_path / place / "a.png")
+    written(tmp_path / "skybench.toml", f'boxes = "boxes.json"\n{TRAIN}')
+    coco(tmp_path / "boxes.json", ["a.png"], [car()])
+    assert [*boxes_by_image(opened(tmp_path)).values()] == [[("car", CAR)]]
+
+
+def test_ids_and_sizes_as_tables_write_them(folder: Path) -> None:
+    path = coco(folder / "boxes.json", ["a.png"], [car(image_id=1.0, category_id=2.0)])
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"height": 0, "width": 0}
+    content["categories"][1]["name"] = 7
+    path.write_text(json.dumps(content))
+    assert boxes_by_image(opened(folder)) == {"images-a": [("7", CAR)]}
+
+
+@pytest.mark.parametrize(
+    ("box", "what"),
+    [
+        ([0.1, 0.2, 0.3, 0.5], "annotation 1: no coordinate of the 6 objects is above 1"),
+        ([50, 20, 70, 30], "all 6 boxes of the file may be x1, y1, x2, y2"),
+    ],
+)
+def test_boxes_of_another_form_are_refused(folder: Path, box: list[float], what: str) -> None:
+    coco(folder / "boxes.json", ["a.png"], [car(bbox=box)] * 6)
+    with pytest.raises(DataError, match=what):
+        opened(folder)
+
+
+def test_a_file_without_any_object_is_refused(folder: Path) -> None:
+    coco(folder / "boxes.json", ["a.png"], [])
+    with pytest.raises(DataError, match="nothing to find"):
+        opened(folder)

@@ -62,7 +62,7 @@ def test_one_file_for_each_split(tmp_path: Path) -> None:
         ("a.jpg,1,2,3,nan,car", r"boxes\.csv, row 2 is"),
         ("a.jpg,1,2,3,4,", r"boxes\.csv, row 2 is"),
         ("a.jpg,1,2", r"boxes\.csv, row 2 has 3 columns"),
-        ("d.jpg,1,2,3,4,car", r"'d\.jpg', which is not there"),
+        ("d.jpg,1,2,3,4,car", r"'d\.jpg', which .* is not there"),
         ("../a.jpg,1,2,3,4,car", "leads out of"),
         ("a.jpg,1000,2,1003,4,car", r"boxes\.csv, row 2 lies outside"),
     ],
@@ -80,3 +80,25 @@ def test_any_row_gives_boxes_or_one_sentence(
     root = tmp_path_factory.mktemp("csv")
     for row in (text, f"a.jpg,{text},1,2,3,car", f"a.jpg,1,1,2,2,{text}"):
         opens_or_says(table(root, f"a.jpg,10,20,30,30,car\n{row}\nb.jpg,1,2,3,4,car\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file\tx1\ty1\tx2\ty2\tclass\n" + "".join(f"{n}.jpg\t10\t20\t30\t30\tcar\n" for n in "abc"),
+        "sep=;\nfile;x1;y1;x2;y2;class\n" + "".join(f"{n}.jpg;10;20;30;30;car\n" for n in "abc"),
+        "file,x1,y1,x2,y2,class\n,,,,,\n" + "".join(f"{n}.jpg,10,20,30,30,car\n" for n in "abc"),
+        "file,x1,y1,x2,y2,class\n" + "".join(f"images\\{n}.jpg,10,20,30,30,car\n" for n in "abc"),
+        "file,x1,y1,x2,y2,class\n" + "".join(f"D:/my/{n}.jpg,10,20,30,30,car\n" for n in "abc"),
+    ],
+)
+def test_tables_as_office_programs_write_them(tmp_path: Path, text: str) -> None:
+    found = boxes_by_image(opened(table(tmp_path, text)))
+    assert next(iter(found.values())) == [("car", CAR)]
+
+
+def test_coordinates_of_another_size_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2: no coordinate of the 1 objects is above 1"):
+        opened(table(tmp_path, HEADER + "a.jpg,80,60,car,0.1,0.2,0.3,1\n"))
+    with pytest.raises(DataError, match=r"row 2 says that a\.jpg is 160 x 120 pixels"):
+        opened(table(tmp_path, HEADER + "a.jpg,160,120,car,10,20,30,30\n"))

@@ -112,3 +112,14 @@ def test_any_text_gives_boxes_or_one_sentence(
     for content in (text, f"{LINE} {text}"):
         written(root / "labelTxt" / "P1.txt", content)
         opens_or_says(root)
+
+
+def test_scores_of_detections_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1 ends with 0\.93; expected a class"):
+        opened(dota(tmp_path, f"{LINE} ship 0.93\n"))
+
+
+def test_the_tree_of_later_versions(tmp_path: Path) -> None:
+    dota(tmp_path, f"{LINE} ship 0\n", "labelTxt-v1.5/DOTA-v1.5_train")
+    dota(tmp_path, "1 2 40 2 40 50 1 50 ship 0\n", "labelTxt-v1.5/DOTA-v1.5_train_hbb")
+    assert next(iter(boxes_by_image(opened(tmp_path)).values())) == [("ship", CAR)]

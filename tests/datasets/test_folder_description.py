@@ -64,6 +64,13 @@ def test_each_wrong_setting_is_named(tmp_path: Path, text: str, message: str) ->
     assert str(tmp_path / "skybench.toml") in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_other_encodings_are_refused_in_words(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "skybench.toml").write_text('classes = ["Gebäude"]', encoding=encoding)
+    with pytest.raises(DataError, match=r"skybench\.toml .*: it is no text in UTF-8; save it as"):
+        describe(tmp_path)
+
+
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     assert describe(written(tmp_path, '\ufeffclasses = ["a"]')).classes == ("a",)
 

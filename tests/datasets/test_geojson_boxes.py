@@ -143,3 +143,17 @@ def test_real_footprints_give_the_rectangles_that_were_drawn(shared: Path, tmp_p
     assert len(found) == len(drawn) == 43
     apart = [min(np.abs(f.mean(0) - d.mean(0)).max() for f in found) for d in drawn]
     assert max(apart) < 0.5
+
+
+def test_coordinates_of_another_system_are_refused(tmp_path: Path) -> None:
+    path = two_images(tmp_path) / "objects.geojson"
+    collection(path, feature(CAR, label="car"), crs=None)  # metres, taken for degrees
+    with pytest.raises(DataError, match=r"objects\.geojson, feature 1 .*longitude and latitude"):
+        opened(tmp_path)
+    given = feature(CAR, label="car")
+    ring = given["geometry"]["coordinates"][0]
+    xs, ys = transform(CRS, "EPSG:4326", *zip(*ring, strict=True))
+    given["geometry"]["coordinates"] = [[[y, x] for x, y in zip(xs, ys, strict=True)]]
+    collection(path, given, crs=None)
+    with pytest.raises(DataError, match=r"no polygon of .*lies in an image.*in this order"):
+        opened(tmp_path)

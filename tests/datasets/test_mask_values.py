@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -158,6 +159,49 @@ def test_gdals_nodata_has_no_label_unless_it_is_a_class(tmp_path: Path) -> None:
         assert [n for n in opened(root).notes if "nodata" in n]
     described(root, THREE)
     with pytest.raises(DataError, match=r"a\.tif declares 0 as GDAL's nodata .*ignore = \[0\]"):
+        opened(root)
+
+
+@pytest.mark.parametrize("value", [-3.4028234663852886e38, -9999.0, np.nan])
+def test_nodata_of_float_masks_may_be_any_number(tmp_path: Path, value: float) -> None:
+    mask = rows(0, value, 1, value, dtype=np.float32)
+    for part in ("train", "test"):
+        photo(tmp_path / part / "images" / "a.png", (4, 8))
+        geotiff(tmp_path / part / "masks" / "a.tif", mask[None], nodata=value)
+    assert ids(described(tmp_path, TWO)) == [[0, 255, 1, 255]]
+
+
+@pytest.mark.parametrize("text", [TWO, COLOURS.replace("255, 0, 0", "1, 1, 1")])
+@pytest.mark.parametrize("inside", ["YES", "NO"])
+def test_pixels_outside_gdals_mask_band_have_no_label(
+    tmp_path: Path, text: str, inside: str
+) -> None:
+    for part in ("train", "test"):
+        photo(tmp_path / part / "images" / "a.png", (4, 8))
+        path = geotiff(tmp_path / part / "masks" / "a.tif", rows(0, 1, 1, 0)[None], NORTH_UP)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside), rasterio.open(path, "r+") as raster:
+            raster.write_mask(rows(255, 255, 0, 0))
+    root = described(tmp_path, text)
+    assert ids(root) == [[0, 1, 255, 255]]
+    names = [path.name for path in opened(root).label_files or ()]
+    assert names == (["a.tif"] if inside == "YES" else ["a.tif", "a.tif.msk"])
+    assert opened(root).class_counts() == dict(zip(opened(root).card.classes, (8, 8), strict=True))
+
+
+def test_several_masks_in_a_file_are_refused(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        photo(tmp_path / part / "images" / "a.png", (4, 8))
+        path = put(tmp_path / part / "masks" / "a.tif", rows(0, 1, 1, 0))
+        pages = [Image.fromarray(rows(*page)) for page in ((0, 1, 1, 0), (1, 0, 0, 1))]
+        pages[0].save(path, save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=r"a\.tif holds 2 images \(pages\); expected one mask"):
+        opened(described(tmp_path, TWO))
+
+
+def test_a_damaged_mask_is_not_explained_by_colours(tmp_path: Path) -> None:
+    root = described(masked(tmp_path, *[rows(0, 1, 1, 0)] * 4), TWO)
+    (root / "train" / "masks" / "2.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"2\.png cannot be read .*Get this file again\.$"):
         opened(root)
 
 

@@ -129,6 +129,20 @@ def test_colours_for_printing_are_refused(tmp_path: Path, name: str) -> None:
         read(tmp_path / name)
 
 
+@pytest.mark.parametrize("suffix", ["png", "webp", "mpo"])
+def test_animations_are_refused_and_previews_of_cameras_are_not(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    pages = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in (10, 200)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    if suffix == "mpo":
+        assert read(path.rename(tmp_path / "a.jpg")).shape == (3, 8, 8)
+    else:
+        with pytest.raises(DataError, match=rf"a\.{suffix} is animated; .* save each as a file"):
+            read(path)
+
+
 @pytest.mark.parametrize(
     ("unit", "scale", "offset", "factor", "shift"),
     [

@@ -31,6 +31,7 @@ bands = ["vv", "vh"]
 gsd = 10.0
 unit = "dB"
 """.replace("'", '"')
+NORTH_UP = rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)
 COUNTS = {"s2": 13, "s1": 2}
 
 
@@ -99,11 +100,11 @@ def test_any_table_gives_sensors_or_a_reason(table: Any) -> None:
     assert all(isinstance(sensor, Sensor) and sensor.bands for sensor in found)
 
 
-def write(path: Path, pixels: NDArray[Any]) -> None:
+def write(path: Path, pixels: NDArray[Any], where: rasterio.Affine = NORTH_UP) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(
         path, "w", "GTiff", *pixels.shape[:0:-1], len(pixels), dtype=pixels.dtype,
-        crs="EPSG:32632", transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+        crs="EPSG:32632", transform=where,
     ) as raster:  # fmt: skip
         raster.write(pixels)
 
@@ -179,7 +180,8 @@ def masks(root: Path, rate: int = 1) -> Path:
         Image.fromarray(mask).save(root / "masks" / f"{i}.png")
         write(root / "s2" / f"{i}.tif", np.tile(mask, (13, 1, 1)).astype(np.uint16) * 1000 + 500)
         fine = np.kron(mask, np.ones((rate, rate)))
-        write(root / "s1" / f"{i}.tif", np.tile(fine, (2, 1, 1)).astype(np.float32) - 10)
+        radar = np.tile(fine, (2, 1, 1)).astype(np.float32) - 10
+        write(root / "s1" / f"{i}.tif", radar, NORTH_UP @ rasterio.Affine.scale(1 / rate))
     (root / "skybench.toml").write_text(f'classes = ["land", "water"]\n{BOTH}')
     return root
 
@@ -202,9 +204,25 @@ def test_sizes_of_two_sensors_must_fit(plugin: ModuleType, tmp_path: Path) -> No
     masks(tmp_path)
     for i in range(8):
         write(tmp_path / "s1" / f"{i}.tif", np.zeros((2, 50, 48), np.float32))
-    samples = plugin.open(tmp_path, "train", 32)
     with pytest.raises(DataError, match=r"is 50 x 48 pixels .* of the same place 40 x 48"):
-        samples[0]
+        plugin.open(tmp_path, "train", 32)
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        (rasterio.Affine(10, 0, 9e5, 0, -10, 5e6), r"s1/\d\.tif does not lie on .*s2/\d\.tif"),
+        (rasterio.Affine(10, 0, 5e5, 0, 10, 5e6 - 400), r"s1/\d\.tif lies in another direction"),
+    ],
+)
+def test_sensors_of_different_places_or_directions_are_refused(
+    plugin: ModuleType, tmp_path: Path, where: rasterio.Affine, reason: str
+) -> None:
+    masks(tmp_path)
+    for i in range(8):
+        write(tmp_path / "s1" / f"{i}.tif", np.zeros((2, 40, 48), np.float32), where)
+    with pytest.raises(DataError, match=reason):
+        plugin.open(tmp_path, "train", 32)
 
 
 def test_a_model_of_both_sensors_uses_both(plugin: ModuleType, tmp_path: Path) -> None:

@@ -47,6 +47,23 @@ def test_images_beside_masks_by_usual_names(tmp_path: Path, images: str, masks: 
     assert samples[0].target[:6, 0].tolist() == [0, 1] * 3
 
 
+@pytest.mark.parametrize("folder", ["{0}", "{0}/city", "city/{0}"])
+@pytest.mark.parametrize("words", [("images", "masks"), ("A", "B", "label")])
+def test_dates_in_all_names_do_not_make_a_folder_a_series(
+    tmp_path: Path, folder: str, words: tuple[str, ...]
+) -> None:
+    for part, day in ((part, day) for part in ("train", "test") for day in (1, 2)):
+        *images, masks = (tmp_path / word / folder.format(part) for word in words)
+        for place in images:
+            photo(place / f"S2_2019070{day}_x.jpg", SIZE)
+        put(masks / f"S2_2019070{day}_x.png", STRIPES)
+    for part in ("train", "test"):
+        samples = opened(described(tmp_path, TWO), part)
+        assert len(samples) == 2
+        assert len(samples[0].images["hr"]) == len(words) - 1
+        assert samples[0].target[:6, 0].tolist() == [0, 1] * 3
+
+
 @pytest.mark.parametrize("part", ["valid", "validation", "dev", "val"])
 def test_the_validation_part_has_many_names(tmp_path: Path, part: str) -> None:
     places(tmp_path / "m", "{}/images", "{}/masks", ("training", part, "testing"))

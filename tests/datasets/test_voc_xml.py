@@ -140,3 +140,49 @@ def test_cvat_turned_boxes_and_polygons(tmp_path: Path) -> None:
 def test_what_is_wrong_in_cvat_is_named(tmp_path: Path, shape: str, what: str) -> None:
     with pytest.raises(DataError, match=what):
         opened(cvat(tmp_path, shape))
+
+
+def test_fractions_say_that_coordinates_are_no_pixel_numbers(tmp_path: Path) -> None:
+    box = "<xmin>10.5</xmin><ymin>20</ymin><xmax>30.5</xmax><ymax>30</ymax>"
+    ((_, found),) = next(iter(boxes_by_image(opened(voc(tmp_path, voc_object(box)))).values()))
+    assert found == [[10.5, 20], [30.5, 20], [30.5, 30], [10.5, 30]]
+
+
+@pytest.mark.parametrize(
+    ("word", "hard"), [("False", False), ("Unspecified", False), ("true", True), ("1", True)]
+)
+def test_difficult_as_a_word(tmp_path: Path, word: str, hard: bool) -> None:
+    samples = opened(voc(tmp_path, voc_object(more=f"<difficult>{word}</difficult>")))
+    assert samples.target(0).difficult.tolist() == [hard]
+
+
+@pytest.mark.parametrize("folder", ["xmls", "labels", "imgs"])
+def test_other_folders_and_checked_files(tmp_path: Path, folder: str) -> None:
+    voc(tmp_path, voc_object(), folder=folder, images="imgs")
+    for path in (tmp_path / folder).glob("*.xml"):
+        path.write_text(path.read_text().replace("<annotation>", '<annotation verified="yes">'))
+    assert next(iter(boxes_by_image(opened(tmp_path)).values())) == [("car", CAR)]
+
+
+def test_elements_of_another_namespace_are_named(tmp_path: Path) -> None:
+    voc(tmp_path, voc_object())
+    text = f'<annotation xmlns="http://a.org">{voc_object()}</annotation>'
+    written(tmp_path / "Annotations" / "a.xml", text)
+    with pytest.raises(DataError, match=r"a\.xml begins with <\{http://a\.org\}annotation>"):
+        opened(tmp_path)
+
+
+def test_cvat_masks_and_other_shapes(tmp_path: Path) -> None:
+    mask = '<mask label="car" left="10" top="20" width="20" height="10" rle="0, 200"/>'
+    line = '<polyline label="car" points="1,2;3,4"/><tag label="car"/>'
+    samples = opened(cvat(tmp_path, mask + line))
+    assert next(iter(boxes_by_image(samples).values())) == [("car", CAR)]
+    assert any("left out" in note and "(polyline)" in note for note in samples.notes)
+    assert not any("(tag)" in note for note in samples.notes)
+
+
+def test_cvat_for_videos_is_named(tmp_path: Path) -> None:
+    cvat(tmp_path, "")
+    written(tmp_path / "annotations.xml", '<annotations><track id="0" label="car"/></annotations>')
+    with pytest.raises(DataError, match='export it as "CVAT for images"'):
+        opened(tmp_path)

@@ -179,3 +179,26 @@ def test_any_yaml_gives_boxes_or_one_sentence(
     root = tmp_path_factory.mktemp("yolo")
     lines = "\n".join(f"{key}: {value}" for key, value in table.items())
     opens_or_says(yolo(root, UPRIGHT, f"names: [car]\n{lines}"))
+
+
+@pytest.mark.parametrize(
+    ("yaml", "text"),
+    [
+        ("path: C:\\mine\ntrain: images\\train\ntest: images\\test\n" + NAMES, UPRIGHT),
+        ("names: {'0': car, '1': bus}\n", UPRIGHT),
+        (NAMES, "0.0e+00 " + UPRIGHT[2:]),
+    ],
+)
+def test_files_of_windows_and_of_numpy(tmp_path: Path, yaml: str, text: str) -> None:
+    train = boxes_by_image(opened(yolo(tmp_path, text, yaml)))
+    assert train == {"train-a": [("car", CAR)], "train-b": []}
+
+
+def test_detections_are_no_annotations(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\.txt, line 1: expected a class number and center"):
+        opened(yolo(tmp_path, UPRIGHT.strip() + " 0.93\n"))
+
+
+def test_four_corners_are_told_to_be_boxes(tmp_path: Path) -> None:
+    notes = opened(yolo(tmp_path, ORIENTED)).notes
+    assert any("read as oriented boxes (YOLO-OBB)" in note for note in notes)

@@ -129,6 +129,18 @@ def test_an_edited_number_in_the_cache_is_not_believed(
     assert image_audit.audit_images(mine) == first
 
 
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = cell()
+    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
+    first = image_audit.audit_images(mine)
+    (path,) = (tmp_path / "audit").iterdir()
+    path.unlink()
+    path.mkdir()
+    assert image_audit.audit_images(mine) == first
+
+
 def test_a_model_that_needs_one_sensor_makes_no_other_be_read() -> None:
     request = Request(models=["imagenet"], tasks=["multimodal_classification"], data="demo",
                       datasets=["ben_mm"])  # fmt: skip

@@ -175,8 +175,14 @@ def test_masks_of_0_and_255_are_not_taken_for_unlabelled_ones() -> None:
         assert function([0, 1, 1], [0, 255, 255], ignore=255)["oa"] == 100
         with pytest.raises(ValueError, match=r"predicted class ids .*255"):
             function([0, 255, 255], [0, 1, 1])
-    with pytest.raises(ValueError, match="only 0 and 255"):
-        change_f1([0, 0, 0], [0, 255, 255])
+        with pytest.raises(ValueError, match="only 0 and 255"):
+            function([0, 0, 0], [0, 255, 255])
+
+
+def test_small_integers_do_not_overflow_in_turned_boxes() -> None:
+    box = [[100, 100, 250, 200, 0]]
+    small = np.array(box, np.uint8)
+    assert rotated_ap([(small, [0.9], [0])], [(box, [0])])["map"] == 100
 
 
 def scene(**changed: Any) -> tuple[list[Any], list[Any]]:

@@ -155,6 +155,21 @@ def test_a_damaged_file_is_named_and_runs_no_code(damage: str, tmp_path: Path) -
         predictions.load_predictions(record, tmp_path)
 
 
+def test_the_predictions_of_another_cell_are_refused(tmp_path: Path) -> None:
+    record, metric, keys = filled("scene_classification", "aid", 1)
+    path = tmp_path / record.path.with_suffix(".npz")
+    predictions.save_predictions(path, keys, [metric], cell=record.fingerprint)
+    assert predictions.load_predictions(record, tmp_path).keys == keys
+    predictions.save_predictions(path, keys, [metric], cell="2" * 8)
+    with pytest.raises(DataError, match=r"predictions of another cell .* fingerprint 22222222"):
+        predictions.load_predictions(record, tmp_path)
+    predictions.save_predictions(path, keys, [metric])  # as older versions did
+    assert predictions.load_predictions(record, tmp_path).keys == keys
+    for other in ({"samples": {"test": 7}}, {"seeds": [{"seed": 0}, {"seed": 1}]}):
+        with pytest.raises(DataError, match="predictions of another cell"):
+            predictions.load_predictions(replace(record, **other), tmp_path)
+
+
 def test_rescoring_takes_one_variant_or_all_and_says_what_is_missing(tmp_path: Path) -> None:
     record, metric, keys = filled("semantic_segmentation", "isaid", 1)
     predictions.save_predictions(tmp_path / record.path.with_suffix(".npz"), keys, [metric])
@@ -214,7 +229,7 @@ def test_a_cell_is_picked_by_the_beginning_of_its_fingerprint() -> None:
         with pytest.raises(UsageError, match="begins with"):
             reproduce.pick_record([record, other], wrong)
     with pytest.raises(UsageError, match="several"):
-        reproduce.pick_record([record, record], "1")
+        reproduce.pick_record([record, replace(record, fingerprint="12")], "1")
 
 
 def test_the_papers_value_stands_beside_ours() -> None:

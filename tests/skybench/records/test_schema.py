@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import statistics
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from skybench.records import schema, store
 
 RECIPE = {"protocol": "knn", "label": "", "seeds": 2, "limit": 0, "fraction": 1.0}
 RECORD = Record(
-    "m", "t", "d", RECIPE, "measured", "real", "f" * 64, {"oa": 50.0}, {"oa": 10.0},
+    "m", "t", "d", RECIPE, "measured", "real", "f" * 64, {"oa": 50.0}, {"oa": 14.1421},
     {"oa": [40.0, 60.0]}, {"a": {"recall": 50.0}},
     [{"seed": 0, "scores": {"oa": 40.0}}, {"seed": 1, "scores": {"oa": 60.0}}],
     {"train": 9, "test": 20}, used={"sensors": ["hr"], "weights": "none"},
@@ -89,6 +90,7 @@ def test_scores_of_other_units_have_their_own_bounds_and_rounding() -> None:
     info = {"rmse": {"higher_is_better": False, "unit": "t/ha", "low": 0.0, "high": None}}
     used = {"score_info": info}
     large = parsed(scores={"rmse": 123457.0}, intervals={}, spread={}, used=used,
+                   recipe=RECIPE | {"seeds": 1},
                    seeds=[{"seed": 0, "scores": {"rmse": 123456.6}}])  # fmt: skip
     assert large.scores == {"rmse": 123457.0}
     with pytest.raises(ValueError, match="outside its bounds 0 to inf"):
@@ -97,10 +99,35 @@ def test_scores_of_other_units_have_their_own_bounds_and_rounding() -> None:
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
 @settings(derandomize=True, deadline=None)
-def test_the_rounded_mean_of_rounded_seeds_is_accepted(values: list[float]) -> None:
+def test_rounded_scores_of_rounded_seeds_are_accepted(values: list[float]) -> None:
     mean = round(sum(values) / len(values), 4)
+    spread = round(statistics.stdev(values), 4) if len(values) > 1 else 0.0
     seeds = [{"seed": i, "scores": {"oa": round(v, 4)}} for i, v in enumerate(values)]
-    assert parsed(scores={"oa": mean}, seeds=seeds).scores == {"oa": mean}
+    recipe = RECIPE | {"seeds": len(seeds)}
+    made = parsed(scores={"oa": mean}, spread={"oa": spread}, seeds=seeds, recipe=recipe)
+    assert made.scores == {"oa": mean}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"intervals": {"oa": [-5.0, 60.0]}}, "the interval of oa is -5 to 60, outside its bounds"),
+        ({"intervals": {"oa": [40.0, 190.0]}}, "outside its bounds 0 to 100"),
+        (
+            {"intervals": {"oa": [70.0, 90.0]}, "used": {"units": 20}},
+            "the score oa is 50, outside its interval 70 to 90",
+        ),
+        ({"spread": {"oa": 500.0}}, "is 500, but the standard deviation over its 2 seed(s) is 14"),
+        ({"recipe": RECIPE | {"seeds": 3}}, "2 seed(s), but 'recipe.seeds' is 3"),
+    ],
+)
+def test_intervals_and_spreads_fit_the_scores(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        parsed(**change)
+
+
+def test_a_percentile_interval_of_an_older_version_may_miss_the_score() -> None:
+    assert parsed(intervals={"oa": [70.0, 90.0]}).intervals == {"oa": [70.0, 90.0]}
 
 
 @pytest.mark.parametrize(

@@ -251,3 +251,11 @@ def test_an_older_record_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPa
     for unknown in (SCHEMA - 3, SCHEMA + 1):
         with pytest.raises(ValueError, match=f"schema {unknown}, this version"):
             store.parse_record(json.dumps({**old, "schema": unknown}))
+
+
+def test_a_byte_order_mark_of_an_editor_is_read_over(tmp_path: Path) -> None:
+    path = store.write_record(make("m"), tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    good, bad = store.read_records(tmp_path)
+    assert ([r.model for r in good], bad) == (["m"], [])
+    assert store.find_record(tmp_path, path.relative_to(tmp_path)) == make("m")

@@ -19,6 +19,12 @@ def test_a_record_is_picked_by_the_first_digits() -> None:
         reproduce.pick_record([RECORD, replace(RECORD, model="rcf")], "ab")
 
 
+def test_of_copies_of_a_record_the_newest_is_picked() -> None:
+    newer = replace(RECORD, made="2026-02-01T00:00:00+00:00")
+    older = replace(RECORD, made="2026-01-01T00:00:00+00:00")
+    assert reproduce.pick_record([newer, older], "ab") is newer
+
+
 def test_a_recipe_is_compared_with_that_of_fine_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reproduce.recipe_differences(RECORD)["protocol"].startswith("linear, ")
     task = registry.task("scene_classification")

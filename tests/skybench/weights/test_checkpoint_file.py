@@ -175,6 +175,10 @@ def test_a_file_with_changed_bytes_is_read_or_refused(form: str, tmp_path: Path)
         (b"", r"is empty \(0 bytes\)"),
         (b'{"error": "Access to model is restricted"}', r"is a text file.*begins .*Access to mod"),
         (b"\x89HDF\r\n", "is an HDF5 file"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 9, "is a PNG image, not a checkpoint"),
+        (b"GGUF\3" + bytes(99), "is a GGUF file"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", "is a web page"),
+        (b"\xff\xfe" + bytes(99), r"it holds a damaged pickle\. It is damaged"),
     ],
 )
 def test_what_is_no_checkpoint_is_named(content: bytes, said: str, tmp_path: Path) -> None:
@@ -206,3 +210,8 @@ def test_a_hash_is_that_of_the_content(tmp_path: Path) -> None:
     before = cached_digest(tmp_path / "shards", "sha256")
     (tmp_path / "shards" / "model-1.bin").write_bytes(b"abc")
     assert cached_digest(tmp_path / "shards", "sha256") != before
+
+
+def test_a_file_of_torch_may_be_named_safetensors(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "model.safetensors")
+    assert same(read_checkpoint(tmp_path / "model.safetensors"), STATE)

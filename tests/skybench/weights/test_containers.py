@@ -109,3 +109,62 @@ def test_what_belongs_to_the_training_is_no_set_of_weights() -> None:
     settings = {"hyper_parameters": {"class_weights": torch.ones(99)}, "dino_loss": {"c": STATE}}
     content = {"state_dict": STATE, "optimizer_states": [{"state": {}}], **settings}
     assert same(state_of(content), STATE)
+
+
+@pytest.mark.parametrize(
+    ("raw", "ema"),
+    [("encoder", "target_encoder"), ("model", "polyak"), ("MODEL", "EMA"), ("model", "x.shadow")],
+)
+def test_averages_of_other_names_are_a_choice_too(raw: str, ema: str) -> None:
+    inner: Any = OTHER
+    for name in reversed(ema.split(".")):
+        inner = {name: inner}
+    with pytest.raises(WeightsError, match=r"2 sets of weights, .*--arch weights="):
+        choose_state({raw: STATE, **inner}, "it")
+    assert same(state_of({raw: STATE, **inner}, which="ema"), OTHER)
+
+
+def test_averages_below_a_common_prefix_and_in_callbacks_are_found() -> None:
+    flat = {f"net.model.{key}": x for key, x in STATE.items()}
+    flat |= {f"net.ema_model.module.{key}": x for key, x in OTHER.items()}
+    nested = {"state_dict": STATE, "callbacks": {"EMACallback": {"ema_state_dict": OTHER}}}
+    for content in ({"state_dict": flat}, nested):
+        with pytest.raises(WeightsError, match="2 sets of weights"):
+            choose_state(content, "it")
+        assert same(state_of(content, which="ema"), OTHER)
+    score = {"ModelCheckpoint": {"best_model_score": torch.ones(1)}}
+    assert same(state_of({"state_dict": STATE, "callbacks": score}), STATE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": STATE, "best_state_dict": OTHER},
+        {"state_dict": STATE, "model": OTHER},
+        {"model": STATE, "init": {f"module.{k}": x for k, x in OTHER.items()}},
+        [STATE, OTHER],
+    ],
+)
+def test_two_networks_without_a_role_are_refused(content: Any) -> None:
+    with pytest.raises(WeightsError, match="it holds the weights of 2 networks of the same shapes"):
+        choose_state(content, "it")
+
+
+def test_a_copy_under_another_name_is_no_second_network() -> None:
+    copy = {f"module.{key}": x.clone() for key, x in STATE.items()}
+    assert same(state_of({"model": STATE, "state_dict": copy}), STATE)
+
+
+def test_averages_without_names_are_told() -> None:
+    content = {"model": STATE, "ema": {"decay": 0.9, "shadow_params": [*OTHER.values()]}}
+    with pytest.raises(WeightsError, match="--arch weights=ema or --arch weights=raw"):
+        choose_state(content, "it")
+    with pytest.raises(WeightsError, match=r"ema\.shadow_params\) as a list without names"):
+        choose_state(content, "it", "ema")
+    assert same(state_of(content, which="raw"), STATE)
+
+
+@pytest.mark.parametrize("name", ["exp_avg", "momentum_buffer", "gradients"])
+def test_the_state_of_an_optimizer_is_no_network(name: str) -> None:
+    with pytest.raises(WeightsError, match="no tensors by name"):
+        choose_state({name: STATE}, "it")

@@ -97,3 +97,29 @@ def test_only_random_weights_and_models_without_any_need_no_file() -> None:
     assert require_weights_file(rcf, "auto", "full") is None
     with pytest.raises(MissingWeights):
         require_weights_file(skysense, "auto", "full")
+
+
+def test_a_path_without_weights_says_what_is_there(tmp_path: Path) -> None:
+    card = registry.model("galileo").CARD
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "link.pt").symlink_to(tmp_path / "gone.pt")
+    for path, said in (
+        (tmp_path / "none.pt", "it does not exist"),
+        (tmp_path / "link.pt", "a link to nothing"),
+        (tmp_path / "run", "it holds checkpoints/last.ckpt: give the one that you mean"),
+        ("https://x.org/a.pt", "an address: download the file first"),
+    ):
+        with pytest.raises(WeightsError, match=said):
+            find_weights(card, path)
+
+
+def test_what_lies_beside_the_weights_in_a_folder_is_no_choice(tmp_path: Path) -> None:
+    card = registry.model("galileo").CARD
+    for name in ("w.PTH", "optimizer.pt", "._w.pth", "rng_state.pth"):
+        (tmp_path / name).touch()
+    assert find_weights(card, tmp_path) == tmp_path / "w.PTH"
+    (tmp_path / "w.PTH").rename(tmp_path / "model.safetensors")
+    (tmp_path / "model_ema.safetensors").touch()
+    with pytest.raises(WeightsError, match=r"it holds model\.safetensors, model_ema\.safetensors"):
+        find_weights(card, tmp_path)

@@ -120,3 +120,38 @@ def test_what_is_left_out_is_counted_and_told() -> None:
 def test_weights_that_are_all_zero_are_refused() -> None:
     with pytest.raises(WeightsError, match="are all 0: the file was written before training"):
         load({key: torch.zeros_like(x) for key, x in published().items()})
+
+
+@pytest.mark.parametrize("names", ["encoder1 encoder2", "models.0 models.1", "online.e target.e"])
+def test_two_networks_below_prefixes_are_refused(names: str) -> None:
+    one, other = names.split()
+    state = {f"{one}.{key}": x for key, x in published().items()}
+    state |= {f"{other}.{key}": x + 1 for key, x in published().items()}
+    with pytest.raises(WeightsError, match=f"2 networks of the same shapes: {one}, {other};"):
+        load(state)
+    same = {f"{n}.{key}": x for n in (one, other) for key, x in published().items()}
+    assert is_whole(load(same))
+
+
+@pytest.mark.parametrize("first", ["encoder", "momentum_encoder"])
+def test_a_momentum_encoder_is_told_and_not_read(first: str) -> None:
+    slow = {f"momentum_encoder.{key}": x + 1 for key, x in published().items()}
+    fast = {f"encoder.{key}": x for key, x in published().items()}
+    model = load({**fast, **slow} if first == "encoder" else {**slow, **fast})
+    assert is_whole(model)
+    assert "not read: momentum_encoder" in model.loaded.note
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("blocks.0.attn.qkv.weight.absmax", "They are quantised: save"),
+        ("blocks.0.attn.qkv.parametrizations.weight.original0", "remove_parametrizations"),
+        ("blocks.0._flat_param", "FULL_STATE_DICT"),
+        ("prompt_embeddings", r"without a place in it: 1 \(prompt_embeddings\)"),
+        ("deep_prompt_embeddings", "without a place in it"),
+    ],
+)
+def test_what_the_form_of_a_training_is_called(key: str, said: str) -> None:
+    with pytest.raises(WeightsError, match=said):
+        load({**published(), key: torch.ones(3)})
