@@ -51,9 +51,20 @@ def names_in(folder: Path, limit: int = 8) -> str:
 
 def images_in(folder: Path) -> Iterator[Path]:
     """Yield the image files directly in a folder, sorted by name, without hidden files."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGES and not path.name.startswith(".") and path.is_file():
-            yield path
+    with os.scandir(folder) as entries:  # of folders of 20,000 files; Path.is_file is a stat each
+        names = sorted(entry.name for entry in entries if _is_image(entry))
+    for name in names:
+        yield folder / name
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    _, dot, suffix = entry.name.rpartition(".")
+    if entry.name.startswith(".") or dot + suffix.lower() not in IMAGES:
+        return False
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def folders_below(root: Path) -> Iterator[Path]:

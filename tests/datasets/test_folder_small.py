@@ -158,8 +158,9 @@ def test_where_a_missing_image_was_looked_for_is_said(folder: ModuleType, tmp_pa
     image(tmp_path / "masks" / "0.png", (40, 40))  # not taken for the image
     with pytest.raises(DataError) as caught:
         folder.open(tmp_path, "train")
-    looked = "images, train, images/train, train/images"
-    assert f"is not there; looked in {tmp_path} and, below it, in {looked}" in str(caught.value)
+    said = str(caught.value)
+    assert f"is not there; looked in {tmp_path} and, below it, in images, " in said
+    assert "train, images/train, train/images. Get the image" in said
 
 
 @pytest.mark.parametrize(
