@@ -133,29 +133,28 @@ def variant_text(given: Any, what: str) -> str:
 
 def integer_of(given: Any, what: str) -> int:
     """Return a whole number, given as such or as text."""
-    value = _plain(given)
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            raise _refused(what, "a whole number", given) from None
-    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
-    if not whole or isinstance(value, bool):
-        raise _refused(what, "a whole number", given)
-    return int(value)
+    value = _number(given, int, what, "a whole number")
+    if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise _refused(what, "a whole number", given)
 
 
 def number_of(given: Any, what: str) -> float:
     """Return a number, given as such or as text."""
+    return float(_number(given, float, what, "a number"))
+
+
+def _number(given: Any, parse: Callable[[str], float], what: str, expected: str) -> Any:
+    """A number that is no truth value; text is parsed."""
     value = _plain(given)
     if isinstance(value, str):
         try:
-            return float(value)
+            return parse(value)
         except ValueError:
-            raise _refused(what, "a number", given) from None
+            raise _refused(what, expected, given) from None
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise _refused(what, "a number", given)
-    return float(value)
+        raise _refused(what, expected, given)
+    return value
 
 
 def flag_of(given: Any, what: str) -> bool:

@@ -142,6 +142,29 @@ def test_what_is_wrong_in_cvat_is_named(tmp_path: Path, shape: str, what: str) -
         opened(cvat(tmp_path, shape))
 
 
+@FEW
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=40),
+    st.sampled_from(["xtl", "ybr", "rotation", "points", "label"]),
+    st.text("0123456789.,;-naif x", max_size=6),
+)
+def test_any_cvat_gives_boxes_or_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, text: str, name: str, value: str
+) -> None:
+    root = cvat(tmp_path_factory.mktemp("cvat"), text)
+    opens_or_says(root)
+    known = {
+        "label": "car",
+        "xtl": "1",
+        "ytl": "1",
+        "xbr": "9",
+        "ybr": "9",
+        "points": "1,1;9,1;9,9",
+    }
+    facts = " ".join(f'{n}="{v}"' for n, v in {**known, name: value}.items())
+    opens_or_says(cvat(root, f"<box {facts}/><polygon {facts}/>"))
+
+
 def test_fractions_say_that_coordinates_are_no_pixel_numbers(tmp_path: Path) -> None:
     box = "<xmin>10.5</xmin><ymin>20</ymin><xmax>30.5</xmax><ymax>30</ymax>"
     ((_, found),) = next(iter(boxes_by_image(opened(voc(tmp_path, voc_object(box)))).values()))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,44 +90,34 @@ def test_it_is_done_once_for_the_same_files_and_again_for_others(
     assert [p.suffix for p in (tmp_path / "audit").iterdir()] == [".json"] * 3
 
 
-@pytest.mark.parametrize("kept", [0, 100])
-def test_what_a_crash_cut_off_is_looked_at_again(
-    kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    mine = cell()
-    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
-    first = image_audit.audit_images(mine)
-    (path,) = (tmp_path / "audit").iterdir()
-    path.write_bytes(path.read_bytes()[:kept])
-    assert image_audit.audit_images(mine) == first
-    assert image_audit.audit_images(mine) == first
+FOREIGN = ("null", "[]", '{"facts": null}', '{"facts": {}, "sha256": "00"}', "[" * 9999, "\udcff")
 
 
-@pytest.mark.parametrize(
-    "text", ["null", "[]", '{"facts": null}', '{"facts": {}, "sha256": "00"}', "[" * 9999, "\udcff"]
-)
-def test_foreign_files_in_the_cache_are_looked_past(
-    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def instead(text: str) -> Callable[[bytes], bytes]:
+    return lambda _: text.encode("utf-8", "surrogateescape")
+
+
+SPOILED: dict[str, Callable[[bytes], bytes]] = {
+    "empty": instead(""),
+    "cut off by a crash": lambda whole: whole[:100],
+    "edited": lambda whole: whole.replace(b'"exact": 0', b'"exact": 7'),
+    **{f"foreign {n}": instead(text) for n, text in enumerate(FOREIGN)},
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_what_is_no_audit_in_the_cache_is_made_again(
+    spoil: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     mine = cell()
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
     first = image_audit.audit_images(mine)
     (path,) = (tmp_path / "audit").iterdir()
     whole = path.read_bytes()
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    path.write_bytes(spoil(whole))
+    assert path.read_bytes() != whole
     assert image_audit.audit_images(mine) == first
     assert path.read_bytes() == whole
-
-
-def test_an_edited_number_in_the_cache_is_not_believed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    mine = cell()
-    monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path))
-    first = image_audit.audit_images(mine)
-    (path,) = (tmp_path / "audit").iterdir()
-    path.write_text(path.read_text().replace('"exact": 0', '"exact": 7'))
-    assert image_audit.audit_images(mine) == first
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
