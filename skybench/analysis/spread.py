@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from skybench.analysis import students_t
-
 FEWEST = 5  # independent units for an interval or a test
 LEAST_FREEDOM = 2.0
 PEAKED = 2.5  # see `freedom_of`
@@ -29,7 +27,9 @@ class Spread(NamedTuple):
     @property
     def reach(self) -> float:
         """Half the length of a symmetric 95 % interval."""
-        return self.error * students_t.quantile(SHARE, self.freedom)
+        from scipy.special import stdtrit  # here: tables without tests start without it
+
+        return self.error * float(stdtrit(self.freedom, SHARE))
 
     def p_value(self, distance: float, units: int) -> float:
         """Return the two-sided p of a distance from 0, by Student's t.
@@ -40,7 +40,9 @@ class Spread(NamedTuple):
             return 1.0
         if self.error <= NEGLIGIBLE * abs(distance):
             return float(2.0 ** (1 - units))
-        return 2 * students_t.below_t(-abs(distance) / self.error, self.freedom)
+        from scipy.special import stdtr
+
+        return 2 * float(stdtr(self.freedom, -abs(distance) / self.error))
 
 
 def spread_of(

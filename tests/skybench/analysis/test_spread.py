@@ -64,9 +64,14 @@ def test_a_score_that_is_undefined_without_a_unit_has_no_spread() -> None:
     assert known.variance == pytest.approx((0.5 * 2 + 0.25) / 2)
 
 
-def test_p_is_that_of_students_t() -> None:
-    found = Spread(4.0, 12.0).p_value(5.0, 13)
-    assert found == pytest.approx(2 * scipy.stats.t.sf(2.5, 12), abs=0.002)
+@pytest.mark.parametrize("freedom", [2, 3.7, 12, 1000])
+def test_p_and_reach_are_those_of_students_t(freedom: float) -> None:
+    found = Spread(4.0, freedom)
+    assert found.p_value(5.0, 13) == pytest.approx(2 * scipy.stats.t.sf(2.5, freedom), rel=1e-9)
+    assert found.reach == pytest.approx(2 * scipy.stats.t.ppf(0.975, freedom), rel=1e-9)
+
+
+def test_no_distance_has_p_1() -> None:
     assert Spread(4.0, 12.0).p_value(0.0, 13) == 1.0
 
 
