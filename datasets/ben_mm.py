@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import DatasetCard, Setup
 
 from ._readers import bigearthnet as facts
+from ._recipes.bigearthnet import BEN_MM, SIZE
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -28,9 +29,7 @@ CARD = DatasetCard(
     images=facts.IMAGES,
     target=facts.TARGET,
     metric=facts.METRIC,
-    setups={
-        "multimodal_classification": Setup(size=facts.SIZE, recipes={"finetune": facts.FINETUNE})
-    },
+    setups={"multimodal_classification": Setup(size=SIZE, sourced=BEN_MM)},
     splits=facts.SPLITS,
     source=facts.SOURCE,
     licence=facts.LICENCE,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import Column, DatasetCard, DemoSetup, Setup
 
 from ._readers import bigearthnet as facts
+from ._recipes.bigearthnet import BEN_S2, SIZE
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -34,12 +35,12 @@ CARD = DatasetCard(
     setups={
         "scene_classification": Setup(
             columns=(Column("train10", label="10 %"), WHOLE),
-            size=facts.SIZE,
-            recipes={"finetune": facts.FINETUNE},
+            size=SIZE,
+            sourced=BEN_S2,
             demo=DemoSetup(columns=(WHOLE,)),
         )
     },
-    splits=facts.SPLITS,
+    splits={**facts.SPLITS, **facts.SECO},
     source=facts.SOURCE,
     licence=facts.LICENCE,
     obtain=(
@@ -54,8 +55,12 @@ CARD = DatasetCard(
         "    S2A_MSIL2A_20170613T101031_87_48_labels_metadata.json\n"
         "  splits/train.csv                                       optional: also val, test\n"
     ),
-    caveats=facts.CAVEATS,
-    options=facts.OPTIONS,
+    caveats=(
+        *facts.CAVEATS,
+        "every published number whose script is public is scored on SeCo's val, none on the "
+        "official test; those of SeCo, CACo and GFM were made in RGB, though tables say Sentinel-2",
+    ),
+    options={**facts.OPTIONS, "bands": facts.BANDS_OPTION},
     multilabel=True,
 )
 
@@ -66,6 +71,7 @@ REMOTES = (facts.S2_REMOTE,)
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     """Open a split: images int32 [1, 12, 120, 120] with their classes, uint8 [19] or [43].
 
+    With bands=rgb they are red, green and blue, [1, 3, 120, 120], in the same unit.
     split: train, val, test, train10, and with SeCo's lists seco_train, seco_train10, seco_val;
     `tile` must be 0.
     """
@@ -73,6 +79,14 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
     layout.require_whole_images(CARD, tile)
     return bigearthnet_read.open_bigearthnet(CARD, root, split, options)
+
+
+def splits(root: Path) -> list[str]:
+    """Return the splits that a folder can have: those of SeCo where it has a list of them."""
+    from ._readers import bigearthnet_splits
+
+    listed = bigearthnet_splits.has_seco_lists(root)
+    return [name for name in CARD.splits if listed or name not in facts.SECO]
 
 
 def peer(root: Path, scratch: Path) -> tuple[Samples, Any]:

@@ -5,23 +5,16 @@ torchgeo 0.8.1 has no class for it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import DatasetCard, DemoSetup, Setup
 
 from ._readers import dynamic_facts as facts
+from ._recipes import dynamic_earth as recipes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
-
-FINETUNE = replace(
-    facts.PLANET_FINETUNE,
-    source="seen substitute: as for dyna_pla, on all sensors together; SkySense's supplement "
-    "names UperNet on fused features (unverified), nothing else is known; left out: its "
-    "geo-context prototypes",
-)
 
 CARD = DatasetCard(
     name="dyna_mm",
@@ -38,7 +31,7 @@ CARD = DatasetCard(
     metric=facts.METRIC,
     setups={
         "multimodal_segmentation": Setup(
-            recipes={"finetune": FINETUNE}, demo=DemoSetup(tile=facts.DEMO_TILE)
+            sourced=(recipes.PLANET_AND_SENTINEL,), demo=DemoSetup(tile=facts.DEMO_TILE)
         )
     },
     splits=facts.SPLITS,

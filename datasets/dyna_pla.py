@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from skybench.core import DatasetCard
 
 from ._readers import dynamic_facts as facts
+from ._recipes import dynamic_earth as recipes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -28,7 +29,7 @@ CARD = DatasetCard(
     images=facts.IMAGES,
     target=facts.TARGET,
     metric=facts.METRIC,
-    setups={"semantic_segmentation": facts.segmentation_setup(facts.PLANET_FINETUNE)},
+    setups={"semantic_segmentation": facts.segmentation_setup((recipes.PLANET,))},
     image_sides=(1024,),
     splits=facts.SPLITS,
     source=facts.SOURCE,

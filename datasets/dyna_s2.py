@@ -8,30 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import IGNORE, Column, DatasetCard, DemoSetup, Option, Recipe, Setup, Target
+from skybench.core import IGNORE, Column, DatasetCard, DemoSetup, Option, Setup, Target
 
 from ._readers import dynamic_facts as facts
+from ._recipes import dynamic_earth as recipes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
-
-# As many months as in 10,000 batches of 16: a series has 24.
-FINETUNE_CHANGE = Recipe(
-    "finetune",
-    val="",
-    iterations=3_300,
-    batch=2,
-    lr=6e-5,
-    weight_decay=0.01,
-    width=256,
-    schedule="poly",
-    warm_up=330,
-    layer_decay=1.0,
-    augment=("flip",),
-    source="seen substitute: the recipe of semantic segmentation on the same data (kang-wu/"
-    "SkySensePlusPlus@cb0c6b7 finetune/configs/atlantic.py), in batches of 2 series of 24 "
-    "months, as many months in all; UperNet is what SkySense's supplement names (unverified)",
-)
 
 CARD = DatasetCard(
     name="dyna_s2",
@@ -50,12 +33,12 @@ CARD = DatasetCard(
         "(mIoU on them), over the 23 pairs of consecutive months."
     ),
     setups={
-        "semantic_segmentation": facts.segmentation_setup(facts.SENTINEL_FINETUNE),
+        "semantic_segmentation": facts.segmentation_setup((recipes.ATLANTIC,)),
         "change_detection": Setup(
             target=Target("masks", IGNORE),
-            columns=(Column(test="val", label="val"), Column(test="test", label="test")),
+            columns=facts.BOTH,
             options=("sample=series",),
-            recipes={"finetune": FINETUNE_CHANGE},
+            sourced=(recipes.ATLANTIC_SERIES,),
             demo=DemoSetup(columns=(Column(),)),
         ),
     },

@@ -11,30 +11,14 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import S2_DISPLAY, DataError, DatasetCard, Recipe, Sensor, Setup, Target
+from skybench.core import S2_DISPLAY, DataError, DatasetCard, Sensor, Setup, Target
+
+from ._recipes.eurosat import RECIPES
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
 
     from ._readers import images
-
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    epochs=100,
-    batch=64,
-    lr=6e-5,
-    weight_decay=0.05,
-    schedule="cosine",
-    warm_up=5 / 100,
-    layer_decay=0.9,
-    drop_path=0.3,
-    augment=("resized_crop", "flip", "randaugment=2,9,0.5", "erase=0.25"),
-    source="seen substitute: ViTAE-Transformer/MTP@d5e84ff RS_Tasks_Finetune/Scene_Classification/"
-    "configs/mtp/eurosat/vit-rvsa-l-224-mae-mtp_eurosat.py, 64 as 8 images on each of 8 GPUs "
-    "(MTP's README); differs: images of their own 64 px for its 224 px cut from 256, and the "
-    "split, which is not MTP's",
-)
 
 CARD = DatasetCard(
     name="eurosat",
@@ -48,7 +32,7 @@ CARD = DatasetCard(
     ),
     target=Target("class"),
     metric="Overall accuracy (top-1).",
-    setups={"scene_classification": Setup(recipes={"finetune": FINETUNE})},
+    setups={"scene_classification": Setup(sourced=RECIPES)},
     image_sides=(64,),
     splits={"train": 16200, "val": 5400, "test": 5400},
     source="Helber et al. 2019, github:phelber/EuroSAT; sizes of the parts: torchgeo's lists",

@@ -17,13 +17,14 @@ from skybench.core import (
     DatasetCard,
     DemoSetup,
     Option,
-    Recipe,
     Sensor,
     Setup,
     Target,
     UsageError,
 )
 from skybench.data.split_lists import MissingFilesError
+
+from ._recipes.fair1m import RECIPES
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -50,27 +51,6 @@ PARTS = {
     "test": ("test",),
 }
 
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    epochs=12,
-    batch=8,
-    lr=1e-4,
-    weight_decay=0.05,
-    width=256,
-    schedule="step",
-    warm_up=500,
-    layer_decay=0.9,
-    drop_path=0.3,
-    augment=("flip", "vflip", "rotate"),
-    source="seen substitute: ViTAE-Transformer/MTP@d5e84ff RS_Tasks_Finetune/Rotated_Detection/"
-    "mmrotate0.3.4/configs/mtp/fair1m20/oriented_rcnn_rvsa_l_800_mae_mtp_fair1m20_branches.py; how "
-    "many GPUs had 8 tiles each is unknown: one of them here; differs: learns on train and is "
-    "scored on val, for the test boxes are the server's; tiles of 1024 px, seen whole, for its "
-    "800 px; all classes are turned by any angle, there two by quarters; warm-up from 0, there "
-    "from a third",
-)
-
 CARD = DatasetCard(
     name="fair1m",
     title="FAIR1M",
@@ -86,14 +66,16 @@ CARD = DatasetCard(
         "oriented_detection": Setup(
             columns=(Column("train", test="val"),),  # the labels of test are withheld
             tile=1024,
-            recipes={"finetune": FINETUNE},
+            sourced=RECIPES,
             merge_tiles=True,
             demo=DemoSetup(tile=160, epochs=3),
         )
     },
     metric=(
         "Mean AP over 37 classes at a rotated IoU of 0.5: in papers by the server, on the test "
-        "images; here on the validation images, with the 11-point AP of DIOR-R."
+        "images; here on the validation images, with the 11-point AP of DIOR-R. An object "
+        "annotated twice is found once, as in mmrotate; `ap50_voc07_doubles` counts a hit for "
+        "each, and the record says how many there are."
     ),
     splits={"train": 0, "val": 0, "trainval": 0, "test": 0},  # tiles; their number is not published
     source=(
@@ -117,6 +99,8 @@ CARD = DatasetCard(
         "papers train on train and validation and have the server score the test images, of "
         "which nobody has the labels; here train to val unless told otherwise: `--set "
         "train=trainval --set test=test` predicts them, and `skybench export` writes the files",
+        "editions 1.0 and 2.0 share the training images; 2.0 adds validation and more test images, "
+        "and its server is another: MTP's numbers are of 2.0, which SkySense's are of is unknown",
         "ids follow the release's groups as in torchgeo; those of MTP are alphabetical",
         "an object belongs to a tile with 70 % of its area; tiles overlap, so one may be in two",
         "torchgeo has one checksum for two archives (labels of validation, test2): one is wrong",

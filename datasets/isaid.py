@@ -14,11 +14,12 @@ from skybench.core import (
     Column,
     DataError,
     DatasetCard,
-    Recipe,
     Sensor,
     Setup,
     Target,
 )
+
+from ._recipes import isaid as recipes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -46,25 +47,6 @@ COLOURS = {
     "Harbor": (0, 100, 155),
 }
 
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    iterations=80_000,
-    batch=16,
-    lr=6e-5,
-    weight_decay=0.01,
-    width=512,
-    schedule="poly",
-    warm_up=1500,
-    layer_decay=0.9,
-    drop_path=0.2,
-    augment=("resize_crop=0.5,2,0.75", "flip", "photometric"),
-    source="official: segmentation/configs/swin_transformer_v2/"
-    "upernet_swinv2_huge_patch4_window8_896x896_80k_isaid.py (copy in Bili-Sakura/SkySense@107d4e0)"
-    "; differs: 16 images in one process, there 2 on each of 8 GPUs; the loss is a mean over "
-    "labelled pixels, in mmseg 0.30 over all (unverified)",
-)
-
 CARD = DatasetCard(
     name="isaid",
     title="iSAID",
@@ -81,7 +63,7 @@ CARD = DatasetCard(
     setups={
         "semantic_segmentation": Setup(
             columns=(Column(test="val"),),
-            recipes={"finetune": FINETUNE},
+            sourced=recipes.RECIPES,
             background="background",
         )
     },
@@ -104,6 +86,8 @@ CARD = DatasetCard(
         "published mIoU is the mean over 16 classes, background included",
         "labels of the test images are withheld; everybody reports val",
         "tiles overlap by 384 pixels, and a pixel counts in each of them",
+        "RVSA's rows are on PFSegNets' tiles, of which val has 11,533 to 11,536, and over two "
+        "views: --recipe isaid:rvsa",
         "images are PNGs of up to 13,000 pixels: random access decodes a whole image for a tile",
     ),
 )

@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skybench.core import IGNORE, UINT8, DatasetCard, Recipe, Sensor, Setup, Target
+from skybench.core import IGNORE, UINT8, DatasetCard, Sensor, Setup, Target
 from skybench.data.download import Remote
 from skybench.data.split_lists import MissingFilesError
+
+from ._recipes import levir_cd as recipes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ._readers import georeference
 
 FOLDERS = ("A", "B", "label")
+PARTS = {"trainval": ("train", "val")}  # of splits that are several of the release's
 
 # Where each of the 637 pairs lies; BSD-2-Clause, github:justchenhao/STANet.
 COORDINATES = Remote(
@@ -30,26 +33,6 @@ COORDINATES = Remote(
 )
 COMPANIONS = (COORDINATES,)
 
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    epochs=150,
-    batch=32,
-    lr=6e-5,
-    weight_decay=0.05,
-    width=256,
-    schedule="cosine",
-    warm_up=5 / 150,
-    layer_decay=0.9,
-    drop_path=0.3,
-    augment=("rotflip=20", "exchange=0.5", "photometric=10,0.8,1.2,0.8,1.2,10"),
-    source="seen substitute: ViTAE-Transformer/MTP@d5e84ff RS_Tasks_Finetune/Change_Detection/"
-    "configs/mtp/levir/rvsa-l-unet-256-mae-mtp_levir.py, 32 as 4 pairs on each of 8 GPUs, which "
-    "its log's 223 steps an epoch confirm; differs: the last state counts, there the best on "
-    "validation is kept too, and the UNet's width; SkySense's supplement names BIT (unverified), "
-    "which is not here",
-)
-
 CARD = DatasetCard(
     name="levir_cd",
     title="LEVIR-CD",
@@ -61,13 +44,14 @@ CARD = DatasetCard(
     sensors=(Sensor("hr", ("red", "green", "blue"), 0.5, UINT8),),
     classes=("unchanged", "changed"),
     target=Target("mask", IGNORE),
-    setups={"change_detection": Setup(recipes={"finetune": FINETUNE})},
+    setups={"change_detection": Setup(sourced=recipes.RECIPES)},
     metric=(
         "F1 of the changed pixels from one count over all test tiles; precision, recall and IoU "
         "beside it."
     ),
     image_sides=(1024,),
-    splits={"train": 7120, "val": 1024, "test": 2048},  # 16 tiles of 256 an image: 445, 64, 128
+    # 16 tiles of 256 an image: 445, 64, 128
+    splits={"train": 7120, "val": 1024, "test": 2048, "trainval": 8144},
     source="Chen and Shi 2020, doi:10.3390/rs12101662; tiles as in github:justchenhao/STANet",
     licence="none stated; imagery of Google Earth: use it for research, do not pass it on",
     obtain=(
@@ -85,6 +69,8 @@ CARD = DatasetCard(
     tile=256,
     caveats=(
         "whole images instead of tiles change F1 by 0.4 to 1: --set tile=1024 gives whole images",
+        "BIT's own script trains on train and val and takes the best epoch on the test set "
+        "(--recipe levir_cd:bit-cd)",
         "the dates of the images are not published",
         "images are PNGs: random access decodes both whole images and the mask for a tile",
     ),
@@ -94,7 +80,8 @@ CARD = DatasetCard(
 def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     """Open a split: tiles uint8 [2, 3, 256, 256] with masks uint8 [256, 256], 1 where changed.
 
-    split: train, val, test; tile: another side, also without overlap; there are no options.
+    split: train, val, test, or trainval, which is both; tile: another side, also without overlap;
+    there are no options.
     Opening reads the headers of all images. Raises MissingFilesError.
     """
     from skybench.core.dataset import Split
@@ -105,12 +92,14 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
     layout.resolve_options(CARD, options)
     name = layout.resolve_split(CARD, split)
     names = ("LEVIR-CD", "LEVIR CD", "levir_cd")
-    tree = layout.locate_tree(CARD, root, names, lambda p: _folder(p, name) is not None)
+    parts = PARTS.get(name, (name,))
+    tree = layout.locate_tree(CARD, root, names, lambda p: all(_folder(p, n) for n in parts))
     simulated = simulation.is_demo(root, tree, tree.parent)
     places = _places((tree, root), simulated)
     date_pairs = [
         pairs.DatePair(a.stem, ((a,), (b,)), mask, None, places.get(a.name, georeference.NOWHERE))
-        for a, b, mask in _files(tree, name)
+        for part in parts
+        for a, b, mask in _files(tree, part)
     ]
     split_of = Split(name, "official: the folders or file names of the release", "", simulated)
     side = tile or CARD.tile

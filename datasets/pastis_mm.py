@@ -13,16 +13,18 @@ from skybench.core import (
     IGNORE,
     REFLECTANCE,
     UINT8,
+    Column,
     DatasetCard,
     DemoSetup,
     Option,
-    Recipe,
     Sensor,
     Setup,
     Target,
 )
 from skybench.core.sensors import S2_FINE
 from skybench.data.download import Remote
+
+from ._recipes import pastis_mm as recipes
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -37,24 +39,6 @@ ROTATIONS = {
     "4": ((4, 5, 1), (2,), (3,)),
     "5": ((5, 1, 2), (3,), (4,)),
 }
-
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    iterations=20_000,
-    batch=16,
-    lr=1e-4,
-    weight_decay=0.01,
-    width=512,
-    schedule="poly",
-    warm_up=2000,
-    layer_decay=1.0,
-    augment=("flip",),
-    source="seen substitute: kang-wu/SkySensePlusPlus@2af5223 finetune/configs/germany.py, by "
-    "SkySense's authors for crops in Sentinel-2 series, 16 as 2 samples on each of 8 GPUs; "
-    "left out: drop path 0.3 of its fusion, dropout 0.1 in the backbone; differs: patches of "
-    "128 px for its 24 px, twelve dates for its 30",
-)
 
 CARD = DatasetCard(
     name="pastis_mm",
@@ -92,11 +76,16 @@ CARD = DatasetCard(
         # All acquisitions of a year differ in number between sensors, and models without time
         # cannot pair them; so twelve dates, the same for every sensor and every model. Ours.
         "multimodal_segmentation": Setup(
+            # The first is probably SkySense's, see the recipe; 19 is what the option defaults to.
+            columns=(
+                Column(label="18 classes", options=("classes=18",)),
+                Column(label="19 classes"),
+            ),
             options=("dates=monthly",),
-            recipes={"finetune": FINETUNE},
+            sourced=recipes.RECIPES,
             main="oa",
             background="background",
-            demo=DemoSetup(tile=32),
+            demo=DemoSetup(tile=32, columns=(Column(),)),
         )
     },
     # Folds 1 to 3, 4 and 5 hold 1455, 482 and 496 patches (README of GEO-Bench-2), 2 and 3 together
@@ -130,8 +119,15 @@ CARD = DatasetCard(
         "a named substitute: SkySense's 85.9 OA is with 0.3 m images and not comparable",
         "without DATA_SPOT, DATA_S1A or DATA_S1D the set has the other sensors only",
         "a model's input s1 is given the ascending orbit, s1a",
-        "utae-paps scores 19 classes with the background and without void; SkySense++ counts 18 "
-        "classes, presumably without background (--option classes=18)",
+        "void (19) has no class here: its pixels are in no loss and no matrix. utae-paps has a "
+        "20th output for it, and leaves out row and column of void from the matrix, so that a "
+        "labelled pixel that it predicts as void is not counted either; without such predictions "
+        "both are equal",
+        "utae-paps scores 19 classes with the background; SkySense++ counts 18 and leaves label 0 "
+        "out for the crops of Germany, so that SkySense's 85.9 is probably of the 18 crops, which "
+        "is not proven: both are columns. With --option classes=18 background and void are "
+        "ignored in the truth, and background is no prediction, as with mmsegmentation's "
+        "reduce_zero_label",
         "utae-paps and many foundation models report fold 5 alone, or the sum of five folds",
         "torchgeo's datamodule splits at random and ignores the folds, which lie apart on the map",
         "the date of the SPOT images (2019) is not given, so they have none here",

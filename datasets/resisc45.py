@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skybench.core import UINT8, DatasetCard, Sensor, Target
 
 from ._readers import aerial_scenes
+from ._recipes.aerial_scenes import RESISC45
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -36,7 +37,7 @@ CARD = DatasetCard(
     classes=CLASSES,
     target=Target("class"),
     metric="Overall accuracy (top-1); `aa`, the mean of the classes' accuracies, beside it.",
-    setups={"scene_classification": aerial_scenes.setup(aerial_scenes.FINETUNE, "10", "20")},
+    setups={"scene_classification": aerial_scenes.setup(RESISC45, "10", "20")},
     image_sides=(256,),
     splits={"train10": 3150, "test10": 28350, "train20": 6300, "test20": 25200},
     source=(
@@ -58,6 +59,7 @@ CARD = DatasetCard(
         "class ids of the published lists follow a folder listing, not the alphabet; only their "
         "file names are read",
         "the split of torchgeo (60/20/20) is another one; its numbers do not compare",
+        "RVSA's script keeps the best epoch by accuracy on the test images; MTP prints the last",
         "the resolution is mixed, 0.2 to 30 m",
     ),
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from skybench.cli import catalogue
 from skybench.core import DatasetCard, ModelCard, Recipe, Sensor, registry, variants
-from skybench.plan import recipe_text
+from skybench.report import recipe_page
+from skybench.report.recipe_page import table
 
 HERE = Path(__file__).parent
 HEAD = """# The datasets
@@ -28,46 +29,6 @@ counted from the network that is built. `--variant full` takes the variant that 
 sensors best; `--variant NAME` or `--variant MODEL=NAME` takes another. A file
 is looked for at `SKYBENCH_WEIGHTS/<model>/<file>`.
 """
-
-RECIPES = """# The fine-tuning recipes
-
-Generated from the recipes in `tasks/` by `make docs`; do not edit. `skybench list recipes` prints
-the table, `skybench show isaid:finetune` every field of one (`change_detection/dyna_s2:finetune`
-where a dataset is in several tasks). `--set FIELD=VALUE` changes one, which the record and every
-table then say; where a recipe counts steps, `--set iterations=0 --set epochs=5` counts epochs.
-The recipes of the other protocols (`knn`, `linear`, `frozen`) are ours.
-"""
-ALL = """## What differs from the sources in all of them
-
-- What several GPUs of a source hold together is one batch here, on one device or several.
-- A learning rate rises in equal steps from nothing; the sources begin at 1e-6, a thousandth or a
-  third of it.
-- Each model normalises its inputs as its authors do, and its features are scaled to mean 0 and
-  deviation 1 of the training data before the head (for classification by a batch normalisation
-  without parameters), so that one rate serves features of any size.
-- The last state counts and nothing is chosen on validation images. MTP's recipes for change
-  detection and SkySense++'s also keep the state that is best on validation images, some of which
-  are those of the test; of which state their numbers are is not said there.
-- Everything is computed in float32: no source that was seen says otherwise.
-  `--set precision=bf16` is faster and takes less memory; it marks the record as changed.
-- What is random (order, crops, drop path) is drawn anew: no run of a source is repeated number by
-  number.
-- Detectors learn from images without objects too, which mmdetection and mmrotate leave out, and
-  cut gradients to a norm of 35 as mmrotate's schedules do.
-- Augmentations interpolate bilinearly. Colours change only in 8-bit images.
-- The UNet of change detection has one width for all levels. BIT, multi-scale training, several
-  views of a test image and SkySense's geo-context prototypes are in no recipe.
-"""
-
-
-def row(*cells: object) -> str:
-    """A row of a Markdown table."""
-    return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
-
-
-def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
-    """The lines of a Markdown table."""
-    return [row(*head), row(*("---",) * len(head)), *(row(*r) for r in rows), ""]
 
 
 def recipes_of(card: DatasetCard) -> Iterator[tuple[object, ...]]:
@@ -246,44 +207,12 @@ def _traps(cards: dict[str, ModelCard]) -> list[str]:
     return ["**Known.**", *(f"- {lead}" for lead in leads), ""] if leads else []
 
 
-def recipe_page() -> str:
-    """The page of the fine-tuning recipes."""
-    kinds: list[tuple[object, ...]] = [(f"`{k}`", text) for k, text in recipe_text.KINDS.items()]
-    lines = [RECIPES, *table(("source", "meaning"), kinds)]
-    for task in (registry.task(n) for n in registry.names("tasks")):
-        found = [
-            (card, task.recipes(card, "finetune", False))
-            for other, card in recipe_text.task_datasets() if other.name == task.name
-        ]  # fmt: skip
-        lines += [f"## {task.title}", "", f"Head: {task.protocol('finetune').text}.", ""]
-        head = ("dataset", "source", "length", "batch", "rate", "weight decay", "schedule",
-                "layer decay", "drop path", "pixels", "augmentation")  # fmt: skip
-        lines += table(head, [_recipe(card, every[0]) for card, every in found])
-        lines += [f"- `{card.name}`, {every[0].source}." for card, every in found]
-        lines.append("")
-    return "\n".join([*lines, ALL])
-
-
-def _recipe(card: DatasetCard, recipe: Recipe) -> tuple[object, ...]:
-    """A row of a recipe; columns of one dataset differ in splits alone."""
-    warm = recipe.warm_up
-    rise = f"{warm:,.0f} steps" if warm >= 1 else f"{100 * warm:.3g} %"
-    tile = recipe.tile or card.tile
-    return (
-        f"`{card.name}`", recipe_text.recipe_kind(recipe), recipe_text.training_length(recipe),
-        recipe.batch, f"{recipe.lr:g}", recipe.weight_decay, f"{recipe.schedule}, {rise} warm-up",
-        recipe.layer_decay, recipe.drop_path,
-        recipe.size or (f"tiles of {tile}" if tile else "as read"),
-        ", ".join(f"`{name}`" for name in recipe.augment),
-    )  # fmt: skip
-
-
 def _anchor(title: str) -> str:
     kept = "".join(c for c in title.lower() if c.isalnum() or c in " -_")
     return kept.replace(" ", "-")
 
 
-PAGES = {"datasets.md": datasets, "models.md": models, "recipes.md": recipe_page}
+PAGES = {"datasets.md": datasets, "models.md": models, "recipes.md": recipe_page.recipe_page}
 
 if __name__ == "__main__":
     for file, render in PAGES.items():

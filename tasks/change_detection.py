@@ -6,18 +6,19 @@ A mask for a pair of dates is scored by F1 of the change class; masks of all dat
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from skybench.core import DatasetCard, Head, Metric, ModelCard, Protocol, Recipe, Task
+from skybench.training.recipe_check import HeadSettings, check_settings
 
-from ._recipes.segmentation import LINEAR, require_feature_maps, shrink_for_demo
+from ._recipes import segmentation
+from ._recipes.segmentation import DENSE, LINEAR, PROBE, require_feature_maps, shrink_for_demo
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from skybench.heads.dense import Levels
+    from skybench.heads.decoders import Levels
 
 NAME = "change_detection"
 DEMO_TILE = 128
@@ -47,7 +48,7 @@ PROTOCOLS = (
 )
 # The head is the one of MTP's recipes (seen); the paper's BIT for LEVIR-CD is unverified. The
 # schedule is ours: MTP fine-tunes for 100 to 150 epochs.
-FROZEN = Recipe("frozen", val="", epochs=20, batch=16, lr=1e-3, weight_decay=0.01, width=256)
+FROZEN = replace(segmentation.FROZEN, width=256)  # trained as the head of segmentation is
 SERIES_BATCH = 2  # of frozen features for semantic change: series are long
 FINETUNE = Recipe(
     "finetune",
@@ -73,23 +74,39 @@ def is_semantic(dataset: DatasetCard) -> bool:
     return target is not None and target.kind == "masks"
 
 
+# Beside the usual head and loss of each protocol; semantic change has those of segmentation.
+PAIR = HeadSettings(
+    ("unet", "unet-mtp", "bit", "linear"), ("all-pixels",), ("smoothing", "augment")
+)
+
+
+def check(recipe: Recipe, dataset: DatasetCard) -> None:
+    """Raise UsageError for a head, a loss or settings that change detection does not have."""
+    semantic = is_semantic(dataset)
+    known = PROBE if recipe.protocol == "linear" else DENSE if semantic else PAIR
+    what = "semantic change detection" if semantic else "change detection"
+    check_settings(recipe, known, f"{recipe.protocol} {what}")
+
+
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
     """Return a pixel classifier on the difference of two dates, or on each date of a series."""
-    from skybench.heads import dense
+    from skybench.heads.decoders import DECODERS, DateDifference, EachDate
+    from skybench.heads.dense import Dense, classify
 
     require_feature_maps(model)
+    check(recipe, dataset)
     semantic = is_semantic(dataset)
-    wrap: Callable[[nn.Module], nn.Module] = dense.EachDate if semantic else dense.DateDifference
-    body = dense.UPerNet if semantic else dense.UNet
-    kind: Callable[[Levels, int, int], nn.Module] = (
-        dense.Linear if recipe.protocol == "linear" else body
-    )
-    return dense.Dense(
-        lambda levels, classes, width: wrap(kind(levels, classes, width)),
-        model.levels,
-        len(dataset.classes),
-        recipe,
-    )
+    usual = "linear" if recipe.protocol == "linear" else "upernet" if semantic else "unet"
+    wrap: type[nn.Module] = EachDate if semantic else DateDifference
+
+    def build(levels: Levels, classes: int, width: int) -> nn.Module:
+        if recipe.head == "bit":
+            from skybench.heads.bit import BIT
+
+            return BIT(levels, classes, width)
+        return wrap(DECODERS[recipe.head or usual](levels, classes, width))
+
+    return Dense(build, model.levels, len(dataset.classes), recipe, classify(recipe=recipe))
 
 
 def metric(dataset: DatasetCard) -> Metric:
@@ -103,7 +120,7 @@ def metric(dataset: DatasetCard) -> Metric:
 def recipes(dataset: DatasetCard, protocol: str, demo: bool) -> tuple[Recipe, ...]:
     """Return a recipe for each column; on demo data with small tiles, a narrow head, few steps."""
     setup = dataset.setup(NAME)
-    recipe = setup.recipes.get(protocol, _generic(protocol, is_semantic(dataset)))
+    recipe = setup.recipe(protocol, _generic(protocol, is_semantic(dataset)))
     return setup.expand(shrink_for_demo(recipe, DEMO_TILE) if demo else recipe, demo)
 
 
@@ -121,7 +138,9 @@ TASK = Task(
     level="pyramid",
     protocols={protocol.name: protocol for protocol in PROTOCOLS},
     head=head,
+    check=check,
     metric=metric,
     recipes=recipes,
+    version=2,
     views=True,
 )

@@ -28,11 +28,24 @@ Made = Callable[..., Record]
 Serve = Callable[[Callable[..., Any]], str]
 
 
+@pytest.fixture(scope="session")
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a worker; its demo data are those of all workers, of which the first writes each set."""
+    base = tmp_path_factory.getbasetemp()
+    cache = base / "skybench"
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        (base.parent / "demo").mkdir(exist_ok=True)
+        cache.mkdir()
+        (cache / "demo").symlink_to(base.parent / "demo")
+    return cache
+
+
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folders(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _shared_cache: Path
+) -> None:
     """Demo data and features are shared within a worker: they are addressed by content."""
-    shared = tmp_path_factory.getbasetemp() / "skybench"
-    monkeypatch.setenv("SKYBENCH_CACHE", str(shared))
+    monkeypatch.setenv("SKYBENCH_CACHE", str(_shared_cache))
     empty = tmp_path_factory.getbasetemp() / "empty"
     for name in ("DATA", "RESULTS", "WEIGHTS"):
         monkeypatch.setenv(f"SKYBENCH_{name}", str(empty / name.lower()))

@@ -89,7 +89,7 @@ def scores(folder: Path) -> dict[str, Any]:
 def test_a_run_killed_in_the_middle_is_finished_by_the_next_with_identical_scores(
     tmp_path: Path,
 ) -> None:
-    words = ["run", "--model", "image_stats,rcf,skysense", *QUICK, "--limit", "30"]
+    words = ["run", "--model", "image_stats,rcf,imagenet", *QUICK, "--limit", "20"]
     killed = {"SKYBENCH_RESULTS": str(tmp_path / "a"), "SKYBENCH_CACHE": str(tmp_path / "cache a")}
     child = start(words, killed)
     deadline = time.monotonic() + 120

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from skybench.core import registry
-from skybench.plan import recipe_text
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -38,10 +37,3 @@ def test_a_generated_page_is_not_stale(file: str) -> None:
 def test_every_card_has_its_section(file: str, kind: registry.Kind) -> None:
     for name in registry.names(kind):
         assert f"## `{name}`: " in written(file)
-
-
-def test_the_page_of_recipes_names_every_pair_with_its_source() -> None:
-    page = written("recipes.md")
-    for task, card in recipe_text.task_datasets():
-        for recipe in task.recipes(card, "finetune", False):
-            assert f"- `{card.name}`, {recipe.source}." in page

@@ -65,7 +65,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Record
             request = Request(
                 models=[model], tasks=["scene_classification"], datasets=[f"{dataset}:{root}"],
                 results=tmp_path / "runs",
-                **{"protocol": "knn", "variant": "tiny", "limit": 40, **fields},
+                **{"protocol": "knn", "variant": "tiny", "limit": 24, **fields},
             )  # fmt: skip
             record = run_cells.run_cells(request)[-1]
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
@@ -109,7 +109,7 @@ def test_reflectance_of_0_to_1(run: Any) -> None:
 
 
 def test_bands_in_reverse(run: Any) -> None:
-    record = run("rcf", "ben_s2", of_images(lambda x: x.flip(1)))
+    record = run("rcf", "ben_s2", of_images(lambda x: x.flip(1)), limit=40)
     assert faults(record) == ["band order"]
     assert "in reverse" in record.note
 
@@ -194,8 +194,8 @@ def folder(root: Path, twins: int = 0) -> Path:
 
 
 def test_training_images_among_the_test_images(run: Any, tmp_path: Path) -> None:
-    assert faults(run("rcf", "folder", root=folder(tmp_path / "a"), limit=0)) == []
-    record = run("rcf", "folder", root=folder(tmp_path / "b", twins=3), limit=0)
+    assert faults(run("image_stats", "folder", root=folder(tmp_path / "a"), limit=0)) == []
+    record = run("image_stats", "folder", root=folder(tmp_path / "b", twins=3), limit=0)
     assert faults(record) == ["train images in test"]
     assert record.used["data"]["twins"]["exact"] == 3
     assert "3 of 43 test images are in train (3 exactly)" in record.note
@@ -254,9 +254,7 @@ def test_strict_makes_a_fault_a_failure_and_leaves_conditions_alone(
 
     wrong = [
         "--model",
-        "rcf",
-        "--variant",
-        "tiny",
+        "image_stats",
         "--dataset",
         f"folder:{folder(tmp_path / 'set', twins=3)}",
     ]

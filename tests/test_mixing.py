@@ -9,7 +9,7 @@ import pytest
 
 from skybench.core import FLAGS, Record
 from skybench.records import labels
-from skybench.report import paper_tables, tables
+from skybench.report import paper_scores, tables
 
 FORMS = ("text", "md", "latex")
 
@@ -86,12 +86,12 @@ def test_the_papers_tables_take_none_of_it(kind: str) -> None:
     changes = APART[kind] if kind in APART else KINDS[kind][0]
     place = next(
         r.place
-        for r in paper_tables.reported_rows()
+        for r in paper_scores.reported_rows()
         if (r.model, r.dataset, r.split) == ("satmae", "aid", "TR=20%")
     )
-    assert paper_tables.paper_score(make(), place) == 71.25
+    assert paper_scores.paper_score(make(), place) == 71.25
     if kind != "other sensors":  # of a task with a single sensor there are none
-        assert paper_tables.paper_score(make(**changes), place) is None
+        assert paper_scores.paper_score(make(**changes), place) is None
 
 
 def test_a_table_without_a_floor_says_so() -> None:

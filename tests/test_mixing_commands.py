@@ -15,7 +15,7 @@ from skybench.analysis import comparable, compare, label_fraction, ranks
 from skybench.cli import app
 from skybench.core import Record, UsageError
 from skybench.records.labels import DEMO
-from skybench.report import claims, reproduce, rescore, tables
+from skybench.report import claims, long_rows, reproduce, rescore
 
 Made = Callable[..., Record]
 Run = Callable[..., str]
@@ -85,7 +85,7 @@ def test_rescored_rows_show_marks_and_what_they_mean(made: Made, run: Run) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_plain_rows_tell_it(kind: str, made: Made) -> None:
     changes, mark = KINDS[kind]
-    plain, row = tables.long_rows([made("imagenet", GOOD), made("imagenet", FAIR, **changes)])
+    plain, row = long_rows.long_rows([made("imagenet", GOOD), made("imagenet", FAIR, **changes)])
     assert mark in told(row)
     assert mark not in told(plain)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from skybench.cli import app, output
 from skybench.core import Batch, Features, FitContext, Recipe, Record, fingerprint, folders
+from skybench.core.recipe import TOLD
 from skybench.data.demo_folder import demo_root
 from skybench.plan import cell as cells
 from skybench.plan.planner import Planner
@@ -202,7 +203,7 @@ def test_b13_whatever_changes_a_recipe_makes_another_cell(name: str) -> None:
     more = kinds.get(type(value), 1)
     changed = replace(cell, recipe=replace(cell.recipe, **{name: value + more}))
     same = fingerprint.fingerprint(cells.affecting(changed)) == cell.fingerprint
-    assert same == (name in ("label", "source"))  # words for a reader
+    assert same == (name in TOLD)  # words for a reader
 
 
 def test_b15_a_crash_loses_only_the_cell_that_was_running(

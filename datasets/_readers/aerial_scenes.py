@@ -1,4 +1,4 @@
-"""What AID and RESISC45 share: the published split lists and the fine-tuning recipe."""
+"""What AID and RESISC45 share: the published split lists and the setup."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from skybench.core import Column, DatasetCard, Recipe, Setup
+from skybench.core import Column, DatasetCard, Setup, SourcedRecipe
 from skybench.data.split_lists import SplitList
+
+from .._recipes.aerial_scenes import SIZE
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -17,28 +19,6 @@ if TYPE_CHECKING:
 URL = (
     "https://raw.githubusercontent.com/MiliLab/SelectiveMAE/"
     "52702107cb61157f90f08e1df564c63ef27c244d/Classification/"
-)
-SIZE = 320  # of SkySense's scene classification (arXiv 2312.10115, supplement, unverified)
-# SkySense's own recipe is not public, but for head and size (supplement, unverified).
-MTP = (
-    "ViTAE-Transformer/MTP@d5e84ff RS_Tasks_Finetune/Scene_Classification/configs/mtp/resisc45/"
-    "vit-rvsa-l-224-mae-mtp_nwpu28.py"
-)
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    epochs=200,
-    batch=64,
-    lr=6e-5,
-    weight_decay=0.05,
-    schedule="cosine",
-    warm_up=5 / 200,
-    layer_decay=0.9,
-    drop_path=0.3,
-    augment=("resized_crop", "flip", "randaugment=2,9,0.5", "erase=0.25"),
-    source=f"seen substitute: {MTP}, made for 20 %; 64 as 8 images on each of 8 GPUs, which its "
-    "log's 99 steps an epoch confirm; differs: images of 320 px (SkySense's supplement, "
-    "unverified), seen whole in tests, for its 224 px cut from 256",
 )
 
 
@@ -51,10 +31,10 @@ class Ratio(NamedTuple):
     test: str
 
 
-def setup(finetune: Recipe, *percents: str) -> Setup:
+def setup(recipes: tuple[SourcedRecipe, ...], *percents: str) -> Setup:
     """Return the setup of scene classification: papers report two training ratios."""
     columns = tuple(Column(f"train{p}", "", f"test{p}", f"{p} %") for p in percents)
-    return Setup(columns=columns, size=SIZE, recipes={"finetune": finetune})
+    return Setup(columns=columns, size=SIZE, sourced=recipes)
 
 
 def split_lists(card: DatasetCard, folder: str, *ratios: Ratio) -> dict[str, SplitList]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from skybench.core import DB, REFLECTANCE, Option, Recipe, Sensor, Target
+from skybench.core import DB, REFLECTANCE, Option, Sensor, Target
 from skybench.data.download import Remote
 from skybench.data.split_lists import SplitList
 
@@ -38,6 +39,7 @@ BANDS = (
 )
 POLARISATIONS = ("VV", "VH")
 S2 = Sensor("s2", tuple(band.name for band in BANDS), 10.0, REFLECTANCE)
+RGB = replace(S2, bands=("red", "green", "blue"))
 S1 = Sensor("s1", tuple(p.lower() for p in POLARISATIONS), 10.0, DB)
 
 # Which of the 43 classes each of the 19 takes in. Source: label_indices.json of
@@ -95,9 +97,14 @@ IDS: Mapping[int, Mapping[str, int]] = {  # number of classes -> label in the fi
 }
 OPTIONS = {"classes": Option("19 classes as in most papers, or the 43 of CORINE", ("19", "43"))}
 
+BANDS_OPTION = Option(
+    "all: the twelve bands; rgb: red, green and blue, as SeCo, CACo and GFM take them",
+    ("all", "rgb"),
+)
+
 SPLITS = {"train": 269_695, "val": 123_723, "test": 125_866, "train10": 26_969}
-# Can be opened too, but need lists of the user, so they are not among those that are verified.
-SECO = {"seco_train": 311_667, "seco_train10": 31_166, "seco_val": 103_944}  # counts unverified
+# They need lists of the user; counts are unverified.
+SECO = {"seco_train": 311_667, "seco_train10": 31_166, "seco_val": 103_944}
 
 # Shipped by PyPI bigearthnet-common 2.8.0. The lists behind the URL, which torchgeo 0.8.1 uses
 # (BigEarthNet.splits_metadata), are said to hold the same names, each with its Sentinel-1 patch.
@@ -147,22 +154,6 @@ S1_REMOTE = Remote(
 
 TARGET = Target("classes")
 IMAGES = "bigearthnet"
-SIZE = 128  # of SkySense's input (arXiv 2312.10115, supplement, unverified)
-FINETUNE = Recipe(
-    "finetune",
-    val="",
-    epochs=30,
-    batch=128,
-    lr=1e-4,
-    weight_decay=0.05,
-    schedule="cosine",
-    warm_up=0.05,
-    layer_decay=0.9,
-    drop_path=0.1,
-    augment=("flip", "vflip"),  # whole images: a crop may lose the only place of a class
-    source="ours: no recipe of SkySense's or of others on it was seen; a linear classifier at "
-    "128 px is what SkySense's supplement names (unverified)",
-)
 
 SOURCE = (
     "Sumbul et al. 2019, arXiv:1902.06148, and 2021, arXiv:2105.07921 (BigEarthNet-MM); lists of "
@@ -177,8 +168,8 @@ CAVEATS = (
     "without the official lists in splits/ the split is a rule of ours, and the record says so",
     "train10 is SeCo's draw of 10 %, with replacement: 26,969 samples, some of them several times "
     "(their keys end in #2, #3); drawn from the sorted official list, as no paper gives its draw",
-    "seco_train, seco_train10 and seco_val open too: SeCo's lists less snow and cloud; they need "
-    "bigearthnet-train.txt and -val.txt of SeCo in splits/",
+    "seco_train, seco_train10 and seco_val are SeCo's lists less snow and cloud (their counts are "
+    "unverified); they need bigearthnet-train.txt and -val.txt of SeCo in splits/",
     "bands of 20 and 60 m are brought to 10 m bilinearly and rounded, as GDAL and torchgeo do",
     "opening lists names only; the files of some 200 patches are looked for, the others are "
     "missed when they are read",

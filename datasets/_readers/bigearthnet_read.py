@@ -25,11 +25,11 @@ from . import bigearthnet_json, bigearthnet_pairs, bigearthnet_splits, layout, p
 
 LOOKED_FOR = 200  # patches whose files are looked for when a split is opened
 FOLDERS = {"s2": facts.S2_FOLDER, "s1": facts.S1_FOLDER}
-SUFFIXES = {"s2": tuple(band.suffix for band in facts.BANDS), "s1": facts.POLARISATIONS}
+BANDS = {band.name: band for band in facts.BANDS}
 
 
 class BigEarthNet(Samples):
-    """s2: int32 [1, 12, 120, 120]; s1: float32 [1, 2, 120, 120], dB; classes uint8 [K].
+    """s2: int32 [1, 12 or 3, 120, 120]; s1: float32 [1, 2, 120, 120], dB; classes uint8 [K].
 
     The key is the name of the Sentinel-2 patch, with #2, #3 added where a split repeats it.
     `files` holds the files of some 200 patches only: checking all of them would take minutes.
@@ -47,12 +47,13 @@ class BigEarthNet(Samples):
         `split.sha256` is computed here.
         """
         self.card, self.trees = card, dict(trees)
+        self.bands = [BANDS[name] for name in card.sensors[0].bands]  # Sentinel-2 is the first
         self.names = {sensor: tuple(own) for sensor, own in names.items()}
         self.keys = tuple(_numbered(self.names["s2"]))
         self.split = replace(split, sha256=fingerprint_keys(self.keys))
         self.side = facts.DEMO_SIDE if split.demo else facts.SIDE
         some = range(0, len(self.keys), max(1, len(self.keys) // LOOKED_FOR))
-        files = (_files(self._folder(s, i), s) for i in some for s in self.trees)
+        files = (self._files(s, i) for i in some for s in self.trees)
         self.files = tuple(dict.fromkeys(path for paths in files for path in paths))
         of_s2 = (bigearthnet_json.labels_path(self._folder("s2", i)) for i in some)
         self.label_files = tuple(dict.fromkeys(of_s2))
@@ -76,11 +77,17 @@ class BigEarthNet(Samples):
     def _folder(self, sensor: str, index: int) -> Path:
         return self.trees[sensor] / self.names[sensor][index]
 
+    def _files(self, sensor: str, index: int) -> list[Path]:
+        folder = self._folder(sensor, index)
+        optical = [band.suffix for band in self.bands]
+        suffixes = optical if sensor == "s2" else facts.POLARISATIONS
+        return [*(_tif(folder, s) for s in suffixes), bigearthnet_json.labels_path(folder)]
+
     def _optical(self, folder: Path, about: bigearthnet_json.PatchLabels) -> Tensor:
-        image = torch.empty((len(facts.BANDS), self.side, self.side), dtype=torch.int32)
-        for step in (1, 2, 6):  # all bands of one resolution at once
-            places = [i for i, band in enumerate(facts.BANDS) if band.step == step]
-            paths = [_tif(folder, facts.BANDS[i].suffix) for i in places]
+        image = torch.empty((len(self.bands), self.side, self.side), dtype=torch.int32)
+        for step in {band.step for band in self.bands}:  # all bands of one resolution at once
+            places = [i for i, band in enumerate(self.bands) if band.step == step]
+            paths = [_tif(folder, self.bands[i].suffix) for i in places]
             bands = [_band(path, about, self.side // step, np.uint16) for path in paths]
             image[places] = upsample(torch.from_numpy(np.stack(bands).astype(np.int32)), step)
         return image
@@ -149,13 +156,6 @@ def _tif(folder: Path, suffix: str) -> Path:
     return folder / f"{folder.name}_{suffix}.tif"
 
 
-def _files(folder: Path, sensor: str) -> list[Path]:
-    return [
-        *(_tif(folder, suffix) for suffix in SUFFIXES[sensor]),
-        bigearthnet_json.labels_path(folder),
-    ]
-
-
 def _numbered(names: Sequence[str]) -> Iterator[str]:
     """Yield the names, with #2, #3 appended to repeated ones."""
     seen: Counter[str] = Counter()
@@ -175,6 +175,8 @@ def open_bigearthnet(
     chosen = layout.resolve_options(card, options, simulation.stated_options(root))
     name = layout.resolve_split(replace(card, splits={**card.splits, **facts.SECO}), split)
     card = replace(card, classes=facts.CLASSES[chosen["classes"]])
+    if chosen.get("bands") == "rgb":
+        card = replace(card, sensors=(facts.RGB,))
     trees = {sensor.name: _tree(card, root, sensor.name) for sensor in card.sensors}
     available = {sensor: _patches(tree, sensor) for sensor, tree in trees.items()}
     simulated = simulation.is_demo(root, trees["s2"].parent)

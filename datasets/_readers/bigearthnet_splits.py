@@ -36,16 +36,18 @@ def patch_list(
     """
     tenth = split.endswith("train10")
     part = "train" if tenth else split.removeprefix("seco_")
-    if split in facts.SECO:
-        found: PatchList | None = _of_seco(card, root, part)
-    else:
-        found = None if simulated else _official(card, root, part)
-    found = found or _ours(available, part, simulated)
+    listed = _of_seco if split in facts.SECO else _official
+    found = (None if simulated else listed(card, root, part)) or _ours(available, part, simulated)
     if tenth:
         return PatchList(
             draw_tenth(found.names), f"{found.source}; of it SeCo's draw of 10 %, seed 42"
         )
     return found
+
+
+def has_seco_lists(root: Path) -> bool:
+    """Return whether a folder has any of SeCo's lists."""
+    return any(_seco_path(root, part).is_file() for part in ("train", "val"))
 
 
 def draw_tenth(names: Sequence[str]) -> list[str]:
@@ -72,8 +74,12 @@ def _ours(available: Iterable[str], part: str, simulated: bool) -> PatchList:
     return PatchList(parts[[*shares].index(part)], f"ours: {percent} % by hash, seed {SEED}")
 
 
+def _seco_path(root: Path, part: str) -> Path:
+    return root / "splits" / f"bigearthnet-{part}.txt"
+
+
 def _of_seco(card: DatasetCard, root: Path, part: str) -> PatchList:
-    path = root / "splits" / f"bigearthnet-{part}.txt"
+    path = _seco_path(root, part)
     spoilt = split_lists.official_lists(card.name, facts.SPOILT, root)
     missing = [] if path.is_file() else [path.name]
     missing += [] if spoilt else [expected.filename for expected in facts.SPOILT.values()]

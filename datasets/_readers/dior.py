@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skybench.core import Column, DataError, DatasetCard, Recipe, Setup
+from skybench.core import Column, DataError, DatasetCard, Setup, SourcedRecipe
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
@@ -32,9 +32,9 @@ CAVEATS = (
 )
 
 
-def detection_setup(finetune: Recipe) -> Setup:
+def detection_setup(recipes: tuple[SourcedRecipe, ...]) -> Setup:
     """Return the setup of the papers: trainval to test, images at their full size."""
-    return Setup(columns=(Column("trainval"),), size=800, recipes={"finetune": finetune})
+    return Setup(columns=(Column("trainval"),), size=800, sourced=recipes)
 
 
 def official_layout(name: str, annotations: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from skybench.core import (
     DB,
     IGNORE,
@@ -11,9 +9,9 @@ from skybench.core import (
     Column,
     DemoSetup,
     Option,
-    Recipe,
     Sensor,
     Setup,
+    SourcedRecipe,
     Target,
 )
 from skybench.core.sensors import L2A
@@ -117,41 +115,15 @@ LABEL_LAYOUT = (
 TARGET = Target("mask", IGNORE)
 IMAGES = "dynamicearthnet"
 DEMO_TILE = 128  # pixels of the label
-PLANET_FINETUNE = Recipe(
-    "finetune",
-    val="",
-    iterations=10_000,
-    batch=16,
-    lr=6e-5,
-    weight_decay=0.01,
-    width=512,
-    schedule="poly",
-    warm_up=1000,
-    layer_decay=0.9,
-    drop_path=0.2,
-    augment=("resize_crop=0.5,2,0.75", "flip"),
-    source="seen substitute: SkySense's official recipe for iSAID, with the length (10,000 "
-    "iterations, 1,000 of warm-up) of kang-wu/SkySensePlusPlus@cb0c6b7 finetune/configs/"
-    "atlantic.py, for there are 1,320 images, not 33,978; UperNet and 1024 px are what SkySense's "
-    "supplement names (unverified); left out: colours, which reflectance has not",
-)
-SENTINEL_FINETUNE = replace(
-    PLANET_FINETUNE,
-    layer_decay=1.0,  # one rate for all layers, as in the authors' later recipes for Sentinel-2
-    drop_path=0.0,
-    augment=("flip",),
-    source="seen substitute: kang-wu/SkySensePlusPlus@cb0c6b7 finetune/configs/atlantic.py, by "
-    "SkySense's authors for their Sentinel-2 branch on another dataset, 16 as 2 images on each of "
-    "8 GPUs (one on each at 2af5223); UperNet and 256 px are what SkySense's supplement names "
-    "(unverified); left out: dropout 0.1 in the backbone",
-)
+# Papers print both. Nothing is chosen on the cubes of val where these are scored.
+BOTH = (Column(val="", test="val", label="val"), Column(test="test", label="test"))
 
 
-def segmentation_setup(finetune: Recipe) -> Setup:
+def segmentation_setup(sourced: tuple[SourcedRecipe, ...]) -> Setup:
     """Return the setup of semantic segmentation, which papers report on val and on test."""
     return Setup(
-        columns=(Column(test="val", label="val"), Column(test="test", label="test")),
-        recipes={"finetune": finetune},
+        columns=BOTH,
+        sourced=sourced,
         demo=DemoSetup(tile=DEMO_TILE, columns=(Column(),)),
     )
 

@@ -139,7 +139,8 @@ def leaders(column: Mapping[int, Record], results: Path | None) -> Leaders:
     Rows that are not significantly worse than the best one share its mark: by paired tests,
     Holm-corrected among comparable rows, where predictions were kept below `results`; else by
     overlapping intervals. A row without a comparable one gets no mark, nor does one that says
-    nothing about a published model, is not above chance, or has too few test images for a test.
+    nothing about a published model, is not above chance, was chosen on the test, or has too few
+    test images for a test.
     """
     unmarked = {row: why for row, record in column.items() if (why := never_marked(record))}
     keys: dict[ComparisonKey, dict[int, Record]] = {}
@@ -169,6 +170,8 @@ def never_marked(record: Record) -> str:
         return ", ".join(untrained)
     if "chance" in record.flags:
         return "not above chance"
+    if "chosen on the test" in record.flags:
+        return "chosen on the test"
     return str(record.used.get("no_interval", ""))
 
 

@@ -14,10 +14,11 @@ from skybench.analysis.comparable import ComparisonKey
 from skybench.analysis.paired_tests import LEVEL, SEEDS, Difference
 from skybench.analysis.replicates import load_replicates
 from skybench.analysis.score_text import score_text, unit_text
-from skybench.core import Record, ScoreInfo, SkybenchError, UsageError, registry
+from skybench.core import Recipe, Record, ScoreInfo, SkybenchError, UsageError, registry
+from skybench.core.recipe import LATER
 from skybench.core.score import PERCENT
 from skybench.records.identity import place_label
-from skybench.records.labels import recipe_label
+from skybench.records.labels import recipe_label, told_recipe
 
 
 def mean(values: Iterable[float]) -> float:
@@ -213,7 +214,7 @@ def _score(record: Record) -> float:
 
 
 def _named(key: ComparisonKey, record: Record) -> str:
-    return " ".join(filter(None, (str(key), recipe_label(record), f"({record.data} data)")))
+    return " ".join(filter(None, (str(key), told_recipe(record), f"({record.data} data)")))
 
 
 def _why(
@@ -243,9 +244,16 @@ def _without_content(key: ComparisonKey) -> tuple[str, ...]:
 
 def _apart(theirs: ComparisonKey, ours: ComparisonKey) -> str:
     """The fields in which two keys of one cell differ."""
-    one, other = ({**g._asdict(), **json.loads(g.recipe), "recipe": ""} for g in (theirs, ours))
+    usual = {n: getattr(Recipe, n) for n in LATER}
+    one, other = (
+        {**usual, **g._asdict(), **json.loads(g.recipe), "recipe": ""} for g in (theirs, ours)
+    )
     names = [n for n in {**one, **other} if one.get(n) != other.get(n)]
     names = [n for n in names if n != "content"]  # hashes tell a reader nothing
     if not names:
         return "other images or labels"
-    return ", ".join(f"{n} {one.get(n)}, not {other.get(n)}" for n in names)
+    return ", ".join(f"{n} {_said(one.get(n))}, not {_said(other.get(n))}" for n in names)
+
+
+def _said(value: Any) -> str:
+    return "none" if value in ("", None, (), []) else str(value)

@@ -14,7 +14,7 @@ from scipy.stats import chi2, rankdata, studentized_range
 from skybench.analysis import bootstrap, comparable, paired_tests, replicates
 from skybench.analysis.comparable import ComparisonKey
 from skybench.core import Record, ScoreInfo, SkybenchError, UsageError
-from skybench.records.labels import recipe_label
+from skybench.records.labels import told_recipe
 
 Floats = NDArray[np.float64]
 FLOOR = "image_stats"  # the baseline of channel means and deviations
@@ -100,7 +100,7 @@ class RankInput(NamedTuple):
     def named(self, cell: ComparisonKey) -> str:
         """The cell's name, with changed recipe fields."""
         record = next(own[cell] for own in self.held.values() if cell in own)
-        return " ".join(filter(None, (str(cell), recipe_label(record))))
+        return " ".join(filter(None, (str(cell), told_recipe(record))))
 
 
 def rank_models(

@@ -125,6 +125,7 @@ STEPS = {
     "flip": Augmentation(partial(steps.flip, 0)),
     "vflip": Augmentation(partial(steps.flip, 1)),
     "rotflip": Augmentation(steps.rotflip, (Parameter("degrees", 0, 180, 20),), rotates=True),
+    "quarter": Augmentation(steps.quarter, rotates=True),
     "rotate": Augmentation(steps.rotate, rotates=True),
     "resize_crop": Augmentation(
         steps.resize_crop,

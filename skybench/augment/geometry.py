@@ -88,6 +88,13 @@ def finest_size(sample: Sample) -> tuple[int, int]:
     return height, width
 
 
+def crop_centre(sample: Sample, share: float) -> Sample:
+    """Cut images to the centre, in whole pixels; share: of their sides. The target stays."""
+    margin = (1 - share) / 2
+    window = RelativeWindow(margin, margin, share, share)
+    return replace(sample, images={name: window.pixels(x) for name, x in sample.images.items()})
+
+
 def warp(sample: Sample, ground: GroundMap, card: DatasetCard) -> Sample:
     """Warp a sample by a map of the ground, each sensor at its own resolution.
 

@@ -50,6 +50,19 @@ def rotflip(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Samp
     return sample
 
 
+def quarter(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
+    """Rotate by a quarter turn, a half, three quarters or not at all, a chance of 1/4 each.
+
+    A half turn or none, at 1/2 each, if quarter turns would not fit the frame.
+    Source: ServiceNow/seasonal-contrast@8285173 datasets/oscd_datamodule.py RandomRotation;
+    ViTAE-Transformer/ViTAE-Transformer-Remote-Sensing@1b10162 Change Detection/utils/transforms.py
+    RandomFixRotate.
+    """
+    shape = finest_size(sample)
+    turns = rng.integers(4) if shape[0] == shape[1] else 2 * rng.integers(2)
+    return warp(sample, rotation(90.0 * turns, shape), card) if turns else sample
+
+
 def rotate(sample: Sample, values: Values, rng: Rng, card: DatasetCard) -> Sample:
     """Rotate by any angle with probability 1/2, in the same frame.
 

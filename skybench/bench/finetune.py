@@ -92,7 +92,7 @@ def _ours(model: Model, samples: Samples, recipe: Recipe, device: str) -> Callab
     extractor = Extractor(model, match(model.card, samples.card.sensors), "fuse", 0, device)
 
     def run() -> Any:
-        whole = OnlineFeatures(extractor, samples)
+        whole = OnlineFeatures(extractor, samples, recipe)
         train = SourceSubset(whole, range(len(samples)))
         head = Finetuned(model.card.dim, CLASSES, False, recipe)
         setting = FitContext(

@@ -14,6 +14,7 @@ from skybench.checks import (
     train_test_overlap,
     value_ranges,
 )
+from skybench.checks.selection import selection_on_test
 from skybench.core import (
     FAULTS,
     FLAGS,
@@ -26,7 +27,7 @@ from skybench.core import (
 )
 from skybench.plan.cell import Cell
 from skybench.records import store
-from skybench.report import paper_tables
+from skybench.report import paper_scores
 
 # Points between a measured and the published score under one protocol. Ours: three papers print
 # 71.05, 70.67 and 68.06 for one model and set (github:MiliLab/SelectiveMAE/issues/7).
@@ -110,6 +111,7 @@ def _alarms(
         ),
         "incomplete split": incomplete_splits(cell),
         "resized images": image_sides.resized_images(cell),
+        "chosen on the test": selection_on_test(cell),
         "seen in pre-training": record.used.get("leak", ""),  # by fine-tuning, or by such a file
     }
     yield from ((name, detail) for name, detail in found.items() if detail)
@@ -184,8 +186,10 @@ def _far(record: Record) -> str:
     """The published scores under the same protocol that are far from the measured one."""
     allowed = max(TOLERANCE, 3 * record.used["error"])
     found = []
-    for r in paper_tables.reported_rows():
-        ours = paper_tables.paper_score(record, r.place) if r.model == record.model else None
+    for r in paper_scores.reported_rows():
+        if r.model != record.model:
+            continue
+        ours = paper_scores.paper_score(record, paper_scores.paper_place(r))
         if ours is not None and abs(ours - r.value) > allowed:
             found.append(f"{r.metric} {ours:.2f}, published {r.value:.2f}")
     return ", ".join(found)
@@ -222,8 +226,9 @@ def strict(record: Record) -> Record:
     if record.status != "measured" or not faults:
         return record
     details = record.used.get("alarms", {})
+    used = {name: value for name, value in record.used.items() if name != "states"}
     reasons = "; ".join(f"{f} ({details.get(f) or FLAGS[f]})" for f in faults)
     return replace(
         record, status="failed", note=f"--strict: {reasons}", scores={}, spread={}, intervals={},
-        per_class={}, seeds=[],
+        per_class={}, seeds=[], used=used,
     )  # fmt: skip

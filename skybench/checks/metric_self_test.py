@@ -20,8 +20,9 @@ def check_metric(
     Returns the description of the main score.
 
     declared: the kind of the targets, by which elements without a label are known; None: inferred.
-    A metric whose perfect prediction is not the truth itself has a method `perfect(target)`. With
-    an infinite best score, any score but NaN passes.
+    A metric whose perfect prediction is not the truth itself has a method `perfect(target)`, one
+    whose best score depends on the truth a method `attainable()`. With an infinite best score, any
+    score but NaN passes.
 
     Raises SkybenchError where it is not: then no score of this metric can be believed.
     """
@@ -34,7 +35,7 @@ def check_metric(
             f"The metric's self-test failed: it refuses the truth as prediction: {error}"
         ) from error
     info = score_info(trial, name)
-    best = info.best
+    best = trial.attainable() if hasattr(trial, "attainable") else info.best
     right = math.isclose(score, best, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     if not right and (math.isfinite(best) or math.isnan(score)):
         raise SkybenchError(

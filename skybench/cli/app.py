@@ -44,6 +44,10 @@ def run(
         str, typer.Option(help="Ids, or folder:PATH; default: all of the task.")
     ] = "",
     protocol: Annotated[str, typer.Option(help="knn, linear, frozen, finetune …")] = "frozen",
+    recipe: Annotated[
+        list[str],
+        typer.Option(help="Recipes by name: aid:rvsa, frozen:pangaea (see list recipes)."),
+    ] = [],  # noqa: B006
     data: Data = "",
     weights: Annotated[
         list[str], typer.Option(help="auto, random, PATH, or MODEL=PATH (may be repeated).")
@@ -129,8 +133,8 @@ def run(
     overrides = parsed_pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
     request = Request(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
-        data=data, weights=parsed_pairs(weights, "--weights"), variant=variant,
-        sensors=_split(sensors),
+        recipes=recipe, data=data, weights=parsed_pairs(weights, "--weights"),
+        variant=variant, sensors=_split(sensors),
         options=parsed_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
         overrides=overrides, arch=parsed_pairs(arch, "--arch"), results=results, device=device,
         force=force, draw=draw, predictions=predictions, strict=strict, devices=devices,
@@ -152,7 +156,8 @@ def list_plugins(
     from skybench.cli import catalogue, output
 
     output.warn_broken_plugins()
-    output.show_rows(catalogue.catalogue_rows(kind), as_json)
+    rows = catalogue.catalogue_rows(kind)
+    output.show_rows(rows if as_json else catalogue.terminal_rows(kind, rows), as_json)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from typing import Any
 from skybench.core import DatasetCard, ModelCard, UsageError, folders, registry
 from skybench.core.variants import published_cards
 from skybench.core.version import __version__
-from skybench.plan import recipe_text
+from skybench.plan import recipe_catalogue
 from skybench.plan.protocols import every_task
 
 Row = dict[str, Any]
@@ -89,7 +89,7 @@ def protocol_rows() -> list[Row]:
 
 KINDS: Mapping[str, Callable[[], list[Row]]] = {
     "models": model_rows, "datasets": dataset_rows, "tasks": task_rows, "protocols": protocol_rows,
-    "recipes": recipe_text.recipe_rows,
+    "recipes": recipe_catalogue.recipe_rows,
 }  # fmt: skip
 
 
@@ -98,6 +98,11 @@ def catalogue_rows(kind: str) -> list[Row]:
     if kind not in KINDS:
         raise UsageError(f"Nothing to list under {kind!r}. Known: {', '.join(KINDS)}.")
     return KINDS[kind]()
+
+
+def terminal_rows(kind: str, rows: list[Row]) -> list[Row]:
+    """Return the rows of a kind as a terminal shows them."""
+    return recipe_catalogue.brief_rows(rows) if kind == "recipes" else rows
 
 
 def data_rows(data: str = "") -> list[Row]:
@@ -131,7 +136,7 @@ def plugin_facts(name: str) -> Row:
     Raises UsageError with a hint.
     """
     if ":" in name or "/" in name:
-        return recipe_text.recipe_facts(name)
+        return recipe_catalogue.recipe_facts(name)
     plain = name.strip().lower().replace("-", "_")
     kinds: tuple[registry.Kind, ...] = ("baselines", "datasets", "tasks")
     for kind in kinds:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.cli.catalogue import broken_plugins
 from skybench.cli.progress import Bar, Watch
-from skybench.cli.terminal import narrowest, paragraph, plain, terminal_width
+from skybench.cli.terminal import Red, narrowest, paragraph, plain, shows_colour, terminal_width
 from skybench.core import Record, SkybenchError, UsageError, folders, registry
 from skybench.core.version import __version__
 from skybench.records import store
@@ -39,12 +40,13 @@ def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(plain(v) for v in row.values()))
+        table.add_row(*(Text(plain(v), "red" if isinstance(v, Red) else "") for v in row.values()))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
 
 
@@ -53,10 +55,16 @@ def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=1))
         return
-    width = max(map(len, facts))
+    width, most = max(map(len, facts)), terminal_width()
     for name, value in facts.items():
-        text = plain(value).strip().replace("\n", "\n" + " " * (width + 2))
-        print(f"{name.ljust(width)}  {text}")
+        lines = plain(value).strip().split("\n")
+        if most > 2 * width:
+            lines = [
+                part
+                for line in lines
+                for part in textwrap.wrap(line, most - width - 2, break_on_hyphens=False) or [""]
+            ]
+        print(f"{name.ljust(width)}  " + f"\n{' ' * (width + 2)}".join(lines))
 
 
 def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
@@ -108,7 +116,7 @@ def _plan_row(cell: Mapping[str, Any], reasons: Sequence[str], forecasts: bool) 
         "model": f"{cell['model']} ({cell['variant']}, {cell['weights'][:8]})",
         "task": cell["task"],
         "dataset": f"{cell['dataset']} {cell['label']}".strip(),
-        "protocol": cell["protocol"],
+        "protocol": ":".join(filter(None, [cell["protocol"], cell["recipe"]])),
         "status": cell["status"],
         "images": sum(cell["samples"].values()) or "",
         **measured,
@@ -149,7 +157,7 @@ def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
         print(tables.to_json(made))
     else:
         grids = tables.record_grids(made, request.results or folders.results())
-        print(text_tables(grids, terminal_width()))
+        print(text_tables(grids, terminal_width(), shows_colour()))
     say(f"Records: {(request.results or folders.results()).resolve()}")
     return 1 if any(r.status == "failed" for r in made) else 0
 
@@ -164,10 +172,12 @@ def measured(model: str, results: Path | None) -> tuple[str, list[Record]]:
 
 
 def _records(results: Path | None) -> list[Record]:
+    from skybench.plan.former_recipes import with_recipes
+
     found, skipped = store.read_records(results or folders.results())
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
-    return found
+    return with_recipes(found)
 
 
 def merge_records(others: Sequence[Path], results: Path | None, as_json: bool) -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from skybench.analysis import paired_tests
 from skybench.analysis.score_text import interval_text, score_heading, score_text, unit_text
 from skybench.cli.output import say, show_rows
-from skybench.cli.terminal import terminal_width
+from skybench.cli.terminal import marked, shows_colour, terminal_width
 from skybench.core import Record, ScoreInfo, UsageError, folders, registry
+from skybench.plan.former_recipes import with_recipes
 from skybench.plan.protocols import every_task, protocol_names
 from skybench.records import labels, store
 from skybench.report import stacked, tables
@@ -38,7 +39,7 @@ def _read(results: Path | None) -> list[Record]:
     found, skipped = store.read_records(_folder(results))
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
-    return found
+    return with_recipes(found)
 
 
 def _task(name: str) -> str:
@@ -73,7 +74,7 @@ def show_table(results: Path | None, task: str, form: str, paper: bool) -> None:
     folder = _folder(results)
     if form == "text" and terminal_width():
         grids = papers.paper_grids(chosen) if paper else tables.record_grids(chosen, folder)
-        print(stacked.text_tables(grids, terminal_width()))
+        print(stacked.text_tables(grids, terminal_width(), shows_colour()))
         return
     print(
         papers.render_paper_tables(chosen, form)
@@ -100,7 +101,7 @@ def show_rescored(results: Path | None, task: str, metric: str, as_json: bool) -
 def _score(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **_place(row), "metric": score_heading(row["metric"], _info(row)),
-        "score": f"{score_text(row['score'], _info(row))}{labels.flag_marks(row['flags'])}",
+        "score": marked(score_text(row["score"], _info(row)), row["flags"]),
         "95 %": _interval(row),
         "recorded": "" if row["recorded"] is None else score_text(row["recorded"], _info(row)),
         "images": row["images"], "fingerprint": row["fingerprint"],
@@ -164,8 +165,8 @@ def _compared(cell: CellComparison, names: tuple[str, str]) -> dict[str, Any]:
     parts = (key.dataset, key.label, metric, key.protocol, key.sensors, row["settings"])
     return {
         "task": key.task, "cell": " ".join(filter(None, parts)),
-        names[0]: f"{score_text(row['a'], info)}{labels.flag_marks(cell.one.flags)}",
-        names[1]: f"{score_text(row['b'], info)}{labels.flag_marks(cell.other.flags)}",
+        names[0]: marked(score_text(row["a"], info), cell.one.flags),
+        names[1]: marked(score_text(row["b"], info), cell.other.flags),
         "difference": score_text(cell.difference, info, sign=True),
         "95 %": _signed(gap, info) if gap else "",
         "p (Holm)": _p(row["p_holm"]),
@@ -201,7 +202,7 @@ def show_ranking(ranking: Ranking, plot: Path | None, as_json: bool) -> None:
     show_rows(
         [
             {
-                "model": f"{s.model}{labels.flag_marks(s.flags)}", "cells": f"{s.measured}/{union}",
+                "model": marked(s.model, s.flags), "cells": f"{s.measured}/{union}",
                 "mean rank": f"{s.rank:.2f}", "over cells": _band(s.over_cells),
                 "over images": _band(s.over_images) if s.over_images else "",
                 "IQM": "" if s.iqm is None else f"{s.iqm:.3f}",

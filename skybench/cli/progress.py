@@ -130,7 +130,8 @@ class Watch:
         self.live.update(self.whole, completed=self.done)
         what = f"{record.main[0]} {record.main[1]:.2f}" if record.main else record.note
         name = f"{record.dataset} {record.recipe['label']}".strip()
-        line = f"[{self.done}/{self.cells}] {record.model} on {name}, {record.recipe['protocol']}"
+        how = ":".join(filter(None, [record.recipe["protocol"], record.recipe.get("name", "")]))
+        line = f"[{self.done}/{self.cells}] {record.model} on {name}, {how}"
         spent = time.perf_counter() - self.start
         self._say(f"{line}: {record.status}: {what} ({spent:.0f} s)")
         for note in record.used.get("notes", ()):

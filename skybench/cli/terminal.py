@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from skybench.records.labels import RED, flag_marks
 
 
 def terminal_width() -> int:
@@ -14,12 +17,33 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
+def shows_colour() -> bool:
+    """Whether stdout is a terminal whose user wants colours: see no-color.org."""
+    plain_wanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain_wanted
+
+
+class Red(str):
+    """A text of a table that is shown in red where colours are."""
+
+    __slots__ = ()
+
+
+def marked(text: str, flags: Sequence[str]) -> str:
+    """Return a score's or a model's text with the marks of its flags, `Red` where one asks so."""
+    whole = f"{text}{flag_marks(flags)}"
+    return Red(whole) if RED in flags else whole
+
+
 def plain(value: Any) -> str:
-    """Return a value as text for a cell of a table."""
+    """Return a value as text for a cell of a table; each of several mappings has its own line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
+        return ", ".join(
+            f"{k} {plain(v) if isinstance(v, Mapping) else v}" for k, v in value.items()
+        )
     if isinstance(value, list | tuple):
-        return ", ".join(map(plain, value))
+        lines = value and all(isinstance(v, Mapping) for v in value)
+        return ("\n" if lines else ", ").join(map(plain, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else str(value)

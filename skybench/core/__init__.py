@@ -10,10 +10,12 @@ from skybench.core.cards import ModelCard as ModelCard
 from skybench.core.cards import Option as Option
 from skybench.core.cards import Row as Row
 from skybench.core.cards import WeightsSource as WeightsSource
+from skybench.core.column import Column as Column
 from skybench.core.dataset import Samples as Samples
 from skybench.core.dataset import Split as Split
 from skybench.core.errors import CannotRun as CannotRun
 from skybench.core.errors import DataError as DataError
+from skybench.core.errors import Diverged as Diverged
 from skybench.core.errors import InvalidArray as InvalidArray
 from skybench.core.errors import SkybenchError as SkybenchError
 from skybench.core.errors import UsageError as UsageError
@@ -53,9 +55,10 @@ from skybench.core.sensors import UINT8 as UINT8
 from skybench.core.sensors import BandMapping as BandMapping
 from skybench.core.sensors import Conversion as Conversion
 from skybench.core.sensors import Sensor as Sensor
-from skybench.core.setup import Column as Column
 from skybench.core.setup import DemoSetup as DemoSetup
 from skybench.core.setup import Setup as Setup
+from skybench.core.sourced_recipe import FieldSource as FieldSource
+from skybench.core.sourced_recipe import SourcedRecipe as SourcedRecipe
 from skybench.core.target import Target as Target
 from skybench.core.target import infer_target as infer_target
 

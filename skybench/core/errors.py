@@ -31,6 +31,10 @@ class UsageError(SkybenchError):
     """A name or an option that does not exist, or does not fit the others."""
 
 
+class Diverged(SkybenchError):
+    """A training whose loss is no longer finite, as under too high a learning rate."""
+
+
 class InvalidArray(UsageError, ValueError):
     """Arrays that a metric cannot score; a ValueError too, as NumPy and scikit-learn raise."""
 

@@ -16,6 +16,7 @@ from skybench.core.protocol import Level, Protocol, as_protocol
 from skybench.core.recipe import Recipe
 from skybench.core.sample import Time
 from skybench.core.score import ScoreInfo
+from skybench.core.sourced_recipe import SourcedRecipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,10 @@ class FitContext(NamedTuple):
     workers: Workers | None = None  # the processes of distributed training
     validation_score: Callable[[Head, Source], float] | None = None  # main score of a head
     score_info: ScoreInfo = ScoreInfo()  # direction of that score
+    # Called at the end of training, while the head is in the state that does not count (the last
+    # or the best), if there are two.
+    other_state: Callable[[], None] | None = None
+    groups: Sequence[str] = ()  # the independent unit of each training sample; (): each its own
     folder: Path | None = None  # for this seed's log and checkpoints; None: nothing is written
     micro_batch: int = 0  # samples a forward pass, for gradient accumulation; 0: the whole batch
     recompute_activations: bool = False  # activation checkpointing, to save memory
@@ -83,7 +88,11 @@ class Head(Interface):
     """A prediction head: fitted on the features of a training split, then asked to predict."""
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
-        """Train the head; return facts for the record, as the chosen lambda or k, the losses."""
+        """Train the head; return facts for the record, as the chosen lambda or k, the losses.
+
+        val: what choices are made on, never learned from: with the recipe's state "best-on-test"
+        it is the test split.
+        """
 
     def predict(self, test: Source) -> Iterator[Any]:
         """Yield one prediction for each sample, in order, in the form that the metric reads."""
@@ -94,8 +103,10 @@ class Metric(Interface):
 
     Optional members: `perfect(target)`, the prediction that must get the best score, where it is
     not the target itself; `info`, which describes scores that are not percentages (see
-    `ScoreInfo`); and `shares()`, which of the samples are hits, 0 or 1 [N], of each score
-    that is a share of them (see `skybench.analysis.intervals.share_interval`).
+    `ScoreInfo`); `shares()`, which of the samples are hits, 0 or 1 [N], of each score that is a
+    share of them (see `skybench.analysis.intervals.share_interval`); `attainable()`, the highest
+    main score, where the truth keeps it below that of `ScoreInfo`; and `notes()`, sentences for
+    the record on how the scores came about, as on classes that a mean leaves out.
     """
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None: ...
@@ -121,6 +132,9 @@ class Task:
     recipes: Callable[[DatasetCard, str, bool], tuple[Recipe, ...]]  # the bool: demo data
     version: int = 1  # incremented when scores change, which makes older records stale
     views: bool = False  # whether its heads support test-time augmentation (`Recipe.views`)
+    sourced: tuple[SourcedRecipe, ...] = ()  # recipes by name for any of its data sets
+    # Raises UsageError for settings that its heads do not have; without torch.
+    check: Callable[[Recipe, DatasetCard], None] | None = None
 
     def protocol(self, name: str) -> Protocol:
         """Return a protocol by name. Raises UsageError, which lists the known ones."""

@@ -15,21 +15,21 @@ from skybench.boxes.geometry import flip_corners
 from skybench.core import Boxes, FitContext, Recipe, Source
 from skybench.heads._roi_stages import BoxKind
 from skybench.heads._two_stage import TwoStage
-from skybench.heads.dense import Levels, Standardise
+from skybench.heads.decoders import Levels
+from skybench.heads.dense import Standardise
 from skybench.training.fit import train, validation_scorer
 from skybench.training.loop import TrainingResult
-from skybench.training.lr_schedules import Schedule, recipe_schedule, step_decay
+from skybench.training.lr_schedules import DROPS, Moment, Schedule, multistep, recipe_schedule
 from skybench.training.step import TrainingJob
 
 CHUNK = 4  # images in a forward pass of prediction
-CLIP = 35.0  # largest norm of the gradient; mmrotate's schedules
 WARM_UP = (1000, 0.1)  # steps, as mmdetection for DIOR, but at most this share of all steps
 
 
 def detector_schedule(step: int, steps: int) -> float:
     """Return the factor on the learning rate: linear warm-up, then two step decays."""
     warm = max(1, min(WARM_UP[0], math.ceil(WARM_UP[1] * steps)))
-    return min(1.0, (step + 1) / warm) * step_decay(step, steps, warm)
+    return min(1.0, (step + 1) / warm) * multistep(Moment(step, steps, warm, 0), DROPS)
 
 
 def random_flips(
@@ -66,12 +66,13 @@ def train_detector(
     def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
         levels = scale([x.to(setting.device) for x in source.pyramid(indices)])
         targets = [source.target(i) for i in indices]
-        # A trained backbone sees augmented images instead: skybench.augment.apply.
+        # With augmentation the backbone sees augmented images instead: skybench.augment.apply.
         axes = () if recipe.augment else network.kind.settings.flips
         maps, boxes = random_flips(levels, targets, axes, rng)
         return torch.stack([*network(maps, boxes).values()]).sum()
 
-    job = TrainingJob(loss_of, recipe_schedule(recipe, Schedule(detector_schedule, CLIP)), score)
+    schedule = recipe_schedule(recipe, Schedule(detector_schedule), len(source))
+    job = TrainingJob(loss_of, schedule, score)
     return train(network, len(source), recipe, setting, job)
 
 

@@ -13,7 +13,7 @@ from skybench.boxes.detections import Detections
 from skybench.core import Boxes, DataError
 from skybench.heads._anchors import make_anchors
 from skybench.heads._roi_stages import BoxKind, RegionProposalNetwork, RoIHead, Size, TrainingBoxes
-from skybench.heads.dense import Levels, Neck
+from skybench.heads.decoders import Levels, Neck
 
 SCORE = 0.05  # lowest score of a detection
 SMALLEST = 1.0  # smallest side of an object in training, in pixels of the network's input

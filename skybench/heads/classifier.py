@@ -41,7 +41,9 @@ class SafeBatchNorm1d(nn.BatchNorm1d):
 class Finetuned:
     """Batch normalisation without parameters, then a linear layer, trained with the backbone.
 
-    The loss is cross-entropy, or with several classes per image the summed binary cross-entropy.
+    The loss is cross-entropy, or with several classes per image the summed binary cross-entropy;
+    with the recipe's loss "softmargin" its mean over classes, torch's MultiLabelSoftMarginLoss.
+    Targets may be soft, after mixup or CutMix. Dropout, if any, is before the linear layer.
     The normalisation makes one learning rate fit features of any scale (as in MAE's linear probe).
     """
 
@@ -56,10 +58,11 @@ class Finetuned:
             nn.init.trunc_normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
             norm = SafeBatchNorm1d(self.dim, affine=False)
-            self.head = nn.Sequential(norm, layer).to(self.device)
+            drop = [nn.Dropout(self.recipe.dropout)] if self.recipe.dropout else []
+            self.head = nn.Sequential(norm, *drop, layer).to(self.device)
             job = TrainingJob(
                 self._loss(cast(PooledSource, train)),
-                recipe_schedule(self.recipe, Schedule(linear_decay)),
+                recipe_schedule(self.recipe, Schedule(linear_decay), len(train)),
                 fit.validation_scorer(self, val, self.recipe, setting),
             )
             trained = fit.train(self.head, len(train), self.recipe, setting, job)
@@ -71,10 +74,13 @@ class Finetuned:
             logits = self.head(source.vectors(indices).to(self.device))
             truth = np.stack([np.asarray(source.target(i)) for i in indices])
             target = torch.from_numpy(truth).to(self.device)
-            if self.several:
-                each = F.binary_cross_entropy_with_logits(logits, target.float(), reduction="none")
-                return each.sum(1).mean()
-            return F.cross_entropy(logits, target.long())
+            if not self.several:
+                target = target if target.is_floating_point() else target.long()
+                return F.cross_entropy(logits, target, label_smoothing=self.recipe.smoothing)
+            if self.recipe.loss == "softmargin":
+                return F.multilabel_soft_margin_loss(logits.float(), target.float())
+            each = F.binary_cross_entropy_with_logits(logits, target.float(), reduction="none")
+            return each.sum(1).mean()
 
         return loss_of
 

@@ -1,4 +1,4 @@
-"""Dense heads on feature pyramids: linear, UPerNet and U-Net, for a class or value per pixel."""
+"""Dense heads on feature pyramids: trained under a recipe, for a class or a value per pixel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from torch.nn import functional as F
 
 from skybench.augment import test_time
 from skybench.core import IGNORE, FitContext, Recipe, Source
+
+# Tasks of other packages import these from here.
+from skybench.heads.decoders import DateDifference as DateDifference
+from skybench.heads.decoders import EachDate as EachDate
+from skybench.heads.decoders import Levels as Levels
+from skybench.heads.decoders import Linear as Linear
+from skybench.heads.decoders import UNet as UNet
+from skybench.heads.decoders import UPerNet as UPerNet
 from skybench.training.fit import (
     PixelLoss,
     cross_entropy,
@@ -21,170 +29,8 @@ from skybench.training.fit import (
     validation_scorer,
 )
 
-Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
-POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
-STRIDES = (4, 8, 16, 32)  # of the four levels that UPerNet expects
 SEEN = 256  # samples from which mean and deviation of the features are estimated
 CHUNK = 8  # samples in a forward pass of prediction
-
-
-class SafeBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that uses running statistics for a single value per channel.
-
-    One sample pooled to one pixel, as in the last batch of an epoch, has no variance.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() > x.shape[1]:
-            return super().forward(x)
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
-
-
-def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """Return convolution, batch normalisation and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-        SafeBatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
-def upsample(x: Tensor, like: Tensor) -> Tensor:
-    """Upsample bilinearly to the size of another map."""
-    return F.interpolate(x, like.shape[-2:], mode="bilinear")
-
-
-class Linear(nn.Module):
-    """A 1x1 convolution on the feature pyramid.
-
-    Computed on each level and summed at the finest: the same function as a 1x1 convolution on all
-    levels upsampled and concatenated, at a fraction of the cost.
-    """
-
-    def __init__(self, levels: Levels, classes: int, width: int) -> None:
-        super().__init__()
-        self.each = nn.ModuleList(nn.Conv2d(c, classes, 1) for c, _ in levels)
-
-    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        logits = [layer(x) for layer, x in zip(self.each, levels, strict=True)]
-        return [functools.reduce(torch.add, (upsample(x, logits[0]) for x in logits))]
-
-
-class Neck(nn.Module):
-    """A neck that makes levels of stride 4, 8, 16 and 32 from a single one, as of a plain ViT.
-
-    As mmsegmentation's MultiLevelNeck: 1x1 convolution, resizing (by 4, 2, 1, 1/2 for a ViT of
-    stride 16), 3x3 convolution.
-    """
-
-    def __init__(self, channels: int, stride: int, width: int) -> None:
-        super().__init__()
-        self.scales = tuple(stride / wanted for wanted in STRIDES)
-        self.lateral = conv(channels, width, 1)
-        self.out = nn.ModuleList(conv(width, width, 3) for _ in self.scales)
-
-    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        x = self.lateral(levels[0])
-        sizes = [[max(1, round(n * s)) for n in x.shape[-2:]] for s in self.scales]
-        resized = [F.interpolate(x, size, mode="bilinear") for size in sizes]
-        return [layer(y) for layer, y in zip(self.out, resized, strict=True)]
-
-
-class UPerNet(nn.Module):
-    """UPerNet with an FCN auxiliary head on the second coarsest level.
-
-    Pyramid pooling (1, 2, 3, 6) on the coarsest level, lateral 1x1 and 3x3 convolutions, fusion
-    at the finest level, dropout 0.1. Returns [logits, auxiliary logits] in training, else
-    [logits], at the finest level's size.
-    Source: Xiao et al. 2018 (arXiv 1807.10221); the widths of the iSAID configuration in
-    Bili-Sakura/SkySense@107d4e0 segmentation/configs/swin_transformer_v2 (512 channels, FCN
-    on stage 3 with weight 0.4).
-    """
-
-    def __init__(self, levels: Levels, classes: int, width: int) -> None:
-        super().__init__()
-        channels = [c for c, _ in levels]
-        self.neck = Neck(*levels[0], width) if len(channels) == 1 else None
-        if self.neck is not None:
-            channels = [width] * len(self.neck.scales)
-        self.pools = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(p), conv(channels[-1], width, 1)) for p in POOLS
-        )
-        self.bottleneck = conv(channels[-1] + len(POOLS) * width, width, 3)
-        self.lateral = nn.ModuleList(conv(c, width, 1) for c in channels[:-1])
-        self.smooth = nn.ModuleList(conv(width, width, 3) for _ in channels[:-1])
-        self.fuse = conv(len(channels) * width, width, 3)
-        self.classify = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
-        half = max(1, width // 2)
-        self.auxiliary = nn.Sequential(
-            conv(channels[-2], half, 3), nn.Dropout2d(0.1), nn.Conv2d(half, classes, 1)
-        )
-
-    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        if self.neck is not None:
-            levels = self.neck(levels)
-        top = levels[-1]
-        pooled = [upsample(pool(top), top) for pool in self.pools]
-        maps = [layer(x) for layer, x in zip(self.lateral, levels[:-1], strict=True)]
-        maps.append(self.bottleneck(torch.cat([top, *pooled], 1)))
-        for i in range(len(maps) - 2, -1, -1):
-            maps[i] = maps[i] + upsample(maps[i + 1], maps[i])
-        smooth = [layer(x) for layer, x in zip(self.smooth, maps[:-1], strict=True)]
-        fused = torch.cat([upsample(x, maps[0]) for x in (*smooth, maps[-1])], 1)
-        logits = [self.classify(self.fuse(fused))]
-        return [*logits, self.auxiliary(levels[-2])] if self.training else logits
-
-
-class UNet(nn.Module):
-    """A U-Net decoder: from the coarsest level up, each concatenated with the next finer one.
-
-    Two 3x3 convolutions per level. Source: Ronneberger et al. 2015 (arXiv 1505.04597), on a
-    backbone's pyramid as in the change-detection heads of ViTAE-Transformer/MTP.
-    """
-
-    def __init__(self, levels: Levels, classes: int, width: int) -> None:
-        super().__init__()
-        channels = [c for c, _ in levels]
-        self.neck = Neck(*levels[0], width) if len(channels) == 1 else None
-        if self.neck is not None:
-            channels = [width] * len(self.neck.scales)
-        self.top = conv(channels[-1], width, 3)
-        self.up = nn.ModuleList(
-            nn.Sequential(conv(width + c, width, 3), conv(width, width, 3)) for c in channels[:-1]
-        )
-        self.classify = nn.Conv2d(width, classes, 1)
-
-    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        if self.neck is not None:
-            levels = self.neck(levels)
-        x = self.top(levels[-1])
-        for level, layer in zip(reversed(levels[:-1]), reversed(self.up), strict=True):
-            x = layer(torch.cat([upsample(x, level), level], 1))
-        return [self.classify(x)]
-
-
-class DateDifference(nn.Module):
-    """A head on the feature difference of two dates: levels [B, 2, C, h, w] -> |second - first|."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, levels: Sequence[Tensor]) -> Any:
-        return self.head([(x[:, 1] - x[:, 0]).abs() for x in levels])
-
-
-class EachDate(nn.Module):
-    """A head applied to each date: levels [B, T, C, h, w] -> logits [B * T, K, h, w]."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, levels: Sequence[Tensor]) -> Any:
-        return self.head([x.flatten(0, 1) for x in levels])
 
 
 class Standardise(nn.Module):
@@ -224,9 +70,14 @@ class PixelAnswer(NamedTuple):
     activate: Callable[[Tensor], Tensor] = lambda maps: maps  # before maps of views are averaged
 
 
-def classify(ignore: int = IGNORE) -> PixelAnswer:
-    """Return cross-entropy and argmax; mask pixels with the value `ignore` have no label."""
-    loss = functools.partial(cross_entropy, ignore=ignore)
+def classify(ignore: int = IGNORE, recipe: Recipe | None = None) -> PixelAnswer:
+    """Return cross-entropy and argmax; mask pixels with the value `ignore` have no label.
+
+    recipe: its label smoothing and its loss, "all-pixels" or the usual one (see `cross_entropy`).
+    """
+    smoothing = recipe.smoothing if recipe else 0.0
+    every = recipe is not None and recipe.loss == "all-pixels"
+    loss = functools.partial(cross_entropy, ignore=ignore, smoothing=smoothing, all_pixels=every)
     return PixelAnswer(loss, lambda maps: maps.argmax(1), lambda maps: maps.softmax(1))
 
 

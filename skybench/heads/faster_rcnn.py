@@ -34,7 +34,7 @@ from skybench.boxes.geometry import from_horizontal, to_horizontal
 from skybench.core import Recipe
 from skybench.heads._detector import Detector
 from skybench.heads._roi_stages import ROI_SIDE, DetectorSettings, Size
-from skybench.heads.dense import Levels
+from skybench.heads.decoders import Levels
 
 SETTINGS = DetectorSettings(
     beta=(0.0, 0.0),

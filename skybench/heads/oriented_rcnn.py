@@ -23,7 +23,7 @@ from skybench.boxes.roi_align import rotated_roi_align
 from skybench.core import Recipe
 from skybench.heads._detector import Detector
 from skybench.heads._roi_stages import ROI_SIDE, DetectorSettings, Size
-from skybench.heads.dense import Levels
+from skybench.heads.decoders import Levels
 
 SETTINGS = DetectorSettings(
     beta=(1 / 9, 1.0),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skybench.metrics.matching import (
     Flags,
@@ -58,18 +59,45 @@ def coco_curves(scene: Scene, pairs: Pairs, most: int | None) -> dict[int, Ranke
     return rank_by_class(scene, match_coco(some, scene.groups, scene.difficult, COCO_IOUS), kept)
 
 
-def voc_curves(scene: Scene, pairs: Pairs, iou: float) -> dict[int, Ranked]:
+def equal_boxes(corners: NDArray[Any], groups: NDArray[Any]) -> Ints:
+    """Return ids [G] that are equal for boxes of one group with the same four corners.
+
+    The corners [G, 4, 2] may begin anywhere and go around either way.
+    """
+    points = np.sort(corners @ [1, 1j], 1)
+    rows = np.column_stack([groups, points])
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+class VocCurves(NamedTuple):
+    """The ranked detections of each class, by Pascal VOC's rule and by a milder one.
+
+    They differ where an object is annotated k times: with equal boxes of one class in one image.
+    """
+
+    strict: dict[int, Ranked]  # one of its detections is a hit, as in VOC and mmrotate
+    doubles: dict[int, Ranked]  # k of them are; the same as `strict` where nothing is repeated
+    repeats: dict[int, int]  # by class: countable objects, less those that differ
+
+
+def voc_curves(scene: Scene, pairs: Pairs, iou: float) -> VocCurves:
     """Rank all detections by class, matched as Pascal VOC does at one IoU."""
     some = pairs.where(pairs.iou >= iou)
-    points = np.sort(scene.true_corners @ [1, 1j], 1)  # alike from whichever corner they begin
-    rows = np.column_stack([scene.true_groups + 1j * scene.difficult, points])
-    same = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-    crowd = scene.crowd[some.objects]
-    verdict = match_voc(some.where(~crowd), len(scene.groups), scene.difficult, same)
-    inside = pairs.detections[(pairs.iou >= iou) & scene.crowd[pairs.objects]]
-    # VOC has no crowds; by COCO's rule none of the detections in one is a false positive.
-    verdict.ignored[inside] |= ~verdict.hit[inside]
-    return rank_by_class(scene, verdict, np.ones(len(scene.groups), bool))
+    same = equal_boxes(scene.true_corners, scene.true_groups + 1j * scene.difficult)
+    counts = np.bincount(same)
+    inside = some.detections[scene.crowd[some.objects]]
+    some = some.where(~scene.crowd[some.objects])
+
+    def judged(hits: Ints) -> dict[int, Ranked]:
+        verdict = match_voc(some, len(scene.groups), scene.difficult, same, hits)
+        # VOC has no crowds; by COCO's rule none of the detections in one is a false positive.
+        verdict.ignored[inside] |= ~verdict.hit[inside]
+        return rank_by_class(scene, verdict, np.ones(len(scene.groups), bool))
+
+    strict = judged(np.ones_like(counts))
+    again = scene.true_labels[(rank_within_group(same) > 0) & ~scene.difficult]
+    repeats = {label: int((again == label).sum()) for label in strict}
+    return VocCurves(strict, judged(counts) if len(again) else strict, repeats)
 
 
 def coco_scores(ranked: Ranked, weights: Floats) -> dict[str, Floats]:

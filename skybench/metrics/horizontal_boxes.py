@@ -29,15 +29,25 @@ from skybench.metrics.average_precision import (
     COCO_IOUS,
     VOC_RECALLS,
     Ranked,
+    VocCurves,
     box_average_precision,
     coco_curves,
     coco_scores,
+    equal_boxes,
     over_classes,
     voc_curves,
 )
-from skybench.metrics.matching import BoxForm, Scene, TrueBoxes, find_pairs, gather_scene
+from skybench.metrics.matching import (
+    BoxForm,
+    Scene,
+    TrueBoxes,
+    find_pairs,
+    gather_scene,
+    rank_within_group,
+)
 
 MOST = 100  # detections of a class in an image that COCO evaluates
+VOC_NAMES = ("ap50_voc07", "ap50_voc12", "ap50_voc07_doubles", "ap50_voc12_doubles")
 
 
 def horizontal_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -112,10 +122,13 @@ def voc_ap(
     0.1, .. 1 (VOC 2007), 0 for the area under the curve (from VOC 2010 on). All detections
     count. A detection is matched to the object of highest IoU, even if that is already found:
     then it is a false positive. Coordinates are continuous; VOC's own code counts pixels (+ 1).
+    An object annotated k times (equal boxes of one class in one image) counts k times and is found
+    once, so that the truth itself scores less than 100. `map_doubles`: with k hits for it;
+    `doubles`: the number of objects, no percentage, that repeat another one.
     Source: Everingham et al., IJCV 2010, 88, 303-338; open-mmlab/mmdetection: eval_map.
 
     >>> voc_ap([([[0, 0, 10, 8]], [0.9], [3])], [([[0, 0, 10, 10], [20, 0, 30, 9]], [3, 3])])
-    {'map': 54.54545454545454}
+    {'map': 54.54545454545454, 'map_doubles': 54.54545454545454, 'doubles': 0.0}
     """
     scene = scene_from_arrays(detections, truth, horizontal_corners, count_difficult)
     return voc_map(scene, HORIZONTAL, iou, points)
@@ -133,37 +146,43 @@ def voc_map(scene: Scene, shape: BoxForm, iou: float, points: int) -> dict[str, 
         )
     curves = voc_curves(scene, find_pairs(scene, shape, iou), iou)
     weights, steps = np.ones((1, scene.number)), (VOC_RECALLS[points],)
-    each = [box_average_precision(curve, weights, steps)[0] for curve in curves.values()]
-    return {"map": float(np.mean(each) * 100) if each else float("nan")}
+    found = {}
+    for name, rule in (("map", curves.strict), ("map_doubles", curves.doubles)):
+        each = [box_average_precision(curve, weights, steps)[0] for curve in rule.values()]
+        found[name] = float(np.mean(each) * 100) if each else float("nan")
+    return found | {"doubles": float(sum(curves.repeats.values()))}
 
 
 class CocoBoxes:
     """The scores of `coco_ap`, `ap50` first, and both of VOC at IoU 0.5.
 
-    `ap50_voc07`: over 11 points; `ap50_voc12`: the area under the curve (see `voc_ap`).
+    `ap50_voc07`: over 11 points; `ap50_voc12`: the area under the curve (see `voc_ap`);
+    `ap50_voc07_doubles`, `ap50_voc12_doubles`: with k hits for an object that is annotated k times,
+    as COCO's scores have it.
     Source: DIOR is scored by COCO's AP50 in SkySense and MTP, by VOC's AP in its own paper.
     """
 
     shape = HORIZONTAL
     most: int | None = MOST
-    names: tuple[str, ...] = ("ap50", "ap", "ap75", "ap50_voc07", "ap50_voc12")
+    names: tuple[str, ...] = ("ap50", "ap", "ap75", *VOC_NAMES)
 
     def __init__(self, classes: tuple[str, ...], count_difficult: bool = False) -> None:
         self.classes, self.count_difficult = classes, count_difficult
         self.said: list[Detections] = []
         self.true: list[TrueBoxes] = []
-        self.curves: tuple[Mapping[int, Ranked], Mapping[int, Ranked]] | None = None
+        self.curves: tuple[Mapping[int, Ranked], VocCurves] | None = None
 
     def fresh(self) -> Self:
         return type(self)(self.classes, self.count_difficult)
 
     def perfect(self, target: Any) -> Detections:
-        """Return the countable objects as detections of equal score."""
+        """Return the countable objects as detections: repeated ones last, which VOC finds once."""
         counts = ~np.asarray(target.difficult) | self.count_difficult
         if getattr(target, "crowd", None) is not None:
             counts &= ~np.asarray(target.crowd)
-        labels = np.asarray(target.labels)[counts]
-        return Detections(np.asarray(target.corners)[counts], np.ones(len(labels)), labels)
+        corners, labels = np.asarray(target.corners)[counts], np.asarray(target.labels)[counts]
+        repeated = rank_within_group(equal_boxes(corners, labels)) > 0
+        return Detections(corners, np.where(repeated, 0.5, 1.0), labels)
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
         """Count one image; prediction: `Detections`; target: `core.Boxes`."""
@@ -207,16 +226,41 @@ class CocoBoxes:
         """Return 0: constant boxes match next to nothing."""
         return 0.0
 
-    def _each(self, weights: NDArray[np.float64]) -> dict[int, dict[str, NDArray[np.float64]]]:
-        """The scores [B] of every class, in 0..1."""
+    def attainable(self) -> float:
+        """Return the highest main score that any detections can get, in percent."""
+        return 100.0
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence on the objects that are annotated more than once, if there are any."""
+        count = sum(self._curves()[1].repeats.values())
+        if not count:
+            return ()
+        are = "object repeats" if count == 1 else "objects repeat"
+        return (
+            f"{count} {are} the box and class of another of the image: {VOC_NAMES[0]} and "
+            f"{VOC_NAMES[1]} count one hit for such a set, as VOC and mmrotate do, the scores "
+            "called doubles and COCO's one for each of it",
+        )
+
+    def _curves(self) -> tuple[Mapping[int, Ranked], VocCurves]:
         if self.curves is None:
             scene = gather_scene(self.said, self.true)
             pairs = find_pairs(scene, self.shape, COCO_IOUS[0])
             self.curves = coco_curves(scene, pairs, self.most), voc_curves(scene, pairs, 0.5)
-        coco, voc = self.curves
+        return self.curves
+
+    def _each(self, weights: NDArray[np.float64]) -> dict[int, dict[str, NDArray[np.float64]]]:
+        """The scores [B] of every class, in 0..1."""
+        coco, voc = self._curves()
+        rules = (VOC_RECALLS[11], None)
         found = {}
         for label in coco:
-            old, new = box_average_precision(voc[label], weights, (VOC_RECALLS[11], None))
-            both = {"ap50_voc07": old[:, 0], "ap50_voc12": new[:, 0]}
-            found[label] = coco_scores(coco[label], weights) | both
+            strict = box_average_precision(voc.strict[label], weights, rules)
+            doubles = (
+                box_average_precision(voc.doubles[label], weights, rules)
+                if voc.repeats[label]
+                else strict
+            )
+            own = zip(VOC_NAMES, (*strict, *doubles), strict=True)
+            found[label] = coco_scores(coco[label], weights) | {n: ap[:, 0] for n, ap in own}
         return found

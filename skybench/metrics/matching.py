@@ -274,13 +274,13 @@ def _rounds(pairs: Pairs, groups: Ints, difficult: Flags) -> Iterator[Ints]:
     yield from np.split(order[last], np.flatnonzero(np.diff(rounds[:, last]).any(0)) + 1)
 
 
-def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Verdicts:
+def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints, hits: Ints) -> Verdicts:
     """Match each of `count` detections to the object of highest IoU, the first of equals, as VOC.
 
     The first detection of an object is a hit, any other a false positive; difficult: [G], ignored
     objects, whose detections are ignored. pairs: with at least the threshold, T = 1. same: [G],
-    equal ids for objects with equal boxes: an object annotated k times matches k detections. In
-    mmrotate all would go to the first, and the truth itself would not score 100.
+    the ids of `equal_boxes`, for all detections of an object annotated k times go to the first of
+    the k; hits: by that id, how many of these detections are hits: 1 in VOC and mmrotate.
     Source: open-mmlab/mmrotate@2a02038:mmrotate/evaluation/functional/mean_ap.py:tpfp_default.
     """
     order = np.lexsort((pairs.objects, -pairs.iou, pairs.detections))
@@ -288,6 +288,6 @@ def match_voc(pairs: Pairs, count: int, difficult: Flags, same: Ints) -> Verdict
     g = pairs.objects[order][first]
     skip = difficult[g]
     hit, ignored = np.zeros((count, 1), bool), np.zeros((count, 1), bool)
-    hit[d, 0] = ~skip & (rank_within_group(same[g]) < np.bincount(same)[same[g]])
+    hit[d, 0] = ~skip & (rank_within_group(same[g]) < hits[same[g]])
     ignored[d, 0] = skip
     return Verdicts(hit, ignored)

@@ -66,8 +66,9 @@ def labelled_ids(said: Masked, truth: Masked, ignore: int) -> tuple[NDArray[Any]
 def class_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Return IoU, F1, precision and recall of each class [..., K] and OA [...], in 0..1.
 
-    matrices: confusion matrices [..., K, K] by (true, predicted) class. A class that is only
-    predicted has an IoU and an F1 of 0; a class neither in the truth nor predicted has NaN.
+    matrices: confusion matrices [..., K, K] by (true, predicted) class. A class without a hit,
+    missed or only predicted, has an IoU and an F1 of 0; a class neither in the truth nor predicted
+    has NaN. (mmsegmentation's F1 = 2PR / (P + R) is NaN for a class without a hit.)
     """
     m = matrices.astype(np.float64)
     hit, true, predicted = np.einsum("...kk->...k", m), m.sum(-1), m.sum(-2)
@@ -91,15 +92,19 @@ def nan_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def mean_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Return mean scores over classes of confusion matrices [..., K, K], each [...] in 0..1.
 
-    They differ in the classes that count. `miou`, `mf1`: classes in the truth or the prediction,
-    as mmsegmentation's nanmean; `miou_true`: classes in the truth; `miou_all`: all classes, an
-    absent one with 0. NaN without a pixel.
+    They differ in the classes that count. `miou`, `mf1_present`: classes in the truth or the
+    prediction, one without a hit with 0; `mf1`: classes with a hit, so that a class that is missed
+    altogether does not lower it, as mmsegmentation's mFscore; `miou_true`: classes in the truth;
+    `miou_all`: all classes, an absent one with 0. NaN without a class that counts.
+    Source: open-mmlab/mmsegmentation@01c9623:mmseg/evaluation/metrics/iou_metric.py, nanmean of
+    IoU (0 / 0 is NaN) and of 2PR / (P + R), which is 0 / 0 without a hit.
     """
     each = class_scores(matrices)
-    iou, occurs = each["iou"], matrices.sum(-1) > 0
+    iou, f1, occurs = each["iou"], each["f1"], matrices.sum(-1) > 0
     return {
         "miou": nan_mean(iou),
-        "mf1": nan_mean(each["f1"]),
+        "mf1": nan_mean(np.where(f1 > 0, f1, np.nan)),
+        "mf1_present": nan_mean(f1),
         "oa": each["oa"],
         "miou_true": nan_mean(np.where(occurs, iou, np.nan)),
         "miou_all": np.where(occurs.any(-1), np.nan_to_num(iou).mean(-1), np.nan),
@@ -116,8 +121,8 @@ def mean_iou(
 
     predicted, true: class ids, integers [N, H, W] (any equal shape); `ignore` in true is left
     out (None: 255), as are masked pixels; `classes` defaults to the largest id of a labelled
-    pixel + 1. Returns miou, mf1, oa and, by other policies for absent classes, miou_true (mean
-    over the classes of the truth) and miou_all (over all `classes`, an absent one with 0).
+    pixel + 1. Returns miou, mf1, oa and, by other policies for classes that are absent or never
+    hit, mf1_present, miou_true and miou_all: see `mean_scores`.
     Raises InvalidArray, a ValueError, for unequal shapes, no labelled pixel, ids that are no
     integers, out of range or a mark of unlabelled pixels, and for masks of 0 and 255 whose
     foreground would be ignored; for these, `ignore` must be given.
@@ -158,6 +163,8 @@ def mean_f1(
 ) -> dict[str, float]:
     """Return the scores of `mean_iou`, mean F1 first: F1 = 2PR / (P + R) for each class.
 
+    `mf1` leaves out a class without a hit, whose P + R is 0 or undefined, as mmsegmentation does;
+    in `mf1_present` it counts with 0, unless it is neither in the truth nor predicted.
     Source: the ISPRS Potsdam protocol of RVSA (5 classes, clutter ignored).
 
     >>> round(mean_f1([[0, 0, 1, 1]], [[0, 1, 1, 1]])["mf1"], 4)
@@ -211,7 +218,11 @@ class Segmentation:
         return whole
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Return IoU, F1, precision and recall of every class that occurs, in percent."""
+        """Return IoU, F1, precision and recall of every class that occurs, in percent.
+
+        Without a hit IoU and F1 are 0; precision is NaN of a class that is never predicted, recall
+        of one that is never true.
+        """
         each = class_scores(np.stack(self.matrices).sum(0))
         return {
             name: {k: float(each[k][i] * 100) for k in ("iou", "f1", "precision", "recall")}
@@ -220,10 +231,26 @@ class Segmentation:
         }
 
     def chance(self) -> float:
-        """Return the main score of predicting the most frequent class everywhere."""
-        true = np.stack(self.matrices).sum((0, 2))
+        """Return the main score of predicting the most frequent class everywhere.
+
+        `mf1` would be that of this class alone: its mean is over as many classes as were hit here.
+        """
+        total = np.stack(self.matrices).sum(0)
+        true, hit = total.sum(1), int(np.count_nonzero(np.diag(total)))
         constant = Segmentation(self.classes, self.main)
         matrix = np.zeros((len(true), len(true)), np.int64)
         matrix[:, true.argmax()] = true
         constant.matrices.append(matrix)
-        return float(constant.scores()[self.main])
+        found = float(constant.scores()[self.main])
+        return found / max(1, hit) if self.main == "mf1" else found
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence on classes without a hit, where the main score, `mf1`, omits them."""
+        hit = np.diag(np.stack(self.matrices).sum(0)) > 0
+        never = [name for name, known in zip(self.classes, hit, strict=True) if not known]
+        if self.main != "mf1" or not never:
+            return ()
+        return (
+            f"mf1 is the mean over {hit.sum()} of {len(hit)} classes, as mmsegmentation has it: "
+            f"no pixel of {', '.join(never)} is right; mf1_present counts 0 for each that occurs",
+        )

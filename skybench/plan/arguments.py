@@ -13,9 +13,10 @@ from skybench.core import UsageError, registry, variants
 # Options of `skybench run` that have another name than the field of a request.
 ALIASES = {
     "model": "models", "task": "tasks", "dataset": "datasets", "option": "options",
-    "set": "overrides", "micro_batch": "micro",
+    "set": "overrides", "micro_batch": "micro", "recipe": "recipes",
 }  # fmt: skip
 WHOLE = ("--option", "options")  # where a value may hold commas, as a list of dates
+NUMBERS = ("augment", "views", "schedule", "rates")  # fields of a recipe whose values have numbers
 
 
 def parse_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -28,8 +29,7 @@ def parse_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     """
     found = {}
     for text in texts:
-        # The value of a dataset's option may be a list; augmentations and views have numbers.
-        is_whole = option in WHOLE or text.startswith(("augment=", "views="))
+        is_whole = option in WHOLE or text.partition("=")[0] in NUMBERS
         for part in [text] if is_whole else split_names(text):
             name, equals, value = part.partition("=")
             found[name if equals else ""] = value if equals else name
@@ -106,7 +106,7 @@ def _value_text(name: Any, value: Any) -> str:
     if value is None and name in ("", *registry.names("baselines")):
         return "auto"  # of weights
     if isinstance(value, list | tuple):
-        separator = " " if name in ("augment", "views") else ","
+        separator = " " if name in ("augment", "views", "rates") else ","
         return separator.join(_value_text("", part) for part in value)
     return text_of(value, f"the value of {name}")
 
@@ -193,8 +193,9 @@ def _refused(what: str, expected: str, given: Any) -> UsageError:
 
 READERS: Mapping[str, Callable[[Any, str], Any]] = {  # of a request's fields
     "models": names_of, "tasks": names_of, "datasets": names_of, "sensors": names_of,
-    "protocol": text_of, "data": text_of, "device": text_of, "variant": variant_text,
-    "weights": pairs_of, "options": pairs_of, "arch": pairs_of, "overrides": pairs_of,
+    "recipes": names_of, "protocol": text_of, "data": text_of, "device": text_of,
+    "variant": variant_text, "weights": pairs_of, "options": pairs_of, "arch": pairs_of,
+    "overrides": pairs_of,
     "fraction": number_of, "seeds": integer_of, "limit": integer_of, "draw": integer_of,
     "devices": integer_of, "nodes": integer_of, "micro": integer_of, "results": path_of,
     "force": flag_of, "recompute": flag_of, "keep_weights": flag_of, "tensorboard": flag_of,

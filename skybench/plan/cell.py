@@ -87,6 +87,7 @@ class Cell:
             "task": self.task.name,
             "dataset": self.dataset_id,
             "protocol": self.recipe.protocol,
+            "recipe": self.recipe.name,
             "sensors": sorted({f.sensor for f in self.found.values()}),
             "status": "cannot run" if self.status == "unavailable" else self.status,
             "reason": self.reason,
@@ -125,7 +126,7 @@ def affecting(cell: Cell) -> dict[str, Any]:
 def to_record(cell: Cell) -> Record:
     """Return the cell as a record without scores, of status "cannot run" until it is measured."""
     recipe = dataclasses.asdict(cell.recipe)
-    recipe |= {name: list(recipe[name]) for name in ("sensors", "options", "augment", "views")}
+    recipe |= {name: list(recipe[name]) for name, v in recipe.items() if isinstance(v, tuple)}
     return Record(
         model=cell.model.name,
         task=cell.task.name,

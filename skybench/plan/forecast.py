@@ -29,7 +29,7 @@ from skybench.core.model import encode
 from skybench.data.batching import input_size
 from skybench.features.extraction import stack_dates
 from skybench.plan.cell import Cell
-from skybench.plan.footprint import Footprint, measure_footprint, to_meta
+from skybench.plan.footprint import HALF, Footprint, measure_footprint, to_meta
 from skybench.plan.gpus import GB, Gpu
 from skybench.plan.planner import Planner
 from skybench.plan.request import chosen_sensors, wanted_variant
@@ -100,8 +100,8 @@ class Forecaster:
             self.bodies[key] = _body(cell, view)
         body, levels, model = self.bodies[key]
         sides = max((s[-2:] for s in view.shapes.values()), key=math.prod)
-        form = (cell.task.name, card.name, len(card.classes), recipe.width, recipe.precision)
-        key = (*form, tuple(levels), sides)
+        form = (cell.task.name, card.name, len(card.classes), recipe.head, recipe.width)
+        key = (*form, recipe.protocol, recipe.precision, tuple(levels), sides)
         if key not in self.heads:
             head = cell.task.head(recipe, model, card)
             self.heads[key] = _head(head, levels, sides, recipe.precision)
@@ -110,11 +110,9 @@ class Forecaster:
     def _told(self, cell: Cell, view: NetworkInput, work: Work) -> dict[str, Any]:
         recipe, gpu = cell.recipe, self.gpu
         count = max(1, round(view.samples * recipe.fraction))
-        an_epoch = math.ceil(count / max(1, recipe.batch))
-        epochs = max(recipe.epochs, math.ceil(recipe.min_steps / an_epoch))
-        steps = recipe.iterations or epochs * an_epoch
-        samples = steps * recipe.batch if recipe.iterations else epochs * count
-        peak, ways = gpu.half if recipe.precision else gpu.single, {}
+        steps, an_epoch = recipe.steps(count), math.ceil(count / max(1, recipe.batch))
+        samples = steps * recipe.batch if recipe.iterations else steps * count / an_epoch
+        peak, ways = gpu.half if recipe.precision in HALF else gpu.single, {}
         most = self.planner.request.micro or recipe.batch
         for name, again in (("plain", False), ("recomputing", True)):
             micro = work.largest(most, gpu.memory * GB * (1 - HELD_BACK), again)

@@ -29,6 +29,8 @@ from skybench.core.errors import error_text
 from skybench.core.loaded import WHICH
 from skybench.data.demo_folder import demo_root
 from skybench.data.subsampling import stratified_subset
+from skybench.heads.rate_search import check_rates
+from skybench.plan import named_recipes
 from skybench.plan.cell import Cell, Lack, affecting, known_by_content, to_record
 from skybench.plan.request import (
     Request,
@@ -121,30 +123,35 @@ class Planner:
         """Return all cells of the request, in the order in which they run: model by model."""
         made: list[Cell] = []
         tasks = [registry.task(name) for name in pick_tasks(self.request.tasks)]
+        wanted = self.request.datasets or named_recipes.asked_datasets(self.request.recipes)
         for model in pick_models(self.request.models):
             asked = wanted_variant(self.request, model)
             for task in tasks:
-                for dataset in pick_datasets(self.request.datasets, task):
+                for dataset in pick_datasets(wanted, task):
                     made += self.cells_of(model, asked, task, dataset)
         if not self.request.models or not tasks:
             raise UsageError("Expected --model and --task to name something, but got nothing.")
         if not made:
-            wanted = ", ".join(self.request.datasets)
-            raise UsageError(f"None of the tasks asked for has a dataset {wanted!r}.")
+            names = ", ".join(wanted)
+            raise UsageError(f"None of the tasks asked for has a dataset {names!r}.")
         return made
 
     def cells_of(self, name: str, asked: str, task: Task, dataset: str) -> list[Cell]:
-        """The cells of one model on one dataset: one for each recipe."""
+        """The cells of one model on one dataset: one for each recipe and column."""
         plugin = registry.model(name)
         variant = variants.resolve_variants(plugin, asked)[0]
         card = variants.variant_card(plugin, variant)
-        protocol = self.request.protocol
         data_card = registry.dataset(dataset.partition(":")[0]).CARD
         made: list[Cell] = []
-        for recipe in _recipes(task, data_card, protocol, self.request.demo):
+        asking = (self.request.recipes, task, data_card, self.request.protocol, self.request.demo)
+        for recipe in named_recipes.planned_recipes(*asking):
             recipe, changed = override_recipe(recipe, self.request)
             recipe, stated = with_options(recipe, data_card, self.request.options)
             changed += stated
+            if task.check is not None:
+                task.check(recipe, data_card)
+            if recipe.rates and recipe.protocol in task.protocols:
+                check_rates(recipe, task.protocol(recipe.protocol).trains_backbone)
             path = dataset.partition(":")[2]
             if path and data_card.user_data:  # tells one user's folder from another
                 recipe = replace(recipe, label=_folder_name(path))
@@ -233,16 +240,6 @@ class Planner:
             and known.fingerprint == cell.fingerprint
             and (known.came_out or known.status == "cannot run")
         )
-
-
-def _recipes(task: Task, card: DatasetCard, protocol: str, demo: bool) -> tuple[Recipe, ...]:
-    """The task's recipes; of a protocol that it does not have it need not know any."""
-    if protocol in task.protocols:
-        return task.recipes(card, protocol, demo)
-    try:
-        return task.recipes(card, protocol, demo)
-    except Exception:  # a plugin may refuse in any way; the cell says that it cannot run
-        return (Recipe(protocol),)
 
 
 def _pool(cell: Cell, cells: Sequence[Cell]) -> dict[str, Samples]:

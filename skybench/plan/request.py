@@ -20,12 +20,20 @@ from skybench.core import (
     registry,
 )
 from skybench.core.loaded import SETS, WHICH
-from skybench.plan import arguments
+from skybench.core.recipe import STATES
+from skybench.plan import arguments, named_recipes
 from skybench.plan.protocols import every_task, protocol_names
+from skybench.training.lr_schedules import check_schedule
+from skybench.training.recipe_check import check_optimizer
 
-WORDS = {"schedule": ("", "poly", "cosine", "step"), "precision": ("", "bf16", "fp16")}
+WORDS = {
+    "precision": ("", "bf16", "fp16", "tf32"),
+    "state": ("", *STATES),
+}
+CHECKS = {"schedule": check_schedule, "optimizer": check_optimizer}
 NOT_SET = (
     "protocol",
+    "name",
     "label",
     "source",
     "options",
@@ -70,6 +78,7 @@ class Request:
     tensorboard: bool = False
     predictions: bool = True  # kept beside the records
     strict: bool = False  # flags that point to a fault make a cell fail
+    recipes: Sequence[str] = ()  # DATASET:NAME or PROTOCOL:NAME; () is the usual one of each
 
     def __post_init__(self) -> None:
         for known in dataclasses.fields(self):
@@ -145,7 +154,11 @@ def override_recipe(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str
     if recipe.iterations and "epochs" in values:  # which would count otherwise
         values.setdefault("iterations", 0)
     if "epochs" in values:  # a stated length is the length
-        values.setdefault("min_steps", 0)
+        values = {"min_steps": 0, "max_steps": 0} | values
+    if "lr" in values:  # a stated rate is the rate
+        values.setdefault("rates", ())
+    if {"validate", "patience"} & {*values}:  # the best state is meant
+        values.setdefault("state", "")
     changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
     asked = replace(
         recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
@@ -157,7 +170,11 @@ def override_recipe(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str
 def _value(name: str, kind: str, text: str) -> Any:
     if name in ("augment", "views"):
         return _steps(name, text)
+    if name == "rates":
+        return tuple(f"{_value('lr', 'float', part):g}" for part in text.split())
     if kind == "str":
+        if name in CHECKS:
+            CHECKS[name](text)
         if text not in WORDS.get(name, (text,)):  # others are splits, which the planner checks
             known = ", ".join(filter(None, WORDS[name]))
             raise UsageError(f"No {name} {text!r} of a recipe. Known: {known}.")
@@ -222,6 +239,9 @@ def check_request(request: Request) -> None:
             f"{request.arch[WHICH]!r}."
         )
     _require_protocol(request)
+    named_recipes.check_asked(
+        request.recipes, [registry.task(n) for n in pick_tasks(request.tasks)]
+    )
     sensors = [s for card in cards for s in card.sensors]
     if not any(registry.dataset(n.partition(":")[0]).CARD.user_data for n in request.datasets):
         known = {name: 0 for s in sensors for name in (s.name, s.title.lower()) if name}

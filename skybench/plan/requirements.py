@@ -34,6 +34,9 @@ def require_splits(cell: Cell, card: DatasetCard) -> None:
             raise CannotRun(f"{card.title} has no split {name!r} for {role}; it has {known}")
         if name in card.unlabelled and role != "test":
             raise CannotRun(f"nobody has the labels of {card.title}'s {name}, so not for {role}")
+    test = cell.recipe.test
+    if cell.recipe.state == "best-on-test" and test in card.unlabelled:
+        raise CannotRun(f"nobody has the labels of {card.title}'s {test}, so not to choose on")
 
 
 def require_sense(cell: Cell) -> None:
@@ -46,5 +49,7 @@ def require_sense(cell: Cell) -> None:
         raise CannotRun(f"{task.name} has no protocol {recipe.protocol}; it has {known}")
     if cell.protocol.trains_backbone and model.weights is None:
         raise CannotRun(f"{model.name} has no parameters to train; run it under a frozen protocol")
+    if recipe.state.startswith("best") and not cell.protocol.trains_stepwise:
+        raise CannotRun(f"{task.name} under {recipe.protocol} is not trained in steps: no states")
     if recipe.views and not task.views:
         raise CannotRun(f"{task.name} has no test-time views; only heads of pixels have them")

@@ -13,8 +13,9 @@ MARKS = {
     "implausible values": "v", "band order": "b", "train images in test": "d",
     "incomplete split": "n", "far from the paper": "f", "repeated epochs": "e",
     "loss still falling": "g", "resized images": "z", "identity by names only": "a",
-    "other versions": "w",
+    "other versions": "w", "chosen on the test": "q", "former recipe": "h",
 }  # fmt: skip
+RED = "chosen on the test"  # scores with this flag are shown in red, and never as best
 
 
 METRIC_NAMES = {"oa": "OA", "miou": "mIoU", "mf1": "mF1", "map_micro": "mAP (micro)", "f1": "F1"}
@@ -43,16 +44,27 @@ def settings_label(record: Record) -> str:
 
 
 def recipe_label(record: Record) -> str:
-    """Return the settings of the recipe that differ from the default, as NAME=VALUE."""
+    """Return the settings of the recipe that differ from the default, as NAME=VALUE.
+
+    A recipe that is not the usual one of its data set and protocol comes first, as recipe=NAME.
+    """
     recipe = record.recipe
     options = dict(option.split("=", 1) for option in recipe.get("options", ()))
     asked = {n: options.get(n, recipe.get(n)) for n in record.used.get("overridden", ())}
-    parts = [f"{n}={'+'.join(v) if isinstance(v, list) else v}" for n, v in asked.items()]
+    named = record.used.get("recipe_name", "")
+    parts = [f"recipe={named}"] if named else []
+    parts += [f"{n}={'+'.join(v) if isinstance(v, list) else v}" for n, v in asked.items()]
     parts += [f"fraction={recipe['fraction']}"] if recipe.get("fraction", 1.0) != 1.0 else []
     parts += [f"limit={recipe['limit']}"] if recipe.get("limit") else []
     parts += [f"seeds={recipe['seeds']}"] if recipe.get("seeds", 1) != 1 else []
     parts += ["+".join(recipe["sensors"])] if recipe.get("sensors") else []
     return " ".join(parts)
+
+
+def told_recipe(record: Record) -> str:
+    """Return `recipe_label`, and that the recipe is a former one, to name a cell in a sentence."""
+    former = "former recipe"
+    return " ".join(filter(None, [recipe_label(record), former * (former in record.flags)]))
 
 
 def flag_marks(flags: Sequence[str]) -> str:

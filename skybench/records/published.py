@@ -7,15 +7,20 @@ import dataclasses
 import functools
 import importlib.resources
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from skybench.core import DataError
 
-# corroborated: a second public source has it to the last decimal. unverified: only one source.
-EVIDENCE = ("corroborated", "unverified")
+# corroborated: a second public source has it to the last decimal. seen: read in the log of the
+# authors' own run, and printed nowhere. unverified: only one source.
+EVIDENCE = ("corroborated", "seen", "unverified")
 NEEDED = ("model", "dataset", "task", "metric", "value", "source", "evidence")
+CONDITIONS = "conditions.csv"  # is about the scores of the other files: see `conditions`
+# What the note of a score begins with that another run made, of the same authors or of others, so
+# that sources do not disagree about one number.
+ANOTHER_RUN = "another run: "
 
 
 class PaperCell(NamedTuple):
@@ -26,6 +31,7 @@ class PaperCell(NamedTuple):
     split: str  # as printed: "TR=20%", "pair[0]", "val"
     modalities: str
     metric: str
+    column: str = ""  # of rows known to be made otherwise, as "RGB, SeCo val": see `conditions`
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,7 @@ def parse_published(text: str, name: str) -> list[PublishedScore]:
     Different scores of one cell are separate rows where source, table or note differ; a repeated
     row is an error.
     """
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            raise DataError(f"{name}, line 1: expected the columns {','.join(COLUMNS)}")
-        rows = [(reader.line_num, _row(c, name, reader.line_num)) for c in reader if c]
-    except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: not CSV: {error}") from error
+    rows = [(line, _row(cells, name, line)) for line, cells in csv_lines(text, name, COLUMNS)]
     seen: dict[tuple[str, ...], int] = {}
     for number, row in rows:
         key = (row.model, *row.place, row.source, row.table, row.note)
@@ -80,14 +79,37 @@ def parse_published(text: str, name: str) -> list[PublishedScore]:
     return [row for _, row in rows]
 
 
-def _row(cells: list[str], name: str, line: int) -> PublishedScore:
-    if len(cells) != len(COLUMNS):
-        raise DataError(f"{name}, line {line}: {len(cells)} columns, expected {len(COLUMNS)}")
-    given = dict(zip(COLUMNS, (c.strip() for c in cells), strict=True))
+def csv_lines(text: str, name: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Return the lines of a CSV file below its header, each with its number, as column -> text.
 
+    Raises DataError, with the line, for another header, and for a line with too few or too many.
+    """
+    reader = csv.reader(io.StringIO(text), strict=True)
+    found = []
+    try:
+        if tuple(next(reader, [])) != tuple(columns):
+            raise DataError(f"{name}, line 1: expected the columns {','.join(columns)}")
+        for cells in filter(None, reader):
+            if len(cells) != len(columns):
+                raise DataError(
+                    f"{name}, line {reader.line_num}: {len(cells)} columns, expected {len(columns)}"
+                )
+            given = dict(zip(columns, (c.strip() for c in cells), strict=True))
+            found.append((reader.line_num, given))
+    except csv.Error as error:
+        raise DataError(f"{name}, line {reader.line_num}: not CSV: {error}") from error
+    return found
+
+
+def refused(given: dict[str, str], column: str, place: str, expected: str) -> DataError:
+    """Return the error about one field of a line of `csv_lines`; place: file and line."""
+    where = f"{place}, column {[*given].index(column) + 1} ({column})"
+    return DataError(f"{where}: {given[column]!r}, expected {expected}")
+
+
+def _row(given: dict[str, str], name: str, line: int) -> PublishedScore:
     def refuse(column: str, expected: str) -> DataError:
-        where = f"{name}, line {line}, column {COLUMNS.index(column) + 1} ({column})"
-        return DataError(f"{where}: {given[column]!r}, expected {expected}")
+        return refused(given, column, f"{name}, line {line}", expected)
 
     for column in NEEDED:
         if not given[column]:
@@ -95,21 +117,21 @@ def _row(cells: list[str], name: str, line: int) -> PublishedScore:
     if given["evidence"] not in EVIDENCE:
         raise refuse("evidence", " or ".join(EVIDENCE))
     try:
-        value = float(given.pop("value"))
+        value = float(given["value"])
     except ValueError:
-        given["value"] = cells[COLUMNS.index("value")]
         raise refuse("value", "a number in percent") from None
     if not 0 <= value <= 100:
-        given["value"] = cells[COLUMNS.index("value")]
         raise refuse("value", "a number from 0 to 100")
-    return PublishedScore(**given, value=value)
+    texts = {column: text for column, text in given.items() if column != "value"}
+    return PublishedScore(**texts, value=value)
 
 
 @functools.cache
 def published_scores() -> tuple[PublishedScore, ...]:
     """Return all published scores that ship with skybench, in the order of their files."""
     folder = importlib.resources.files("skybench.reported_csv")
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
+    scores = (f for f in folder.iterdir() if f.name.endswith(".csv") and f.name != CONDITIONS)
+    files = sorted(scores, key=lambda f: f.name)
     return tuple(
         row for f in files for row in parse_published(f.read_text(encoding="utf-8"), f.name)
     )
@@ -118,9 +140,14 @@ def published_scores() -> tuple[PublishedScore, ...]:
 def conflicting_scores(
     rows: Iterable[PublishedScore],
 ) -> Iterator[tuple[str, PaperCell, list[PublishedScore]]]:
-    """Yield (model, cell, rows) where different scores were published for one cell."""
+    """Yield (model, cell, rows) where sources disagree about the score of one cell.
+
+    What another run made is no disagreement: see ANOTHER_RUN.
+    """
     cells: dict[tuple[str, PaperCell], list[PublishedScore]] = {}
     for row in rows:
+        if row.note.startswith(ANOTHER_RUN):
+            continue
         cells.setdefault((row.model, row.place), []).append(row)
     for (model, place), found in cells.items():
         if len({row.value for row in found}) > 1:

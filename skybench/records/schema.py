@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 from skybench.core import Recipe, Record, ScoreInfo, Status
+from skybench.core.recipe import STATES
 from skybench.core.record import is_file_name
 
 DEPTH = 24  # most levels of nested objects and lists; records of skybench have 6
@@ -85,6 +86,10 @@ FINGERPRINTS = Kind(
 )
 
 
+STATE = Kind("a state of a training", lambda v: type(v) is str and v in STATES)
+BY_STATE = Kind("scores by state", lambda v: _object_of(SCORES).accepts(v) and {*v} <= {*STATES})
+
+
 def _is_info(value: Any) -> bool:
     """Whether a value is what `score_info_to_json` returns."""
     if not isinstance(value, dict):
@@ -125,6 +130,7 @@ USED: Mapping[str, Kind] = {
     "score_info": _object_of(Kind("direction, unit and bounds", _is_info)), "data": OBJECT,
     "alarms": _object_of(TEXT), "content": _object_of(LINE), "content_label": LINE,
     "content_kind": LINE, "folder": LINE, "no_interval": TEXT, "units": COUNT,
+    "state": STATE, "states": BY_STATE, "recipe_name": LINE,
     "fine_tuned": LINE, "weights_note": TEXT, "leak": TEXT, "notes": _list_of(TEXT),
 }  # fmt: skip
 # Fields of the recipe whose values are narrower than their type in `Recipe`.
@@ -132,7 +138,7 @@ RECIPE: Mapping[str, Kind] = {
     "protocol": NAME, "options": _list_of(OPTION), "fraction": SHARE, "limit": COUNT,
     "seeds": Kind("at least 1", lambda v: type(v) is int and v >= 1),
 }  # fmt: skip
-SEED: Mapping[str, Kind] = {"seed": COUNT, "scores": SCORES}
+SEED: Mapping[str, Kind] = {"seed": COUNT, "scores": SCORES, "states": BY_STATE}
 BY_TYPE = {
     "int": Kind("an integer", lambda v: type(v) is int),
     "float": NUMBER,
@@ -240,6 +246,9 @@ def _require_scores(record: Record) -> None:
                 f"the score {name} is {score:g}, but the mean over its {len(known)} seed(s) is "
                 f"{sum(known) / len(known):g}"
             )
+    counting = record.used.get("states", {}).get(record.used.get("state"))
+    if counting is not None and counting != record.scores:
+        raise ValueError(f"the scores are not those of the state {record.used['state']!r}")
     _require_uncertainty(record)
 
 
@@ -278,6 +287,9 @@ def _every_score(record: Record) -> Iterator[tuple[str, float]]:
     yield from record.scores.items()
     for seed in record.seeds:
         yield from seed.get("scores", {}).items()
+    for part in (record.used, *record.seeds):
+        for scores in part.get("states", {}).values():
+            yield from scores.items()
 
 
 def _rounding(info: ScoreInfo, values: list[float]) -> float:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from skybench.analysis import comparable
 from skybench.analysis.score_text import interval_text, score_heading, score_text, spread_over_seeds
 from skybench.core import Record, SkybenchError, registry
 from skybench.core.score import PERCENT
+from skybench.plan.former_recipes import with_recipes
 from skybench.records.identity import place_label, with_identity
 from skybench.records.labels import (
     DEMO,
     FIXED,
+    RED,
     flag_marks,
     footnotes,
     settings_label,
     weights_label,
 )
+from skybench.report.long_rows import csv_of, long_rows
 from skybench.report.versions import mark_versions, version_notes
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TESTED = "not significantly worse (paired tests over test images, Holm-Bonferroni, 5 %)"
 OVERLAPPED = "with an overlapping interval (where no paired test could be made)"
@@ -35,6 +32,7 @@ NO_FLOOR = (
     "No floor is shown, so what a trivial model reaches is unknown (run one of the floors that "
     "`skybench list models` names)."
 )
+PAINT = "\x1b[31m{}\x1b[0m"  # red on a terminal
 FORMATS = ("text", "md", "latex", "csv", "json")
 
 
@@ -48,42 +46,18 @@ class Grid:
     notes: tuple[str, ...]
     best: frozenset[tuple[int, int]] = frozenset()  # (row, column)
     second: frozenset[tuple[int, int]] = frozenset()
+    red: frozenset[tuple[int, int]] = frozenset()  # of records with the flag labels.RED
 
-    def shown(self, best: str, second: str) -> list[list[str]]:
-        """Put the best and second cells into these patterns, in which "{}" is the text."""
+    def shown(self, best: str, second: str, red: str = "{}") -> list[list[str]]:
+        """Put the best, second and red cells into these patterns, in which "{}" is the text."""
+        patterns = ((self.best, best), (self.second, second), (self.red, red))
         return [
             [
-                best.replace("{}", cell) if (i, j) in self.best
-                else second.replace("{}", cell) if (i, j) in self.second else cell
+                next((p.replace("{}", cell) for at, p in patterns if (i, j) in at), cell)
                 for j, cell in enumerate(row)
             ]
             for i, row in enumerate(self.rows)
-        ]  # fmt: skip
-
-
-def long_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return one row for each record, for CSV and pandas; None where there is no value."""
-    rows = []
-    for r in records:
-        metric, score = r.main or (None, None)
-        low, high = r.intervals.get(metric or "", (None, None))
-        rows.append({
-            "task": r.task, "dataset": r.dataset, "label": place_label(r),
-            "protocol": r.recipe["protocol"], "model": r.model,
-            "variant": r.used.get("variant", ""), "weights": weights_label(r), "data": r.data,
-            "sensors": r.sensors, "settings": settings_label(r), "metric": metric, "score": score,
-            "spread": spread_over_seeds(r, metric or ""), "low": low, "high": high,
-            "seeds": len(r.seeds), "status": r.status, "flags": "; ".join(r.flags),
-            "note": r.note, "fingerprint": r.fingerprint[:8],
-        })  # fmt: skip
-    return rows
-
-
-def data_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """Return the rows of `long_rows` as a pandas DataFrame."""
-    import pandas as pd
-
-    return pd.DataFrame(long_rows(records))
+        ]
 
 
 def _cell(record: Record) -> str:
@@ -161,7 +135,7 @@ def record_grids(records: Sequence[Record], results: Path | None = None) -> list
     predictions, for paired tests with the best (see `comparable.leaders`).
     """
     groups: dict[tuple[bool, str, str], list[Record]] = {}
-    for r in sorted(with_identity(records), key=lambda r: r.made):
+    for r in sorted(with_recipes(with_identity(records)), key=lambda r: r.made):
         groups.setdefault((r.data == "demo", r.task, r.recipe["protocol"]), []).append(r)
     return [
         _grid(f"{task}, {protocol}" + (f" - {DEMO}" if demo else ""), mine, results)
@@ -191,11 +165,17 @@ def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
         frozenset((i, j) for j, marked in enumerate(each, len(FIXED)) for i in marked)
         for each in ([lead.best for lead in leads], [lead.second for lead in leads])
     )
+    red = frozenset(
+        (i, j)
+        for i, (_, row) in enumerate(lines)
+        for j, c in enumerate(columns, len(FIXED))
+        if c in row and RED in row[c].flags
+    )
     shown = [r for _, row in lines for r in row.values()]
     left = {f"{rows[i][0]} ({why})" for lead in leads for i, why in lead.unmarked.items()}
     notes = _notes(shown, len(mine) - len(shown), leads, sorted(left))
     header = (*FIXED, *(names[c] for c in columns))
-    return _narrow(Grid(title, header, rows, notes, best, second))
+    return _narrow(Grid(title, header, rows, notes, best, second, red))
 
 
 def _narrow(grid: Grid) -> Grid:
@@ -203,26 +183,32 @@ def _narrow(grid: Grid) -> Grid:
     if any(row[4] for row in grid.rows):
         return grid
     header, *rows = ((*row[:4], *row[5:]) for row in (grid.header, *grid.rows))
-    best, second = (frozenset((i, j - 1) for i, j in each) for each in (grid.best, grid.second))
-    return replace(grid, header=header, rows=tuple(rows), best=best, second=second)
+    best, second, red = (
+        frozenset((i, j - 1) for i, j in each) for each in (grid.best, grid.second, grid.red)
+    )
+    return replace(grid, header=header, rows=tuple(rows), best=best, second=second, red=red)
 
 
-def to_text(grid: Grid) -> str:
-    """Write plain columns for a terminal, the best cells with a star."""
+def to_text(grid: Grid, colour: bool = False) -> str:
+    """Write columns for a terminal, the best cells with a star, red ones with `colour` only."""
     table = [list(grid.header), *grid.shown("{}*", "{}")]
     widths = [max(len(row[i]) for row in table) for i in range(len(grid.header))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table]
+    painted = grid.shown("{}*", "{}", PAINT if colour else "{}")
+    lines = [
+        "  ".join(p + " " * (w - len(c)) for c, p, w in zip(row, shown, widths, strict=True))
+        for row, shown in zip(table, [table[0], *painted], strict=True)
+    ]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join([grid.title, "", *(line.rstrip() for line in lines), "", *grid.notes])
 
 
 def to_markdown(grid: Grid) -> str:
-    """Write a Markdown table of GitHub's kind."""
+    """Write a Markdown table of GitHub's kind, which shows no colour but the text of red cells."""
 
     def row(cells: Sequence[str]) -> str:
         return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
-    rows = grid.shown("**{}**", "<u>{}</u>")
+    rows = grid.shown("**{}**", "<u>{}</u>", '<span style="color:red">{}</span>')
     rule = "|" + "|".join(" --- " for _ in grid.header) + "|"
     notes = [f"{note}  " for note in grid.notes]
     return "\n".join([f"**{grid.title}**", "", row(grid.header), rule, *map(row, rows), "", *notes])
@@ -242,10 +228,10 @@ def to_latex(grid: Grid) -> str:
         return " & ".join(cells) + r" \\"
 
     escaped = replace(grid, rows=tuple(tuple(map(safe, r)) for r in grid.rows))
-    rows = escaped.shown(r"\textbf{{}}", r"\underline{{}}")
+    rows = escaped.shown(r"\textbf{{}}", r"\underline{{}}", r"\textcolor{red}{{}}")
     heads = [rf"\shortstack[l]{{{safe(c)}}}".replace(" ", r"\\") for c in grid.header]
     lines = [
-        r"% \usepackage{booktabs,graphicx}",
+        rf"% \usepackage{{booktabs,graphicx{',xcolor' if grid.red else ''}}}",
         r"\begin{table}", r"\centering", rf"\caption{{{safe(grid.title)}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\toprule",
@@ -259,17 +245,6 @@ def to_latex(grid: Grid) -> str:
 def to_csv(records: Sequence[Record]) -> str:
     """Write one row for each record, with the columns of `long_rows`."""
     return csv_of(long_rows(records))
-
-
-def csv_of(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows of the same columns as CSV, without a final newline."""
-    if not rows:
-        return ""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().rstrip("\n")
 
 
 def to_json(records: Sequence[Record]) -> str:

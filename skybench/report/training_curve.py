@@ -19,21 +19,24 @@ FEW = 40  # points, up to which each is marked
 Rows = Sequence[dict[str, Any]]
 
 
-def write_training_curve(logs: Path | Sequence[Path], out: Path, title: str = "") -> None:
-    """Plot loss, validation score and learning rate against the steps.
+def write_training_curve(
+    logs: Path | Sequence[Path], out: Path, title: str = "", scored_on: str = "validation"
+) -> None:
+    """Plot loss, score in training and learning rate against the steps.
 
     logs: the log.jsonl of each seed. Missing files are left out; where none has a step, no PNG is
-    written.
+    written. scored_on: the split of the scores, for their axis.
     """
     paths = [logs] if isinstance(logs, Path) else logs
-    figure = training_figure([log.read_log(p) if p.is_file() else [] for p in paths])
+    rows = [log.read_log(p) if p.is_file() else [] for p in paths]
+    figure = training_figure(rows, scored_on)
     if figure is not None:
         figure.suptitle(title, fontsize=10)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=150, format="png")
 
 
-def training_figure(seeds: Sequence[Rows]) -> Figure | None:
+def training_figure(seeds: Sequence[Rows], scored_on: str = "validation") -> Figure | None:
     """Draw the figure of `write_training_curve` from the rows of logs; None without any step.
 
     The loss is drawn thin, its moving mean bold; on a logarithmic axis where that mean spans more
@@ -53,7 +56,7 @@ def training_figure(seeds: Sequence[Rows]) -> Figure | None:
         bottom.plot(*rates[seed], color=colour, lw=1.2, marker=_mark(rates[seed][0]), ms=3)
         for axes in middle:
             axes.plot(*scores[seed], color=colour, marker="o", ms=3.5, lw=1.0, label=label)
-            axes.set_ylabel("validation score")
+            axes.set_ylabel(f"{scored_on} score")
         again = [r for r in seeds[seed] if r.get("event") == "resumed" and r.get("step", 0) > 0]
         for row in again:
             said = f"seed {seed} resumed" if row is again[0] else None

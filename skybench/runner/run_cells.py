@@ -12,11 +12,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from skybench.analysis.intervals import uncertainty
 from skybench.checks import flags
+from skybench.checks.selection import best_state
 from skybench.core import (
     CannotRun,
     FitContext,
@@ -41,7 +43,12 @@ from skybench.report.pictures import Pictures
 from skybench.runner import provenance
 from skybench.runner.energy import Meter
 from skybench.runner.peak_memory import PeakMemory
-from skybench.runner.score_fields import score_fields, stated_infos, uncertainty_facts
+from skybench.runner.score_fields import (
+    score_fields,
+    state_facts,
+    stated_infos,
+    uncertainty_facts,
+)
 from skybench.runner.seed_run import run_seed
 from skybench.training import checkpoints, distributed
 from skybench.training.log import LOG, require_tensorboard
@@ -193,7 +200,8 @@ def _run_alone(cell: Cell, base: FitContext, request: Request) -> Record:
     if logs and learns:
         demo = f", {DEMO}" if cell.demo else ""
         title = f"{cell.model.name} on {cell.dataset_id} {cell.recipe.label}".strip() + demo
-        training_curve.write_training_curve(logs, folder / "curve.png", title)
+        scored_on = best_state(cell).removeprefix("best-on-").replace("val", "validation")
+        training_curve.write_training_curve(logs, folder / "curve.png", title, scored_on)
     return record
 
 
@@ -253,10 +261,19 @@ def measure_cell(
             "features": first.features,
             "prediction_bytes": kept,  # 0: not kept
             **stated_infos(infos),
+            **state_facts(cell, outcomes, every, infos),
+            **_notes(cell, first.metric),
         },
         cost=provenance.cost_facts(first.model, first.timing, spent, meter, memory),
         made=_now(),
     )
+
+
+def _notes(cell: Cell, metric: Metric) -> dict[str, Any]:
+    """What the readers noticed about the files, then what the metric did about the scores."""
+    said = tuple(getattr(metric, "notes", tuple)()) if cell.scored else ()
+    notes = [*to_record(cell).used.get("notes", ()), *said]
+    return {"notes": notes} if notes else {}
 
 
 def _keep(cell: Cell, path: Path, metrics: Sequence[Metric]) -> int:

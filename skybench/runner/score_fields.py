@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ import numpy as np
 from skybench.analysis import bootstrap
 from skybench.analysis.intervals import Interval, Uncertainty
 from skybench.analysis.score_text import round_score
+from skybench.checks.selection import best_state
 from skybench.core import ScoreInfo
 from skybench.core.score import score_info_to_json
 from skybench.plan.cell import Cell
 from skybench.runner.seed_run import Outcome
+
+Rounding = Callable[[Mapping[str, float]], dict[str, float]]
 
 
 def score_fields(
@@ -39,10 +42,51 @@ def score_fields(
         },
         "per_class": {c: rounded(v) for c, v in classes.items()},
         "seeds": [
-            {"seed": o.seed, "scores": rounded(s), "chosen": o.chosen}
+            {
+                "seed": o.seed,
+                "scores": rounded(s),
+                "chosen": o.chosen,
+                **_states(cell, o, s, rounded),
+            }
             for o, s in zip(outcomes, every, strict=True)
         ],
     }
+
+
+def _states(
+    cell: Cell, outcome: Outcome, scores: Mapping[str, float], rounded: Rounding
+) -> dict[str, Any]:
+    """The scores of a seed's last and of its best state, where training was scored."""
+    if not scores or not outcome.chosen.get("validation"):
+        return {}
+    best, other = best_state(cell), scores if outcome.other is None else outcome.other
+    both = (scores, other) if cell.recipe.counting == "last" else (other, scores)
+    return {"states": dict(zip(("last", best), map(rounded, both), strict=True))}
+
+
+def state_facts(
+    cell: Cell,
+    outcomes: Sequence[Outcome],
+    every: Sequence[Mapping[str, float]],
+    infos: Mapping[str, ScoreInfo],
+) -> dict[str, Any]:
+    """Return which state of the training the record's scores are of, and those of both states.
+
+    {} where nothing was trained in steps. "states" holds means over seeds, as `Record.scores`,
+    where training was scored: of the last state and of the best one, by `best_state`.
+    """
+    if not cell.protocol.trains_stepwise:
+        return {}
+    counting = "last" if cell.recipe.counting == "last" else best_state(cell)
+    found = [
+        _states(cell, o, s, dict).get("states", {}) for o, s in zip(outcomes, every, strict=True)
+    ]
+    rounded = functools.partial(_rounded, infos)
+    means = {
+        state: rounded({n: float(np.mean([f[state][n] for f in found])) for n in infos})
+        for state in found[0]
+    }
+    return {"state": counting, **({"states": means} if means else {})}
 
 
 def _rounded(infos: Mapping[str, ScoreInfo], values: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,22 +13,21 @@ import torch
 
 from skybench.augment import apply, test_time
 from skybench.checks.feature_collapse import feature_statistics
-from skybench.checks.metric_self_test import check_metric
-from skybench.core import DataError, FitContext, Head, Metric, ModelCard, ScoreInfo, Workers
-from skybench.core.dataset import Joined, Samples
+from skybench.checks.selection import selection_on_test
+from skybench.core import DataError, FitContext, Head, Metric, ModelCard, Recipe
+from skybench.core.dataset import Joined, Samples, groups_of
 from skybench.core.loaded import WHICH
 from skybench.core.model import Model
 from skybench.data.subsampling import hold_out, stratified_subset
 from skybench.features import extraction, online
+from skybench.heads.rate_search import check_rates, choose_rate
 from skybench.plan.cell import Cell, plain_arch
 from skybench.report.pictures import Pictures
-from skybench.runner import provenance, trained_weights
+from skybench.runner import provenance, scoring, trained_weights
 from skybench.training import activation_checkpointing, drop_path
-from skybench.training.distributed import SINGLE_PROCESS
 from skybench.weights import load
 
 HELD_OUT = 0.2  # of train, where a dataset has no validation split
-TOGETHER = 16  # test samples that each of several processes predicts between two exchanges
 
 AllFeatures = extraction.CachedFeatures | extraction.StreamedFeatures
 
@@ -44,11 +43,13 @@ class Outcome:
     samples: Mapping[str, int]
     timing: Mapping[str, float]
     features: Mapping[str, Any]  # statistics of the test images' features, of the first seed
+    # Test scores in the state that does not count; None: there is none, or it is the same.
+    other: Mapping[str, float] | None = None
 
 
 def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     """Run one seed; in distributed training every rank calls this and gets the same Outcome."""
-    report, workers = setting.report, setting.workers or SINGLE_PROCESS
+    check_rates(cell.recipe, cell.protocol.trains_backbone)
     model = _model(cell, setting)
     extractor, samples, whole, timing = _extract(cell, model, setting)
     found = samples.positions()
@@ -58,41 +59,58 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     train, val = _parts(cell, sources, setting.seed)
     test = sources["test"]
     metric = cell.task.metric(cell.splits["test"].card)
-    score = functools.partial(_score, metric.fresh(), samples.keys, workers)
-    info = _main_score_info(cell, metric, test)
-    setting = setting._replace(validation_score=score, score_info=info)
-    if setting.keep_weights:
-        learnt = [
-            samples.keys[i] for r in ("train", "val") if r in sources for i in sources[r].indices
-        ]
-        setting = setting._replace(about=trained_weights.about_training(cell, model, learnt))
+    setting = scoring.with_scores(setting, cell, metric, test, samples.keys)
+    setting = _learning(cell, setting, samples, model, whole, train)
     card = _seen_card(cell, model, whole)
-    if isinstance(whole, online.OnlineFeatures):
-        setting = setting._replace(
-            backbone=model, on_epoch_start=whole.set_epoch, prefetch=train.prefetch
-        )
-    head = cell.task.head(cell.recipe, card, cell.splits["train"].card)
     if cell.recipe.views:
         test_time.check_views_fit(cell.recipe.views, test)
-    report("head", 0, 1)
+    setting.report("head", 0, 1)
+    build = functools.partial(_head, cell, card)
+    recipe, searched = choose_rate(cell.recipe, train, setting, build)
+    head, scores = build(recipe), scoring.FinalScores(cell, metric, test, setting)
+    if cell.scored:
+        setting = setting._replace(other_state=functools.partial(scores.of_other_state, head))
     chosen = head.fit(train, val, setting)
-    keys = cell.splits["test"].keys
-    for index, prediction in enumerate(predictions(head, test, workers)):
-        metric.update(prediction, test.target(index), keys[index])
-        if draw is not None:
-            draw(index, prediction)
-        report("test", index + 1, len(test))
+    scores.fill(head, draw)
     looked = {} if setting.seed else _looked(cell, whole, extractor, samples)
     _require_unchanged(cell)
-    return Outcome(
-        setting.seed,
-        metric,
-        {**chosen, **_noted(cell, samples, train)},
-        model,
-        {"train": len(train), "val": 0 if val is None else len(val), "test": len(test)},
-        {**timing, **_costs(cell, extractor)},
-        looked,
-    )
+    chosen = {**chosen, **searched, **_noted(cell, samples, train, val)}
+    held = 0 if val is None or cell.recipe.counting == "best-on-test" else len(val)
+    counts = {"train": len(train), "val": held, "test": len(test)}
+    timing = {**timing, **_costs(cell, extractor)}
+    return Outcome(setting.seed, metric, chosen, model, counts, timing, looked, scores.other)
+
+
+def _head(cell: Cell, card: ModelCard, recipe: Recipe) -> Head:
+    return cell.task.head(recipe, card, cell.splits["train"].card)
+
+
+def _learning(
+    cell: Cell,
+    setting: FitContext,
+    samples: Joined,
+    model: Model,
+    whole: AllFeatures,
+    train: extraction.SourceSubset,
+) -> FitContext:
+    """The setting with what a training needs: units, features in epochs, facts to keep."""
+    units = groups_of(samples)
+    setting = setting._replace(groups=[units[i] for i in train.indices])
+    if setting.keep_weights:
+        roles = {"train": cell.recipe.train, "val": cell.recipe.val}
+        if selection_on_test(cell):
+            roles["test"] = cell.recipe.test
+        found = samples.positions()
+        learnt = [samples.keys[i] for r, name in roles.items() if r in cell.splits
+                  for i in found[name]]  # fmt: skip
+        setting = setting._replace(about=trained_weights.about_training(cell, model, learnt))
+    if isinstance(whole, online.OnlineFeatures):
+        setting = setting._replace(
+            backbone=model if cell.protocol.trains_backbone else None,
+            on_epoch_start=whole.set_epoch,
+            prefetch=train.prefetch,
+        )
+    return setting
 
 
 def _costs(cell: Cell, extractor: extraction.Extractor) -> dict[str, float]:
@@ -138,43 +156,6 @@ def _extract(
     return extractor, samples, whole, timing
 
 
-def predictions(head: Head, test: extraction.SourceSubset, workers: Workers) -> Iterator[Any]:
-    """Yield all predictions in order; ranks share the work, and each gets all predictions."""
-    if workers.size == 1:
-        yield from head.predict(test)
-        return
-    block = TOGETHER * workers.size
-    for start in range(0, len(test), block):
-        indices = range(start, min(start + block, len(test)))
-        mine = indices[workers.rank :: workers.size]
-        told = workers.gather([*head.predict(test.subset(mine))] if mine else [])
-        for place in range(len(indices)):
-            yield told[place % workers.size][place // workers.size]
-
-
-def _main_score_info(cell: Cell, metric: Metric, test: extraction.SourceSubset) -> ScoreInfo:
-    """Direction and unit of the main score, from the metric's self-test on the test targets.
-
-    Without public test labels: of the first score that the metric describes.
-    """
-    if not cell.scored:
-        return next(iter(getattr(metric, "info", {}).values()), ScoreInfo())
-    keys = cell.splits["test"].keys
-    truth = ((key, test.target(i)) for i, key in enumerate(keys))
-    return check_metric(metric, truth, cell.declared_target)
-
-
-def _score(
-    empty: Metric, keys: Sequence[str], workers: Workers, head: Head, val: extraction.SourceSubset
-) -> float:
-    """The main score of a head's current predictions."""
-    metric = empty.fresh()
-    with torch.no_grad():
-        for index, prediction in enumerate(predictions(head, val, workers)):
-            metric.update(prediction, val.target(index), keys[val.indices[index]])
-    return float(next(iter(metric.scores().values())))
-
-
 def _model(cell: Cell, setting: FitContext) -> Model:
     """The model on the device: a private copy where the backbone is trained."""
     model = _load(
@@ -197,8 +178,14 @@ def _features(
     cell: Cell, extractor: extraction.Extractor, samples: Samples, setting: FitContext
 ) -> tuple[AllFeatures, bool]:
     """The features of all samples, and whether they were cached or are computed during training."""
-    if cell.protocol.trains_backbone:
-        return online.OnlineFeatures(extractor, samples, cell.recipe.augment, setting.seed), True
+    if cell.protocol.trains_backbone or cell.recipe.augment:
+        return online.OnlineFeatures(
+            extractor,
+            samples,
+            cell.recipe,
+            setting.seed,
+            frozen=not cell.protocol.trains_backbone,
+        ), True
     if cell.recipe.views:  # kept features are of one view
         return extraction.StreamedFeatures(extractor, samples), False
     identity = _identity(cell, samples, _weights_seed(cell, setting.seed))
@@ -207,9 +194,20 @@ def _features(
     )
 
 
-def _noted(cell: Cell, samples: Samples, train: extraction.SourceSubset) -> dict[str, Any]:
-    """Facts about training for the record: augmentation, classes without training samples."""
+def _noted(
+    cell: Cell,
+    samples: Samples,
+    train: extraction.SourceSubset,
+    val: extraction.SourceSubset | None,
+) -> dict[str, Any]:
+    """Facts about training for the record: augmentation, classes without training samples.
+
+    And what its choices, if there are any, are made on.
+    """
     noted: dict[str, Any] = {}
+    if val is not None and (cell.recipe.scored_every or not cell.protocol.trains_stepwise):
+        name = cell.recipe.test if cell.recipe.counting == "best-on-test" else cell.recipe.val
+        noted["chosen_on"] = name or "a held-out fifth of train"
     if cell.recipe.augment:
         noted["augment"] = apply.effective_augmentations(cell.recipe.augment, samples.card)
     split = cell.splits["train"]
@@ -272,14 +270,16 @@ def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
 def _parts(
     cell: Cell, sources: Mapping[str, extraction.SourceSubset], seed: int
 ) -> tuple[extraction.SourceSubset, extraction.SourceSubset | None]:
-    """The training and the validation part, after the fraction and holding out."""
-    samples, train = cell.splits["train"], sources["train"]
-    wanted = max(1, round(cell.recipe.fraction * len(samples)))
+    """The training part, after the fraction and holding out, and the part that choices rest on."""
+    samples, train, recipe = cell.splits["train"], sources["train"], cell.recipe
+    wanted = max(1, round(recipe.fraction * len(samples)))
     used = stratified_subset(samples.labels, len(samples), wanted, seed)
+    if recipe.counting == "best-on-test":
+        return train.subset(used), sources["test"]
     if "val" in sources:
         return train.subset(used), sources["val"]
-    if cell.protocol.trains_stepwise and not cell.recipe.validate:  # nothing is selected
+    if cell.protocol.trains_stepwise and not recipe.scored_every:  # nothing is selected
         return train.subset(used), None
-    labels = samples.labels or (0,) * len(samples)
-    stay, out = hold_out([labels[i] for i in used], HELD_OUT, seed)
+    labels, units = samples.labels or (0,) * len(samples), groups_of(samples)
+    stay, out = hold_out([labels[i] for i in used], HELD_OUT, seed, [units[i] for i in used])
     return train.subset([used[i] for i in stay]), train.subset([used[i] for i in out])

@@ -28,16 +28,27 @@ def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
     return torch.where(deviation > 1e-6 * mean.abs().clamp(min=1), deviation, 1.0)
 
 
-def cross_entropy(logits: Tensor, masks: Tensor, ignore: int = IGNORE) -> Tensor:
+def cross_entropy(
+    logits: Tensor,
+    masks: Tensor,
+    ignore: int = IGNORE,
+    smoothing: float = 0.0,
+    all_pixels: bool = False,
+) -> Tensor:
     """Return the mean cross-entropy over labelled pixels; 0 if there is none.
 
     logits: [B, K, h, w], resized to the masks; masks: class ids [B, H, W], `ignore` where there
-    is no label; or a mask for each date [B, T, H, W], with logits [B * T, K, h, w].
+    is no label; or a mask for each date [B, T, H, W], with logits [B * T, K, h, w]. smoothing: of
+    the labels. all_pixels: the mean over all pixels, to which those without a label add 0: what
+    mmsegmentation's CrossEntropyLoss gives by default (avg_non_ignore=False).
     """
     masks = masks.flatten(0, -3)
     logits = F.interpolate(logits, masks.shape[1:], mode="bilinear")
-    total = F.cross_entropy(logits, masks.long(), ignore_index=ignore, reduction="sum")
-    return total / (masks != ignore).sum().clamp(min=1)
+    total = F.cross_entropy(
+        logits, masks.long(), ignore_index=ignore, reduction="sum", label_smoothing=smoothing
+    )
+    count = masks.numel() if all_pixels else (masks != ignore).sum().clamp(min=1)
+    return total / count
 
 
 PixelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -50,7 +61,7 @@ def train(
     setting: FitContext,
     job: TrainingJob,
 ) -> TrainingResult:
-    """Train a head, and `setting.backbone` if given, by AdamW on `count` samples.
+    """Train a head, and `setting.backbone` if given, by gradient descent on `count` samples.
 
     The seed decides the order of samples. All modules end in evaluation mode. With
     `setting.folder`, training resumes from its last checkpoint.
@@ -62,9 +73,12 @@ def train(
 def validation_scorer(
     head: Head, val: Source | None, recipe: Recipe, setting: FitContext
 ) -> Callable[[], float] | None:
-    """Return a function that scores a head on validation, None if the recipe asks for none."""
+    """Return a function that scores a head on validation, None if the recipe asks for none.
+
+    val: the test split where the recipe's state is "best-on-test".
+    """
     score = setting.validation_score
-    if not recipe.validate or val is None or score is None:
+    if not recipe.scored_every or val is None or score is None:
         return None
     return functools.partial(score, head, val)
 
@@ -113,5 +127,5 @@ def train_dense(
             loss = loss + AUXILIARY * pixel_loss(logits, masks)
         return loss
 
-    job = TrainingJob(loss_of, recipe_schedule(recipe, Schedule(linear_decay)), score)
-    return train(head, len(source), recipe, setting, job)
+    schedule = recipe_schedule(recipe, Schedule(linear_decay), len(source))
+    return train(head, len(source), recipe, setting, TrainingJob(loss_of, schedule, score))

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skybench.core import FitContext, Recipe, ScoreInfo, SkybenchError, UsageError
+from skybench.core import Diverged, FitContext, Recipe, ScoreInfo, SkybenchError, UsageError
+from skybench.core.recipe import STATES
 from skybench.core.score import PERCENT
 from skybench.training.checkpoints import (
     Checkpoints,
@@ -63,16 +64,20 @@ class TrainingResult:
         return {"steps": self.steps, "loss": self.losses, **self.more}
 
 
-def training_steps(recipe: Recipe, count: int) -> int:
-    """Return the number of steps on `count` samples: whole epochs, unless iterations are stated.
-
-    >>> training_steps(Recipe("frozen", epochs=20, batch=16, min_steps=50), count=20)
-    50
-    >>> training_steps(Recipe("frozen", epochs=20, batch=16), count=20)
-    40
-    """
-    each = math.ceil(count / recipe.batch)
-    return recipe.iterations or max(recipe.epochs, math.ceil(recipe.min_steps / each)) * each
+def _require_scores(recipe: Recipe, job: TrainingJob) -> None:
+    """Raise UsageError for a state that is not known, and for choices without scores to make."""
+    if recipe.state not in ("", *STATES):
+        raise UsageError(f"No state {recipe.state!r} of a recipe. Known: {', '.join(STATES)}.")
+    if recipe.patience and not recipe.scored_every:
+        raise UsageError(
+            f"A patience of {recipe.patience} was given, but no scores on validation to count; "
+            "give --set validate=N, the epochs between them, too"
+        )
+    if recipe.state not in ("", "last") and job.score is None:
+        raise UsageError(
+            f"The state {recipe.state} was asked for, but nothing is scored in this training; give "
+            "--set state=last"
+        )
 
 
 class TrainingLoop:
@@ -82,16 +87,12 @@ class TrainingLoop:
         self, head: nn.Module, count: int, recipe: Recipe, setting: FitContext, job: TrainingJob
     ) -> None:
         self.recipe, self.setting, self.job, self.count = recipe, setting, job, count
-        if recipe.patience and not recipe.validate:
-            raise UsageError(
-                f"A patience of {recipe.patience} was given, but no scores on validation to count; "
-                "give --set validate=N, the epochs between them, too"
-            )
+        _require_scores(recipe, job)
         self.stepper = Stepper(head, recipe, setting, job)
         self.workers = self.stepper.workers
         self.modules = {"head": head, "backbone": setting.backbone}
         self.steps_per_epoch = math.ceil(count / recipe.batch)
-        self.steps = training_steps(recipe, count)
+        self.steps = recipe.steps(count)
         rates = [job.schedule.rate(step, self.steps) for step in range(self.steps)]
         self.parts = part_of_steps(rates)
         self.rng, self.at = np.random.default_rng(setting.seed), Progress()
@@ -122,13 +123,26 @@ class TrainingLoop:
             if any(self.workers.gather(self.checkpoints.is_due())):
                 self._checkpoint()
             if self.at.scores and self._best_epoch() != self.at.epoch:
-                load_states(self.modules, self.checkpoints.best())
+                self._settle()
             if self.setting.keep_weights:
                 self.unsaved = self.checkpoints.save_weights(
                     state_of(self.modules), self.setting.about
                 )
         self._mode(False)
         return TrainingResult(self.at.step, tuple(self.at.losses), self._facts())
+
+    def _settle(self) -> None:
+        """Load the state that counts, after a call for the other one, of the last and the best."""
+        last = {name: x.detach().cpu().clone() for name, x in state_of(self.modules).items()}
+        states = [last, self.checkpoints.best()]
+        if self.recipe.counting == "last":
+            states.reverse()
+        other, counting = states
+        if self.setting.other_state is not None:
+            load_states(self.modules, other)
+            self._mode(False)
+            self.setting.other_state()
+        load_states(self.modules, counting)
 
     def _mode(self, training: bool) -> None:
         for module in self.modules.values():
@@ -165,7 +179,7 @@ class TrainingLoop:
         self._read_losses()
         at.losses.append(round(at.total / at.seen, 5))
         at.epoch, at.position = at.epoch + 1, 0
-        if self.job.score and (at.epoch % self.recipe.validate == 0 or at.step == self.steps):
+        if self.job.score and (at.epoch % self.recipe.scored_every == 0 or at.step == self.steps):
             self._mode(False)
             self._validate(self.job.score())
             self._mode(True)
@@ -179,7 +193,7 @@ class TrainingLoop:
         for number, (_, samples) in enumerate(self.pending):
             loss = sum(losses[number] for losses, _ in gathered)
             if not math.isfinite(loss):
-                raise SkybenchError(
+                raise Diverged(
                     f"The loss became {loss} in epoch {at.epoch + 1}; give a smaller learning "
                     f"rate than {self.recipe.lr} with --set lr=..."
                 )
@@ -253,17 +267,19 @@ class TrainingLoop:
         self.log.resume(self.at.step)
 
     def _usual_steps(self) -> int:
-        return training_steps(dataclasses.replace(self.recipe, min_steps=0), self.count)
+        return dataclasses.replace(self.recipe, min_steps=0).steps(self.count)
 
     def _facts(self) -> dict[str, Any]:
         at, stepper = self.at, self.stepper
         best = self._best_epoch() if at.scores else at.epoch
+        counts = at.epoch if self.recipe.counting == "last" else best
         facts = {
             "validation": at.scores,
             "best_epoch": at.scores and best,
+            "last_epoch": at.scores and at.epoch,
             "resumed": at.resumed,
             "min_steps": self.recipe.min_steps if self.steps > self._usual_steps() else 0,
-            "still_falling": falling_share(at.curve) if best == at.epoch else 0,
+            "still_falling": falling_share(at.curve) if counts == at.epoch else 0,
             "processes": self.workers.size if self.workers.size > 1 else 0,
             "micro_batch": stepper.micro if stepper.micro < self.recipe.batch else 0,
             "recomputed": stepper.recomputing,

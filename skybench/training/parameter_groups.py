@@ -17,7 +17,7 @@ BACKBONE = 0.1  # factor on its learning rate if a recipe has no layer-wise deca
 def parameter_groups(
     head: nn.Module, recipe: Recipe, backbone: Model | None
 ) -> list[dict[str, Any]]:
-    """Return AdamW's parameter groups; `factor` is on the learning rate, 1 for the head.
+    """Return the optimiser's parameter groups; `factor` is on the learning rate, 1 for the head.
 
     Weight decay applies to matrices and kernels only. Exempt are vectors (biases, norms), and
     embeddings and parameters not named "weight": positional embeddings, tokens, relative position

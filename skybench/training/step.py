@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +15,16 @@ from skybench.training import activation_checkpointing
 from skybench.training.distributed import SINGLE_PROCESS
 from skybench.training.lr_schedules import Schedule
 from skybench.training.parameter_groups import parameter_groups
+from skybench.training.recipe_check import parse_optimizer
 
 LossOf = Callable[[list[int], np.random.Generator], Tensor]
-PRECISIONS = {"": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Of autocast. "tf32" is float32 with matrix products in TF32, see `matmul_in_tf32`.
+PRECISIONS = {
+    "": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "tf32": torch.float32,
+}
 
 
 class TrainingJob(NamedTuple):
@@ -38,8 +46,37 @@ class LossModule(nn.Module):
         return self.loss_of(list(indices), rng)
 
 
+@contextmanager
+def matmul_in_tf32(on: bool) -> Iterator[None]:
+    """Compute matrix products of float32 on GPUs in TF32 within this context, if `on`.
+
+    torch's default for convolutions is TF32 already, for matrix products it is not.
+    """
+    before = torch.get_float32_matmul_precision()
+    try:
+        if on:
+            torch.set_float32_matmul_precision("high")
+        yield
+    finally:
+        if on:
+            torch.set_float32_matmul_precision(before)
+
+
+def make_optimizer(groups: Sequence[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer of parameter groups. Raises UsageError for an unknown one.
+
+    AdamW's weight decay is decoupled from the gradient; with Adam and SGD it is added to it (L2).
+    """
+    kind, momentum = parse_optimizer(recipe.optimizer)
+    if kind == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=momentum)
+    if kind == "adam":
+        return torch.optim.Adam(groups, lr=recipe.lr)
+    return torch.optim.AdamW(groups, lr=recipe.lr)
+
+
 class Stepper:
-    """AdamW steps under a recipe: mixed precision, gradient accumulation, gradient clipping.
+    """Optimiser steps under a recipe: mixed precision, gradient accumulation, gradient clipping.
 
     A batch that does not fit the GPU is halved and its gradients accumulated; batch normalisation
     then sees the halves. If one sample does not fit, activation checkpointing is turned on.
@@ -56,9 +93,10 @@ class Stepper:
         if recipe.precision == "fp16" and self.device != "cuda":
             raise UsageError("Precision fp16 needs a CUDA device; bf16 works on CPUs too.")
         self.lr, self.dtype = recipe.lr, PRECISIONS[recipe.precision]
-        self.clip = job.schedule.clip
+        self.tf32 = recipe.precision == "tf32" and self.device == "cuda"
+        self.clip = recipe.clip
         self.groups = parameter_groups(head, recipe, self.backbone)
-        self.optimizer = torch.optim.AdamW(self.groups, lr=recipe.lr)
+        self.optimizer = make_optimizer(self.groups, recipe)
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
         self.loss = self.workers.wrap(LossModule(head, self.backbone, job.loss_of))
         self.micro, self.recomputing = (
@@ -72,7 +110,8 @@ class Stepper:
             group["lr"] = self.lr * group["factor"] * factor
         while True:
             try:
-                return self._step(indices, rng)
+                with matmul_in_tf32(self.tf32):
+                    return self._step(indices, rng)
             except torch.OutOfMemoryError as error:
                 self._save_memory(error)
 
@@ -102,19 +141,27 @@ class Stepper:
         return total
 
     def _make_moments(self) -> None:
-        """Allocate AdamW's state for parameters with gradients, one parameter at a time.
+        """Allocate the optimiser's state for parameters with gradients, one parameter at a time.
 
-        If memory runs out here, the step can be retried. AdamW itself would have updated other
-        groups before, or left a partial state on which its next step fails.
+        If memory runs out here, the step can be retried. The optimiser itself would have updated
+        other groups before, or left a partial state on which its next step fails.
         """
         state = self.optimizer.state
-        for parameter in (p for group in self.groups for p in group["params"]):
-            if parameter.grad is not None and not state.get(parameter):
-                state[parameter] = {
-                    "step": torch.tensor(0.0),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
+        for group in self.groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and not state.get(parameter):
+                    state[parameter] = self._moments(parameter)
+
+    def _moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """The state that the optimiser would begin with, of zeros."""
+        if isinstance(self.optimizer, torch.optim.SGD):
+            momentum = self.optimizer.defaults["momentum"]
+            return {"momentum_buffer": torch.zeros_like(parameter)} if momentum else {}
+        return {
+            "step": torch.tensor(0.0),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
 
     def _update(self) -> None:
         """Update the parameters. Must not be retried after an error: some are updated already."""

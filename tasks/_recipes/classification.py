@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from skybench.core import DatasetCard, Head, Metric, ModelCard, Protocol, Recipe, Task
+from skybench.training.recipe_check import HeadSettings, check_settings
 
 PROTOCOLS = (
     Protocol(
@@ -62,6 +63,7 @@ def classification_task(name: str, title: str, version: int = 1) -> Task:
         level="pooled",
         protocols={protocol.name: protocol for protocol in PROTOCOLS},
         head=head,
+        check=check,
         metric=metric,
         recipes=partial(recipes, name),
         version=version,
@@ -72,12 +74,27 @@ def recipes(task: str, dataset: DatasetCard, protocol: str, demo: bool) -> tuple
     """Return a recipe for each column of the data set; on demo data few steps, images as read."""
     generic = FINETUNE if protocol == "finetune" else replace(FROZEN, protocol=protocol)
     setup = dataset.setup(task)
-    recipe = setup.recipes.get(protocol, generic)
+    recipe = setup.recipe(protocol, generic)
     if demo:
         recipe = replace(recipe, size=0)
     if demo and protocol == "finetune":
         recipe = replace(recipe, epochs=8, iterations=0, batch=8, lr=1e-3, drop_path=0.0)
     return setup.expand(recipe, demo)
+
+
+TRAINED = ("dropout", "mixup", "cutmix", "test_crop", "augment")  # settings of fine-tuning
+
+
+def check(recipe: Recipe, dataset: DatasetCard) -> None:
+    """Raise UsageError for a loss or settings that classification under a protocol has not."""
+    known, what = HeadSettings(), "classification"
+    if dataset.multilabel:
+        what = "classification with several classes an image"
+    if recipe.protocol == "finetune" and dataset.multilabel:
+        known = HeadSettings(losses=("softmargin",), optional=TRAINED)
+    elif recipe.protocol == "finetune":
+        known = HeadSettings(optional=(*TRAINED, "smoothing"))
+    check_settings(recipe, known, f"{recipe.protocol} {what}")
 
 
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
@@ -86,6 +103,7 @@ def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
     from skybench.heads.knn import KNN
     from skybench.heads.logistic import Logistic
 
+    check(recipe, dataset)
     if recipe.protocol == "finetune":
         return Finetuned(model.dim, len(dataset.classes), dataset.multilabel, recipe)
     kind = KNN if recipe.protocol == "knn" else Logistic

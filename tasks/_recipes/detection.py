@@ -8,26 +8,35 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from skybench.core import DatasetCard, Head, Metric, ModelCard, Protocol, Recipe, Task
+from skybench.training.recipe_check import HeadSettings, check_settings
 
 if TYPE_CHECKING:
     from skybench.metrics.horizontal_boxes import CocoBoxes
 
-# Epochs are those of SkySense's recipe for DIOR (mmdetection, batch of 8); the learning rate is
-# ours: only the head learns. Nothing is selected, so no validation split is read.
+# Epochs are those of SkySense's recipe for DIOR (mmdetection, batch of 8), repeated on small sets.
+# Only the head learns, at a rate that is chosen by a short training with each: see docs/log.md,
+# 2026-11-30. No validation split is read.
 FROZEN = Recipe(
     "frozen",
     val="",
     epochs=12,
+    min_steps=500,
     batch=8,
     lr=3e-4,
+    rates=("1e-4", "3e-4", "1e-3"),
     weight_decay=0.05,
     width=256,
-    source="ours: the paper's head and 12 epochs on frozen features",
+    source="ours: the paper's head and 12 epochs on frozen features, at least 500 steps; "
+    "learning rate chosen on held-out training data",
 )
-FINETUNE = replace(
-    FROZEN,
-    protocol="finetune",
+FINETUNE = Recipe(
+    "finetune",
+    val="",
+    epochs=12,
+    batch=8,
     lr=1e-4,
+    weight_decay=0.05,
+    width=256,
     schedule="step",
     warm_up=0.1,
     layer_decay=0.9,
@@ -61,17 +70,23 @@ def detection_task(
             "finetune": Protocol("finetune", True, "pyramid", tuned),
         },
         head=head,
+        check=check,
         metric=metric,
         recipes=partial(recipes, name),
         version=version,
     )
 
 
+def check(recipe: Recipe, dataset: DatasetCard) -> None:
+    """Raise UsageError for a head, a loss or settings that detection does not have."""
+    check_settings(recipe, HeadSettings(optional=("augment",)), f"{recipe.protocol} detection")
+
+
 def recipes(task: str, dataset: DatasetCard, protocol: str, demo: bool) -> tuple[Recipe, ...]:
     """Return a recipe for each column; on demo data with a narrow head and few steps."""
     generic = FINETUNE if protocol == "finetune" else replace(FROZEN, protocol=protocol)
     setup = dataset.setup(task)
-    recipe = setup.recipes.get(protocol, generic)
+    recipe = setup.recipe(protocol, generic)
     return setup.expand(shrink_detector(recipe) if demo else recipe, demo)
 
 
@@ -80,7 +95,10 @@ def shrink_detector(recipe: Recipe) -> Recipe:
 
     Objects of demo data are smaller than the smallest anchor at the images' own size.
     """
-    recipe = replace(recipe, size=256, tile=0, epochs=5, iterations=0, batch=2, lr=1e-3, width=64)
+    recipe = replace(
+        recipe, size=256, tile=0, epochs=5, iterations=0, min_steps=0, max_steps=0, batch=2,
+        lr=1e-3, rates=(), width=64,
+    )  # fmt: skip
     if recipe.protocol != "finetune":
         return recipe
     return replace(recipe, warm_up=0.1, drop_path=0.0)

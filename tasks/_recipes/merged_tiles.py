@@ -111,6 +111,12 @@ class MergedTiles:
     def chance(self) -> float:
         return self.metric.chance()
 
+    def attainable(self) -> float:
+        return self._merged().attainable()
+
+    def notes(self) -> tuple[str, ...]:
+        return self._merged().notes()
+
     def _merged(self) -> CocoBoxes:
         if self.whole is None:
             self.whole = self.metric.fresh()

@@ -16,6 +16,9 @@ from skybench.core import (
     Recipe,
     Task,
 )
+from skybench.training.recipe_check import HeadSettings, check_settings
+
+from .published_probes import PUBLISHED_PROBES
 
 PROTOCOLS = (
     Protocol(
@@ -39,9 +42,39 @@ PROTOCOLS = (
     ),
 )
 # The official fine-tuning of iSAID takes 80,000 iterations; on frozen, cached features far fewer
-# suffice. These two are ours. Nothing is selected, so no validation split is read.
-FROZEN = Recipe("frozen", val="", epochs=20, batch=16, lr=1e-3, weight_decay=0.01, width=512)
-LINEAR = Recipe("linear", val="", epochs=20, batch=16, lr=1e-2, weight_decay=0.0)
+# suffice. These two are ours. Their length is 20 epochs within bounds in steps, and the learning
+# rate is chosen by a short training with each: see docs/log.md, 2026-11-30. No validation split is
+# read.
+FEWEST, MOST = 500, 20_000  # steps
+OURS = (
+    "ours: 20 epochs, at least 500 and at most 20,000 steps; learning rate chosen on held-out "
+    "training data"
+)
+FROZEN = Recipe(
+    "frozen",
+    val="",
+    epochs=20,
+    min_steps=FEWEST,
+    max_steps=MOST,
+    batch=16,
+    lr=1e-3,
+    rates=("3e-4", "1e-3", "3e-3"),
+    weight_decay=0.01,
+    width=512,
+    source=OURS,
+)
+LINEAR = Recipe(
+    "linear",
+    val="",
+    epochs=20,
+    min_steps=FEWEST,
+    max_steps=MOST,
+    batch=16,
+    lr=1e-2,
+    rates=("3e-4", "1e-3", "3e-3", "1e-2"),
+    weight_decay=0.0,
+    source=OURS,
+)
 FINETUNE = Recipe(
     "finetune",
     val="",
@@ -69,10 +102,12 @@ def segmentation_task(name: str, title: str, demo_tile: int, version: int = 1) -
         level="pyramid",
         protocols={protocol.name: protocol for protocol in PROTOCOLS},
         head=head,
+        check=check,
         metric=partial(metric, name),
         recipes=partial(recipes, name, demo_tile),
         version=version,
         views=True,
+        sourced=PUBLISHED_PROBES,
     )
 
 
@@ -82,17 +117,30 @@ def recipes(
     """Return a recipe for each column; on demo data with small tiles, a narrow head, few steps."""
     generic = {"finetune": FINETUNE, "linear": LINEAR}.get(protocol, FROZEN)
     setup = dataset.setup(task)
-    recipe = setup.recipes.get(protocol, replace(generic, protocol=protocol))
+    recipe = setup.recipe(protocol, replace(generic, protocol=protocol))
     return setup.expand(shrink_for_demo(recipe, demo_tile) if demo else recipe, demo)
 
 
 def shrink_for_demo(recipe: Recipe, tile: int) -> Recipe:
-    """Return a recipe for demo data: small tiles, a narrow head, few steps."""
-    width = min(recipe.width, 32)
-    recipe = replace(recipe, size=0, tile=tile, epochs=12, iterations=0, batch=2, width=width)
+    """Return a recipe for demo data: small tiles, a narrow head, few steps at a stated rate."""
+    recipe = replace(
+        recipe, size=0, tile=tile, epochs=12, iterations=0, min_steps=0, max_steps=0, batch=2,
+        rates=(), width=min(recipe.width, 32),
+    )  # fmt: skip
     if recipe.protocol != "finetune":
         return recipe
     return replace(recipe, lr=1e-3, warm_up=0.1, drop_path=0.0)
+
+
+# Beside the usual head and loss of each protocol.
+DENSE = HeadSettings(("upernet", "fpn", "linear"), ("all-pixels",), ("smoothing", "augment"))
+PROBE = HeadSettings(("linear",), ("all-pixels",), ("smoothing", "augment"))
+
+
+def check(recipe: Recipe, dataset: DatasetCard) -> None:
+    """Raise UsageError for a head, a loss or settings that segmentation does not have."""
+    known = PROBE if recipe.protocol == "linear" else DENSE
+    check_settings(recipe, known, f"{recipe.protocol} segmentation")
 
 
 def require_feature_maps(model: ModelCard) -> None:
@@ -108,12 +156,15 @@ def ignored(dataset: DatasetCard) -> int:
 
 
 def head(recipe: Recipe, model: ModelCard, dataset: DatasetCard) -> Head:
-    """Return a 1x1 convolution (linear), else UPerNet with an FCN auxiliary head."""
-    from skybench.heads.dense import Dense, Linear, UPerNet, classify
+    """Return the recipe's head, by default a 1x1 convolution (linear), else UPerNet with FCN."""
+    from skybench.heads.decoders import DECODERS
+    from skybench.heads.dense import Dense, classify
 
     require_feature_maps(model)
-    build = Linear if recipe.protocol == "linear" else UPerNet
-    return Dense(build, model.levels, len(dataset.classes), recipe, classify(ignored(dataset)))
+    check(recipe, dataset)
+    build = DECODERS[recipe.head or ("linear" if recipe.protocol == "linear" else "upernet")]
+    answer = classify(ignored(dataset), recipe)
+    return Dense(build, model.levels, len(dataset.classes), recipe, answer)
 
 
 def metric(task: str, dataset: DatasetCard) -> Metric:

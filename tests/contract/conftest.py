@@ -1,26 +1,25 @@
-"""Demo data of the datasets, written once."""
+"""Demo data of the datasets, copied once."""
 
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from skybench.core import registry
+from skybench.data.demo_folder import demo_root
 
 Demo = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
 def demo_of(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """Writes the demo data of a dataset when it is first asked for."""
+    """Copies the demo data of a dataset when they are first asked for; tests may add files."""
 
     @functools.cache
-    def write(name: str) -> Path:
-        root = tmp_path_factory.mktemp("demo") / name
-        registry.load("datasets", name).write_demo(root, 0)
-        return root
+    def copied(name: str) -> Path:
+        return Path(shutil.copytree(demo_root(name), tmp_path_factory.mktemp("demo") / name))
 
-    return write
+    return copied

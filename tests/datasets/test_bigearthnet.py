@@ -190,6 +190,24 @@ def test_options_and_splits_that_do_not_exist(written: Path, ben_mm: ModuleType)
     assert len(ben_mm.open(written, "train", classes="43")[0].target) == 43
 
 
+def test_rgb_is_three_of_the_bands_and_needs_no_other_file(root: Path) -> None:
+    ben_s2 = registry.load("datasets", "ben_s2")
+    whole = ben_s2.open(root, "test")
+    (every,) = whole.card.sensors
+    expected = whole[1].images["s2"][:, [every.bands.index(n) for n in ("red", "green", "blue")]]
+    for path in (root / S2).glob("*/*.tif"):
+        if path.stem[-3:] not in ("B02", "B03", "B04"):
+            path.unlink()
+    rgb = ben_s2.open(root, "test", bands="rgb")
+    (sensor,) = rgb.card.sensors
+    assert (sensor.name, sensor.unit, sensor.gsd) == (every.name, every.unit, every.gsd)
+    assert sensor.bands == ("red", "green", "blue")
+    assert rgb.keys == whole.keys
+    assert torch.equal(rgb[1].images["s2"], expected)
+    with pytest.raises(UsageError, match="no option 'bands'"):
+        registry.load("datasets", "ben_mm").open(root, "test", bands="rgb")
+
+
 def _rewrite(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -270,13 +288,10 @@ def test_the_folder_of_patches_itself_can_be_the_root(written: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ben_s2", "ben_mm"])
-def test_torchgeo_reads_the_same_of_the_demo(name: str, tmp_path: Path) -> None:
+def test_torchgeo_reads_the_same_of_the_demo(name: str, written: Path, tmp_path: Path) -> None:
     pytest.importorskip("torchgeo.datasets")
-    plugin = registry.load("datasets", name)
-    plugin.write_demo(tmp_path / "demo")
-    (tmp_path / "scratch").mkdir()
-    ours, theirs = plugin.peer(tmp_path / "demo", tmp_path / "scratch")
-    assert len(theirs) == len(ours) > 30
+    ours, theirs = registry.load("datasets", name).peer(written, tmp_path)
+    assert len(theirs) == len(ours) > 15
     order = {Path(f["s2"]).name: i for i, f in enumerate(theirs.folders)}
     for index, sample in enumerate(ours):
         other = theirs[order[ours.names["s2"][index]]]

@@ -14,6 +14,7 @@ from skybench.core import DataError, registry
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data import simulation, split_lists
 from skybench.data.split_lists import MissingFilesError, SplitList
+from skybench.data.verify import verify_dataset
 
 from ._pairs import S2, facts, write_pairs
 
@@ -91,6 +92,10 @@ def test_the_published_lists_are_known(shared: Path, tmp_path: Path) -> None:
 def test_secos_splits_need_lists_and_say_which(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = _unmarked(root, monkeypatch)
     ben_s2 = registry.load("datasets", "ben_s2")
+    assert ben_s2.splits(root) == [*facts.SPLITS]
+    told = [finding.message for finding in verify_dataset("ben_s2", root, sample=1)]
+    assert len(told) > 4
+    assert not [message for message in told if "SeCo's split" in message]
     with pytest.raises(DataError, match=r"bigearthnet-val\.txt, patches_with_seasonal_snow\.csv"):
         ben_s2.open(root, "seco_val")
     spoilt = {"seasonal_snow": lists["train"][:5], "cloud_and_shadow": lists["train"][5:7]}
@@ -104,6 +109,7 @@ def test_secos_splits_need_lists_and_say_which(root: Path, monkeypatch: pytest.M
     for part in ("train", "val"):
         text = "\n".join(reversed(lists[part]))
         (root / "splits" / f"bigearthnet-{part}.txt").write_text(text)
+    assert ben_s2.splits(root) == [*facts.SPLITS, *facts.SECO]
     train = ben_s2.open(root, "seco_train")
     assert list(train.keys) == lists["train"][:6:-1]
     assert train.split.source.startswith("rule: SeCo's lists")

@@ -81,8 +81,24 @@ def test_tiles_lie_side_by_side_and_cover_every_pixel_once(
     assert (mask != 255).sum() == 40 * 50
 
 
+def test_train_and_val_together_are_both_in_either_layout(
+    levir: ModuleType, tmp_path: Path
+) -> None:
+    for layout, (train, val) in {
+        "flat": ("train_1.png", "val_1.png"),
+        "folders": ("train/1.png", "val/1.png"),
+    }.items():
+        for name in (train, val):
+            part, _, file = name.rpartition("/")
+            _pair(tmp_path / layout / part, file)
+        found = {n: levir.open(tmp_path / layout, n, 64) for n in ("train", "val", "trainval")}
+        assert found["trainval"].keys == (*found["train"].keys, *found["val"].keys)
+        assert len(found["trainval"]) == 2
+        assert found["trainval"].split.name == "trainval"
+
+
 def test_the_counts_are_sixteen_tiles_an_image(levir: ModuleType) -> None:
-    images = {"train": 445, "val": 64, "test": 128}
+    images = {"train": 445, "val": 64, "test": 128, "trainval": 445 + 64}
     assert levir.CARD.splits == {name: 16 * count for name, count in images.items()}
     assert (levir.CARD.tile, 1024 // levir.CARD.tile) == (256, 4)
 
@@ -135,7 +151,8 @@ def test_the_published_coordinates_give_every_tile_its_place(
     (tmp_path / folder).mkdir(exist_ok=True)
     shutil.copy(source, tmp_path / folder)
     table = json.loads(source.read_text())
-    counts = {split: sum(n.startswith(split) for n in table) for split in levir.CARD.splits}
+    counts = {split: sum(n.startswith(split) for n in table) for split in ("train", "val", "test")}
+    counts["trainval"] = counts["train"] + counts["val"]
     assert {split: 16 * count for split, count in counts.items()} == levir.CARD.splits
     assert len(source.read_bytes()) == levir.COORDINATES.size
     for name, (west, north, east, south) in table.items():

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from skybench.core import DataError, registry
+from skybench.core import DataError, UsageError, registry
 from skybench.data import simulation
 from skybench.data.split_lists import MissingFilesError
 
@@ -79,6 +79,33 @@ def test_the_tiles_of_the_contest_are_all_wanted(potsdam: ModuleType, tmp_path: 
     with pytest.raises(MissingFilesError) as error:
         potsdam.open(tmp_path / "2_Ortho_RGB" / "..", "test")
     assert len(error.value.files) == 13
+
+
+def test_tiles_may_share_half_a_side(potsdam: ModuleType, tmp_path: Path) -> None:
+    _write(tmp_path, "2_10", _stripes(potsdam)[0])
+    simulation.write_marker(tmp_path, "potsdam", 0)
+    tiles = potsdam.open(tmp_path, "train", 20, overlap="half")
+    assert tiles.keys == tuple(f"2_10_{y}_{x}" for y in (0, 10, 20) for x in (0, 10, 20, 30, 40))
+    shown = IMAGE[10:30, 10:30].transpose(2, 0, 1)
+    np.testing.assert_array_equal(tiles[6].images["hr"][0], shown)
+    assert potsdam.open(tmp_path, "train", 20).keys == tuple(
+        f"2_10_{y}_{x}" for y in (0, 20) for x in (0, 20, 40)
+    )
+    with pytest.raises(UsageError, match="no overlap=third"):
+        potsdam.open(tmp_path, "train", 20, overlap="third")
+
+
+@pytest.mark.parametrize(
+    ("side", "overlap", "counts"),
+    [(0, "none", (3456, 2016)), (600, "half", (8664, 5054))],  # mmsegmentation's and RVSA's
+)
+def test_published_counts_follow_the_tiles(
+    potsdam: ModuleType, tmp_path: Path, side: int, overlap: str, counts: tuple[int, int]
+) -> None:
+    _write(tmp_path, "2_10", _stripes(potsdam)[0])
+    simulation.write_marker(tmp_path, "potsdam", 0)
+    card = potsdam.open(tmp_path, "train", side, overlap=overlap).card
+    assert (card.splits["train"], card.splits["test"]) == counts
 
 
 def test_the_demo_has_all_classes_in_each_split(potsdam: ModuleType, tmp_path: Path) -> None:

@@ -151,12 +151,13 @@ class Learned(NamedTuple):
 
 def learn(task: Task, recipe: Recipe, model: Model, samples: Samples) -> Learned:
     """Trains a head, and the backbone with it where the recipe says so, on all samples."""
+    recipe = replace(recipe, state="last", validate=0)  # nothing is held out
     found = match(model.card, samples.card.sensors)
     extractor = extraction.Extractor(model, found, task.time, recipe.size, "cpu")
     tuned = task.protocol(recipe.protocol).trains_backbone
     whole = (
-        online.OnlineFeatures(extractor, samples, recipe.augment)
-        if tuned
+        online.OnlineFeatures(extractor, samples, recipe, frozen=not tuned)
+        if tuned or recipe.augment
         else extraction.StreamedFeatures(extractor, samples)
     )
     source = extraction.SourceSubset(whole, range(len(samples)))

@@ -174,6 +174,20 @@ def test_objects_that_overlap_in_one_tile_are_not_merged() -> None:
         metric.update(says(target, [0.9, 0.9, 0.9]), target, key)
     assert len(metric._merged().true[0].labels) == 3
     assert metric.scores()["ap50_voc07"] < 100  # of the three one suppresses the others
+    (note,) = metric.notes()
+    assert note.startswith("1 object repeats the box and class of another")
+    assert metric.attainable() == pytest.approx(700 / 11)  # two of three are found
+
+
+def test_the_truth_with_doubles_in_tiles_scores_what_is_attainable() -> None:
+    metric = merged()
+    twice = boxes([(50, 50, 20, 10, 0), (50, 50, 20, 10, 0)], [0, 0])
+    for key, x in (("a_1.0_0_0", 0.0), ("a_1.0_0_30", 30.0)):
+        target = replace(twice, corners=twice.corners - torch.tensor([x, 0.0]))
+        metric.update(target, target, key)
+    scores = metric.scores()
+    assert scores["ap50_voc07"] == metric.attainable() == pytest.approx(600 / 11)
+    assert scores["ap50_voc07_doubles"] == scores["ap50"] == 100
 
 
 def test_images_are_weighed_by_their_first_tile() -> None:

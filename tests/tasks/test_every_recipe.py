@@ -5,16 +5,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from typing import Any, cast
 
 import pytest
 
 from skybench.augment import apply
-from skybench.core import DatasetCard, DatasetPlugin, Recipe, Task, registry
+from skybench.core import (
+    DatasetCard,
+    DatasetPlugin,
+    Recipe,
+    SourcedRecipe,
+    Task,
+    registry,
+)
 from skybench.core.recipe import LATER
+from skybench.core.sourced_recipe import ASPECTS, KINDS
 from skybench.data.demo_folder import demo_root
-from skybench.plan import recipe_text
+from skybench.plan import named_recipes, recipe_text
 from skybench.plan.request import WORDS
+from skybench.training.lr_schedules import check_schedule
 
 PAIRS = recipe_text.task_datasets()
 NAMES = [f"{task.name}/{card.name}" for task, card in PAIRS]
@@ -23,94 +33,102 @@ every_pair = pytest.mark.parametrize(("task", "card"), PAIRS, ids=NAMES)
 # What of the recipes goes into the fingerprints of records, for real and demo data: the recipes
 # without fine-tuning. If a change is meant, raise the task's version and put the new digest here.
 FROZEN = {
-    "change_detection/dyna_s2": "74d20c2ed9d1",
-    "change_detection/folder": "08d7d5c30b05",
-    "change_detection/levir_cd": "6d1decc5ca7a",
-    "change_detection/oscd": "db69b6cb7963",
-    "horizontal_detection/dior": "7ea5914ba88a",
-    "horizontal_detection/folder": "4f08b9b41019",
+    "change_detection/dyna_s2": "2256a30806c5",
+    "change_detection/folder": "ed1df90c80e3",
+    "change_detection/levir_cd": "ed1df90c80e3",
+    "change_detection/oscd": "ba78bf9f87c3",
+    "horizontal_detection/dior": "74671184031d",
+    "horizontal_detection/folder": "1b46aa055b34",
     "multimodal_classification/ben_mm": "d20aa84b0da4",
-    "multimodal_segmentation/dyna_mm": "f732d290f1c2",
-    "multimodal_segmentation/pastis_mm": "108032b1b2ac",
-    "oriented_detection/dior_r": "7ea5914ba88a",
-    "oriented_detection/fair1m": "766b7746aca8",
-    "oriented_detection/folder": "4f08b9b41019",
+    "multimodal_segmentation/dyna_mm": "876203961a46",
+    "multimodal_segmentation/pastis_mm": "6ae88fcfe0e6",
+    "oriented_detection/dior_r": "74671184031d",
+    "oriented_detection/fair1m": "4f3cfdd3a7a0",
+    "oriented_detection/folder": "1b46aa055b34",
     "scene_classification/aid": "e79e557f6c7f",
     "scene_classification/ben_s2": "d7ef2ac97d4d",
     "scene_classification/eurosat": "538b0f2e15b3",
     "scene_classification/fmow_s2": "a464f059c4fd",
     "scene_classification/folder": "0127d7ffe9a7",
     "scene_classification/resisc45": "3dd457820242",
-    "semantic_segmentation/dyna_pla": "3ceb66b82347",
-    "semantic_segmentation/dyna_s2": "3ceb66b82347",
-    "semantic_segmentation/folder": "54e7ea81442c",
-    "semantic_segmentation/isaid": "d888e7a87b0e",
-    "semantic_segmentation/potsdam": "d7f9bb3ea6f1",
+    "semantic_segmentation/dyna_pla": "483d5f3b5a1d",
+    "semantic_segmentation/dyna_s2": "483d5f3b5a1d",
+    "semantic_segmentation/folder": "8d70eed417ce",
+    "semantic_segmentation/isaid": "74aa349f283d",
+    "semantic_segmentation/potsdam": "8d70eed417ce",
 }
 
 # The same of the fine-tuning recipes.
 FINETUNED = {
-    "change_detection/dyna_s2": "8f278c895423",
+    "change_detection/dyna_s2": "dce75f083daa",
     "change_detection/folder": "85d05956cd4b",
-    "change_detection/levir_cd": "1412c389e249",
-    "change_detection/oscd": "7b55b500a524",
-    "horizontal_detection/dior": "8e9c1958ecde",
+    "change_detection/levir_cd": "b6ea7b83ed20",
+    "change_detection/oscd": "45bad4d6faf3",
+    "horizontal_detection/dior": "a594afd92e90",
     "horizontal_detection/folder": "afa26ebe08f7",
-    "multimodal_classification/ben_mm": "a166b36f4c86",
-    "multimodal_segmentation/dyna_mm": "922530bfffdd",
-    "multimodal_segmentation/pastis_mm": "ac7268d439f9",
-    "oriented_detection/dior_r": "e24ea0db25d2",
-    "oriented_detection/fair1m": "391f6a262c66",
+    "multimodal_classification/ben_mm": "6d645e04f156",
+    "multimodal_segmentation/dyna_mm": "cced2686003a",
+    "multimodal_segmentation/pastis_mm": "c2020a22c23a",
+    "oriented_detection/dior_r": "465f5a9960a2",
+    "oriented_detection/fair1m": "d4a16bc89d68",
     "oriented_detection/folder": "afa26ebe08f7",
-    "scene_classification/aid": "a37d7bbdc520",
-    "scene_classification/ben_s2": "a459c5c7bd72",
-    "scene_classification/eurosat": "4a43852ad748",
-    "scene_classification/fmow_s2": "70137c417aeb",
+    "scene_classification/aid": "d1306cbb6213",
+    "scene_classification/ben_s2": "def7a1a974f2",
+    "scene_classification/eurosat": "a64b70dedc19",
+    "scene_classification/fmow_s2": "f207f9623a67",
     "scene_classification/folder": "67d438506bd7",
-    "scene_classification/resisc45": "6ce1468fe4fb",
-    "semantic_segmentation/dyna_pla": "615905cb2b5f",
-    "semantic_segmentation/dyna_s2": "e78e23451e17",
+    "scene_classification/resisc45": "1b2e7c9af746",
+    "semantic_segmentation/dyna_pla": "f6d118063ab5",
+    "semantic_segmentation/dyna_s2": "c5c787c76680",
     "semantic_segmentation/folder": "64957ae669dc",
-    "semantic_segmentation/isaid": "b28ecafcc0d3",
-    "semantic_segmentation/potsdam": "4ed215db8648",
+    "semantic_segmentation/isaid": "20c7db1eed14",
+    "semantic_segmentation/potsdam": "d3f26354f656",
 }
 
 OFFICIAL: dict[str, dict[str, Any]] = {
     "semantic_segmentation/isaid": {
         "train": "train", "val": "", "test": "val", "size": 0, "tile": 0, "epochs": 0,
         "iterations": 80000, "batch": 16, "lr": 6e-5, "weight_decay": 0.01, "schedule": "poly",
-        "warm_up": 1500, "layer_decay": 0.9, "drop_path": 0.2, "precision": "", "width": 512,
+        "warm_up": 1500, "layer_decay": 0.9, "drop_path": 0.2, "precision": "tf32", "width": 512,
         "augment": ("resize_crop=0.5,2,0.75", "flip", "photometric"), "views": (),
+        "loss": "all-pixels", "clip": 0, "state": "last", "optimizer": "",
     },
     "horizontal_detection/dior": {
         "train": "trainval", "val": "", "test": "test", "size": 800, "tile": 0, "epochs": 12,
         "iterations": 0, "batch": 8, "lr": 1e-4, "weight_decay": 0.05, "schedule": "step",
         "warm_up": 1000, "layer_decay": 0.9, "drop_path": 0.2, "precision": "", "width": 256,
-        "augment": ("flip",), "views": (),
+        "augment": ("flip",), "views": (), "clip": 0, "state": "last", "optimizer": "",
     },
-}  # fmt: skip
-SUBSTITUTE = {
-    "semantic_segmentation/dyna_pla", "semantic_segmentation/dyna_s2",
-    "semantic_segmentation/potsdam", "change_detection/dyna_s2", "change_detection/levir_cd",
-    "change_detection/oscd", "multimodal_segmentation/dyna_mm", "multimodal_segmentation/pastis_mm",
-    "oriented_detection/dior_r", "oriented_detection/fair1m", "scene_classification/aid",
-    "scene_classification/eurosat", "scene_classification/fmow_s2", "scene_classification/resisc45",
 }  # fmt: skip
 
 
 def digest(task: Task, card: DatasetCard, tuned: bool) -> str:
+    """Of the usual recipes of a pair and, with fine-tuning, of those by name."""
+
     def plain(recipe: Recipe) -> dict[str, Any]:
         values = dataclasses.asdict(recipe)
         later = {n for n in LATER if values[n] == getattr(Recipe, n)}
-        return {n: v for n, v in values.items() if n != "source" and n not in later}
+        told = {"source", "name"}
+        return {n: v for n, v in values.items() if n not in told and n not in later}
 
-    found = [
+    found: list[Any] = [
         [name, demo, [plain(r) for r in task.recipes(card, name, demo)]]
         for name in sorted(task.protocols)
         if task.protocol(name).trains_backbone == tuned
         for demo in (False, True)
     ]
+    if tuned:
+        found += [[s.name, [plain(r) for r in named(task, card, s)]] for s in sourced(task, card)]
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def sourced(task: Task, card: DatasetCard) -> tuple[SourcedRecipe, ...]:
+    return card.setup(task.name).sourced
+
+
+def named(task: Task, card: DatasetCard, chosen: SourcedRecipe) -> tuple[Recipe, ...]:
+    there = named_recipes.with_recipe(card, task, chosen)
+    return task.recipes(there, chosen.recipe.protocol, False)
 
 
 def test_the_recipes_without_fine_tuning_are_those_of_earlier_records() -> None:
@@ -123,16 +141,52 @@ def test_the_fine_tuning_recipes_are_those_of_earlier_records() -> None:
 
 @every_pair
 def test_every_recipe_can_be_meant(task: Task, card: DatasetCard) -> None:
-    for protocol in task.protocols:
-        for demo in (False, True):
-            made = task.recipes(card, protocol, demo)
-            assert len({r.label for r in made}) == len(made)
-            for recipe in made:
-                assert recipe.protocol == protocol
-                assert {recipe.train, recipe.test} <= {*card.splits}
-                assert recipe.schedule in WORDS["schedule"]
-                assert recipe.precision in WORDS["precision"]
-                apply.check_augmentations(recipe.augment)
+    usual = [
+        (protocol, task.recipes(card, protocol, demo))
+        for protocol in task.protocols for demo in (False, True)
+    ]  # fmt: skip
+    by_name = [(s.recipe.protocol, named(task, card, s)) for s in sourced(task, card)]
+    for protocol, made in usual + by_name:
+        assert len({r.label for r in made}) == len(made)
+        for recipe in made:
+            assert recipe.protocol == protocol
+            assert {recipe.train, recipe.test} <= {*card.splits}
+            assert recipe.precision in WORDS["precision"]
+            assert recipe.state in WORDS["state"]
+            assert recipe.state != "best-on-test"  # never, but by --set
+            assert recipe.state != "best-on-val" or (recipe.validate and recipe.val)
+            assert not recipe.validate or recipe.val != recipe.test
+            check_schedule(recipe.schedule)
+            apply.check_augmentations(recipe.augment)
+            if task.check is not None:
+                task.check(recipe, card)
+
+
+SOURCED = {f"{t.name}/{c.name}:{s.name}": (t, s) for t, c in PAIRS for s in sourced(t, c)}
+SOURCED |= {f"{t.name}:{s.name}-{s.recipe.protocol}": (t, s) for t, _ in PAIRS for s in t.sourced}
+every_source = pytest.mark.parametrize(("task", "recipe"), SOURCED.values(), ids=[*SOURCED])
+
+
+@every_source
+def test_every_source_says_what_it_has_of_every_aspect(task: Task, recipe: SourcedRecipe) -> None:
+    assert recipe.kind in KINDS
+    assert recipe.name not in task.protocols
+    assert {*recipe.fields} <= {*ASPECTS}
+    if recipe.kind == "ours":
+        return
+    assert {*recipe.fields} == {*ASPECTS}, {*ASPECTS} - {*recipe.fields}
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}", recipe.repository)
+    assert recipe.file
+    for aspect in ASPECTS:
+        verdict, at, note = recipe.verdict(aspect)
+        if verdict in ("agrees", "differs"):
+            assert re.search(r"@[0-9a-f]{7,40}:\S", recipe.place(aspect)), (aspect, at)
+        assert note or verdict == "agrees", aspect
+
+
+def test_only_what_is_skysense_s_own_is_called_official() -> None:
+    official = {name for name, (_, s) in SOURCED.items() if s.kind == "official"}
+    assert official == {f"{name}:official" for name in OFFICIAL}
 
 
 @every_pair
@@ -140,10 +194,10 @@ def test_every_fine_tuning_recipe_is_whole(task: Task, card: DatasetCard) -> Non
     for demo in (False, True):
         for recipe in task.recipes(card, "finetune", demo):
             assert bool(recipe.epochs) != bool(recipe.iterations)
-            assert min(recipe.batch, recipe.lr, recipe.layer_decay, recipe.warm_up) > 0
+            assert min(recipe.batch, recipe.lr, recipe.layer_decay) > 0
             assert recipe.schedule
             assert recipe.augment
-            assert recipe.source.startswith(tuple(f"{kind}: " for kind in recipe_text.KINDS))
+            assert recipe.source.startswith(tuple(f"{kind}: " for kind in KINDS))
             if demo:
                 assert (recipe.drop_path, recipe.iterations, recipe.lr) == (0, 0, 1e-3)
                 assert recipe.warm_up < 1
@@ -151,15 +205,14 @@ def test_every_fine_tuning_recipe_is_whole(task: Task, card: DatasetCard) -> Non
                 assert recipe.batch <= 8
 
 
-def test_how_near_the_recipes_are_to_the_authors() -> None:
-    kinds: dict[str, set[str]] = {kind: set() for kind in recipe_text.KINDS}
+def test_how_near_the_usual_recipes_are_to_the_authors() -> None:
+    kinds: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for name, (task, card) in zip(NAMES, PAIRS, strict=True):
         (kind,) = {recipe_text.recipe_kind(r) for r in task.recipes(card, "finetune", False)}
         kinds[kind].add(name)
     assert kinds["official"] == {*OFFICIAL}
-    assert kinds["seen substitute"] == SUBSTITUTE
-    ours = {*NAMES} - {*OFFICIAL} - SUBSTITUTE
-    assert ours == kinds["ours"] == {n for n in NAMES if n.endswith(("folder", "ben_s2", "ben_mm"))}
+    assert kinds["ours"] == {n for n in NAMES if n.endswith(("folder", "ben_s2", "ben_mm"))}
+    assert len(kinds["substitute"]) + len(kinds["own source"]) == 14
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -171,15 +224,22 @@ def test_the_official_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "steps", "samples"),  # an epoch in MTP's logs; DIOR-R: 12 epochs of trainval
+    ("name", "steps", "samples"),  # an epoch in the logs of MTP and RVSA, CMID's count
     [
-        ("change_detection/levir_cd", 223, 7120), ("change_detection/oscd", 26, 827),
-        ("scene_classification/resisc45", 99, 6300), ("oriented_detection/dior_r", 2932, 11725),
+        ("change_detection/levir_cd:mtp", 223, 7120), ("change_detection/oscd:mtp", 26, 827),
+        ("scene_classification/resisc45:mtp", 99, 6300),
+        ("oriented_detection/dior_r:mtp", 2932, 11725),
+        ("oriented_detection/dior_r:rvsa", 5863, 11725),
+        ("horizontal_detection/dior:mtp", 2932, 11725),
+        ("semantic_segmentation/potsdam:cmid", 432, 3456),
     ],
 )  # fmt: skip
 def test_batches_are_those_of_the_logs(name: str, steps: int, samples: int) -> None:
-    task, card = PAIRS[NAMES.index(name)]
-    *_, recipe = task.recipes(card, "finetune", False)
+    place, _, recipe_name = name.partition(":")
+    task, card = PAIRS[NAMES.index(place)]
+    chosen = card.setup(task.name).named(recipe_name)
+    assert chosen is not None
+    *_, recipe = named(task, card, chosen)
     assert card.splits[recipe.train] == samples
     assert -(-samples // recipe.batch) == steps
 

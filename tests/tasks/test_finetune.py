@@ -45,11 +45,11 @@ CASES = [
     Case("scene_classification", "eurosat", RGB, 32, 8, 1, 60, 1e-2, 100, 0.01),
     Case("scene_classification", "ben_s2", S2, 32, 8, 1, 150, 1e-1, 100, 0.05),
     Case("semantic_segmentation", "potsdam", RGB, 64, 8, 1, 60, 1e-2, 95, 0.15),
-    Case("horizontal_detection", "dior", RGB, 96, 2, 1, 90, 4e-3, 80, 0.25),
-    Case("oriented_detection", "dior_r", RGB, 96, 2, 1, 120, 4e-3, 90, 0.25),
+    Case("horizontal_detection", "dior", RGB, 96, 2, 1, 70, 4e-3, 80, 0.25),
+    Case("oriented_detection", "dior_r", RGB, 96, 2, 1, 90, 4e-3, 90, 0.25),
     Case("change_detection", "levir_cd", RGB, 64, 8, 2, 50, 1e-2, 98, 0.05),
     Case("change_detection", "dyna_s2", S2, 64, 2, 3, 60, 2e-2, 95, 0.15),
-    Case("multimodal_segmentation", "pastis_mm", SEVERAL, 32, 4, 2, 70, 1e-2, 95, 0.2),
+    Case("multimodal_segmentation", "pastis_mm", SEVERAL, 32, 2, 2, 80, 1e-2, 95, 0.2),
     Case("multimodal_classification", "ben_mm", SEVERAL, 16, 8, 1, 150, 1e-1, 100, 0.05),
 ]
 
@@ -78,8 +78,9 @@ def trained(request: pytest.FixtureRequest) -> tuple[Case, Learned]:
     task, samples = task_of(case.task), samples_of(case)
     (recipe, *_) = task.recipes(samples.card, "finetune", True)
     recipe = replace(
-        recipe, size=case.size, epochs=case.epochs, lr=case.lr, batch=len(samples), augment=()
-    )
+        recipe, size=case.size, epochs=case.epochs, lr=case.lr, batch=len(samples), augment=(),
+        validate=0, state="last",
+    )  # fmt: skip
     if recipe.width:
         recipe = replace(recipe, width=32)
     return case, learn(task, recipe, network(*case.network), samples)
@@ -100,7 +101,8 @@ def test_a_few_samples_are_learned_by_heart(trained: tuple[Case, Learned]) -> No
 def test_gradients_reach_all_that_learns_and_nothing_else(trained: tuple[Case, Learned]) -> None:
     case, learned = trained
     parameters = dict(learned.loss.named_parameters())
-    never = tuple(f"backbone.{name}" for name in UNREACHED.get(case.network, ()))
+    above = ("net.layer4.",) if case.dataset == "levir_cd" else ()  # BIT takes the third of four
+    never = tuple(f"backbone.{name}" for name in (*UNREACHED.get(case.network, ()), *above))
     wanted = {n for n, p in parameters.items() if p.requires_grad and not n.startswith(never)}
     assert {n.partition(".")[0] for n in wanted} == {"backbone", "head"}
     assert {*learned.reached} == wanted

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skybench.core import UINT8, Batch, Boxes, Features, ModelCard, Sensor, match
+from skybench.core import UINT8, Batch, Boxes, Features, ModelCard, Recipe, Sensor, match
 from skybench.core.model import Model
 from skybench.features import extraction, online
 from skybench.heads import _detector
@@ -129,7 +129,9 @@ def test_without_augmentation_the_head_mirrors_maps_and_boxes(
 def test_images_are_seen_as_they_are_when_nothing_learns(name: str, dataset: str) -> None:
     samples, model = Objects(card_of(dataset), name), Mosaic().eval()
     extractor = extraction.Extractor(model, match(CARD, samples.card.sensors), "fuse", 0, "cpu")
-    source = online.OnlineFeatures(extractor, samples, ("flip", "vflip"))
+    source = online.OnlineFeatures(
+        extractor, samples, Recipe("finetune", augment=("flip", "vflip"))
+    )
     for epoch in range(6):
         source.set_epoch(epoch)
         maps, _ = source.pyramid([0, 1])

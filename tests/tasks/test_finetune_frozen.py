@@ -69,6 +69,8 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Model, dict[str, Tensor]
 
 def run(protocol: ProtocolName, task: str, dataset: str, folder: Path) -> None:
     few = {"epochs": "2", "batch": "2"}
+    if protocol == "frozen":
+        few["augment"] = "flip"  # features are made in training then
     request = Request(
         ("ssl4eo",), (task,), (dataset,), protocol, "demo", limit=4, results=folder, draw=0,
         overrides=few if "segmentation" in task or protocol == "finetune" else {},
@@ -114,11 +116,11 @@ def test_a_backbone_that_learns_is_a_copy_of_the_one_that_others_use(
 
 
 def segmented(model: Model, size: int, protocol: ProtocolName = "finetune") -> Learned:
-    """Two epochs of segmentation on made samples."""
+    """Two epochs of segmentation on made samples, augmented under any protocol."""
     task, samples = task_of("semantic_segmentation"), made()
     recipe = Recipe(
         protocol, size=size, epochs=2, batch=2, lr=1e-2, weight_decay=0.1, width=8,
-        augment=("flip",) if protocol == "finetune" else (),
+        augment=("flip",),
     )  # fmt: skip
     return learn(task, recipe, model, samples)
 

@@ -89,6 +89,16 @@ def test_a_row_at_chance_is_never_marked(made: Made, tmp_path: Path) -> None:
     assert lead([chance[0], records[1]], tmp_path).best == {1}
 
 
+def test_a_row_that_was_chosen_on_the_test_is_never_marked_and_ties_with_none(
+    made: Made, tmp_path: Path
+) -> None:
+    records = [made("a", POOR), made("b", CLOSE), made("c", GOOD, flags=["chosen on the test"])]
+    found = lead(records, tmp_path)
+    assert found.best == {1}
+    assert found.second == {0}
+    assert dict(found.unmarked) == {2: "chosen on the test"}
+
+
 def test_rows_of_too_few_images_are_never_marked(made: Made, tmp_path: Path) -> None:
     few = {"used": {"no_interval": "3 independent test images: no interval (fewer than 5)"}}
     records = [made(m, [True, right, True], **few) for m, right in (("a", True), ("b", False))]
@@ -185,6 +195,14 @@ def test_a_record_from_before_a_field_stands_beside_one_with_its_usual_value(mad
     usual = {"iterations": 0, "augment": [], "views": [], "precision": ""}
     assert comparable.comparison_key(made("b", GOOD, recipe=usual)) == old
     assert comparable.comparison_key(made("b", GOOD, recipe={**usual, "iterations": 5})) != old
+
+
+def test_recipes_are_told_apart_by_what_they_do_not_by_their_names(made: Made) -> None:
+    old = comparable.comparison_key(made("a", GOOD))
+    for told in ({"name": "pangaea"}, {"source": "another text"}):
+        assert comparable.comparison_key(made("b", GOOD, recipe=told)) == old
+    for other in ({"optimizer": "adam"}, {"clip": 35.0}, {"state": "best-on-val"}, {"mixup": 0.8}):
+        assert comparable.comparison_key(made("b", GOOD, recipe=other)) != old
 
 
 def test_models_that_are_not_ranked_are_named_with_the_reason(made: Made) -> None:

@@ -230,3 +230,12 @@ def test_the_table_command_uses_the_kept_predictions(
     out = capsys.readouterr().out
     assert "paired tests" in out
     assert out.count("*") == 4  # the best of two columns, and two models alike in the third
+
+
+def test_a_field_that_only_one_recipe_changes_is_told_with_its_default(
+    made: Made, tmp_path: Path
+) -> None:
+    other = made("b", GOOD, recipe={"schedule": "cosine", "clip": 35.0})
+    expected = "a has it with schedule none, not cosine, clip 0.0, not 35.0"
+    with pytest.raises(UsageError, match=expected):
+        compare.compare_models([made("a", GOOD), other], tmp_path, ("a", "b"), "", "")

@@ -20,7 +20,7 @@ from skybench.metrics.accuracy import Accuracy
 from skybench.metrics.segmentation import Segmentation
 
 CLASSES = ("field", "wood", "water")
-CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+CASES = settings(max_examples=35, deadline=None, derandomize=True, database=None)
 
 
 def maps(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -142,5 +142,5 @@ def test_recipes_names_are_known() -> None:
     check_augmentations([
         *("flip", "vflip", "rotflip=20", "resize_crop=0.5,2.0,0.75", "crop=256", "crop=256,0.75"),
         *("photometric", "photometric=10,0.8,1.2,0.8,1.2,10", "randaugment=2,9,0.5", "erase=0.25"),
-        *("exchange=0.5", "resized_crop=0.08,1", "rotate"),
+        *("exchange=0.5", "resized_crop=0.08,1", "rotate", "quarter"),
     ])  # fmt: skip

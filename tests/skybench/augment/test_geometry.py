@@ -18,7 +18,10 @@ from skybench.core import REFLECTANCE, Boxes, DataError, Sample, UsageError
 
 from ._augment import RGB, S1, card, noise
 
-MOVES = ("flip", "vflip", "rotflip=20", "rotate", "resize_crop=0.5,2,0.9", "crop=13", "crop=40")
+MOVES = (
+    *("flip", "vflip", "rotflip=20", "quarter", "rotate"),
+    *("resize_crop=0.5,2,0.9", "crop=13", "crop=40"),
+)
 GEOMETRY = (*MOVES, "resized_crop=0.2,1")
 ORIENTED = card(RGB, task="oriented_detection")
 
@@ -121,7 +124,7 @@ def test_a_turned_object_has_its_sides_and_a_turned_angle() -> None:
     assert (w, h, math.degrees(angle)) == pytest.approx((20, 6, 25), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["rotflip=20", "rotate", "randaugment=2,9,0.5"])
+@pytest.mark.parametrize("name", ["rotflip=20", "rotate", "quarter", "randaugment=2,9,0.5"])
 def test_horizontal_boxes_are_not_turned(name: str) -> None:
     corners = torch.tensor([[[2.0, 2], [5, 2], [5, 4], [2, 4]]])
     boxes = Boxes(corners, torch.tensor([0]), torch.tensor([False]), (8, 8))

@@ -123,3 +123,16 @@ def test_declared_boxes_are_warped() -> None:
     about = declared(Target("boxes"), "horizontal_detection")
     seen = {round(float(b.corners[0, :, 0].min()), 3) for b in drawn(boxes, "flip", about)}
     assert seen == {2.0, SIDE - 5.0}
+
+
+@pytest.mark.parametrize(("shape", "turns"), [((6, 6), {0, 1, 2, 3}), ((6, 4), {0, 2})])
+def test_quarter_turns_are_as_frequent_as_none(shape: tuple[int, int], turns: set[int]) -> None:
+    image = noise((1, 3, *shape))
+    mask = image[0, 0].clone()
+    counts = dict.fromkeys(turns, 0)
+    for seed in range(80):
+        found = augment(Sample("k", {"hr": image}, mask), ["quarter"], declared(None), (seed,))
+        (turn,) = [t for t in turns if torch.equal(image.rot90(-t, (-2, -1)), found.images["hr"])]
+        assert torch.equal(found.target, mask.rot90(-turn, (-2, -1)))
+        counts[turn] += 1
+    assert min(counts.values()) > 0.6 * 80 / len(turns)

@@ -15,7 +15,7 @@ from skybench.boxes.iou import overlapping_pairs, paired_iou, rotated_iou
 
 from ._kinds import EACH, FEW, coarseness, iou_by_shapely, pairs
 
-CASES = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+CASES = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 TURN = math.pi / 2
 
 # Pairs of boxes with their IoU.

@@ -66,6 +66,6 @@ def test_strict_leaves_conditions_alone(flags: list[str]) -> None:
 def test_faults_are_not_conditions() -> None:
     conditions = {"random weights", "tiny variant", "nominal units", "own split", "limited",
                   "override", "repeated epochs", "loss still falling", "other versions",
-                  "identity by names only"}  # fmt: skip
+                  "identity by names only", "former recipe"}  # fmt: skip
     assert set(FLAGS) - FAULTS == conditions
     assert set(FLAGS) > FAULTS

@@ -13,7 +13,7 @@ from skybench.plan.cell import Cell
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.records import labels, store
-from skybench.report import paper_tables
+from skybench.report import paper_scores
 
 FEATURES = {
     "images": 42, "keys": "k", "sha256": "s", "seen": {"hr": [64, 64]}, "dimensions": 128,
@@ -166,7 +166,7 @@ def reported() -> float:
     place = ("satmae", "aid", "TR=20%", "OA")
     return next(
         r.value
-        for r in paper_tables.reported_rows()
+        for r in paper_scores.reported_rows()
         if (r.model, r.dataset, r.split, r.metric) == place
     )
 
@@ -193,6 +193,16 @@ def test_under_another_protocol_or_with_wide_errors_nothing_is_compared(
     assert flags(frozen, cell, tmp_path) == []
     wide = replace(record, used={**record.used, "error": 3.1})
     assert flags(wide, cell, tmp_path) == []
+
+
+def test_what_was_chosen_on_the_test_is_flagged_with_the_reason(cell: Cell, tmp_path: Path) -> None:
+    chosen = replace(cell, recipe=replace(cell.recipe, state="best-on-test"))
+    judged = alarms.with_flags(make("satmae"), chosen, tmp_path)
+    assert judged.flags == ["chosen on the test"]
+    assert judged.note == "chosen on the test: training was scored on the test"
+    strict = alarms.strict(replace(judged, used={**judged.used, "states": {"last": {"oa": 90.0}}}))
+    assert strict.status == "failed"
+    assert "states" not in strict.used
 
 
 def test_flags_come_in_the_order_of_the_footnotes() -> None:

@@ -64,6 +64,26 @@ def test_a_wrong_metric_is_caught() -> None:
         check_metric(CountsIgnored(("a", "b")), keyed([np.array([[0, 255]], np.uint8)]))
 
 
+class Attains(Accuracy):
+    """A metric whose truth allows 50 only, or so it says."""
+
+    def fresh(self) -> Attains:
+        return Attains(self.classes)
+
+    def attainable(self) -> float:
+        return 50.0
+
+    def perfect(self, target: int) -> int:
+        return min(target, 1)  # of the classes 1 and 2, only the first can be named
+
+
+def test_the_best_score_may_depend_on_the_truth() -> None:
+    check_metric(Attains(("a", "b", "c")), keyed([1, 2]))
+    for truth, score in (([1, 1], r"100\.0"), ([2, 2], r"0\.0")):
+        with pytest.raises(SkybenchError, match=f"oa = {score}, expected 50"):
+            check_metric(Attains(("a", "b", "c")), keyed(truth))
+
+
 def test_a_split_without_any_labelled_pixel_is_caught() -> None:
     masks = [np.full((2, 2), 255, np.uint8)] * 2
     with pytest.raises(SkybenchError, match="miou = nan, expected 100"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from skybench.core import UINT8, Column, DatasetCard, DemoSetup, Recipe, Sensor, Setup
 
 LEARNED = Recipe("frozen", val="", epochs=20, batch=16)
@@ -26,6 +28,17 @@ def test_each_column_is_a_recipe_with_its_splits_and_label() -> None:
 def test_validation_is_read_only_where_the_recipe_selects_on_it() -> None:
     (recipe,) = Setup(columns=(Column(val="dev"),)).expand(LEARNED, False)
     assert recipe.val == ""
+
+
+def test_nothing_is_chosen_on_the_split_that_is_scored() -> None:
+    scored = Setup(columns=(Column(val="val", test="val"),))
+    watched = Recipe("frozen", validate=5)
+    (recipe,) = scored.expand(watched, False)
+    assert (recipe.val, recipe.test, recipe.validate) == ("", "val", 0)
+    (recipe,) = scored.expand(replace(watched, state="best-on-val"), False)
+    assert (recipe.val, recipe.validate) == ("", 5)  # a part of train is held out
+    (recipe,) = Setup().expand(watched, False)
+    assert (recipe.val, recipe.validate) == ("val", 5)
 
 
 def test_sizes_of_a_recipe_come_before_those_of_the_setup() -> None:

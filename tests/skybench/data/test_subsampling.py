@@ -91,3 +91,35 @@ def test_holding_out_splits_every_class(known: list[int], seed: int, share: floa
             continue
         assert 1 <= held <= n - 1
         assert abs(held - share * n) <= 1
+
+
+@CASES
+@given(labels, seeds, st.floats(0.05, 0.95))
+def test_units_of_one_sample_are_held_out_like_samples(
+    known: list[int], seed: int, share: float
+) -> None:
+    single = [f"image {i}" for i in range(len(known))]
+    assert hold_out(known, share, seed, single) == hold_out(known, share, seed)
+
+
+@CASES
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=20), seeds, st.floats(0.05, 0.6))
+def test_tiles_of_one_image_stay_together(sizes: list[int], seed: int, share: float) -> None:
+    images = [f"image {n}" for n, size in enumerate(sizes) for _ in range(size)]
+    stay, out = hold_out([0] * len(images), share, seed, images)
+    assert sorted(stay + out) == list(range(len(images)))
+    assert {images[i] for i in stay}.isdisjoint(images[i] for i in out)
+    assert stay
+    assert out
+    assert abs(len(out) - share * len(images)) <= max(sizes)
+
+
+def test_units_are_held_out_of_every_class_that_has_two() -> None:
+    known, places = [0, 0, 0, 0, 1, 1, 1], ["a", "a", "b", "b", "c", "c", "c"]
+    _, out = hold_out(known, 0.2, 0, places)
+    assert out in ([0, 1], [2, 3])
+
+
+def test_tiles_of_a_single_image_are_held_out_one_by_one() -> None:
+    stay, out = hold_out([0] * 10, 0.2, 0, ["the image"] * 10)
+    assert (len(stay), len(out)) == (8, 2)

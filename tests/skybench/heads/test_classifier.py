@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,47 @@ def test_several_classes_an_image_are_learned_one_by_one() -> None:
     head.fit(train, None, FitContext(0))
     found = np.stack([*head.predict(train)]) > 0
     np.testing.assert_array_equal(found, train.ids.bool())
+
+
+def loss_of(head: Finetuned, source: Memory) -> Tensor:
+    """The loss of all samples, of a head without training."""
+    head.device = "cpu"
+    head.head = torch.nn.Sequential(torch.nn.Identity())
+    found: Tensor = head._loss(source)(list(range(len(source))), np.random.default_rng(0))
+    return found
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_losses_of_several_classes_are_torchs(soft: bool) -> None:
+    source = clusters(6, 0)
+    source.features = source.features[:, :3]
+    target = torch.eye(3)[source.ids] * (0.7 if soft else 1)
+    source.target = lambda index: target[index].numpy()  # type: ignore[method-assign]
+    softmargin = loss_of(Finetuned(3, 3, True, replace(RECIPE, loss="softmargin")), source)
+    expected = torch.nn.MultiLabelSoftMarginLoss()(source.features, target)
+    torch.testing.assert_close(softmargin, expected)
+    usual = loss_of(Finetuned(3, 3, True, RECIPE), source)
+    torch.testing.assert_close(usual, 3 * expected)
+
+
+def test_labels_of_one_class_are_smoothed_and_may_be_soft() -> None:
+    source = clusters(6, 0)
+    source.features = source.features[:, :3]
+    head = Finetuned(3, 3, False, replace(RECIPE, smoothing=0.1))
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(source.features, source.ids)
+    torch.testing.assert_close(loss_of(head, source), expected)
+    target = torch.eye(3)[source.ids]
+    source.target = lambda index: target[index].numpy()  # type: ignore[method-assign]
+    torch.testing.assert_close(loss_of(head, source), expected)
+
+
+def test_dropout_is_before_the_linear_layer_in_training_alone() -> None:
+    head = Finetuned(6, 3, False, replace(RECIPE, epochs=1, dropout=0.5))
+    facts = head.fit(clusters(9, 0), None, FitContext(0))
+    assert facts["parameters"] == 7 * 3
+    assert [type(m).__name__ for m in head.head] == ["SafeBatchNorm1d", "Dropout", "Linear"]
+    (first,), (again,) = ([*head.predict(clusters(1, 1))] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
 
 
 def test_a_sample_alone_is_normalised_by_the_running_statistics() -> None:

@@ -10,15 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skybench.core import FitContext, Recipe
-from skybench.heads.dense import (
-    CHUNK,
-    Dense,
-    Levels,
-    Linear,
-    Standardise,
-    UPerNet,
-    conv,
-)
+from skybench.heads.decoders import Levels, Linear, UPerNet, conv
+from skybench.heads.dense import CHUNK, Dense, Standardise, classify
 from skybench.metrics.segmentation import Segmentation
 
 from ._dense import FOUR, ONE, RECIPE, Memory, halves, noise, predictions, pyramid
@@ -214,3 +207,16 @@ def test_predictions_do_with_the_memory_that_is_there(monkeypatch: pytest.Monkey
     found = list(head.predict(source))
     assert len(found) == len(whole) == 9
     assert all((a == b).all() for a, b in zip(found, whole, strict=True))
+
+
+def test_the_loss_is_the_recipes() -> None:
+    maps = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    masks[0, 0] = 9
+    usual = classify(9).loss(maps, masks)
+    torch.testing.assert_close(classify(9, RECIPE).loss(maps, masks), usual)
+    every = classify(9, replace(RECIPE, loss="all-pixels")).loss(maps, masks)
+    torch.testing.assert_close(every, 0.75 * usual)
+    smooth = classify(9, replace(RECIPE, smoothing=0.1)).loss(maps, masks)
+    expected = F.cross_entropy(maps, masks.long(), ignore_index=9, label_smoothing=0.1)
+    torch.testing.assert_close(smooth, expected)

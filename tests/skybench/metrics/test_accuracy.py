@@ -10,7 +10,7 @@ from skybench.core import UsageError
 from skybench.metrics import overall_accuracy
 from skybench.metrics.accuracy import Accuracy
 
-CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+CASES = settings(max_examples=35, deadline=None, derandomize=True, database=None)
 CLASSES = ("field", "wood", "water", "town")
 Pairs = list[tuple[int, int]]  # predicted, true
 

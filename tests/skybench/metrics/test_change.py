@@ -14,7 +14,7 @@ from skybench.core import SkybenchError, UsageError
 from skybench.metrics import change_f1
 from skybench.metrics.change import Change, image_of
 
-CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+CASES = settings(max_examples=35, deadline=None, derandomize=True, database=None)
 
 
 class Tile(NamedTuple):

@@ -36,7 +36,7 @@ MARKED = [(boxes(FOUND, REGION), [0, 0], [False, False], [False, True])]
 def test_what_lies_in_a_crowd_is_no_false_positive() -> None:
     assert coco_ap(ONE, MARKED) == {"ap50": 100, "ap": 100, "ap75": 100}
     assert coco_ap(ONE, MARKED, count_difficult=True)["ap50"] == 100  # a crowd never counts
-    assert voc_ap(ONE, MARKED, points=0) == {"map": 100}
+    assert voc_ap(ONE, MARKED, points=0)["map"] == 100
     plain = [(b, labels) for b, labels, *_ in MARKED]
     assert coco_ap(ONE, plain)["ap50"] < 20  # as an object, the region is one that nothing finds
 
@@ -62,7 +62,7 @@ def test_rotated_boxes_in_a_crowd_are_no_false_positives() -> None:
     region = np.array([[45, 45, 120, 100, 0.1]])
     truth = [(np.concatenate([turned[2:], region]), [0, 0], [False, False], [False, True])]
     said = [(turned, [0.9, 0.8, 0.7], [0, 0, 0])]
-    assert rotated_ap(said, truth, points=0) == {"map": 100}
+    assert rotated_ap(said, truth, points=0)["map"] == 100
 
 
 def by_the_published_algorithm(case: Case, iou: float, label: int) -> tuple[list[Any], int]:

@@ -14,7 +14,7 @@ from skybench.core import UsageError
 from skybench.metrics import mean_average_precision
 from skybench.metrics.multilabel import MultiLabel
 
-CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+CASES = settings(max_examples=35, deadline=None, derandomize=True, database=None)
 CLASSES = ("field", "wood", "water", "town")
 
 

@@ -16,7 +16,7 @@ from skybench.core import UsageError
 from skybench.metrics import semantic_change
 from skybench.metrics.semantic_change import SemanticChange
 
-CASES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+CASES = settings(max_examples=35, deadline=None, derandomize=True, database=None)
 CLASSES = ("impervious", "agriculture", "forest", "wetlands")
 Series = list[tuple[np.ndarray, np.ndarray, str]]  # predicted, true [T, H, W], key
 

@@ -22,7 +22,7 @@ from skybench.runner import run_cells
 
 Request: Any = request.Request  # of which tests give fields of every type
 FIELDS = {field.name for field in dataclasses.fields(Request)}
-NAMES = ("models", "tasks", "datasets", "sensors")
+NAMES = ("models", "tasks", "datasets", "sensors", "recipes")
 PAIRS = ("weights", "options", "arch", "overrides")
 INTEGERS = ("seeds", "limit", "draw", "devices", "nodes", "micro")
 FLAGS = ("force", "recompute", "keep_weights", "tensorboard", "predictions", "strict")

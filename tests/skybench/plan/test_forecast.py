@@ -168,6 +168,19 @@ def test_every_kind_of_head_and_series_is_followed(model: str, task: str, datase
     assert found["plain"]["bytes"] > found["recomputing"]["bytes"] > found["state_bytes"]
 
 
+def test_tf32_has_the_memory_and_the_peak_of_float32() -> None:
+    told = []
+    for precision in ("", "tf32", "bf16"):
+        planner, (cell,) = plan(
+            models=["caco"], tasks=["scene_classification"], datasets=["eurosat"], data="demo",
+            overrides={"precision": precision},
+        )  # fmt: skip
+        found = forecast.Forecaster(planner, gpus.pick_gpu("a100-80"))(cell)
+        told.append((found["peak_tflops"], found["plain"]["bytes"]))
+    assert told[0] == told[1]
+    assert told[2][0] > told[0][0]
+
+
 def test_what_cannot_be_followed_is_unknown_with_its_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
 
 import pytest
 
-from skybench.cli import catalogue
-from skybench.core import Recipe, UsageError
+from skybench.core import Recipe
+from skybench.core.sourced_recipe import ASPECTS
 from skybench.plan import recipe_text
 
 
@@ -33,61 +30,16 @@ def test_schedules_in_words(recipe: Recipe, words: str) -> None:
     assert recipe_text.schedule_text(recipe) == words
 
 
-def test_a_recipe_is_shown_field_by_field() -> None:
-    shown = catalogue.plugin_facts("isaid:finetune")
-    assert shown["name"] == "semantic_segmentation/isaid:finetune"
-    assert shown["kind"] == "recipe"
-    assert "UPerNet" in shown["head"]
-    assert "IoU" in shown["metric"]
-    assert shown["iterations"].startswith("80000 (")
-    assert shown["lr"].startswith("6e-05 (")
-    assert shown["precision"].startswith("float32 (")
-    assert "1,500 steps, then falls in a straight line" in shown["schedule"]
-    assert shown["source"].startswith("official: ")
-    fields = {f.name for f in dataclasses.fields(Recipe)} - {"protocol", "label"}
-    assert fields <= {*shown}
+def test_former_kinds_are_still_understood() -> None:
+    assert recipe_text.recipe_kind(Recipe("x", source="seen substitute: a file")) == "substitute"
+    assert recipe_text.recipe_kind(Recipe("x", source="a file")) == "ours"
 
 
-def test_columns_that_differ_are_shown_beside_each_other() -> None:
-    shown = catalogue.plugin_facts("RESISC45:linear")
-    assert shown["columns"] == "10 %, 20 %"
-    assert shown["train"].startswith("10 %: train10; 20 %: train20 (")
-    assert shown["size"].startswith("320 (")
-    assert shown["source"].startswith("ours: ")
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("isiad:finetune", "Did you mean 'isaid'"),
-        ("isaid:fintune", "Did you mean 'finetune'"),
-        ("isaid:", "No protocol of semantic_segmentation ''"),
-        ("aid:", "Known: knn, linear, frozen, finetune"),
-        ("semantic_segmentatoin/isaid:finetune", "Did you mean 'semantic_segmentation'"),
-        ("change_detection/isaid:finetune", "No task of isaid 'change_detection'"),
-        ("dyna_s2:frozen", "give change_detection/dyna_s2:frozen or semantic_segmentation/dyna_s2"),
-    ],
-)
-def test_unknown_names_give_the_near_ones(name: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        catalogue.plugin_facts(name)
-
-
-def test_the_list_names_each_recipe_as_it_is_shown() -> None:
-    rows = catalogue.catalogue_rows("recipes")
-    for row in rows:
-        shown = catalogue.plugin_facts(row["name"])
-        assert shown["name"] == f"{row['task']}/{row['dataset']}:finetune"
-        assert shown["nearness"].startswith(row["source"])
-    assert len({(row["name"], row["column"]) for row in rows}) == len(rows)
-    (isaid,) = (row for row in rows if row["dataset"] == "isaid")
-    assert (isaid["length"], isaid["batch"], isaid["tile"]) == ("80,000 steps", 16, 896)
-
-
-def test_nothing_heavy_is_imported_to_show_a_recipe() -> None:
-    code = (
-        "import json, sys; from skybench.cli import catalogue; catalogue.catalogue_rows('recipes');"
-        "catalogue.plugin_facts('dior:finetune'); print(json.dumps([*sys.modules]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numpy", "PIL", "rasterio", "timm"} & {*json.loads(done.stdout)}
+def test_an_aspect_is_told_by_all_of_its_fields() -> None:
+    recipe = Recipe("finetune", epochs=3, mixup=0.8, cutmix=1.0, validate=2, state="last")
+    said = {aspect: recipe_text.aspect_value(recipe, aspect) for aspect in ASPECTS}
+    assert said["length"] == "3 epochs"
+    assert said["mixing"] == "0.8, cutmix 1"
+    assert said["state"] == "last"
+    assert said["optimizer"] == "AdamW"
+    assert said["metric"] == said["features"] == ""

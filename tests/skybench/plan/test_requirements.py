@@ -95,3 +95,16 @@ def test_splits_and_combinations_that_cannot_be_are_refused() -> None:
     requirements.require_sense(cell)
     with pytest.raises(CannotRun, match="no protocol none"):
         requirements.require_sense(replace(cell, recipe=replace(cell.recipe, protocol="none")))
+
+
+def test_states_where_there_are_none_to_choose_from_are_refused() -> None:
+    (cell,) = Planner(DEMO).cells()
+    card = cell.splits["test"].card
+    best = replace(cell, recipe=replace(cell.recipe, state="best-on-test"))
+    with pytest.raises(CannotRun, match="not trained in steps"):
+        requirements.require_sense(best)
+    requirements.require_sense(replace(cell, recipe=replace(cell.recipe, state="last")))
+    requirements.require_splits(best, card)
+    withheld = replace(card, unlabelled=(cell.recipe.test,))
+    with pytest.raises(CannotRun, match="so not to choose on"):
+        requirements.require_splits(best, withheld)

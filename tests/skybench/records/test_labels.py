@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from skybench.core import FLAGS, Record
+from skybench.core import FAULTS, FLAGS, Record
 from skybench.records import labels
 
 RECIPE: dict[str, Any] = {"protocol": "knn", "seeds": 1, "fraction": 1.0, "limit": 0}
@@ -22,6 +22,11 @@ def test_marks_stand_behind_a_score_and_are_explained_once() -> None:
     assert labels.flag_marks(["limited", "of another version", "nominal units"]) == " (lu)"
     (note,) = labels.footnotes(["limited", "limited"])
     assert note == "(l) limited: on a part of the data only."
+
+
+def test_the_flag_of_red_scores_is_a_fault() -> None:
+    assert labels.RED in FAULTS
+    assert labels.flag_marks([labels.RED]) == " (q)"
 
 
 def test_only_settings_that_differ_are_named() -> None:

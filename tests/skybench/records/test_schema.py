@@ -30,6 +30,8 @@ def parsed(**changes: Any) -> Record:
 
 def test_a_good_record_is_accepted() -> None:
     assert parsed() == RECORD
+    states = {"last": {"oa": 50.0}, "best-on-val": {"oa": 48.0}}
+    assert parsed(used={"state": "last", "states": states}).scores == {"oa": 50.0}
     assert parsed(used={}, seeds=[], intervals={}, per_class={}, samples={}).scores == {"oa": 50.0}
 
 
@@ -48,6 +50,14 @@ def test_a_good_record_is_accepted() -> None:
         ({"used": {"features": {"sha256": "a"}}}, "'used.features'"),
         ({"used": {"score_info": {"oa": {"unit": 5}}}}, "'used.score_info'"),
         ({"used": {"overridden": ["epochs"]}}, "'recipe' lacks 'epochs'"),
+        ({"used": {"state": "best"}}, "'used.state' is \"best\", expected a state of a training"),
+        ({"used": {"states": {"first": {"oa": 50.0}}}}, "'used.states'"),
+        ({"used": {"states": {"last": {"oa": "x"}}}}, "'used.states'"),
+        ({"used": {"states": {"last": {"oa": 101.0}}}}, "outside its bounds"),
+        ({"seeds": [{"states": [5]}]}, "'seeds[0].states'"),
+        ({"seeds": [{"states": {"last": {"oa": -1.0}}}], "recipe": {**RECIPE, "seeds": 1}},
+         "outside its bounds"),
+        ({"used": {"state": "last", "states": {"last": {"oa": 49.0}}}}, "not those of the state"),
         ({"samples": {"test": "many"}}, "'samples'"),
         ({"per_class": {"a": 5}}, "'per_class'"),
         ({"seeds": [5]}, "'seeds'"),

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-import pytest
-
-from skybench.core import Record
-from skybench.metrics.semantic_change import SemanticChange
 from skybench.records import labels
-from skybench.records.published import PaperCell
-from skybench.report import paper_tables, tables
-
-PLACE = PaperCell("aid", "scene_classification", "TR=20%", "RGB", "OA")
-RECORD = Record(
-    "gfm", "scene_classification", "aid", {"protocol": "finetune", "label": "20 %"}, "measured",
-    "real", "f", scores={"oa": 91.5}, used={"sensors": ["hr"]},
-)  # fmt: skip
+from skybench.report import paper_scores, paper_tables, tables
+from tests.skybench.report._paper import PLACE, RECORD
 
 
 def test_a_fine_tuned_score_on_the_real_data_stands_beside_the_reported_one() -> None:
-    assert paper_tables.paper_score(RECORD, PLACE) == 91.5
+    assert paper_scores.paper_score(RECORD, PLACE) == 91.5
     (grid,) = [g for g in paper_tables.paper_grids([RECORD]) if "Table 5:" in g.title]
     rows = {row[:2]: row for row in grid.rows}
     assert rows["GFM", "reported"][2] == "95.47"
@@ -41,55 +29,6 @@ def test_what_is_suspicious_of_a_measured_score_is_marked_and_explained() -> Non
     assert {*labels.footnotes(record.flags)} < {*grid.notes}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"data": "demo"}, {"status": "failed"}, {"dataset": "resisc45"},
-     {"recipe": {"protocol": "frozen", "label": "20 %"}},
-     {"recipe": {"protocol": "finetune", "label": "50 %"}},
-     *({"flags": [flag]} for flag in sorted(paper_tables.BARRED))],
-)  # fmt: skip
-def test_nothing_else_does(change: dict[str, Any]) -> None:
-    assert paper_tables.paper_score(replace(RECORD, **change), PLACE) is None
-
-
-@pytest.mark.parametrize("split", ["pair[0]", "pair[1]", "official test server"])
-def test_a_cell_that_cannot_be_matched_says_why(split: str) -> None:
-    place = PaperCell("fair1m", "oriented_detection", split, "RGB", "mAP")
-    assert paper_tables.why_apart(place)
-    record = replace(RECORD, task=place.task, dataset="fair1m", scores={"ap50_voc07": 1.0})
-    assert paper_tables.paper_score(record, place) is None
-
-
-def test_the_sensors_tell_the_cells_of_several_sensors_apart() -> None:
-    place = PaperCell("dyna_mm", "multimodal_segmentation", "test", "Planet+S2", "mIoU")
-    recipe = {"protocol": "finetune", "label": ""}
-    record = replace(RECORD, task=place.task, dataset="dyna_mm", recipe=recipe,
-                     scores={"miou": 40.0}, used={"sensors": ["hr", "s2"]})  # fmt: skip
-    assert paper_tables.paper_score(record, place) == 40.0
-    assert paper_tables.paper_score(record, place._replace(modalities="Planet+S2+S1")) is None
-    prototypes = place._replace(modalities="Planet+S2 + geo-context prototypes")
-    assert paper_tables.paper_score(record, prototypes) is None
-
-
-def test_a_score_of_all_bands_does_not_stand_in_a_column_of_rgb() -> None:
-    place = PaperCell("oscd", "change_detection", "test", "RGB", "F1")
-    recipe = {"protocol": "finetune", "label": ""}
-    record = replace(RECORD, task=place.task, dataset="oscd", recipe=recipe, scores={"f1": 50.0})
-    assert paper_tables.paper_score(record, place) == 50.0
-    assert paper_tables.paper_score(replace(record, used={"sensors": ["s2"]}), place) is None
-
-
-def test_the_semantic_change_score_is_found_by_its_name() -> None:
-    metric = SemanticChange(tuple("abcdef"))
-    series = np.arange(8).reshape(2, 2, 2) % 6
-    metric.update(series, series, "cube_0_0")
-    place = PaperCell("dyna_s2", "change_detection", "test", "S2", "SCS")
-    recipe = {"protocol": "finetune", "label": ""}
-    record = replace(RECORD, task=place.task, dataset="dyna_s2", recipe=recipe,
-                     scores=metric.scores(), used={"sensors": ["s2"]})  # fmt: skip
-    assert paper_tables.paper_score(record, place) == 100
-
-
 def test_the_best_reported_and_the_best_measured_are_marked_apart() -> None:
     found = [RECORD, replace(RECORD, model="satlas", scores={"oa": 90.0})]
     (grid,) = [g for g in paper_tables.paper_grids(found) if "Table 5:" in g.title]
@@ -103,7 +42,7 @@ def test_the_best_reported_and_the_best_measured_are_marked_apart() -> None:
 
 def test_every_published_cell_is_in_a_table_once() -> None:
     cells = json.loads(paper_tables.render_paper_tables([], "json"))
-    assert len(cells) == len(paper_tables.reported_rows()) == 227
+    assert len(cells) == len(paper_scores.reported_rows()) == 227
     grids = paper_tables.paper_grids([])
     shown = sum(cell != "" for g in grids for row in g.rows for cell in row[2:])
     assert shown == 227
@@ -126,7 +65,7 @@ def test_a_fine_tuned_record_that_is_left_out_says_why() -> None:
     (grid,) = [g for g in paper_tables.paper_grids([other]) if "Table 5:" in g.title]
     assert "Not beside: gfm on aid 10 %: no column of its kind." in grid.notes
     for usual in (RECORD, replace(RECORD, data="demo"), replace(RECORD, dataset="folder")):
-        assert paper_tables.why_barred(usual) == ""
+        assert paper_scores.why_barred(usual) == ""
 
 
 def test_two_copies_of_a_dataset_never_share_a_column_of_the_paper() -> None:
@@ -139,3 +78,45 @@ def test_two_copies_of_a_dataset_never_share_a_column_of_the_paper() -> None:
     assert "Not beside: gfm on aid 20 %: of other images or labels than the newest record." in (
         grid.notes
     )
+
+
+def test_rows_that_were_made_otherwise_are_marked_and_their_notes_say_how() -> None:
+    two, three, four, five, _ = paper_tables.paper_grids([])
+    rows = {row[0]: dict(zip(five.header, row, strict=True)) for row in five.rows}
+    assert rows["SatMAE"]["fmow_s2 top-1"] == "63.84 (#)"
+    assert rows["SkySense"]["fmow_s2 top-1"] == "64.38"
+    assert rows["GFM"]["ben_s2 TR=10% RGB, SeCo val mAP"] == "86.30 (#)"
+    assert rows["GFM"]["ben_s2 TR=10% mAP"] == ""
+    notes = "\n".join(note for grid in (two, three, four, five) for note in grid.notes)
+    assert "(#) SatMAE on fmow_s2, state: the checkpoint of epoch 7 of 30" in notes
+    assert "(#) SeCo, CACo, GFM on ben_s2, bands: RGB" in notes
+    assert "(#) RVSA on aid, resisc45, state: the best epoch on the test images" in notes
+    assert "\ndior, noise: " in notes
+    assert "one run is good to ±0.4" in notes
+
+
+def test_the_best_is_marked_within_a_column_of_one_kind() -> None:
+    (grid,) = [g for g in paper_tables.paper_grids([]) if "Table 4:" in g.title]
+    column = grid.header.index("oscd frozen encoder F1")
+    assert {grid.rows[i][0] for i, j in grid.best if j == column} == {"SeCo"}
+
+
+def test_what_was_chosen_on_the_test_is_never_marked_as_best() -> None:
+    chosen = replace(RECORD, model="rvsa", scores={"oa": 99.0}, flags=[paper_scores.ON_TEST],
+                     fingerprint="e")  # fmt: skip
+    others = [RECORD, replace(RECORD, model="satlas", scores={"oa": 90.0})]
+    (grid,) = [g for g in paper_tables.paper_grids([chosen, *others]) if "Table 5:" in g.title]
+    best = {grid.rows[i][:2] for i, j in grid.best if j == 2}
+    assert best == {("SkySense", "reported"), ("GFM", "measured")}
+    shown = next(row for row in grid.rows if row[:2] == ("RVSA", "measured"))
+    assert shown[2].startswith("99.00")
+    assert {(grid.rows[i][0], j) for i, j in grid.red} == {("RVSA", 2)}
+
+
+def test_the_cells_as_json_have_their_column_and_conditions() -> None:
+    cells = {(c["model"], c["dataset"], c["split"]): c for c in paper_tables.paper_cells([])}
+    gfm = cells["gfm", "ben_s2", "TR=10%"]
+    assert gfm["column"] == "RGB, SeCo val"
+    assert gfm["conditions"].startswith("bands: RGB")
+    assert "state: the best epoch" in gfm["conditions"]
+    assert cells["skysense", "isaid", "val"]["conditions"] == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +44,17 @@ def test_in_80_columns_scores_stand_below_each_other() -> None:
         "",
     ]
     assert lines[9].startswith("In percent")
+
+
+@pytest.mark.parametrize("width", [0, 30, 80, 200])
+def test_colour_changes_nothing_but_the_colour_of_red_cells(width: int) -> None:
+    grid = replace(GRID, red=frozenset({(1, 5)}))
+    painted = stacked.text_tables([grid], width, colour=True)
+    assert "\x1b[31m51.23 [49.0, 53.0]" in painted or "\x1b[31m    51.23" in painted
+    assert "\x1b[31m71" not in painted
+    plain = stacked.text_tables([grid], width)
+    assert plain == stacked.text_tables([GRID], width)
+    assert painted.replace("\x1b[31m", "").replace("\x1b[0m", "") == plain
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from skybench.core import FLAGS, Record
+from skybench.records.labels import RED
 from skybench.report import tables
 
 
@@ -109,12 +110,6 @@ def test_nothing_to_show_is_said() -> None:
     assert tables.render_tables([], "csv") == ""
 
 
-def test_a_data_frame_has_one_row_a_record() -> None:
-    frame = tables.data_frame([make(), RANDOM])
-    assert list(frame["score"]) == [71.234, 71.234]
-    assert list(frame["weights"]) == ["abababab", "random"]
-
-
 def test_rows_that_are_never_marked_as_best_are_named_with_the_reason() -> None:
     low = make("rcf", flags=["chance"])
     text = tables.render_tables([make(), low, RANDOM], "text")
@@ -125,3 +120,47 @@ def test_rows_that_are_never_marked_as_best_are_named_with_the_reason() -> None:
 def test_a_record_without_a_spread_is_shown_without_it() -> None:
     foreign = make(seeds=[{"seed": 0}, {"seed": 1}], spread={})
     assert "71.23 [69.0, 73.0]" in tables.render_tables([foreign], "text")
+
+
+CHOSEN = make("rvsa", scores={"oa": 95.0}, intervals={"oa": [94.0, 96.0]}, flags=[RED])
+
+
+def test_what_was_chosen_on_the_test_is_red_and_never_best_nor_tied() -> None:
+    near = replace(CHOSEN, model="dofa", scores={"oa": 94.9}, flags=[])
+    (grid,) = tables.record_grids([make(), CHOSEN, near])
+    (place,) = grid.red
+    assert grid.rows[place[0]][0] == "rvsa"
+    assert grid.rows[place[0]][place[1]] == "95.00 [94.0, 96.0] (q)"
+    assert {grid.rows[i][0] for i, _ in grid.best} == {"dofa"}
+    assert {grid.rows[i][0] for i, _ in grid.second} == {"imagenet"}
+    assert any("rvsa (chosen on the test)" in note for note in grid.notes)
+    assert any(FLAGS[RED] in note for note in grid.notes)
+
+
+def test_red_cells_stay_red_where_there_is_a_column_of_settings() -> None:
+    other = make("gfm", used={**make().used, "arch": {"gsd": 1}})
+    (grid,) = tables.record_grids([other, CHOSEN])
+    ((row, column),) = grid.red
+    assert "95.00" in grid.rows[row][column]
+
+
+@pytest.mark.parametrize(
+    ("form", "painted"),
+    [
+        ("md", '<span style="color:red">95.00 [94.0, 96.0] (q)</span>'),
+        ("latex", r"\textcolor{red}{95.00 [94.0, 96.0] (q)}"),
+    ],
+)
+def test_every_form_that_has_colours_shows_it_in_red(form: str, painted: str) -> None:
+    text = tables.render_tables([make(), CHOSEN], form)
+    assert text.count(painted) == 1
+    assert ("xcolor" in text) == (form == "latex")
+    assert "xcolor" not in tables.render_tables([make()], form)
+
+
+def test_text_is_red_only_where_colour_was_asked_for() -> None:
+    (grid,) = tables.record_grids([make(), CHOSEN])
+    plain, painted = tables.to_text(grid), tables.to_text(grid, colour=True)
+    assert "\x1b" not in plain
+    assert "\x1b[31m95.00 [94.0, 96.0] (q)\x1b[0m" in painted
+    assert painted.replace("\x1b[31m", "").replace("\x1b[0m", "") == plain

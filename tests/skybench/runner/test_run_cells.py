@@ -16,13 +16,15 @@ from skybench.training import log
 
 from ._finetuned import BASE, left, run
 
+SMALL = {"epochs": "1", "width": "8", "size": "64"}
+
 
 def test_segmentation_leaves_pictures(tmp_path: Path) -> None:
     changes = {"tasks": ("semantic_segmentation",), "datasets": ("potsdam",), "limit": 3}
-    record = run(tmp_path, **changes, overrides={"epochs": "1", "width": "8"})
+    record = run(tmp_path, **changes, overrides=SMALL)
     pictures = {name for name in left(tmp_path) if name.endswith(".png")}
     assert len(pictures) == 1 + min(4, record.samples["test"])
-    again = run(tmp_path / "b", **changes, overrides={"epochs": "1", "width": "8"}, draw=0)
+    again = run(tmp_path / "b", **changes, overrides=SMALL, draw=0)
     assert left(tmp_path / "b") == {log.LOG, "curve.png"}
     assert again.scores == record.scores
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from skybench.augment import test_time
+from skybench.core import Recipe
+from skybench.features.extraction import SourceSubset
+from skybench.runner import seed_run
 from skybench.runner.run_cells import run_cells
 from skybench.training import log
 
@@ -32,6 +36,47 @@ def test_with_validation_the_best_epoch_counts_and_the_record_says_which(tmp_pat
     assert chosen["best_epoch"] == best[0]
     assert left(tmp_path) == {log.LOG, "curve.png", "weights.pt"}
     assert "override" in record.flags
+
+
+class Tiles:
+    """Three tiles of each of five images."""
+
+    labels = None
+    keys = tuple(f"image{n}_{tile}" for n in range(5) for tile in range(3))
+    groups = tuple(key.partition("_")[0] for key in keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def parts(**changes: Any) -> tuple[set[str], set[str] | None]:
+    """The keys of the training part, and of the part that choices rest on."""
+    recipe = replace(Recipe("frozen", val="", epochs=2, batch=4), **changes)
+    protocol = SimpleNamespace(trains_stepwise=True)
+    cell: Any = SimpleNamespace(recipe=recipe, protocol=protocol, splits={"train": Tiles()})
+    whole: Any = None
+    sources = {"train": SourceSubset(whole, range(15)), "test": SourceSubset(whole, [])}
+    train, val = seed_run._parts(cell, sources, 0)
+    return (
+        {Tiles.keys[i] for i in train.indices},
+        None if val is None else {Tiles.keys[i] for i in val.indices},
+    )
+
+
+def test_tiles_of_one_image_are_never_learned_from_and_validated_on() -> None:
+    train, val = parts(validate=1)
+    assert val is not None
+    assert len(val) == 3
+    images = [{key.partition("_")[0] for key in part} for part in (train, val)]
+    assert (len(images[0]), len(images[1])) == (4, 1)
+    assert not images[0] & images[1]
+
+
+def test_nothing_is_held_out_where_no_choice_rests_on_it() -> None:
+    assert parts() == (set(Tiles.keys), None)
+    assert parts(state="last") == (set(Tiles.keys), None)
+    assert parts(state="best-on-test") == (set(Tiles.keys), set())  # it rests on the test
+    assert parts(state="best-on-val") == parts(validate=1)
 
 
 def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
@@ -59,11 +104,9 @@ def test_views_of_test_images_reach_the_head(
 
     monkeypatch.setattr(test_time, "average_views", noted)
     changes = {"tasks": ("semantic_segmentation",), "datasets": ("potsdam",), "limit": 2}
-    few = {"epochs": "1", "width": "8"}
-    plain = run(tmp_path / "a", **changes, overrides=few, draw=0)
-    viewed = run(tmp_path / "b", **changes, overrides={**few, "views": "flip"}, draw=0)
+    few = {"epochs": "1", "width": "8", "size": "64"}
+    viewed = run(tmp_path, **changes, overrides={**few, "views": "flip"}, draw=0)
     assert viewed.recipe["views"] == ["flip"]
-    assert viewed.fingerprint != plain.fingerprint
     assert len(asked) == viewed.samples["test"]
 
 

@@ -21,7 +21,8 @@ ASKED = Request(
     tasks=("oriented_detection",),
     datasets=("fair1m",),
     data="demo",
-    overrides={"train": "trainval", "test": "test", "epochs": "1"},
+    overrides={"train": "trainval", "test": "test", "epochs": "1", "size": "64"},
+    limit=4,
 )
 
 

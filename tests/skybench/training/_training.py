@@ -22,7 +22,7 @@ from skybench.training.lr_schedules import Schedule, linear_decay, recipe_schedu
 from skybench.training.step import TrainingJob
 
 RECIPE = Recipe(
-    "finetune", epochs=3, batch=4, lr=0.05, weight_decay=0.1, schedule="cosine", warm_up=2
+    "finetune", epochs=3, batch=4, lr=0.05, weight_decay=0.1, schedule="cosine", warm_up=2, clip=1.0
 )
 COUNT = 11  # no multiple of the batch
 
@@ -62,15 +62,18 @@ def trained(
     report: Any = lambda *_: None,
     score: Any = None,
     norm: bool = False,
+    shown: list[nn.Module] | None = None,
     **setting: Any,
 ) -> tuple[TrainingResult, dict[str, Tensor]]:
-    """The training, and all numbers after it."""
+    """The training, and all numbers after it; shown: where head and backbone are put before it."""
     x, y = data()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         backbone, head = Net(dropout), nn.Sequential(nn.Linear(5, 2))
         if norm:
             head.insert(0, nn.BatchNorm1d(5))
+        if shown is not None:
+            shown += [head, backbone]
 
         def loss_of(indices: list[int], rng: np.random.Generator) -> Tensor:
             seen = x[indices]
@@ -78,7 +81,8 @@ def trained(
                 seen = seen + 0.1 * torch.from_numpy(rng.normal(size=(len(indices), 3))).float()
             return nn.functional.cross_entropy(head(backbone.vectors(seen)), y[indices])
 
-        job = TrainingJob(loss_of, recipe_schedule(recipe, Schedule(linear_decay, 1.0)), score)
+        schedule = recipe_schedule(recipe, Schedule(linear_decay), COUNT)
+        job = TrainingJob(loss_of, schedule, score)
         made = fit.train(
             head, COUNT, recipe, FitContext(0, backbone=backbone, report=report, **setting), job
         )
@@ -87,13 +91,29 @@ def trained(
 
 def together(workers: Workers, out: Path) -> None:
     """What one of several processes does: trains and predicts with the others."""
-    from skybench.runner.seed_run import predictions
+    from skybench.runner.scoring import predictions
 
     recipe = replace(RECIPE, layer_decay=0.5)
     made, numbers = trained(recipe, dropout=0.0, workers=workers)
     said = list(predictions(Echo(), Numbers(range(101)), workers))  # type: ignore[arg-type]
     _, normed = trained(replace(recipe, batch=6), dropout=0.0, norm=True, workers=workers)
-    torch.save({"loss": made.losses, "numbers": numbers, "said": said, "normed": normed}, out)
+    scores, modules, best = iter((50.0, 90.0, 70.0)), list[nn.Module](), dict[str, Tensor]()
+
+    def keep() -> None:
+        state = checkpoints.state_of({"head": modules[0], "backbone": modules[1]})
+        best.update({name: x.clone() for name, x in state.items()})
+
+    _, last = trained(
+        replace(recipe, batch=6, validate=1, state="last"), dropout=0.0, norm=True,
+        workers=workers, score=lambda: next(scores), shown=modules, other_state=keep,
+    )  # fmt: skip
+    torch.save(
+        {
+            "loss": made.losses, "numbers": numbers, "said": said, "normed": normed,
+            "states": [last, best],
+        },
+        out,
+    )  # fmt: skip
 
 
 class Numbers:

@@ -62,15 +62,17 @@ def test_a_killed_process_loses_nothing_but_its_last_step(tmp_path: Path) -> Non
     assert same(trained()[1], resumed)
 
 
+@pytest.mark.parametrize("optimizer", ["", "adam", "sgd=0.9"])
 def test_two_interruptions_are_counted_and_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
-    interrupted(tmp_path, 3)
-    interrupted(tmp_path, 7)
-    again, resumed = trained(folder=tmp_path)
+    recipe = replace(RECIPE, optimizer=optimizer)
+    interrupted(tmp_path, 3, recipe=recipe)
+    interrupted(tmp_path, 7, recipe=recipe)
+    again, resumed = trained(recipe, folder=tmp_path)
     assert again.facts()["resumed"] == 2
-    assert same(trained()[1], resumed)
+    assert same(trained(recipe)[1], resumed)
 
 
 def test_the_best_state_survives_an_interruption(

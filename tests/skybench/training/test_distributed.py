@@ -47,6 +47,15 @@ def test_after_training_all_processes_have_one_network(folder: Path) -> None:
         assert torch.equal(second["normed"][name], value), name
 
 
+def test_all_processes_score_the_same_two_states(folder: Path) -> None:
+    first, second = (torch.load(folder / f"{r}of2.pt", weights_only=True) for r in range(2))
+    last, best = first["states"]
+    for one, other in zip(first["states"], second["states"], strict=True):
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+    assert all(torch.equal(value, first["normed"][name]) for name, value in last.items())
+    assert any(not torch.equal(value, best[name]) for name, value in last.items())
+
+
 def test_predictions_are_gathered_once_each_and_in_order(folder: Path) -> None:
     for name in ("0of1", "0of2", "1of2"):  # 101 samples: no multiple of two
         assert torch.load(folder / f"{name}.pt", weights_only=True)["said"] == list(range(101))

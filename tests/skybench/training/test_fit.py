@@ -158,6 +158,19 @@ def test_the_loss_is_the_mean_over_the_pixels_that_count() -> None:
     torch.testing.assert_close(fit.cross_entropy(logits, large), expected)
 
 
+def test_the_loss_over_all_pixels_is_mmsegmentations_default() -> None:
+    """Its mean divides by the labels' count, ignored ones included; see `avg_non_ignore`."""
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    masks = torch.randint(0, 3, (2, 4, 4), generator=torch.Generator().manual_seed(1))
+    masks[0, :2] = 255
+    each = F.cross_entropy(logits, masks, ignore_index=255, reduction="none")
+    found = fit.cross_entropy(logits, masks.to(torch.uint8), all_pixels=True)
+    torch.testing.assert_close(found, each.mean())
+    assert found < fit.cross_entropy(logits, masks.to(torch.uint8))
+    smooth = F.cross_entropy(logits, masks, ignore_index=255, label_smoothing=0.2)
+    torch.testing.assert_close(fit.cross_entropy(logits, masks, smoothing=0.2), smooth)
+
+
 def test_ignored_pixels_give_no_gradient() -> None:
     logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
     masks = torch.tensor([[[0, 255], [255, 1]]], dtype=torch.uint8)

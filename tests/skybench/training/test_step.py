@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import copy
+import functools
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from skybench.core import FitContext, SkybenchError, UsageError
+from skybench.core import FitContext, Recipe, SkybenchError, UsageError
 from skybench.heads.classifier import Finetuned
 from skybench.training import activation_checkpointing
 from skybench.training import step as stepping
@@ -15,6 +17,14 @@ from skybench.training.lr_schedules import Schedule, linear_decay
 from skybench.training.step import Stepper, TrainingJob
 
 from ._training import RECIPE, Net, trained
+
+EIGHT = replace(RECIPE, batch=8)
+OPTIMIZERS = {
+    "": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd=0.9": functools.partial(torch.optim.SGD, momentum=0.9),
+    "sgd=0": torch.optim.SGD,
+}
 
 
 @pytest.mark.parametrize("micro", [1, 3, 4, 100])
@@ -35,14 +45,16 @@ def test_bfloat16_is_near_float32_and_not_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "message"), [("fp16", "needs a CUDA device"), ("int8", "Known: bf16, fp16")]
+    ("precision", "message"), [("fp16", "needs a CUDA device"), ("int8", "Known: bf16, fp16, tf32")]
 )
 def test_a_precision_that_cannot_be_is_refused(precision: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         trained(replace(RECIPE, precision=precision))
 
 
-def starved(most: int, saved: bool) -> tuple[Stepper, list[tuple[int, bool]]]:
+def starved(
+    most: int, saved: bool, recipe: Recipe = EIGHT
+) -> tuple[Stepper, list[tuple[int, bool]]]:
     """A stepper on a device for `most` samples at once, twice as many if activations are not kept,
     and what it tried."""
     tried = []
@@ -57,7 +69,7 @@ def starved(most: int, saved: bool) -> tuple[Stepper, list[tuple[int, bool]]]:
     setting = FitContext(0, backbone=backbone, recompute_activations=saved)
     stepper = Stepper(
         torch.nn.Linear(1, 1),
-        replace(RECIPE, batch=8),
+        recipe,
         setting,
         TrainingJob(loss_of, Schedule(linear_decay)),
     )
@@ -152,6 +164,67 @@ def test_a_sample_that_does_not_fit_is_computed_twice_or_given_up(
         stepper([0, 1], None, 1.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps_are_those_of_torchs_own_optimizer(name: str) -> None:
+    """Three of them: AdamW decays weights apart from the gradient, the others within it."""
+    recipe = replace(RECIPE, optimizer=name, weight_decay=0.3, lr=0.02, clip=0.0, layer_decay=1.0)
+    stepper, _ = starved(8, saved=False, recipe=recipe)
+    backbone: Any = stepper.backbone
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone.load_state_dict(Net().state_dict())
+    backbone.eval()  # no dropout
+    other = copy.deepcopy(backbone)
+    decays = [{"params": [p], "weight_decay": 0.3 * (p.ndim > 1)} for p in other.parameters()]
+    theirs: Any = OPTIMIZERS[name](decays, lr=0.02)  # type: ignore[operator]
+    for _ in range(3):
+        stepper([0, 1, 2, 3], None, 1.0)  # type: ignore[arg-type]
+        theirs.zero_grad()
+        other.vectors(torch.ones(4, 3)).mean().backward()
+        theirs.step()
+    for mine, their in zip(backbone.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, their)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.01, 1e3])
+def test_the_gradient_is_clipped_where_the_recipe_says_so(clip: float) -> None:
+    norms = []
+    stepper, _ = starved(8, saved=False, recipe=replace(RECIPE, clip=clip))
+
+    def noted(*_: Any) -> None:
+        gradients = [p.grad for p in stepper.backbone.parameters()]  # type: ignore[union-attr]
+        norms.append(float(torch.stack([g.norm() for g in gradients if g is not None]).norm()))
+
+    stepper.optimizer.step = noted  # type: ignore[assignment, method-assign]
+    stepper([0, 1], None, 1.0)  # type: ignore[arg-type]
+    assert 0.05 < norms[0] < 1e3 if clip != 0.01 else norms[0] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_matrix_products_are_in_tf32_within_a_step_alone() -> None:
+    seen = []
+    recipe = replace(RECIPE, precision="tf32")
+    weight = torch.nn.Linear(1, 1)
+
+    def loss_of(indices: list[int], _: Any) -> torch.Tensor:
+        seen.append(torch.get_float32_matmul_precision())
+        if len(seen) == 3:
+            raise RuntimeError("broken")
+        mean: torch.Tensor = weight(torch.ones(len(indices), 1)).mean()
+        return mean
+
+    stepper = Stepper(weight, recipe, FitContext(0), TrainingJob(loss_of, Schedule(linear_decay)))
+    assert not stepper.tf32  # on a CPU
+    for on in (False, True):
+        stepper.tf32 = on  # as on a GPU
+        stepper([0, 1], None, 1.0)  # type: ignore[arg-type]
+        assert torch.get_float32_matmul_precision() == "highest"
+    with pytest.raises(RuntimeError, match="broken"):
+        stepper([0, 1], None, 1.0)  # type: ignore[arg-type]
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert seen == ["highest", "high", "high"]
+    assert stepper.dtype == torch.float32  # of autocast: none
+
+
 def test_a_loss_is_a_module_of_all_that_learns() -> None:
     backbone, head = Net(), torch.nn.Linear(5, 2)
     loss = stepping.LossModule(head, backbone, lambda *_: torch.zeros(()))
@@ -182,19 +255,21 @@ def test_moments_that_do_not_fit_cost_another_try_and_no_number(
     assert all(torch.equal(numbers[name], value) for name, value in expected.items())
 
 
-def test_moments_are_those_that_adamw_makes() -> None:
-    stepper, _ = starved(8, saved=False)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_moments_are_those_that_the_optimizer_makes(name: str) -> None:
+    stepper, _ = starved(8, saved=False, recipe=replace(EIGHT, optimizer=name))
     backbone, head = stepper.backbone, stepper.groups[0]["params"]
     stepper(list(range(8)), None, 1.0)  # type: ignore[arg-type]
     assert not any(p in stepper.optimizer.state for p in head)  # no gradient, no state
     mine = [stepper.optimizer.state[p] for p in backbone.parameters()]  # type: ignore[union-attr]
     other = Net()
-    theirs = torch.optim.AdamW(other.parameters())
+    theirs: Any = OPTIMIZERS[name](other.parameters())  # type: ignore[operator]
     other.vectors(torch.ones(8, 3)).mean().backward()  # type: ignore[no-untyped-call]
     theirs.step()
 
     def kinds(state: Any) -> Any:
-        return {n: (v.dtype, v.shape, v.stride(), v.device) for n, v in state.items()}
+        tensors = {n: v for n, v in state.items() if v is not None}  # of SGD without momentum
+        return {n: (v.dtype, v.shape, v.stride(), v.device) for n, v in tensors.items()}
 
     assert [*map(kinds, mine)] == [kinds(theirs.state[p]) for p in other.parameters()]
 

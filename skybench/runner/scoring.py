@@ -1,0 +1,97 @@
+"""Scores of a head's current predictions: at the end, and on validation during training."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from skybench.checks.metric_self_test import check_metric
+from skybench.core import FitContext, Head, Metric, ScoreInfo, Workers
+from skybench.features.extraction import SourceSubset
+from skybench.plan.cell import Cell
+from skybench.training.distributed import SINGLE_PROCESS
+
+TOGETHER = 16  # test samples that each of several processes predicts between two exchanges
+
+
+def predictions(head: Head, test: SourceSubset, workers: Workers) -> Iterator[Any]:
+    """Yield all predictions in order; ranks share the work, and each gets all predictions."""
+    if workers.size == 1:
+        yield from head.predict(test)
+        return
+    block = TOGETHER * workers.size
+    for start in range(0, len(test), block):
+        indices = range(start, min(start + block, len(test)))
+        mine = indices[workers.rank :: workers.size]
+        told = workers.gather([*head.predict(test.subset(mine))] if mine else [])
+        for place in range(len(indices)):
+            yield told[place % workers.size][place // workers.size]
+
+
+def with_scores(
+    setting: FitContext, cell: Cell, metric: Metric, test: SourceSubset, keys: Sequence[str]
+) -> FitContext:
+    """Return the setting with the score by which a training chooses.
+
+    keys: of all samples of the sources.
+    """
+    workers = setting.workers or SINGLE_PROCESS
+    score = functools.partial(_score, metric.fresh(), keys, workers)
+    return setting._replace(validation_score=score, score_info=_main_score_info(cell, metric, test))
+
+
+def _main_score_info(cell: Cell, metric: Metric, test: SourceSubset) -> ScoreInfo:
+    """Direction and unit of the main score, from the metric's self-test on the test targets.
+
+    Without public test labels: of the first score that the metric describes.
+    """
+    if not cell.scored:
+        return next(iter(getattr(metric, "info", {}).values()), ScoreInfo())
+    keys = cell.splits["test"].keys
+    truth = ((key, test.target(i)) for i, key in enumerate(keys))
+    return check_metric(metric, truth, cell.declared_target)
+
+
+def _score(
+    empty: Metric, keys: Sequence[str], workers: Workers, head: Head, val: SourceSubset
+) -> float:
+    """The main score of a head's current predictions."""
+    metric = empty.fresh()
+    with torch.no_grad():
+        for index, prediction in enumerate(predictions(head, val, workers)):
+            metric.update(prediction, val.target(index), keys[val.indices[index]])
+    return float(next(iter(metric.scores().values())))
+
+
+class FinalScores:
+    """The scores of a head on the test split, in the state that counts and in another one."""
+
+    def __init__(self, cell: Cell, metric: Metric, test: SourceSubset, setting: FitContext) -> None:
+        self.metric, self.test, self.report = metric, test, setting.report
+        self.keys = cell.splits["test"].keys
+        self.workers = setting.workers or SINGLE_PROCESS
+        self.other: Mapping[str, float] | None = None  # scores of the state that does not count
+
+    def fill(self, head: Head, draw: Callable[[int, Any], None] | None) -> None:
+        """Count the predictions in the metric."""
+        self._count(self.metric, head, "test", draw)
+
+    def of_other_state(self, head: Head) -> None:
+        """Keep the scores, and nothing else, of the predictions: see `FitContext.other_state`."""
+        metric = self.metric.fresh()
+        with torch.no_grad():
+            self._count(metric, head, "test of the other state")
+        self.other = metric.scores()
+
+    def _count(
+        self, metric: Metric, head: Head, name: str,
+        draw: Callable[[int, Any], None] | None = None,
+    ) -> None:  # fmt: skip
+        for index, prediction in enumerate(predictions(head, self.test, self.workers)):
+            metric.update(prediction, self.test.target(index), self.keys[index])
+            if draw is not None:
+                draw(index, prediction)
+            self.report(name, index + 1, len(self.test))
