@@ -17,6 +17,7 @@ from skybench.plan.former_recipes import (
     with_recipes,
 )
 from skybench.plan.protocols import finetuning_protocol
+from skybench.plan.request import NOT_SET
 from skybench.records import conditions, labels
 from skybench.report import paper_scores
 from skybench.report.rescore import Row
@@ -174,18 +175,20 @@ def _asked_name(record: Record, chosen: SourcedRecipe) -> str:
 def run_command(record: Record) -> str:
     """Return the command that makes the record again.
 
-    PATH stands for a user's own folder in records that do not name it.
+    PATH stands for a user's own folder in records that do not name it. Of a former recipe it sets
+    all that has changed since.
     """
     recipe, used = record.recipe, record.used
     words = _words(record, recipe["protocol"])
     other = paper_scores.other_recipe(record)
     words += ["--recipe", _asked_name(record, other)] if other else []
     words += ["--sensors", ",".join(recipe["sensors"])] if recipe.get("sensors") else []
-    fields = {f.name for f in dataclasses.fields(Recipe)}
-    for name in used.get("overridden", ()):
-        if name in fields:
-            value = recipe[name]
-            words += ["--set", f"{name}={' '.join(value) if isinstance(value, list) else value}"]
+    whole, changed = whole_recipe(record), _changed_since(record) if FORMER in record.flags else {}
+    for name in (*used.get("overridden", ()), *(n for n in changed if n not in NOT_SET)):
+        if name in whole:
+            value = whole[name]
+            several = isinstance(value, list | tuple)
+            words += ["--set", f"{name}={' '.join(value) if several else value}"]
     for name, value in used.get("arch", {}).items():
         shown = ",".join(map(str, value)) if isinstance(value, list) else value
         words += ["--arch", f"{name}={shown}"]

@@ -111,6 +111,7 @@ def test_a_former_recipe_is_called_so_with_what_has_changed() -> None:
     shown = reproduce.reproduction(replace(old, used={**old.used, "overridden": ["clip"]}))
     assert FORMER in shown["flags"]
     assert shown["changed since"] == {"batch": "7, the paper's recipe: 16"}
+    assert "--set clip=35.0 --set batch=7" in shown["command"]
     present = reproduce.reproduction(of_recipe("rvsa", "isaid", "semantic_segmentation"))
     assert "changed since" not in present
     assert present["flags"] == []
