@@ -157,8 +157,8 @@ def override_recipe(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str
         values = {"min_steps": 0, "max_steps": 0} | values
     if "lr" in values:  # a stated rate is the rate
         values.setdefault("rates", ())
-    if {"validate", "patience"} & {*values}:  # the best state is meant
-        values.setdefault("state", "")
+    if recipe.state == "last" and {"validate", "patience"} & {*values}:  # the best is meant
+        values.setdefault("state", "best-on-val")
     changed = tuple(sorted(n for n, v in values.items() if v != getattr(recipe, n)))
     asked = replace(
         recipe, sensors=tuple(request.sensors), fraction=request.fraction, limit=request.limit,
