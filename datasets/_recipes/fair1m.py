@@ -45,9 +45,9 @@ MTP = SourcedRecipe(
         "tile": unknown("the side of its clips is not said; mmrotate's of 1,024 px here"),
         "length": agrees(f"{FILE}:32"),
         "batch": unknown(
-            f"{FILE}:106",
             "1 a GPU; 10,468 steps an epoch are 41,872 tiles on 4 GPUs, as it had for DIOR-R, or "
             "83,744 on 8; 4 here",
+            f"{FILE}:106",
         ),
         "optimizer": agrees(f"{FILE}:56"),
         "lr": agrees(f"{FILE}:56"),

@@ -66,15 +66,15 @@ FINETUNED = {
     "change_detection/oscd": "45bad4d6faf3",
     "horizontal_detection/dior": "a594afd92e90",
     "horizontal_detection/folder": "afa26ebe08f7",
-    "multimodal_classification/ben_mm": "6d645e04f156",
+    "multimodal_classification/ben_mm": "0505882738cd",
     "multimodal_segmentation/dyna_mm": "cced2686003a",
     "multimodal_segmentation/pastis_mm": "c2020a22c23a",
     "oriented_detection/dior_r": "465f5a9960a2",
     "oriented_detection/fair1m": "d4a16bc89d68",
     "oriented_detection/folder": "afa26ebe08f7",
     "scene_classification/aid": "d1306cbb6213",
-    "scene_classification/ben_s2": "def7a1a974f2",
-    "scene_classification/eurosat": "a64b70dedc19",
+    "scene_classification/ben_s2": "2917d1cdf1a4",
+    "scene_classification/eurosat": "34d3cb466308",
     "scene_classification/fmow_s2": "f207f9623a67",
     "scene_classification/folder": "67d438506bd7",
     "scene_classification/resisc45": "1b2e7c9af746",
@@ -182,6 +182,22 @@ def test_every_source_says_what_it_has_of_every_aspect(task: Task, recipe: Sourc
         if verdict in ("agrees", "differs"):
             assert re.search(r"@[0-9a-f]{7,40}:\S", recipe.place(aspect)), (aspect, at)
         assert note or verdict == "agrees", aspect
+        assert ";" not in at, (aspect, "a sentence in the place of a file")
+        assert not re.fullmatch(r"\S+\.py(:[\d, -]+)?", note), (
+            aspect,
+            "a file in the place of a note",
+        )
+
+
+@every_pair
+def test_both_states_are_scored_where_there_are_images_to_validate_on(
+    task: Task, card: DatasetCard
+) -> None:
+    for recipe in task.recipes(card, "finetune", False):
+        apart = "val" in card.splits and "val" not in (recipe.train, recipe.test)
+        if apart and recipe.train != "trainval" and not card.user_data:
+            assert recipe.val == "val"
+            assert recipe.validate
 
 
 def test_only_what_is_skysense_s_own_is_called_official() -> None:
