@@ -3,10 +3,16 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check lint types unit parity table docs clean
+# One data set a task; a process a core.
+DEMO := eurosat,ben_mm,potsdam,pastis_mm,levir_cd,dior,dior_r
+
+.PHONY: demo demo-all test check lint types unit parity table docs clean
 
 demo: $(INSTALLED)  ## the main job on simulated data, from nothing to a table
-	$(BIN)/skybench run --model skysense,imagenet,rcf,image_stats --task all --data demo --results runs/demo
+	$(BIN)/skybench run --model skysense,imagenet,rcf,image_stats --task all --dataset $(DEMO) --data demo --jobs 0 --results runs/demo
+
+demo-all: $(INSTALLED)  ## the same on all sixteen data sets and EuroSAT
+	$(BIN)/skybench run --model skysense,imagenet,rcf,image_stats --task all --data demo --jobs 0 --results runs/demo
 
 test: lint types unit  ## what CI runs
 

@@ -98,11 +98,12 @@ FILES = {
 
 VARIANTS = {
     "full": Arch(),
-    "tiny": Arch(
-        embed_dims=32, depths=(2, 2, 6, 2), num_heads=(2, 4, 8, 16),
-        vit_dims=64, vit_layers=4, vit_heads=4, fusion_dims=64, fusion_layers=3, fusion_heads=4,
+    "tiny_shallow": Arch(
+        embed_dims=32, depths=(1, 1, 2, 1), num_heads=(2, 4, 8, 16),
+        vit_dims=64, vit_layers=2, vit_heads=4, fusion_dims=64, fusion_layers=2, fusion_heads=4,
     ),
 }  # fmt: skip
+PICK = {"full": ("full",), "tiny": ("tiny_shallow",)}
 
 
 def card(variant: str, **arch: Any) -> ModelCard:

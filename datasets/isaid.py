@@ -88,7 +88,8 @@ CARD = DatasetCard(
         "tiles overlap by 384 pixels, and a pixel counts in each of them",
         "RVSA's rows are on PFSegNets' tiles, of which val has 11,533 to 11,536, and over two "
         "views: --recipe isaid:rvsa",
-        "images are PNGs of up to 13,000 pixels: random access decodes a whole image for a tile",
+        "images are PNGs of up to 13,000 pixels: without 146 GB for decoded tiles each costs a "
+        "whole image",
     ),
 )
 

@@ -72,7 +72,7 @@ CARD = DatasetCard(
         "BIT's own script trains on train and val and takes the best epoch on the test set "
         "(--recipe levir_cd:bit-cd)",
         "the dates of the images are not published",
-        "images are PNGs: random access decodes both whole images and the mask for a tile",
+        "images are PNGs: without 5 GB for decoded tiles each costs both whole images and the mask",
     ),
 )
 

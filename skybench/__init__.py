@@ -80,7 +80,8 @@ def run(
     """Run cells as `skybench run` does, and return the records of all requested cells.
 
     options: fields of `skybench.plan.request.Request` (datasets, protocol, data, weights, variant,
-    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw), also
+    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw, jobs;
+    with several jobs a script needs its `if __name__ == "__main__":`), also
     by the names of the command line (dataset, set, size). Every value may be text as there:
     sensors="planet,s2", set="epochs=5", weights="random".
     Raises SkybenchError for an invalid request, or missing data or weights. A cell that raises any
@@ -94,7 +95,13 @@ def run(
 
     known = [field.name for field in dataclasses.fields(Request)]
     given = {"models": model, "tasks": task, **options}
-    return run_cells(Request(**arguments.request_fields(given, known)))
+    request = Request(**arguments.request_fields(given, known))
+    if request.jobs == 1:
+        return run_cells(request)
+    from skybench.executors.local import run_in_processes
+    from skybench.plan.planner import Planner
+
+    return run_in_processes(request, Planner(request).cells())
 
 
 def table(results: str | Path | None = None, task: str | Sequence[str] | None = "") -> pd.DataFrame:

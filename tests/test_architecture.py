@@ -24,6 +24,7 @@ FLOORS = (
     {"report"},
     {"checks"},
     {"runner"},
+    {"executors"},
     {"cli"},
 )
 FLOOR_OF = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}

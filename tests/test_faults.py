@@ -21,6 +21,7 @@ from skybench.core import FAULTS, FLAGS, Features, Record, Sample, registry
 from skybench.core.dataset import Samples, Split, Subset
 from skybench.data import batching
 from skybench.data.demo_folder import demo_root
+from skybench.features import extractor
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.runner import run_cells, seed_run
@@ -147,6 +148,7 @@ def test_a_size_that_is_ignored(run: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert faults(run(overrides={"size": "32"})) == []  # also of these the network sees 128
     collate = batching.collate
     monkeypatch.setattr(batching, "collate", lambda samples, _: collate(samples))
+    monkeypatch.setattr(extractor, "resized", lambda batch, _: batch)
     record = run(overrides={"size": "48"})
     assert faults(record) == ["same features"]
 

@@ -1,7 +1,8 @@
 """Fingerprints that former versions gave: a change of one makes every stored record stale.
 
 They are those of revision 4cefe3b on demo data, which are seeded; those of tasks whose version was
-raised on 2026-11-30 (segmentation, change, detection), and of fine-tuning, of that day. A
+raised on 2026-11-30 (segmentation, change, detection), of fine-tuning, of linear probes, of
+SkySense's reduced variant and of frozen dense heads on demo data, which are newer, of that day. A
 fingerprint may change only together with the `version` of the card or task whose numbers changed;
 say so in docs/log.md.
 """
@@ -18,15 +19,19 @@ from skybench.plan.request import Request
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = {
-    ("skysense", "scene_classification", "eurosat", "frozen", ""): "205baaa996eab317",
-    ("skysense", "multimodal_classification", "ben_mm", "frozen", ""): "4db59d7cec143c96",
-    ("skysense", "semantic_segmentation", "isaid", "frozen", ""): "bd8eba845b76deb4",
-    ("skysense", "multimodal_segmentation", "dyna_mm", "frozen", ""): "a51ef2df7e42bed0",
-    ("skysense", "change_detection", "levir_cd", "frozen", ""): "ca0a466f0b12b49f",
-    ("skysense", "horizontal_detection", "dior", "frozen", ""): "450034719a8ba0eb",
-    ("skysense", "oriented_detection", "dior_r", "frozen", ""): "6c56b68cdd7b49f5",
-    ("skysense", "semantic_segmentation", "isaid", "finetune", ""): "a7d219c16b283d61",
+    ("skysense", "scene_classification", "eurosat", "frozen", ""): "f3c64c102f699eb9",
+    ("skysense", "multimodal_classification", "ben_mm", "frozen", ""): "e12f0910929b6a0a",
+    ("skysense", "semantic_segmentation", "isaid", "frozen", ""): "23f0583f75346557",
+    ("skysense", "multimodal_segmentation", "dyna_mm", "frozen", ""): "2c1c39c3ea51215b",
+    ("skysense", "change_detection", "levir_cd", "frozen", ""): "ca0b16e98277214d",
+    ("skysense", "horizontal_detection", "dior", "frozen", ""): "665a52b359293eea",
+    ("skysense", "oriented_detection", "dior_r", "frozen", ""): "445da5adf327bb31",
+    ("skysense", "semantic_segmentation", "isaid", "finetune", ""): "b8137fed762637bf",
     ("rvsa", "scene_classification", "aid", "finetune", "50 %"): "36a7acfd8ab7a9f3",
+    ("imagenet", "semantic_segmentation", "isaid", "frozen", ""): "5bba8f6e9caabcc6",
+    ("croma", "multimodal_segmentation", "dyna_mm", "frozen", ""): "88fb6d73c75d5d29",
+    ("imagenet", "change_detection", "levir_cd", "frozen", ""): "f9c0c99e32c9a8b0",
+    ("croma", "multimodal_classification", "ben_mm", "knn", ""): "ceb4d4449eaf7637",
     ("imagenet", "scene_classification", "resisc45", "knn", "10 %"): "a6c8db014663aa2a",
 }
 

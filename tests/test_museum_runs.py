@@ -27,7 +27,7 @@ from skybench.plan import cell as cells
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.records import predictions, store
-from skybench.runner import run_cells
+from skybench.runner import cell_run, run_cells
 from skybench.training import fit, lr_schedules
 from skybench.training.step import Stepper, TrainingJob
 from skybench.weights.load import load_model
@@ -211,14 +211,14 @@ def test_b15_a_crash_loses_only_the_cell_that_was_running(
 ) -> None:
     """timm's bulk runner: its table is written after the last model only."""
     both = replace(QUICK, models=["image_stats", "rcf"], results=tmp_path)
-    run_cell = run_cells.run_cell
+    run_cell = cell_run.run_cell
 
     def crashing(cell: cells.Cell, *given: Any) -> Record:
         if cell.model.name == "rcf":
             raise KeyboardInterrupt
         return run_cell(cell, *given)
 
-    monkeypatch.setattr(run_cells, "run_cell", crashing)
+    monkeypatch.setattr(cell_run, "run_cell", crashing)
     with pytest.raises(KeyboardInterrupt):
         run_cells.run_cells(both)
     found, skipped = store.read_records(tmp_path)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.constants import per_channel
 from .._networks.anysat import AnySat
 from .grids import common_size
 from .prithvi import year_and_day
@@ -46,7 +47,7 @@ def normalise(name: str, x: Tensor) -> Tensor:
     """
     if name == "s1":
         x = torch.cat((x, x[..., :1, :, :] - x[..., 1:2, :, :]), -3)
-    mean, std = (x.new_tensor(s)[:, None, None] for s in STATISTICS[name])
+    mean, std = (per_channel(s, x) for s in STATISTICS[name])
     return (x - mean) / std
 
 

@@ -13,9 +13,11 @@ from skybench.core import Batch, Features, ModelCard
 from skybench.core.sensors import L1C
 
 from .._families.any_band import RGB, SENTINEL2
+from .._families.constants import constant
 from .._families.resnet import Standardise
 from .._families.vit import ViTArch
 from .._networks.dynamic import CODE, DynamicPatches, fourier_codes
+from .._networks.precision import in_float32
 from .dofa import DynamicPatchViT
 from .vit import Normalise
 
@@ -120,16 +122,20 @@ class CopernicusFM(DynamicPatchViT):
 
     def codes(self, images: Tensor, bands: Bands | None) -> Tensor:
         """Codes of the channels, [C, CODE]; `bands` as in `extract`."""
-        centres, widths = (images.new_tensor(b) for b in bands or BANDS[self.card.inputs[0].name])
+        centres, widths = (constant(b, images) for b in bands or BANDS[self.card.inputs[0].name])
         return fourier_codes(centres, *CENTRE_PERIODS, CODE) + fourier_codes(
             widths, *WIDTH_PERIODS, CODE
         )
 
     def context(self, like: Tensor, about: Tensor | None) -> Tensor:
         """Metadata embedding that is added to every token, [B, 1, D]; `about` as in `extract`."""
-        if about is None:
-            about = like.new_full((len(like), 4), torch.nan)
-        net, dim = self.net, like.shape[1]
+        return self._context(
+            torch.full((len(like), 4), torch.nan, device=like.device) if about is None else about
+        )
+
+    @in_float32
+    def _context(self, about: Tensor) -> Tensor:
+        net, dim = self.net, self.net.coord_token.shape[-1]
         lon, lat, day, area = about.unbind(1)
         half = dim // 2
         place = torch.cat(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.constants import per_channel
 from .._networks.croma import PATCH, Croma
 from .grids import common_size
 
@@ -38,7 +39,7 @@ def normalise(name: str, x: Tensor) -> Tensor:
 
     Rounded down, as the authors' conversion to 8 bits does.
     """
-    mean, std = (x.new_tensor(s)[:, None, None] for s in STATISTICS[name])
+    mean, std = (per_channel(s, x) for s in STATISTICS[name])
     return ((x - mean + 2 * std) / (4 * std) * 255).clamp(0, 255).floor() / 255
 
 

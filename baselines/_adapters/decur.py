@@ -15,6 +15,7 @@ from skybench.core.model import Model
 from .._families.resnet import ResNetArch, two_sigma_stretch
 from .._families.vit import ViTArch
 from .._networks.deformable import DeformableAttention
+from .._networks.precision import wide
 from .resnet import Normalise, ResNet, stages, stem
 from .vit import ViT
 
@@ -80,7 +81,7 @@ class AttentionResNet(ResNet):
             if stage in self.ATTENTION:
                 x = x + self.attention[f"layer{stage + 1}"](x)
             maps.append(x)
-        return Features(x.mean((2, 3)), tuple(maps))
+        return Features(wide(x).mean((2, 3)), tuple(maps))
 
     def layers(self) -> Sequence[nn.Module]:
         last = len(self.net.layer4)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skybench.core import Batch, Features, ModelCard
 
+from .._families.constants import constant
 from .._families.resnet import IMAGENET, Standardise
 from .._families.vit import ViTArch
 from .._networks.dynamic import CODE, DynamicPatches, sincos_codes
@@ -104,6 +105,6 @@ class DOFA(DynamicPatchViT):
 
     def patches(self, images: Tensor, waves: Sequence[float] | None = None) -> Tensor:
         """Embedded patches [B, D, h, w]; see `extract`."""
-        wanted = images.new_tensor(waves or WAVES[self.card.inputs[0].name])
+        wanted = constant(waves or WAVES[self.card.inputs[0].name], images)
         patches: Tensor = self.net.patch_embed(images, sincos_codes(1000 * wanted, CODE))
         return patches

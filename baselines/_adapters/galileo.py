@@ -11,9 +11,10 @@ from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
 from .._families.band_groups import GROUPS, NIR, RED
+from .._families.constants import per_channel
 from .._networks.galileo import BandGroup, Galileo, Tokens
+from .dates import months
 from .grids import common_size
-from .series import months
 
 # Mean and standard deviation of the pre-training data, in dB and reflectance x 1e4.
 # Source: github:nasaharvest/galileo@0f0b5b9 config/normalization.json, entry "13".
@@ -39,7 +40,7 @@ RUN = 12
 
 def normalise(name: str, x: Tensor) -> Tensor:
     """[B, T, C, H, W] in the input's unit -> (x - (mean - 2 std)) / (4 std)."""
-    mean, std = (x.new_tensor(s)[:, None, None] for s in STATISTICS[name])
+    mean, std = (per_channel(s, x) for s in STATISTICS[name])
     return (x - mean + 2 * std) / (4 * std)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from skybench.core import Batch, Features, ModelCard
 
+from .._networks.precision import wide
 from .resnet import FrozenNorms
 
 NAME = "tf_efficientnet_lite0"
@@ -48,7 +49,7 @@ class ImageNet(FrozenNorms):
             if i in LEVELS:
                 maps.append(x)
         last = self.net.bn2(self.net.conv_head(x))
-        return Features(last.mean((2, 3)), tuple(maps))
+        return Features(wide(last).mean((2, 3)), tuple(maps))
 
     def layers(self) -> Sequence[nn.Module]:
         net = self.net

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.constants import per_channel
 from .._networks.olmoearth import DATES, OlmoEarth, Series
+from .dates import months
 from .grids import common_size
-from .series import months, series_parts
+from .series import series_parts
 
 # Mean and standard deviation of the pre-training data, reflectance x 1e4 and dB, in the model's
 # order. Source: github:allenai/olmoearth_pretrain@27a08f8
@@ -35,7 +37,7 @@ JULY = 6  # where no date is known; olmoearth_pretrain/evals/datasets/geobench_d
 
 def normalise(name: str, x: Tensor) -> Tensor:
     """[..., C, H, W] in the input's unit -> (x - (mean - 2 std)) / (4 std); C may be a prefix."""
-    mean, std = (x.new_tensor(s[: x.shape[-3]])[:, None, None] for s in STATISTICS[name])
+    mean, std = (per_channel(s[: x.shape[-3]], x) for s in STATISTICS[name])
     return (x - mean + 2 * std) / (4 * std)
 
 

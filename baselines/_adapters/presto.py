@@ -13,8 +13,9 @@ from skybench.core.model import Model
 
 from .._families.band_groups import GROUPS, NIR, RED
 from .._networks.presto import DATES, BandGroup, Presto
+from .dates import months
 from .grids import common_size
-from .series import months, series_parts
+from .series import series_parts
 
 # Month (from 0) of a date that is not known. Source: the same first author's
 # github:nasaharvest/galileo@b453123 src/eval/baseline_models/presto/wrapper.py.

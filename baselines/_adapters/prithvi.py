@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.constants import per_channel
 from .._families.prithvi import Arch
 from .._networks.prithvi import Prithvi
+from .dates import year_and_ordinal
 from .series import series_parts
 
 # Mean and standard deviation of the pre-training data, reflectance x 1e4, in the bands' order.
@@ -27,13 +29,9 @@ STATISTICS = {
 
 def year_and_day(days: Tensor) -> Tensor:
     """Days since 1970-01-01 -> (year, day of the year from 1), [..., 2]; NaN for -1 (unknown)."""
-    calendar = days.cpu().numpy().astype("datetime64[D]")
-    years = calendar.astype("datetime64[Y]")
-    ordinal = (calendar - years.astype("datetime64[D]")).astype(int) + 1
-    result = torch.stack(
-        (torch.from_numpy(years.astype(int) + 1970), torch.from_numpy(ordinal)), -1
-    )
-    return result.to(days.device, torch.float32).masked_fill((days < 0)[..., None], torch.nan)
+    year, day = year_and_ordinal(days)
+    result = torch.stack((year, day + 1), -1).float()
+    return result.masked_fill((days < 0)[..., None], torch.nan)
 
 
 class PrithviModel(Model):
@@ -61,7 +59,7 @@ class PrithviModel(Model):
 
     def normalise(self, images: Tensor) -> Tensor:
         """[..., 6, H, W] in the input's unit -> (x - mean) / standard deviation."""
-        mean, std = (images.new_tensor(s)[:, None, None] for s in STATISTICS[self.generation])
+        mean, std = (per_channel(s, images) for s in STATISTICS[self.generation])
         return (images - mean) / std
 
     def extract(

@@ -13,6 +13,7 @@ from skybench.core import Batch, Features, ModelCard
 from skybench.core.model import Model
 
 from .._families.resnet import ResNetArch
+from .._networks.precision import wide
 
 Normalise = Callable[[Tensor], Tensor]  # [B, C, H, W] in the input's unit -> the network's
 
@@ -74,7 +75,7 @@ class ResNet(FrozenNorms):
         for stage in stages(self.net):
             x = stage(x)
             maps.append(x)
-        return Features(x.mean((2, 3)), tuple(maps))
+        return Features(wide(x).mean((2, 3)), tuple(maps))
 
     def layers(self) -> Sequence[nn.Module]:
         blocks = (block for stage in stages(self.net) for block in stage)

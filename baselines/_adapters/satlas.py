@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.swin_transformer import (
     PatchMergingV2,
+    ShiftedWindowAttentionV2,
     SwinTransformer,
     SwinTransformerBlockV2,
 )
@@ -16,8 +19,11 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from skybench.core import Batch, Features, ModelCard, WeightsError
 
+from .._families.constants import per_channel
 from .._families.resnet import ResNetArch
 from .._families.satlas import AMPLITUDE, FPN_DIMS, TCI, Arch
+from .._networks.precision import wide
+from .._networks.windows import cosine_attention, shifted_windows
 from . import resnet
 
 # What brings each band to 0..1 before clipping: (x + offset) / range. Source:
@@ -37,7 +43,37 @@ def normalise(sensor: str, x: Tensor) -> Tensor:
     offset, ranges = RANGES[sensor]
     if sensor == "sentinel1":
         x = AMPLITUDE * 10 ** (x / 20)
-    return ((x + offset) / x.new_tensor(ranges)[:, None, None]).clamp(0, 1)
+    return ((x + offset) / per_channel(ranges, x)).clamp(0, 1)
+
+
+class Attention(ShiftedWindowAttentionV2):  # type: ignore[misc]
+    """torchvision's window attention, fused, and right under autocast as well."""
+
+    def get_relative_position_bias(self) -> Tensor:
+        if self.cpb_mlp[0].weight.dtype != torch.float32:  # loaded in half precision
+            half: Tensor = super().get_relative_position_bias()
+            return half
+        with torch.autocast(self.relative_coords_table.device.type, enabled=False):
+            bias: Tensor = super().get_relative_position_bias()
+        return bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        window = self.window_size[0]
+        down, across = (
+            shift > 0 and n > window for shift, n in zip(self.shift_size, x.shape[1:3], strict=True)
+        )
+        return shifted_windows(x, window, (down, across), self._attend)
+
+    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """x: [B, windows, window², C]; mask: of `shift_mask`; returns x's shape."""
+        first, second, third = self.qkv.bias.chunk(3)
+        bias = torch.cat((first, torch.zeros_like(second), third))  # keys have none
+        qkv = F.linear(x, self.qkv.weight, bias).view(*x.shape[:3], 3, self.num_heads, -1)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # 3 x [B, windows, heads, window², C / heads]
+        places = self.get_relative_position_bias()[0]
+        projected: Tensor = self.proj(cosine_attention((q, k, v), self.logit_scale, places, mask))
+        return projected
 
 
 def build_backbone(arch: Arch) -> Any:
@@ -53,7 +89,7 @@ def build_backbone(arch: Arch) -> Any:
         num_heads=list(arch.heads),
         window_size=[8, 8],
         stochastic_depth_prob=0.0,  # a matter of the recipe
-        block=SwinTransformerBlockV2,
+        block=functools.partial(SwinTransformerBlockV2, attn_layer=Attention),
         downsample_layer=PatchMergingV2,
     )
     net.features[0][0] = nn.Conv2d(arch.channels, arch.width, 4, 4)
@@ -90,7 +126,7 @@ class SatLas(resnet.FrozenNorms):
         unseen = ~seen[:, :, None, None, None]
         each = (x.view(*seen.shape, *x.shape[1:]) for x in apart)
         maps = tuple(x.masked_fill(unseen, -torch.inf).amax(1) for x in each)
-        pooled = maps[-1].mean((2, 3))
+        pooled = wide(maps[-1]).mean((2, 3))
         if self.fpn is None:
             return Features(pooled, maps)
         return Features(pooled, tuple(self.fpn(dict(zip("0123", maps, strict=True))).values()))

@@ -15,6 +15,8 @@ from skybench.core import Batch, Features, ModelCard
 
 from .._families.resnet import Standardise, two_sigma_stretch
 from .._families.vit import ViTArch
+from .._networks.precision import date_mean
+from .dates import year_and_month
 from .vit import Normalise, ViT
 
 # Channels of each group: B2, B3, B4, B8; B5, B6, B7, B8A; B11, B12.
@@ -140,7 +142,7 @@ class TemporalViT(MultiTokenViT):
         rows = torch.arange(len(images), device=images.device)[:, None]
         found = [self.extract(images[rows, dates], when[rows, dates]) for dates in each]
         pooled, level = (
-            torch.einsum("kb...,kb->b...", torch.stack(parts), shares)
+            date_mean(torch.stack(parts), shares)
             for parts in zip(*((f.pooled, f.pyramid[0]) for f in found), strict=True)
         )
         return Features(pooled, (level,))
@@ -149,17 +151,15 @@ class TemporalViT(MultiTokenViT):
         if when is None:
             when = year_month_hour(torch.full(images.shape[:2], -1, device=images.device))
         patches = self.net.patch_embed.proj(images.flatten(0, 1))
-        codes = sincos_codes(when, self.codes // when.shape[-1]).to(patches)
+        codes = sincos_codes(when, self.codes // when.shape[-1]).float()
         nothing = torch.zeros_like(codes[:1, :1])
         return self.coded(patches.unflatten(0, images.shape[:2]), codes, nothing)
 
 
 def year_month_hour(days: Tensor) -> Tensor:
     """Days since 1970-01-01 (-1: unknown), [...] -> (year - 2002, month - 1, hour), [..., 3]."""
-    known = torch.where(days < 0, UNKNOWN, days).cpu().numpy().astype("datetime64[D]")
-    months = torch.from_numpy(known.astype("datetime64[M]").astype(int)).to(days.device)
-    years = torch.div(months, 12, rounding_mode="floor") + 1970 - FIRST_YEAR
-    return torch.stack((years, months % 12, torch.full_like(months, HOUR)), -1)
+    year, month = year_and_month(torch.where(days < 0, UNKNOWN, days))
+    return torch.stack((year - FIRST_YEAR, month, torch.full_like(month, HOUR)), -1)
 
 
 def sincos_codes(numbers: Tensor, width: int) -> Tensor:

@@ -9,12 +9,6 @@ import torch
 from torch import Tensor
 
 
-def months(days: Tensor, unknown: int) -> Tensor:
-    """Months, 0..11, of days since 1970-01-01; `unknown` where the day is -1."""
-    calendar = days.cpu().numpy().astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12
-    return torch.from_numpy(calendar).to(days.device).masked_fill(days < 0, unknown)
-
-
 class SeriesPart(NamedTuple):
     """Samples with equally many dates, and the dates that go into one forward pass."""
 

@@ -12,11 +12,14 @@ from torch.nn import functional as F
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.core.model import Model
 
+from .._families.constants import per_channel
 from .._families.skysense import Arch, Positions
 from .._networks.fusion import Fusion, UPHead
+from .._networks.precision import date_mean, wide
 from .._networks.prototypes import Prototypes
 from .._networks.swin_v2 import SwinV2
 from .._networks.vit_mm import PATCH, ViT
+from .dates import year_and_ordinal
 
 # Mean and standard deviation in each input's unit. "hr": ImageNet's on 0..255, as in the official
 # configurations; for the near infrared none are published, and as its input plane starts as a copy
@@ -43,7 +46,7 @@ FIRST = "net.patch_embed.projection.weight"
 
 def normalise(name: str, x: Tensor) -> Tensor:
     """[B, T, C, H, W] in the input's unit -> (x - mean) / std of the pre-training data."""
-    mean, std = (x.new_tensor(s[: x.shape[2]])[:, None, None] for s in STATISTICS[name])
+    mean, std = (per_channel(s[: x.shape[2]], x) for s in STATISTICS[name])
     return (x - mean) / std
 
 
@@ -52,9 +55,8 @@ def day_of_year(days: Tensor) -> Tensor:
 
     The last day of a leap year counts as day 364: there are 365 embeddings.
     """
-    dates = days.cpu().numpy().astype("datetime64[D]")
-    passed = torch.from_numpy((dates - dates.astype("datetime64[Y]")).astype(int))
-    return torch.where(days < 0, -1, passed.clamp(max=DAYS - 1).to(days.device))
+    passed = year_and_ordinal(days)[1]
+    return torch.where(days < 0, -1, passed.clamp(max=DAYS - 1))
 
 
 def fuses(dates: Mapping[str, int]) -> bool:
@@ -64,7 +66,7 @@ def fuses(dates: Mapping[str, int]) -> bool:
 
 def averaged(maps: tuple[Tensor, ...]) -> Features:
     """Features of maps [B, C_i, h_i, w_i]; `pooled` is the spatial mean of the last."""
-    return Features(maps[-1].mean((2, 3)), maps)
+    return Features(wide(maps[-1]).mean((2, 3)), maps)
 
 
 class SkySense(Model):
@@ -162,7 +164,7 @@ class SkySense(Model):
         seen = batch.seen["hr"].float()
         share = (seen / seen.sum(1, keepdim=True).clamp(min=1)).T  # [T, B]
         stacked = (torch.stack(stage) for stage in zip(*each, strict=True))
-        return tuple(torch.einsum("tb...,tb->b...", stage, share) for stage in stacked)
+        return tuple(date_mean(stage, share) for stage in stacked)
 
     def tokens(self, name: str, images: Tensor, days: Tensor) -> Tensor:
         """Embed one date of a Sentinel sensor, [B, C, H, W] and [B] -> [B, token_dims, H, W]."""
@@ -188,7 +190,8 @@ class SkySense(Model):
                 x = self.tokens(name, batch.images[name][:, date], batch.days[name][:, date])
                 grid = grid or x.shape[-2:]
                 if x.shape[-2:] != grid:
-                    x = F.interpolate(x, grid, mode="bilinear", antialias=True)
+                    # Antialiasing exists in float32 alone on CPUs.
+                    x = F.interpolate(wide(x), grid, mode="bilinear", antialias=True)
                 maps.append(self.fusion.project(x.movedim(1, -1)))  # [B, h, w, fusion_dims]
                 seen.append(batch.seen[name][:, date])
         places = torch.stack(maps, 3)  # [B, h, w, tokens, fusion_dims]

@@ -10,6 +10,7 @@ from skybench.core import Batch, Features, ModelCard
 
 from .._families.resnet import IMAGENET
 from .._families.swin import ScaledSwinArch, SwinArch
+from .._networks.precision import wide
 from .._networks.swin import PATCH, Swin, SwinOptions
 from .resnet import FrozenNorms
 
@@ -31,7 +32,7 @@ class SwinRGB(FrozenNorms):
     def extract(self, images: Tensor) -> Features:
         """Features of normalised images, [B, 3, H, W]."""
         maps = self.net(images, self.windows(min(images.shape[-2:])))
-        return Features(maps[-1].mean((2, 3)), maps)
+        return Features(wide(maps[-1]).mean((2, 3)), maps)
 
     def windows(self, side: int) -> tuple[int, ...]:
         """Window size of each stage for an image with this short side; () for the stored sizes."""

@@ -13,6 +13,7 @@ from .._families.resnet import IMAGENET, ResNetArch
 from .._families.rvsa import RVSAArch
 from .._families.swin import SwinArch
 from .._families.vitae_v2 import ViTAEv2Arch
+from .._networks.precision import wide
 from .._networks.swin import SwinOptions
 from .._networks.vitae_v2 import ViTAEv2
 from .resnet import FrozenNorms, ResNet
@@ -35,7 +36,7 @@ class ViTAEv2RGB(FrozenNorms):
     def extract(self, images: Tensor) -> Features:
         """Features of normalised images, [B, 3, H, W]."""
         maps = self.net(images)
-        return Features(maps[-1].mean((2, 3)), maps)
+        return Features(wide(maps[-1]).mean((2, 3)), maps)
 
     def layers(self) -> Sequence[nn.Module]:
         return self.net.layer_groups()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from skybench.core import ModelCard
 
+from .constants import per_channel
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -48,7 +50,7 @@ class Standardise:
     std: tuple[float, ...]
 
     def __call__(self, x: Tensor) -> Tensor:
-        mean, std = (x.new_tensor(s)[:, None, None] for s in (self.mean, self.std))
+        mean, std = (per_channel(s, x) for s in (self.mean, self.std))
         return (x - mean) / std
 
 
@@ -64,7 +66,7 @@ class StretchToBytes:
     after: Callable[[Tensor], Tensor]
 
     def __call__(self, x: Tensor) -> Tensor:
-        low, high = (x.new_tensor(s)[:, None, None] for s in (self.low, self.high))
+        low, high = (per_channel(s, x) for s in (self.low, self.high))
         return self.after(((x - low) / (high - low) * 255).clamp(0, 255).floor())
 
 

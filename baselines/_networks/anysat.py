@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._families.constants import constant
+
 CHANNELS = {"s2": 10, "s1": 3}
 HEADS = 16  # of the attention over dates
 KEY = 8  # size of its keys
@@ -54,9 +56,7 @@ def relative_position_buckets(height: int, width: int, device: torch.device) -> 
     columns = torch.arange(width, device=device).repeat(height)
     places = torch.stack((rows, columns), -1).float()
     distances = (places[:, None] - places).square().sum(-1).sqrt().round()
-    buckets = 3 + torch.bucketize(
-        distances, torch.tensor([1.0, 2.0, 4.0], device=device), right=True
-    )
+    buckets = 3 + torch.bucketize(distances, constant((1.0, 2.0, 4.0), distances), right=True)
     return F.pad(buckets, (1, 0, 1, 0), value=7)
 
 

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._families.constants import constant
 from .dynamic import CODE, WeightGenerator
+from .precision import in_float32
 from .residual import ResidualBranches
 
 ABOUT = 8  # last channels of the positional embedding: time and location
@@ -42,7 +44,7 @@ def grid_codes(rows: int, columns: int, width: int, gsd: float, like: Tensor) ->
     for place in (places % columns, places // columns):
         angles = place[:, None] * steps
         codes += [angles.sin(), angles.cos()]
-    return torch.cat(codes, 1).to(like.dtype)
+    return torch.cat(codes, 1)
 
 
 class Patches(nn.Module):
@@ -55,11 +57,16 @@ class Patches(nn.Module):
         self.fclayer = nn.ModuleDict({name: nn.Linear(CODE, CODE) for name in ("l1", "l2")})
 
     def forward(self, images: Tensor, waves: Sequence[float]) -> Tensor:
-        codes = wave_codes(images.new_tensor(waves))
+        return F.conv2d(images, *self.kernels(constant(waves, images)), stride=self.patch)
+
+    @in_float32
+    def kernels(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels [dim, C, patch, patch] and bias [dim] for wavelengths [C]."""
+        codes = wave_codes(waves)
         hidden = F.gelu(self.fclayer["l1"](codes))
         numbers, bias = self.weight_generator(codes + F.gelu(self.fclayer["l2"](hidden)))
         kernels = numbers.unflatten(1, (self.dim, self.patch, self.patch)).transpose(0, 1)
-        return F.conv2d(images, SCALE * kernels, bias, stride=self.patch)
+        return SCALE * kernels, bias
 
 
 class Attention(nn.Module):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import wide
 from .residual import ResidualBranches
 
 PATCH = 8
@@ -153,6 +154,6 @@ class Croma(nn.Module):
         }
         if len(tokens) == 1:
             ((name, only),) = tokens.items()
-            return self.get_submodule(f"{name}_pool")(only.mean(1)), only
+            return self.get_submodule(f"{name}_pool")(wide(only).mean(1)), only
         joint = self.joint_encoder(tokens["s1"], bias, tokens["s2"])
-        return joint.mean(1), joint
+        return wide(joint).mean(1), joint

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import in_float32
+
 
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation of [B, C, H, W] over its channels."""
@@ -54,6 +56,7 @@ class DeformableAttention(nn.Module):
         self.table = nn.Parameter(torch.zeros(heads, 2 * side - 1, 2 * side - 1))
         nn.init.trunc_normal_(self.table, std=0.01)
 
+    @in_float32
     def points(self, query: Tensor) -> Tensor:
         """Predict sampling points from queries, [B, C, H, W] -> [B * groups, h, w, 2] as (y, x)."""
         shift: Tensor = self.offset(
@@ -62,6 +65,7 @@ class DeformableAttention(nn.Module):
         regular = reference_grid(shift.shape[2], shift.shape[3], 0.5, shift)
         return (shift.permute(0, 2, 3, 1) + regular).clamp(-1, 1)
 
+    @in_float32
     def bias(self, points: Tensor, height: int, width: int) -> Tensor:
         """Relative position bias of the scores, [B * heads, H * W, h * w], of sampling points."""
         places = reference_grid(height, width, 0.0, points).reshape(-1, 1, 2)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import in_float32
+
 CODE = 128  # width of a band's code
 TOKENS = 128  # learned tokens beside the codes
 SCALE = 0.01  # of the generated weights and bias
@@ -81,9 +83,14 @@ class DynamicPatches(nn.Module):
         self.fclayer = ResidualMlp()
 
     def forward(self, images: Tensor, codes: Tensor) -> Tensor:
+        return F.conv2d(images, *self.kernels(codes), stride=self.patch, padding=1)
+
+    @in_float32
+    def kernels(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels [dim, C, patch, patch] and bias [dim] for band codes [C, CODE]."""
         numbers, bias = self.weight_generator(self.fclayer(codes))
         if self.swapped:
             weight = numbers.view(self.dim, len(codes), self.patch, self.patch)
         else:
             weight = numbers.view(len(codes), self.patch, self.patch, self.dim).permute(3, 0, 1, 2)
-        return F.conv2d(images, SCALE * weight, SCALE * bias, stride=self.patch, padding=1)
+        return SCALE * weight, SCALE * bias

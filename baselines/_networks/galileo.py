@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import in_float32
+
 BASE = 8  # patch size of the stored kernels
 BASE_GSD = 10.0  # metres per pixel at which one pixel is one unit of position
 DATES = 24  # length of the table of date positions
@@ -87,6 +89,12 @@ def kernel_resizer(patch: int, device: torch.device) -> Tensor:
         return inverse.to(device)
 
 
+@in_float32
+def _resized(kernels: Tensor, to: Tensor) -> Tensor:
+    """Resize flat kernels [..., 64] by a matrix [patch^2, 64]."""
+    return kernels @ to.T
+
+
 class PatchEmbed(nn.Module):
     """A patch embedding whose kernel is resized to the requested patch size."""
 
@@ -96,9 +104,9 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor, patch: int) -> Tensor:
         """[..., C, H, W] -> [..., h, w, D]."""
-        kernel = self.proj.weight
+        kernel: Tensor = self.proj.weight
         if patch != BASE:
-            flat = kernel.flatten(2) @ kernel_resizer(patch, kernel.device).T
+            flat = _resized(kernel.flatten(2), kernel_resizer(patch, kernel.device))
             kernel = flat.view(*kernel.shape[:2], patch, patch)
         maps = F.conv2d(x.flatten(0, -4), kernel, self.proj.bias, stride=patch)
         return maps.movedim(1, -1).reshape(*x.shape[:-3], *maps.shape[-2:], -1)

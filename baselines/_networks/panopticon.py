@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._families.constants import constant
 from .dynamic import sincos_codes
 
 RADAR = ("vv", "vh", "hh", "hv")  # the order of the ids
@@ -35,7 +36,7 @@ class ChannelCodes(nn.Module):
 
     def optical(self, wavelength: float) -> Tensor:
         """Code of a wavelength in whole nanometres, [dim]."""
-        return sincos_codes(self.embed_orbit.new_tensor([wavelength // 1]), self.dim)[0]
+        return sincos_codes(constant([wavelength // 1], self.embed_orbit), self.dim)[0]
 
     def radar(self, number: float) -> Tensor:
         """Code of a radar channel by polarisation and orbit, [dim]."""

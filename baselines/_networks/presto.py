@@ -15,6 +15,8 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from .precision import in_float32
+
 DATES = 24  # that can be read together
 # Groups of bands and their number of channels, in the order of tokens and channel embeddings.
 GROUPS = {
@@ -84,12 +86,18 @@ class Presto(nn.Module):
         groups: the seen band groups by name. place: latitude and longitude in degrees, [B, 2];
         None if unknown: there is no location token then.
         """
-        tokens = [] if place is None else [self.latlon_embed(cartesian(place))[:, None]]
+        tokens = [] if place is None else [self.place(place)[:, None]]
         tokens += [self.embed(n, groups[n]) for n in (*GROUPS, LAND_COVER) if n in groups]
         x = torch.cat(tokens, 1)
         for block in self.blocks:
             x = block(x)
         return x
+
+    @in_float32
+    def place(self, place: Tensor) -> Tensor:
+        """Embed a place, latitude and longitude in degrees, [B, 2] -> [B, D]."""
+        embedded: Tensor = self.latlon_embed(cartesian(place))
+        return embedded
 
     def pool(self, tokens: Tensor) -> Tensor:
         """The normed mean of all tokens, [B, D]."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._families.rvsa import Bias
+from .precision import in_float32
 
 WINDOW = 7  # tokens a side
 Size = tuple[int, int]  # rows and columns of tokens
@@ -140,6 +141,7 @@ class WindowAttention(nn.Module):
         bias = self.relative_position_bias_table[self.index].permute(2, 0, 1)  # [heads, 49, 49]
         return found + bias.repeat(len(q) // len(bias), 1, 1)[:, None]
 
+    @in_float32
     def places(self, maps: Tensor, size: Size, suffix: str) -> Tensor:
         """Sampling points of the windows, [B * heads, H, W, 2], (x, y) in -1..1."""
         offsets, scales, angles = (

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import in_float32
 from .windows import attention, shifted_windows
 
 PATCH = 4
@@ -95,6 +96,13 @@ def relative_index(window: int, device: torch.device) -> Tensor:
         return offset[..., 0] * (2 * window - 1) + offset[..., 1]
 
 
+@in_float32
+def _resized(table: Tensor, to: Tensor) -> Tensor:
+    """Resize both axes of a table [n * n, heads] by a matrix [m, n], to [m * m, heads]."""
+    square = table.view(to.shape[1], to.shape[1], -1)
+    return torch.einsum("ai,bj,ijh->abh", to, to, square).flatten(0, 1)
+
+
 class WindowAttention(nn.Module):
     """Window attention with a learned bias per offset."""
 
@@ -111,8 +119,7 @@ class WindowAttention(nn.Module):
         table: Tensor = self.relative_position_bias_table
         if window != self.window:
             to = table_resizer(self.window, window, table.device)
-            square = table.view(to.shape[1], to.shape[1], -1)
-            table = torch.einsum("ai,bj,ijh->abh", to, to, square).flatten(0, 1)
+            table = _resized(table, to)
         return table[relative_index(window, table.device)].permute(2, 0, 1)
 
     def forward(self, x: Tensor, window: int, mask: Tensor | None) -> Tensor:

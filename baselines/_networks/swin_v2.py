@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .windows import attention, shifted_windows
+from .precision import in_float32
+from .windows import cosine_attention, shifted_windows
 
 WINDOW = 8
 PATCH = 4
@@ -58,16 +59,19 @@ class WindowAttention(nn.Module):
 
     def bias(self) -> Tensor:
         """Relative position bias, [heads, 64, 64]."""
-        table: Tensor = 16 * self.cpb_mlp(self.coords).sigmoid()  # [225, heads]
-        return table[self.index].permute(2, 0, 1)
+        return self._table(self.coords)[self.index].permute(2, 0, 1)
+
+    @in_float32
+    def _table(self, coords: Tensor) -> Tensor:
+        table: Tensor = 16 * self.cpb_mlp(coords).sigmoid()  # [225, heads]
+        return table
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """x: [B, windows, 64, C]; mask: [windows, 64, 64] or None; returns x's shape."""
         bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
         qkv = F.linear(x, self.qkv.weight, bias).view(*x.shape[:3], 3, self.heads, -1)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # 3 x [B, windows, heads, 64, C / heads]
-        q = F.normalize(q, dim=-1) * self.logit_scale.clamp(max=math.log(100.0)).exp()
-        out = attention((q, F.normalize(k, dim=-1), v), self.bias(), mask, scale=1.0)
+        out = cosine_attention((q, k, v), self.logit_scale, self.bias(), mask)
         projected: Tensor = self.proj(out)
         return projected
 

@@ -7,13 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
@@ -22,6 +19,9 @@ from skybench.data import simulation, split_lists
 
 from . import bigearthnet as facts
 from . import bigearthnet_json, bigearthnet_pairs, bigearthnet_splits, layout, plain_tiff
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOOKED_FOR = 200  # patches whose files are looked for when a split is opened
 FOLDERS = {"s2": facts.S2_FOLDER, "s1": facts.S1_FOLDER}
@@ -59,6 +59,8 @@ class BigEarthNet(Samples):
         self.label_files = tuple(dict.fromkeys(of_s2))
 
     def read(self, index: int) -> Sample:
+        import torch
+
         folders = {sensor: self._folder(sensor, index) for sensor in self.trees}
         about = {sensor: bigearthnet_json.read_labels(folder) for sensor, folder in folders.items()}
         images = {}
@@ -84,6 +86,8 @@ class BigEarthNet(Samples):
         return [*(_tif(folder, s) for s in suffixes), bigearthnet_json.labels_path(folder)]
 
     def _optical(self, folder: Path, about: bigearthnet_json.PatchLabels) -> Tensor:
+        import torch
+
         image = torch.empty((len(self.bands), self.side, self.side), dtype=torch.int32)
         for step in {band.step for band in self.bands}:  # all bands of one resolution at once
             places = [i for i, band in enumerate(self.bands) if band.step == step]
@@ -93,11 +97,15 @@ class BigEarthNet(Samples):
         return image
 
     def _radar(self, folder: Path, about: bigearthnet_json.PatchLabels) -> Tensor:
+        import torch
+
         paths = [_tif(folder, suffix) for suffix in facts.POLARISATIONS]
         bands = [_band(path, about, self.side, np.float32) for path in paths]
         return torch.from_numpy(np.stack(bands))
 
     def _target(self, about: bigearthnet_json.PatchLabels) -> Tensor:
+        import torch
+
         ids = facts.IDS[len(self.card.classes)]
         target = torch.zeros(len(self.card.classes), dtype=torch.uint8)
         for label in about.labels:
@@ -114,6 +122,9 @@ def upsample(bands: Tensor, factor: int) -> Tensor:
     The values equal GDAL's, and so torchgeo's. Exact results are multiples of
     1 / (2 * factor) ** 2; the small addition keeps exact halves from being rounded down.
     """
+
+    from torch.nn import functional as F
+
     if factor == 1:
         return bands
     finer = F.interpolate(bands.double()[None], scale_factor=factor, mode="bilinear")[0]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
@@ -75,6 +74,8 @@ class BoxTiles(Samples):
         return _size(image)
 
     def read(self, index: int) -> Sample:
+        import torch
+
         tile, sensor = self.tiles[index], self.card.sensors[0]
         pixels, lonlat = read_window(tile, sensor, self.cut.side)
         images = {sensor.name: torch.from_numpy(pixels)[None]}
@@ -127,7 +128,7 @@ def read_window(
     width = min(tile.window.width, tile.shape[1] - tile.window.x)
     inner = tile.window._replace(height=height, width=width)
     shape = (len(sensor.bands), max(round(height * scale), 1), max(round(width * scale), 1))
-    with decode.open_raster(path) as source:
+    with decode.keep_raster(path) as source:
         if source.count != len(sensor.bands) or sensor.unit != UINT8 or source.dtypes[0] != UINT8:
             raise DataError(
                 f"{path} has {source.count} bands of {source.dtypes[0]} values; expected "
@@ -145,6 +146,9 @@ def boxes_within(objects: Boxes, window: decode.Window, side: int) -> Boxes:
 
     A crowd region belongs to every window that it reaches into.
     """
+
+    import torch
+
     shares = torch.from_numpy(area_shares(objects.corners.numpy(), window))
     kept = (shares >= SHARE) | ((shares > 0) & objects.crowds)
     moved = objects.corners[kept] - torch.tensor([window.x, window.y], dtype=torch.float32)

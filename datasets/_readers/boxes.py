@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from skybench.core import Boxes, DataError, DatasetCard, Sample
@@ -130,6 +129,9 @@ def boxes_of(
     clipped. Boxes wholly outside and boxes without area (two adjacent corners coincide, or all
     are collinear) are dropped, as MTP does. Raises DataError for a class that is not in `ids`.
     """
+
+    import torch
+
     strange = sorted({o.name for o in objects if _spelled(o.name) not in ids})
     if strange:
         raise DataError(
@@ -186,6 +188,8 @@ class BoxImages(Samples):
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
+        import torch
+
         item, sensor = self.items[index], self.card.sensors[0]
         pixels = decode.read_image(item.image, sensor)
         target = read_boxes(item, self.objects, self.card, pixels.shape[1:])

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from skybench.core import IGNORE, DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
-from . import coco_json, coco_segmentation, dates, folder, folder_boxes, grids, own_places
+from . import coco_json, coco_segmentation, dates, folder, folder_boxes, grids, own_places, raster
 from .coco_json import CocoFile
 from .decode import Window
 from .tiles import tile_starts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Ids = NDArray[np.uint8]
 
@@ -153,18 +154,22 @@ class RegionTiles(Samples):
         place = grids.place_of(dates.dated_files(image)[0], window)
         return Sample(self.keys[index], images, self.target(index), days, place)
 
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        return own_places.files_of([self.places[self.tiles[index][0]]])
+
     def class_counts(self) -> Mapping[str, int]:
         return self.counts
 
     def target(self, index: int) -> Tensor:
+        import torch
+
         image, window = self.tiles[index]
         found, (last, ids) = self.found, self.painted
         if last != image:
             ids = _painted(found.regions[image], found.sizes[image], found.unlabelled)
             self.painted = image, ids  # consecutive tiles share it
         part = ids[window.y : window.y + window.height, window.x : window.x + window.width]
-        pad = ((0, self.side - window.height), (0, self.side - window.width))
-        return torch.from_numpy(np.pad(part, pad, constant_values=IGNORE))
+        return torch.from_numpy(raster.padded(part, self.side))
 
 
 def _windows(size: tuple[int, int], side: int) -> list[Window]:

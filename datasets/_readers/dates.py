@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from skybench.core import DataError, Sensor
 
 from . import decode, layout, name_dates, own_images, own_notes
 from .own_sensors import OwnSensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def dated_files(image: Path) -> list[Path]:
@@ -56,6 +58,9 @@ def notes_of(images: Iterable[Path], sensor: Sensor) -> tuple[str, ...]:
 
 def read_dates(image: Path, sensor: Sensor, window: decode.Window | None = None) -> Tensor:
     """Read an image or a series, [T, C, H, W], in the stored dtype. Raises DataError."""
+
+    import torch
+
     files = dated_files(image)
     stack = [own_images.read_any(path, sensor, window) for path in files]
     for path, pixels in zip(files, stack, strict=True):
@@ -69,4 +74,7 @@ def read_dates(image: Path, sensor: Sensor, window: decode.Window | None = None)
 
 def series_days(image: Path, sensor: Sensor) -> dict[str, Tensor]:
     """Return the days of a series by its sensor's name; {} for a single file."""
+
+    import torch
+
     return {sensor.name: torch.tensor([*_dated(image).values()])} if image.is_dir() else {}

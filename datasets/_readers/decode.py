@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +22,24 @@ from rasterio.windows import Window as RasterioWindow
 from skybench.core import UINT8, DataError, Sensor
 from skybench.core.file_hash import file_state
 
+from . import plain_png
 from .causes import cause_of
+from .whole_images import WholeImages
 
 Array = NDArray[Any]
 TIFF = frozenset({".tif", ".tiff"})
 GDAL = TIFF | {".jp2", ".j2k"}  # kinds that GDAL reads in windows; Pillow reads the others
 QUIET = threading.Lock()
-PNG, DEPTH = b"\x89PNG\r\n\x1a\n", 24  # its first bytes, and the place of the bits of a channel
+_WHOLE = WholeImages(256e6, few=4)  # of a process: images of 13,000 pixels have 500 MB
+_OPEN = threading.local()  # rasters of this thread, for their next windows
+OPEN = 8  # of them at most
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_WHOLE.forget)
+    # A fork while another thread opens a file would have a lock that nobody releases.
+    os.register_at_fork(
+        before=QUIET.acquire, after_in_parent=QUIET.release, after_in_child=QUIET.release
+    )
+PNG, DEPTH = plain_png.SIGNATURE, 24  # its first bytes, and the place of the bits of a channel
 TAG_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp\0\0\0\0")  # starts of chunks of texts
 ORIENTATION = 0x0112  # the tag of TIFF and EXIF: 1 is upright, 5 to 8 lie on their side
 DAMAGE = (
@@ -44,7 +57,7 @@ class Window(NamedTuple):
     width: int
 
 
-@contextmanager
+@contextlib.contextmanager
 def damage_as_data_error(path: Path) -> Iterator[None]:
     """Turn any exception of the decoders on a damaged file into a DataError with its name."""
     try:
@@ -56,19 +69,45 @@ def damage_as_data_error(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_raster(path: Path) -> Iterator[Any]:
     """Open a raster by rasterio, without its warning about files that have no CRS."""
+    with damage_as_data_error(path), _opened(path) as raster:
+        yield raster
+
+
+def _opened(path: Path) -> Any:
+    # Filters of warnings are the whole process's, and several threads read at once.
+    with QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path)
+
+
+@contextlib.contextmanager
+def keep_raster(path: Path) -> Iterator[Any]:
+    """Open a raster as `open_raster`, and keep it open for its next windows in this thread.
+
+    GDAL keeps the strips that a window shares with its neighbours only as long.
+    """
+    mine: OrderedDict[tuple[int, Path, int], Any] = _OPEN.__dict__.setdefault(
+        "rasters", OrderedDict()
+    )
+    key = os.getpid(), path, stamp(path)  # a file that is open is not shared with a fork
     with damage_as_data_error(path):
-        # Filters of warnings are the whole process's, and several threads read at once.
-        with QUIET, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            raster = rasterio.open(path)
-        with raster:
+        raster = mine.pop(key, None) or _opened(path)
+        try:
             yield raster
+        except BaseException:
+            raster.close()
+            raise
+    mine[key] = raster
+    while len(mine) > OPEN:
+        (pid, *_), oldest = mine.popitem(last=False)
+        if pid == os.getpid():
+            oldest.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
     """Open an image by Pillow; it is decoded on first use. Raises DataError."""
     with damage_as_data_error(path):
@@ -167,13 +206,13 @@ def read_stored(path: Path, window: Window | None, channels: Sequence[int] | Non
 
     channels: numbers of bands, from 1; None: all.
     """
-    with open_raster(path) as raster:
+    with (open_raster if window is None else keep_raster)(path) as raster:
         return np.asarray(raster.read(channels, window=raster_window(window)))
 
 
 def read_picture(path: Path, window: Window | None = None) -> Array:
     """Return an image, or a window of it, as RGB, uint8 [3, H, W], upright. Raises DataError."""
-    return cut(read_rgb(path) if window is None else _kept(path, stamp(path)), window)
+    return cut(read_rgb(path) if window is None else kept(path, "rgb", read_rgb), window)
 
 
 def cut(pixels: Array, window: Window | None) -> Array:
@@ -193,10 +232,12 @@ def stamp(path: Path) -> int:
         return hash(file_state(path))
 
 
-@functools.lru_cache(maxsize=4)
-def _kept(path: Path, changed: int) -> Array:
-    """Return a decoded image, cached for consecutive tiles."""
-    return read_rgb(path)
+def kept(path: Path, what: Hashable, read: Callable[[Path], Array]) -> Array:
+    """Return what is read of a whole file, kept for its next tiles.
+
+    what: tells several readings of a file apart.
+    """
+    return _WHOLE.get((path, stamp(path), what), functools.partial(read, path))
 
 
 def read_rgb(path: Path) -> Array:
@@ -204,11 +245,28 @@ def read_rgb(path: Path) -> Array:
     with open_picture(path) as file:
         if file.mode.startswith(("I", "F")):  # Pillow would cut these at 255 without a word
             raise DataError(f"{path} has more than 8 bits a channel; store such images as TIFF")
+        if file.mode in ("L", "RGB") and (plain := read_plain(path, file)) is not None:
+            return plain if len(plain) == 3 else np.repeat(plain, 3, 0)
         turned = upright(file)
         if turned.mode in ("P", "PA"):  # else Pillow warns of palettes with transparency
             turned = turned.convert("RGBA")
         pixels = np.asarray(turned.convert("RGB"))
         return np.array(pixels.transpose(2, 0, 1), order="C")
+
+
+def read_plain(path: Path, file: Image.Image) -> Array | None:
+    """Return what an upright, sound and simple PNG stores, uint8 [C, H, W]; None: Pillow must read.
+
+    What is wrong with a file Pillow says.
+    """
+    if file.format != "PNG" or orientation(path, file) != 1:
+        return None
+    with contextlib.suppress(OSError, DataError):
+        if plain_png.plain_mode(path) == file.mode:
+            pixels = read_stored(path, None)
+            if pixels.dtype == np.uint8 and len(pixels) == len(file.getbands()):
+                return pixels
+    return None
 
 
 def upright(file: Image.Image) -> Image.Image:

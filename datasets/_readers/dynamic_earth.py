@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
@@ -20,6 +19,9 @@ from skybench.data import simulation
 from . import decode, dynamic_tree, georeference, layout, raster, tiles
 from .dynamic_facts import CLASSES, CUBES, LATER, MONTHS, ORDERS, QUARTER, UNSEEN
 from .dynamic_tree import LabelledMonth
+
+if TYPE_CHECKING:
+    import torch
 
 FOLDERS = ("DynamicEarthNet", "dynamicearthnet", "dynamic_earthnet")
 STORED = {"s2": 12, "s1": 8}  # bands
@@ -79,6 +81,8 @@ class Cubes(Samples):
         return f"{first.cube}{month}_{item.y}_{item.x}"
 
     def read(self, index: int) -> Sample:
+        import torch
+
         months, y, x = self.items[index]
         side = self.card.tile
         window, inside = Window(x, y, side, side), decode.Window(y, x, side, side)
@@ -94,6 +98,8 @@ class Cubes(Samples):
         return Sample(self.keys[index], images, target, days, lonlat)
 
     def target(self, index: int) -> torch.Tensor:
+        import torch
+
         months, y, x = self.items[index]
         masks, _ = self._labels(months, Window(x, y, self.card.tile, self.card.tile))
         return torch.from_numpy(np.stack(masks) if self.reading.series else masks[0])

@@ -13,8 +13,6 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
@@ -84,6 +82,8 @@ class FmowImages(Samples):
         return self.tree / part / place.rsplit("_", 1)[0] / place / f"{name}.tif"
 
     def read(self, index: int) -> Sample:
+        import torch
+
         pixels = torch.from_numpy(decode.read_image(self.image(index), self.stored))
         images = {self.stored.name: pixels[self.kept][None]}
         row = self.table.row(index)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Split
@@ -15,6 +12,9 @@ from skybench.core.dataset import Split
 from . import dates, decode, grids, mask_values, own_places, raster
 from .folder import FolderItem
 from .tiles import ImageMask, MaskTiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class FolderTiles(MaskTiles):
@@ -51,6 +51,8 @@ class FolderTiles(MaskTiles):
         self.notes = (*self.notes, *self._noticed())
 
     def read(self, index: int) -> Sample:
+        import torch
+
         pair, window = self.tiles[index]
         images, days = self._images(pair.image, window)
         if after := self.after.get(pair.image):
@@ -66,12 +68,18 @@ class FolderTiles(MaskTiles):
         return own_places.read_tile(place, self.card.sensors, self.needs, window, self.side)
 
     def target(self, index: int) -> Tensor:
+        import torch
+
         pair, window = self.tiles[index]
         flip = self.flips[pair.mask]
         shape = decode.raster_size(pair.mask) if any(flip) else (0, 0)
         ids = flip.turn(raster.read_mask(pair.mask, self.legend, flip.window(window, shape)))
-        pad = ((0, self.side - window.height), (0, self.side - window.width))
-        return torch.from_numpy(np.pad(ids, pad, constant_values=raster.IGNORE))
+        return torch.from_numpy(raster.padded(ids, self.side))
+
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        image = self.tiles[index][0].image
+        after = [self.places[self.after[image]]] if image in self.after else []
+        return own_places.files_of([self.places[image], *after])
 
     def class_counts(self) -> Mapping[str, int]:
         counts = mask_values.class_counts(self.masks, self.legend)

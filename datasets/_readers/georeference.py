@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,10 +34,13 @@ NOWHERE = Extent(math.nan, math.nan, math.nan, math.nan)
 
 def extent_of(raster: Any) -> Extent:
     """Return the extent of an opened raster; NOWHERE without a usable CRS."""
-    if raster.crs is None:
-        return NOWHERE
+    return NOWHERE if raster.crs is None else _extent(raster.crs, tuple(raster.bounds))
+
+
+@functools.lru_cache(maxsize=1024)  # dates and sensors of a place, and its tiles, have the same
+def _extent(crs: Any, bounds: tuple[float, ...]) -> Extent:
     try:
-        return Extent(*transform_bounds(raster.crs, WGS84, *raster.bounds))
+        return Extent(*transform_bounds(crs, WGS84, *bounds))
     except (CRSError, RasterioError, CPLE_BaseError):
         return NOWHERE
 

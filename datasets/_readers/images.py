@@ -53,6 +53,9 @@ class LabelledImages(Samples):
     def target(self, index: int) -> int:
         return self.labels[index]
 
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        return own_places.files_of([self.places[self.images[index]]])
+
 
 def scan_class_folders(card: DatasetCard, root: Path, names: Sequence[str]) -> ClassFolders:
     """Find the class folders in root/<names> or root; an image's key is its file name.

@@ -64,6 +64,9 @@ class OwnBoxTiles(box_tiles.BoxTiles):
             *(f"class {name!r} has no object in the boxes of {split.name}" for name in absent),
         )
 
+    def image_files(self, index: int) -> tuple[Path, ...]:
+        return own_places.files_of([self.places[self.tiles[index].item.image]])
+
     def class_counts(self) -> Mapping[str, int]:
         return self.counts
 

@@ -90,7 +90,7 @@ def _printing(path: Path) -> DataError:
 
 def _by_gdal(path: Path, sensor: OwnSensor, window: decode.Window | None) -> Array:
     _require_upright(path)
-    with decode.open_raster(path) as source:
+    with (decode.open_raster if window is None else decode.keep_raster)(path) as source:
         _require_one_image(path, source)
         _require_order(path, source, sensor)
         channels = _channels(path, source, sensor)

@@ -6,14 +6,15 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
 
 from skybench.core import DataError, Sensor
 
 from . import dates, decode, layout
 from .own_sensors import OwnSensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROLE = re.compile(r"(hr|s2|s1)[a-z]?")  # of sensors, by which models find their inputs
 Place = Mapping[str, Path]  # sensor -> its image, or the folder of its series
@@ -122,6 +123,8 @@ def read_tile(
 
     A finer sensor's window and side are larger by the ratio of the images' heights.
     """
+    from torch.nn import functional as F
+
     used = [s for s in sensors if needs(s.name)]
     images = {}
     for sensor in used:
@@ -131,7 +134,7 @@ def read_tile(
         part = decode.Window(*(rate * edge for edge in window))
         pixels = dates.read_dates(path, sensor, part)
         pad = rate * side - part.width, rate * side - part.height
-        images[sensor.name] = F.pad(pixels, (0, pad[0], 0, pad[1]))
+        images[sensor.name] = F.pad(pixels, (0, pad[0], 0, pad[1])) if any(pad) else pixels
     return images, _days(place, used)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
 from skybench.core import DataError, DatasetCard, Sample, Sensor
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
 from . import decode, georeference, raster
+
+if TYPE_CHECKING:
+    import torch
 
 # 0 and 255 as stored; anything else is an error
 CHANGE = raster.Legend(2, (((0, 0, 0), 0), ((255, 255, 255), 1)))
@@ -67,20 +69,24 @@ class PairTiles(Samples):
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
 
     def read(self, index: int) -> Sample:
+        import torch
+
         (pair, window, shape), sensor = self.tiles[index], self.card.sensors[0]
         pixels = np.stack([self.decode(paths, sensor, window) for paths in pair.dates])
         pad = ((0, self.side - window.height), (0, self.side - window.width))
-        pixels = np.pad(pixels, ((0, 0), (0, 0), *pad))
+        if any(map(any, pad)):
+            pixels = np.pad(pixels, ((0, 0), (0, 0), *pad))
         days = {} if pair.days is None else {sensor.name: torch.tensor(pair.days)}
         images = {sensor.name: torch.from_numpy(pixels)}
         lonlat = georeference.window_centre(pair.extent, shape, window)
         return Sample(self.keys[index], images, self.target(index), days, lonlat)
 
     def target(self, index: int) -> torch.Tensor:
+        import torch
+
         (pair, window, _) = self.tiles[index]
-        pad = ((0, self.side - window.height), (0, self.side - window.width))
-        mask = np.pad(read_change_mask(pair.mask, window), pad, constant_values=raster.IGNORE)
-        return torch.from_numpy(mask)
+        mask = read_change_mask(pair.mask, window)
+        return torch.from_numpy(raster.padded(mask, self.side))
 
 
 def pair_tiles(pair: DatePair, side: int, slack: int) -> Iterator[PairTile]:
@@ -114,14 +120,17 @@ def read_change_mask(path: Path, window: decode.Window) -> decode.Array:
     """
     if path.suffix.lower() not in decode.TIFF:
         return raster.read_mask(path, CHANGE, window)
+    (mask,) = decode.cut(decode.kept(path, "change", _of_tiff)[None], window)
+    return np.asarray(mask)
+
+
+def _of_tiff(path: Path) -> decode.Array:
     with decode.open_raster(path) as source:
         values = np.asarray(source.read(1))
     found = {int(value) for value in np.unique(values)}
     for unchanged, changed in ((0, 255), (0, 1), (1, 2)):
         if found <= {unchanged, changed} and found != {1}:
-            rows, columns = window.y + window.height, window.x + window.width
-            part = values[window.y : rows, window.x : columns]
-            return np.asarray(part == changed, np.uint8)
+            return np.asarray(values == changed, np.uint8)
     raise DataError(
         f"{path} holds the values {sorted(found)[:5]}; expected 0 and 255, 0 and 1, or 1 and 2 "
         "for unchanged and changed (1 alone may mean either)"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from skybench.core import DataError, DatasetCard, Sample, Sensor
 from skybench.core.dataset import Samples, Split
@@ -20,6 +18,9 @@ from skybench.data.split_lists import MissingFilesError
 
 from . import decode, georeference, layout, pastis_metadata, raster, tiles
 from .pastis_metadata import PatchMetadata, days_since_epoch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PLACES = ("PASTIS-R", "PASTIS-HD", "PASTIS", "PASTIS-R/PASTIS-R")
 FILES = {  # kind -> folder and file of a patch
@@ -83,11 +84,23 @@ class PastisTiles(Samples):
         self.keys = tuple(f"{item.patch.key}_{item.y}_{item.x}" for item in self.items)
         self.groups = tuple(str(item.patch.key) for item in self.items)
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
+        self.plain = self._is_plain()
+
+    def only(self, sensors: Iterable[str]) -> Self:
+        fewer = super().only(sensors)
+        fewer.plain = fewer._is_plain()
+        return fewer
+
+    def _is_plain(self) -> bool:
+        """Whether the arrays of series are all that is read."""
+        return "hr" not in self.folders or not self.needs("hr")
 
     def _path(self, kind: str, key: str) -> Path:
         return self.folders[kind] / FILES[kind][1].format(key)
 
     def read(self, index: int) -> Sample:
+        import torch
+
         patch, y, x = self.items[index]
         side = self.card.tile
         images, days = {}, {}
@@ -110,6 +123,8 @@ class PastisTiles(Samples):
     def _series(
         self, sensor: Sensor, patch: PatchMetadata, picked: Sequence[int], at: tuple[int, int]
     ) -> Tensor:
+        import torch
+
         path = self._path(sensor.name, patch.key)
         stored = _array(path, 4)
         length = len(patch.days[sensor.name])
@@ -124,8 +139,10 @@ class PastisTiles(Samples):
         return torch.from_numpy(pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels)
 
     def _spot(self, sensor: Sensor, patch: PatchMetadata, window: decode.Window) -> Tensor:
+        import torch
+
         path = self._path("hr", patch.key)
-        with decode.open_raster(path) as source:
+        with decode.keep_raster(path) as source:
             size, extent = (source.height, source.width), georeference.extent_of(source)
         side = FINER * self.whole
         if size != (side, side):
@@ -139,6 +156,8 @@ class PastisTiles(Samples):
         return torch.from_numpy(decode.read_image(path, sensor, finer))[None]
 
     def _mask(self, patch: PatchMetadata, rows: slice, columns: slice) -> Tensor:
+        import torch
+
         path = self._path("mask", patch.key)
         stored = _array(path, 3)
         if stored.shape[1:] != (self.whole, self.whole):

@@ -20,6 +20,7 @@ UNKNOWN = 254  # while a mask is decoded, so there are at most 254 classes
 MOST = 2**53  # whole numbers up to here are exact as floats
 ALPHA_MODES = ("LA", "PA", "RGBA", "La", "RGBa")  # of Pillow: alpha is the last band
 LOSSY = frozenset({".jpg", ".jpeg"})
+ROWS = 64  # of a mask in colours that are looked up at once
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,18 @@ def read_mask(path: Path, legend: Legend, window: decode.Window | None = None) -
     """Read a mask or a window of it, uint8 [H, W], class ids and 255. Raises DataError."""
     if path.suffix.lower() in decode.GDAL:
         return meaning(path, read_stored_mask(path, legend, window), legend)
-    (ids,) = decode.cut(_kept(path, decode.stamp(path), legend)[None], window)
+    (ids,) = decode.cut(decode.kept(path, legend, functools.partial(_whole, legend))[None], window)
     return np.asarray(ids)
 
 
-@functools.lru_cache(maxsize=4)
-def _kept(path: Path, changed: int, legend: Legend) -> Array:
-    """Return a decoded mask, cached for consecutive tiles."""
+def padded(ids: Array, side: int) -> Array:
+    """Return a copy of class ids [H, W] in a square, 255 below and to the right of them."""
+    square = np.full((side, side), IGNORE, np.uint8)
+    square[: ids.shape[0], : ids.shape[1]] = ids
+    return square
+
+
+def _whole(legend: Legend, path: Path) -> Array:
     return meaning(path, read_stored_mask(path, legend), legend)
 
 
@@ -68,13 +74,15 @@ def read_stored_mask(path: Path, legend: Legend, window: decode.Window | None = 
     if legend.colours:
         return StoredMask(decode.read_rgb(path))  # palette images and grey too
     with decode.open_picture(path) as file:
+        if (plain := decode.read_plain(path, file)) is not None:
+            return StoredMask(_of_legend(plain, legend))
         values, alpha = np.asarray(decode.upright(file)), file.mode in ALPHA_MODES
     bands = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     return StoredMask(_of_legend(bands[:-1] if alpha else bands, legend))
 
 
 def _by_gdal(path: Path, legend: Legend, window: decode.Window | None) -> StoredMask:
-    with decode.open_raster(path) as source:
+    with (decode.open_raster if window is None else decode.keep_raster)(path) as source:
         kinds = source.colorinterp
         bands = [n for n, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha]
         values = source.read(bands or None, window=decode.raster_window(window))
@@ -208,15 +216,32 @@ def _from_colours(path: Path, mask: StoredMask, legend: Legend) -> Array:
             f"{path} has {len(values)} bands of {values.dtype}; expected a mask in colours of 8 "
             "bits: RGB, a palette, or grey"
         )
-    r, g, b = values.astype(np.uint32)
-    codes = r << 16 | g << 8 | b
-    ids = _table(legend)[codes]
+    ids = _looked_up(values, _table(legend))
     if missing is not None:  # what is stored there has no meaning
         ids[missing] = IGNORE
     strange = ids == UNKNOWN
     if strange.any():
-        ids[strange] = _nearest(path, codes[strange], legend)
-    return np.asarray(ids)
+        ids[strange] = _nearest(path, _codes(values[:, strange]), legend)
+    return ids
+
+
+def _looked_up(values: Array, table: Array) -> Array:
+    """Return the ids of colours, [3, H, W], some rows after the other: they stay in the cache."""
+    ids = np.empty(values.shape[1:], np.uint8)
+    for start in range(0, len(ids), ROWS):
+        rows = slice(start, start + ROWS)
+        np.take(table, _codes(values[:, rows]), out=ids[rows], mode="clip")
+    return ids
+
+
+def _codes(values: Array) -> Array:
+    """Return the places of colours, [3, ...], in the table."""
+    codes, green, blue = values.astype(np.uint32)
+    codes <<= 16
+    green <<= 8
+    codes |= green
+    codes |= blue
+    return np.asarray(codes)
 
 
 def _nearest(path: Path, codes: Array, legend: Legend) -> Array:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
 
 from . import dates, decode, own_places, raster
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ImageMask(NamedTuple):
@@ -81,10 +80,11 @@ class MaskTiles(Samples):
         return Sample(self.keys[index], images, self.target(index), days)
 
     def target(self, index: int) -> Tensor:
+        import torch
+
         pair, window = self.tiles[index]
         ids = raster.read_mask(pair.mask, self.legend, window)
-        pad = ((0, self.side - window.height), (0, self.side - window.width))
-        return torch.from_numpy(np.pad(ids, pad, constant_values=raster.IGNORE))
+        return torch.from_numpy(raster.padded(ids, self.side))
 
 
 def mask_tiles(pair: ImageMask, side: int, stride: int) -> list[MaskTile]:

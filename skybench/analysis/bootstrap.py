@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 1000
-BLOCK = 4_000_000  # weights in memory at once
+RESAMPLES = 1000  # of every score; of the main one, for paired tests, `replicates.RESAMPLES`
+BLOCK = 8_000_000  # weights in memory at once: 64 MB
+COUNTED = 2**17  # draws counted at once: their counts stay in the processor's cache
 MANY, PARTS = 80, 40  # from so many units on, these many parts of them are left out in turn
 
 
@@ -33,15 +34,31 @@ def resamplings(
     """Yield the weights of bootstrap replicates in blocks, float64 [some, samples].
 
     groups: the unit of each sample. A row says how often the unit of each sample is drawn with
-    replacement (a multinomial draw of as many units as there are). The values depend neither on
-    the size of the blocks nor on the order of the samples.
+    replacement, as many units as there are. The values depend neither on the size of the blocks
+    nor on the order of the samples.
     """
     index, units = unit_indices(groups)
-    rng, share = np.random.default_rng(seed), np.full(units, 1 / units)
+    rng = np.random.default_rng(seed)
+    own = np.array_equal(index, np.arange(units))  # each sample is the unit of its place
     some = max(8, BLOCK // len(index))
     for start in range(0, resamples, some):
-        count = min(some, resamples - start)
-        yield rng.multinomial(units, share, size=count).astype(np.float64)[:, index]
+        block = np.empty((min(some, resamples - start), len(index)))
+        rows = max(1, COUNTED // units)
+        for row in range(0, len(block), rows):
+            counts = _counts(rng, units, min(rows, len(block) - row))
+            block[row : row + rows] = counts if own else np.take(counts, index, 1)
+        yield block
+
+
+def _counts(rng: np.random.Generator, units: int, rows: int) -> NDArray[np.intp]:
+    """How often each unit is drawn, [rows, units].
+
+    Drawn and counted, which for many units is several times as fast as NumPy's multinomial.
+    """
+    drawn = rng.integers(0, units, (rows, units))
+    drawn += np.arange(0, rows * units, units)[:, None]
+    counted = np.bincount(drawn.reshape(-1), minlength=rows * units)
+    return counted.reshape(rows, units)
 
 
 def omissions(groups: Sequence[str], seed: int = 0) -> Iterator[NDArray[np.float64]]:

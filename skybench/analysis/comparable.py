@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from skybench.analysis import paired_tests
-from skybench.analysis.replicates import load_replicates
-from skybench.core import Record, SkybenchError, UsageError, affects, registry
+from skybench.analysis.remembered_tests import RememberedTests
+from skybench.core import Record, UsageError, affects, registry
 from skybench.core.fingerprint import canonical_json
 from skybench.records.identity import card_versions, content_key, place_label
 
@@ -45,13 +43,19 @@ class ComparisonKey(NamedTuple):
         return recipe.get("fraction", 1.0) == 1.0 and not recipe.get("limit", 0)
 
 
-def comparison_key(record: Record) -> ComparisonKey:
-    """Return the key of a measured record."""
-    recipe = {k: v for k, v in affects(record.recipe).items() if k != "protocol"}
+def comparison_key(record: Record, recipes: dict[int, str] | None = None) -> ComparisonKey:
+    """Return the key of a measured record.
+
+    recipes: by the `id` of a recipe its part of the key, filled here: many records share one.
+    """
+    known = {} if recipes is None else recipes
+    if id(record.recipe) not in known:
+        affecting = {k: v for k, v in affects(record.recipe).items() if k != "protocol"}
+        known[id(record.recipe)] = canonical_json(affecting)
     return ComparisonKey(
         record.data, record.task, record.dataset, place_label(record),
         record.recipe["protocol"], record.sensors, (record.main or ("", 0.0))[0],
-        canonical_json(recipe), content_key(record), card_versions(record),
+        known[id(record.recipe)], content_key(record), card_versions(record),
     )  # fmt: skip
 
 
@@ -133,22 +137,23 @@ class Leaders(NamedTuple):
     unmarked: Mapping[int, str] = MappingProxyType({})  # row -> why it is never marked
 
 
-def leaders(column: Mapping[int, Record], results: Path | None) -> Leaders:
+def leaders(column: Mapping[int, Record], tests: RememberedTests | None) -> Leaders:
     """Return the best and the second among the comparable rows of a column.
 
     Rows that are not significantly worse than the best one share its mark: by paired tests,
-    Holm-corrected among comparable rows, where predictions were kept below `results`; else by
-    overlapping intervals. A row without a comparable one gets no mark, nor does one that says
+    Holm-corrected among comparable rows, where `tests` finds predictions; else by overlapping
+    intervals. A row without a comparable one gets no mark, nor does one that says
     nothing about a published model, is not above chance, was chosen on the test, or has too few
     test images for a test.
     """
     unmarked = {row: why for row, record in column.items() if (why := never_marked(record))}
     keys: dict[ComparisonKey, dict[int, Record]] = {}
+    recipes: dict[int, str] = {}
     for row, record in column.items():
         if record.main and not UNTRAINED & set(record.flags):
-            keys.setdefault(comparison_key(record), {})[row] = record
+            keys.setdefault(comparison_key(record, recipes), {})[row] = record
     found = [
-        _leaders({i: r for i, r in rows.items() if i not in unmarked}, results)
+        _leaders({i: r for i, r in rows.items() if i not in unmarked}, tests)
         for rows in keys.values()
         if len(rows) > 1
     ]
@@ -175,14 +180,14 @@ def never_marked(record: Record) -> str:
     return str(record.used.get("no_interval", ""))
 
 
-def _leaders(rows: Mapping[int, Record], results: Path | None) -> Leaders:
+def _leaders(rows: Mapping[int, Record], tests: RememberedTests | None) -> Leaders:
     """The best and the second of rows that may be compared and marked."""
     if not rows:
         return Leaders(frozenset(), frozenset(), False, False)
     score = {i: r.main[1] for i, r in rows.items() if r.main}
     better = next(iter(rows.values())).score_info(_metric(rows)).better
     top = functools.reduce(lambda a, b: b if better(score[b], score[a]) else a, score)
-    ps = dict(_tests(rows, top, results))
+    ps = dict(_tests(rows, top, tests))
     level = dict(zip(ps, paired_tests.holm(list(ps.values())), strict=True))
     tied = {i for i in rows if level.get(i, 0) >= paired_tests.LEVEL}
     tied |= {i for i in rows if i not in ps and _overlap(rows[i], rows[top])}
@@ -193,14 +198,12 @@ def _leaders(rows: Mapping[int, Record], results: Path | None) -> Leaders:
 
 
 def _tests(
-    rows: Mapping[int, Record], top: int, results: Path | None
+    rows: Mapping[int, Record], top: int, tests: RememberedTests | None
 ) -> Iterator[tuple[int, float]]:
     """p of every row against the best, where both have bootstrap replicates."""
-    for row, record in rows.items():
-        if row != top and results is not None:
-            with contextlib.suppress(SkybenchError):
-                one, other = (load_replicates(r, results) for r in (rows[top], record))
-                yield row, paired_tests.paired_difference(one, other).p
+    for row, record in rows.items() if tests else ():
+        if row != top and tests and (p := tests.p_value(rows[top], record)) is not None:
+            yield row, p
 
 
 def _metric(rows: Mapping[int, Record]) -> str:

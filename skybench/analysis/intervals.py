@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skybench.analysis import bootstrap
+from skybench.analysis import bootstrap, replicates
+from skybench.analysis.replicates import Replicates, replicates_of
+from skybench.analysis.resampled_scores import resample_scores
 from skybench.analysis.spread import Spread, spread_of, too_few
 from skybench.core import Metric, ScoreInfo, score_info
 
@@ -40,13 +42,17 @@ class Uncertainty(NamedTuple):
     intervals: Mapping[str, Interval]
     errors: Mapping[str, float]  # standard, also where the units are too few for an interval
     note: str  # why there are no intervals; "" where there are
+    replicates: Replicates | None = None  # of the main score, from the same draws
 
 
-def uncertainty(metrics: Sequence[Metric], groups: Sequence[str], seed: int = 0) -> Uncertainty:
+def uncertainty(
+    metrics: Sequence[Metric], groups: Sequence[str], keys: Sequence[str] = ()
+) -> Uncertainty:
     """Return intervals and standard errors of all scores, averaged over seeds.
 
     metrics: one a seed, each with the same test samples in the same order; groups: the independent
-    unit of each sample (see `core.dataset.groups_of`). A resample draws the same units for all.
+    unit of each sample (see `core.dataset.groups_of`); keys: of the samples, by default as the
+    units. A resample draws the same units for all.
     Fewer than 5 units have no interval, nor has a score that is undefined without one of them, or
     that a metric gives without weights only (means over batches).
     """
@@ -56,43 +62,40 @@ def uncertainty(metrics: Sequence[Metric], groups: Sequence[str], seed: int = 0)
     note = too_few(units)
     if units < 2:
         return Uncertainty(units, {}, {}, note)
-    every = [metric.scores() for metric in metrics]
-    drawn = _replicates(metrics, bootstrap.resamplings(groups, seed))
-    omitted = _replicates(metrics, bootstrap.omissions(groups, seed))
+    every, keys = [metric.scores() for metric in metrics], keys or groups
+    main = next(iter(every[0]))
+    resampled = resample_scores(
+        metrics, keys, groups, main, replicates.RESAMPLES, bootstrap.RESAMPLES
+    )
     intervals, errors = {}, {}
-    for name in drawn:
-        value = float(np.mean([scores[name] for scores in every]))
-        if spread := spread_of(value, drawn[name], omitted[name], units):
+    for name, drawn in resampled.drawn.items():
+        value = _mean(scores[name] for scores in every)
+        omitted = resampled.omitted[name].mean(0)
+        if spread := spread_of(value, drawn.mean(0).tolist(), omitted.tolist(), units):
             errors[name] = spread.error
-            low, high = named_interval(metrics, name, spread, groups)
+            low, high = named_interval(metrics, name, value, spread, groups)
             intervals[name] = Interval(low, high, spread.error)
-    return Uncertainty(units, {} if note else intervals, errors, note)
+    values = [float(scores[main]) for scores in every]
+    made = None  # of a main score without replicates
+    if main in resampled.drawn:
+        made = replicates_of(resampled, metrics, main, values, keys)
+    return Uncertainty(units, {} if note else intervals, errors, note, made)
 
 
 def named_interval(
-    metrics: Sequence[Metric], name: str, spread: Spread, groups: Sequence[str]
+    metrics: Sequence[Metric], name: str, value: float, spread: Spread, groups: Sequence[str]
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a score by its name, of the mean over seeds."""
+    """Return the 95 % interval of a score by its name; value: its mean over seeds."""
     units = len(set(groups))
     hits = _mean_hits(metrics) if units == len(groups) else {}
     if name in hits:
         low, high = share_interval(hits[name])
         return 100 * low, 100 * high
-    value = float(np.mean([metric.scores()[name] for metric in metrics]))
     return score_interval(value, spread, score_info(metrics[0], name), units)
 
 
-def _replicates(
-    metrics: Sequence[Metric], blocks: Iterable[NDArray[np.float64]]
-) -> dict[str, list[float]]:
-    """The scores under each row of weights, averaged over seeds."""
-    found: dict[str, list[float]] = {}
-    for weights in blocks:
-        drawn = [metric.scores(weights) for metric in metrics]
-        for name in drawn[0]:
-            mean = np.mean([scores[name] for scores in drawn], axis=0)
-            found.setdefault(name, []).extend(mean.tolist())
-    return found
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean([*values]))
 
 
 def score_interval(

@@ -1,8 +1,8 @@
 """Replicates of a record's main score: under resampled units, and without each unit in turn.
 
-They are stored beside the record. Records of the same test samples are resampled with the same
-weights, so a paired comparison needs the stored replicates alone; NumPy is imported only to make
-them.
+They are made together with the intervals and stored beside the record. Records of the same test
+samples are resampled with the same weights, so a paired comparison needs the stored replicates
+alone; NumPy is imported only to make them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VERSION = 2  # raised when the resampling changes: only replicates of one version are comparable
+    from skybench.analysis.resampled_scores import ResampledScores
+
+VERSION = 3  # raised when the resampling changes: only replicates of one version are comparable
 RESAMPLES = 2000
 Values = Sequence[float | None]  # None: undefined under these weights
 
@@ -52,30 +54,43 @@ def load_replicates(record: Record, results: Path) -> Replicates:
     Raises DataError where they need predictions and these were not kept, or are damaged.
     """
     path = results / record.path.with_suffix(".draws")
-    name = f"{VERSION} {record.fingerprint} {record.made}"
     with contextlib.suppress(OSError, ValueError, TypeError):
         known = Replicates(**json.loads(path.read_text(encoding="utf-8")))
-        if known.record == name and len(known.values) == RESAMPLES:
+        if known.record == _name(record) and len(known.values) == RESAMPLES:
             return known
     if not path.with_suffix(".npz").is_file():
         raise DataError(
             f"no predictions of {record.model} on {record.dataset} were kept; run the cell again "
             "with --force (without --no-predictions)"
         )
-    made = _of_record(record, results, name)
-    with contextlib.suppress(OSError), write_whole(path) as file:  # the folder may be read-only
-        file.write_text(json.dumps(asdict(made)), encoding="utf-8")
+    made = _of_record(record, results)
+    with contextlib.suppress(OSError):  # the folder may be read-only
+        save_replicates(made, record, path)
     return made
 
 
-def _of_record(record: Record, results: Path, name: str) -> Replicates:
+def save_replicates(made: Replicates, record: Record, path: Path) -> None:
+    """Write the replicates of a record's main score; their place is the record's, as `.draws`.
+
+    Raises OSError where the file cannot be written.
+    """
+    text = json.dumps(vars(replace(made, record=_name(record))))
+    with write_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
+
+
+def _name(record: Record) -> str:
+    return f"{VERSION} {record.fingerprint} {record.made}"
+
+
+def _of_record(record: Record, results: Path) -> Replicates:
     from skybench.records import predictions
 
     if record.main is None:
         raise DataError(f"{record.model} on {record.dataset} was not measured: {record.note}")
     kept = predictions.load_predictions(record, results)
     made = make_replicates(kept.metrics, record.main[0], kept.keys, kept.groups)
-    return replace(made, record=name)
+    return replace(made, record=_name(record))
 
 
 def make_replicates(
@@ -85,31 +100,35 @@ def make_replicates(
     groups: Sequence[str],
     resamples: int = RESAMPLES,
 ) -> Replicates:
-    """Return the replicates of a score, given a metric for each seed.
+    """Return the replicates of a score, given a metric for each seed; see `resample_scores`.
 
-    keys, groups: of the samples, and of the unit of each. The weights are seeded by them, so that
-    records of the same samples get the same, in whatever order the samples were read.
+    keys, groups: of the samples, and of the unit of each.
     """
-    import numpy as np
+    from skybench.analysis.resampled_scores import resample_scores
 
-    from skybench.analysis import bootstrap
-    from skybench.core.fingerprint import fingerprint_keys
+    every = [metric.scores() for metric in metrics]
+    of_all = 0 if score == next(iter(every[0])) else resamples
+    resampled = resample_scores(metrics, keys, groups, score, resamples, of_all)
+    return replicates_of(resampled, metrics, score, [float(one[score]) for one in every], keys)
 
-    named = [k if k == g else f"{k} {g}" for k, g in zip(keys, groups, strict=True)]
-    identity = fingerprint_keys(named)
-    seed = int(identity[:8], 16)
 
-    def drawn(blocks: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.concatenate([[m.scores(w)[score] for m in metrics] for w in blocks], axis=1)
+def replicates_of(
+    resampled: ResampledScores,
+    metrics: Sequence[Metric],
+    score: str,
+    values: Sequence[float],
+    keys: Sequence[str],
+) -> Replicates:
+    """Return the replicates of a score from resampled scores of these metrics and samples.
 
-    each = drawn(bootstrap.resamplings(groups, seed, resamples))  # [seeds, replicates]
-    omitted = drawn(bootstrap.omissions(groups, seed)).mean(0)
-    values = [float(metric.scores()[score]) for metric in metrics]
-    units = len(set(groups))
-    rights = _rights(metrics, keys) if score == "oa" and units == len(keys) else None
+    values: the score of each seed.
+    """
+    each = resampled.drawn[score]
+    rights = _rights(metrics, keys) if score == "oa" and resampled.units == len(keys) else None
     return Replicates(
-        "", score, float(np.mean(values)), units, identity,
-        _rounded(each.mean(0)), _rounded(omitted), values, _interaction(each), rights,
+        "", score, sum(values) / len(values), resampled.units, resampled.identity,
+        _rounded(each.mean(0)), _rounded(resampled.omitted[score].mean(0)), values,
+        _interaction(each), rights,
     )  # fmt: skip
 
 

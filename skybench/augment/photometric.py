@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from skybench.augment.geometry import RelativeWindow
 from skybench.core import UINT8, DatasetCard, Sample
@@ -44,6 +43,8 @@ def _distorted(
     x: Tensor, colours: list[int], values: tuple[float, ...], rng: np.random.Generator
 ) -> Tensor:
     """One date [C, H, W]."""
+    from torchvision.transforms.v2.functional import adjust_hue  # a second, for these runs only
+
     delta, low, high, pale, strong, hue = values
     factor = rng.uniform(low, high) if rng.random() < 0.5 else 1.0
     late = rng.random() < 0.5
@@ -55,7 +56,7 @@ def _distorted(
     if colours and rng.random() < 0.5:
         y[colours] = adjust_saturation(y[colours], rng.uniform(pale, strong))
     if colours and rng.random() < 0.5:
-        y[colours] = F.adjust_hue(y[colours] / 255, rng.uniform(-hue, hue) / HUES) * 255
+        y[colours] = adjust_hue(y[colours] / 255, rng.uniform(-hue, hue) / HUES) * 255
     if late:
         y = y * factor
     return y.round().clamp(0, 255).to(x.dtype)

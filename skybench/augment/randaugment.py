@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from skybench.augment.geometry import (
     GroundMap,
@@ -44,6 +43,13 @@ class Move(NamedTuple):
     signed: bool = True
 
 
+def _colours() -> Any:
+    """Torchvision's functions; their import takes a second, for runs with RandAugment only."""
+    from torchvision.transforms.v2 import functional
+
+    return functional
+
+
 def _solarized(x: Tensor, threshold: float) -> Tensor:
     return torch.where(x >= threshold, 255 - x, x)
 
@@ -62,17 +68,17 @@ def _sheared(slope: float, shape: tuple[int, int], axis: int) -> GroundMap:
 # Source: open-mmlab/mmpretrain@0979e78 mmpretrain/datasets/transforms/auto_augment.py,
 # RANDAUG_POLICIES["timm_increasing"].
 OPERATIONS: tuple[Colour | Move, ...] = (
-    Colour(lambda x, _: F.autocontrast(x)),
-    Colour(lambda x, _: F.equalize(x)),
-    Colour(lambda x, _: F.invert(x)),
+    Colour(lambda x, _: _colours().autocontrast(x)),
+    Colour(lambda x, _: _colours().equalize(x)),
+    Colour(lambda x, _: _colours().invert(x)),
     Move(rotation, 30.0),
-    Colour(lambda x, bits: F.posterize(x, math.ceil(bits)), 4.0, 0.0),
+    Colour(lambda x, bits: _colours().posterize(x, math.ceil(bits)), 4.0, 0.0),
     Colour(_solarized, 256.0, 0.0),
     Colour(_brighter_shade, 0.0, 110.0),
-    Colour(lambda x, more: F.adjust_saturation(x, 1 + more), 0.0, 0.9, True),
-    Colour(lambda x, more: F.adjust_contrast(x, 1 + more), 0.0, 0.9, True),
-    Colour(lambda x, more: F.adjust_brightness(x, 1 + more), 0.0, 0.9, True),
-    Colour(lambda x, more: F.adjust_sharpness(x, 1 + more), 0.0, 0.9, True),
+    Colour(lambda x, more: _colours().adjust_saturation(x, 1 + more), 0.0, 0.9, True),
+    Colour(lambda x, more: _colours().adjust_contrast(x, 1 + more), 0.0, 0.9, True),
+    Colour(lambda x, more: _colours().adjust_brightness(x, 1 + more), 0.0, 0.9, True),
+    Colour(lambda x, more: _colours().adjust_sharpness(x, 1 + more), 0.0, 0.9, True),
     Move(lambda slope, shape: _sheared(slope, shape, 0), 0.3),
     Move(lambda slope, shape: _sheared(slope, shape, 1), 0.3),
     Move(lambda share, _: RelativeWindow(0, share, 1, 1).zoom(), 0.45),

@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import io
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry import Polygon
 
-from skybench.bench.detector import training_step
-from skybench.bench.timing import Timing, time_beside
+from skybench.bench.timing import Form, Peer, Timing, installed, time_beside
 from skybench.boxes.geometry import to_corners
 from skybench.boxes.iou import rotated_iou
 from skybench.metrics.horizontal_boxes import coco_ap
 from skybench.metrics.rotated_boxes import rotated_ap
 
-IMAGES, EACH, CLASSES = 2000, 60, 20  # of the COCO case: 120,000 detections
-ROTATED = (1500, 200, 1500)  # boxes a side of the IoU; images and detections each of the AP
+EACH, CLASSES = 60, 20  # detections an image and classes of the COCO case
 SIDE = 800.0
-PEERS = {  # package -> where its classes are, and how often it runs
-    "pycocotools": ("pycocotools.coco.COCO", "pycocotools.cocoeval.COCOeval", 1),
-    "faster_coco_eval": ("faster_coco_eval.COCO", "faster_coco_eval.COCOeval_faster", 5),
-    "hotcoco": ("hotcoco.COCO", "hotcoco.COCOeval", 5),
+
+
+class _Case(NamedTuple):
+    images: int  # of the COCO case
+    boxes: int  # a side of the rotated IoU
+    scenes: int  # images of the rotated AP
+    detections: int  # of a class in each of them
+
+
+CASES = {
+    "tiny": _Case(3, 30, 2, 40),
+    "short": _Case(500, 500, 200, 1500),
+    "full": _Case(2000, 1500, 200, 1500),
 }
+PEERS = {  # package -> where its classes are, how often it runs, and the target
+    "pycocotools": ("pycocotools.coco.COCO", "pycocotools.cocoeval.COCOeval", 1, ""),
+    "faster-coco-eval": (
+        "faster_coco_eval.COCO", "faster_coco_eval.COCOeval_faster", 5, ">= 14",
+    ),
+    "hotcoco": ("hotcoco.COCO", "hotcoco.COCOeval", 5, ""),
+}  # fmt: skip
+ROTATED_MUST = ">= 60"
 
 
 def _boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
@@ -37,11 +52,12 @@ def _boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return np.concatenate([centres, sides[:, ::-1], angles], 1)
 
 
-def _upright(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+def upright_boxes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the corners [count, 4] (x0, y0, x1, y1) of boxes turned upright."""
     return np.concatenate([boxes[:, :2] - boxes[:, 2:4] / 2, boxes[:, :2] + boxes[:, 2:4] / 2], 1)
 
 
-def _scenes(
+def made_scenes(
     images: int, each: int, classes: int, shape: Callable[[Any], Any]
 ) -> tuple[list[Any], list[Any]]:
     """Truth, and detections that are half of it moved a little, half elsewhere."""
@@ -57,21 +73,19 @@ def _scenes(
     return found, truth
 
 
-def _evaluation(found: list[Any], truth: list[Any], module: str) -> Callable[[], Any] | None:
-    """A function that scores these boxes with a package; None: it is not installed.
+def _evaluation(found: list[Any], truth: list[Any], package: str) -> Callable[[], Any]:
+    """A function that scores these boxes with a package.
 
     The evaluation alone: the package has read the boxes before. It gives recalls, and scores by
     the size of objects, besides.
     """
-    if importlib.util.find_spec(module) is None:
-        return None
     coco, kind = (
         getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2])
-        for path in PEERS[module][:2]
+        for path in PEERS[package][:2]
     )
     dataset, said = _records(found, truth)
     with contextlib.redirect_stdout(io.StringIO()):  # they print what they do
-        if module == "hotcoco":
+        if package == "hotcoco":
             true_set = coco(dataset)
         else:
             true_set = coco()
@@ -110,8 +124,6 @@ def _sized(boxes: NDArray[np.float64]) -> list[list[float]]:
 
 def _shapely_loop(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
     """What one writes first: every pair of polygons that intersect."""
-    from shapely.geometry import Polygon
-
     first, second = ([Polygon(c) for c in to_corners(x)] for x in (a, b))
     for one in first:
         for other in second:
@@ -119,33 +131,37 @@ def _shapely_loop(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
                 _ = one.intersection(other).area / one.union(other).area
 
 
-def bench_boxes() -> list[Timing]:
-    """Time COCO's AP, rotated IoU, rotated AP and a training step, each beside its peers."""
-    found, truth = _scenes(IMAGES, EACH, CLASSES, _upright)
-    what = f"COCO AP, {IMAGES} images, {IMAGES * EACH} detections"
-    races = [
-        time_beside(
-            what, lambda: coco_ap(found, truth), module, _evaluation(found, truth, module), rounds
-        )
-        for module, (_, _, rounds) in PEERS.items()
-    ]
+def time_boxes(form: Form) -> Iterator[Timing]:
+    """Yield COCO's AP beside three packages, and rotated IoU and AP beside a loop with shapely."""
+    case = CASES[form]
+    found, truth = made_scenes(case.images, EACH, CLASSES, upright_boxes)
+    what = f"COCO AP, {case.images:,} images, {case.images * EACH:,} detections"
+    for package, (_, _, rounds, must) in PEERS.items():
+        peer = installed(package, lambda: None)
+        if peer.run is not None:
+            peer = peer._replace(run=_evaluation(found, truth, package))
+        most = 1 if form == "tiny" else rounds
+        yield time_beside(what, lambda: coco_ap(found, truth), peer, most, must)
+    yield from _rotated(case)
+
+
+def _rotated(case: _Case) -> Iterator[Timing]:
     rng = np.random.default_rng(1)
-    count, images, each = ROTATED
-    a, b = _boxes(rng, count), _boxes(rng, count)
-    what = f"rotated IoU, {count} x {count} boxes"
-    races.append(
-        time_beside(what, lambda: rotated_iou(a, b), "shapely loop", lambda: _shapely_loop(a, b))
+    a, b = _boxes(rng, case.boxes), _boxes(rng, case.boxes)
+    yield time_beside(
+        f"rotated IoU, {case.boxes:,} x {case.boxes:,} boxes",
+        lambda: rotated_iou(a, b),
+        Peer("shapely loop", lambda: _shapely_loop(a, b)),
+        1,
     )
-    said, true = _scenes(images, each, 1, np.asarray)
-    what = f"rotated AP, {images} images with {each // 2} objects, {each} detections of a class"
-    peer = f"shapely loop, IoU alone, of one image x {images}"
-    races.append(
-        time_beside(
-            what,
-            lambda: rotated_ap(said, true),
-            peer,
-            lambda: _shapely_loop(said[0][0], true[0][0]),
-            parts=images,
-        )
-    )
-    return [*races, training_step()]
+    images, each = case.scenes, case.detections
+    said, true = made_scenes(images, each, 1, np.asarray)
+    first = said[0][0], true[0][0]
+    yield time_beside(
+        f"rotated AP, {images} images with {each // 2:,} objects, {each:,} detections of a class",
+        lambda: rotated_ap(said, true),
+        Peer(f"shapely loop: IoU alone, of one image x {images}",
+             lambda: _shapely_loop(*first), images),
+        1,
+        ROTATED_MUST,
+    )  # fmt: skip

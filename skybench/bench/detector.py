@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,61 +15,76 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
-from skybench.bench.timing import Timing, time_beside
+from skybench.bench.timing import Form, Peer, Timing, time_beside
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Boxes
 from skybench.heads._roi_stages import HIDDEN
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.faster_rcnn import SETTINGS, HorizontalKind
 
-IMAGES, SIDE, OBJECTS, CLASSES = 2, 512, 20, 20
-WIDTH = 256  # of the pyramid
+CLASSES = 20
+
+
+class _Case(NamedTuple):
+    images: int
+    side: int  # in pixels
+    objects: int  # an image
+    width: int  # of the pyramid
+    rounds: int
+
+
+CASES = {
+    "tiny": _Case(1, 64, 2, 8, 1), "short": _Case(2, 512, 20, 256, 2),
+    "full": _Case(2, 512, 20, 256, 5),
+}  # fmt: skip
 LEVELS = ((64, 4), (128, 8), (256, 16), (512, 32))  # of a ResNet-18
 LAYERS = {f"layer{i + 1}": str(i) for i in range(4)}
-ROUNDS = 5
+MUST = "<= 1.05"
 
 
-def training_step() -> Timing:
+def time_detector(form: Form) -> Timing:
     """Time forward, loss, backward and AdamW on a ResNet-18 with a feature pyramid, all trained.
 
     Both begin with the same weights and have the same images, objects, anchors, numbers of
     proposals and samples, and sampling within regions. On a GPU if there is one.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device, case = "cuda" if torch.cuda.is_available() else "cpu", CASES[form]
+    count, side = case.images, case.side
     with torch.random.fork_rng():
         torch.manual_seed(0)
         body = resnet18(norm_layer=FrozenBatchNorm2d)
-        network = TwoStage(HorizontalKind(), LEVELS, CLASSES, WIDTH)
-        peer = _torchvision(copy.deepcopy(body), network)
+        network = TwoStage(HorizontalKind(), LEVELS, CLASSES, case.width)
+        peer = _torchvision(copy.deepcopy(body), network, case)
         levels = IntermediateLayerGetter(body, LAYERS)
-        images = torch.rand(IMAGES, 3, SIDE, SIDE, device=device)
-        targets = [_objects(device) for _ in range(IMAGES)]
+        images = torch.rand(count, 3, side, side, device=device)
+        targets = [_objects(case, device) for _ in range(count)]
         theirs = [{"boxes": t.corners[:, ::2].flatten(1), "labels": t.labels + 1} for t in targets]
-        steps = [
+        ours, other = (
             _step([levels, network], device, lambda: network([*levels(images).values()], targets)),
             _step([peer], device, lambda: peer([*images], theirs)),
-        ]
-        for step in steps:
+        )
+        for step in (ours, other):
             step()  # memory is taken, kernels are chosen
-        what = f"Faster R-CNN, a training step, {IMAGES} images of {SIDE} pixels, {device}"
-        return time_beside(what, steps[0], "torchvision", steps[1], ROUNDS)
+        what = f"Faster R-CNN, a training step, {count} images of {side} pixels, {device}"
+        return time_beside(what, ours, Peer("torchvision", other), case.rounds, MUST)
 
 
-def _objects(device: str) -> Boxes:
+def _objects(case: _Case, device: str) -> Boxes:
     """Objects of a fiftieth to a quarter of the image."""
-    corner, sides = torch.rand(OBJECTS, 2) * 0.7, torch.rand(OBJECTS, 2) * 0.23 + 0.02
-    boxes = torch.cat([corner, corner + sides], 1) * SIDE
-    easy = torch.zeros(OBJECTS, dtype=torch.bool)
-    labels = torch.randint(0, CLASSES, (OBJECTS,))
-    return Boxes(from_horizontal(boxes).to(device), labels.to(device), easy, (SIDE, SIDE))
+    count, side = case.objects, case.side
+    corner, sides = torch.rand(count, 2) * 0.7, torch.rand(count, 2) * 0.23 + 0.02
+    boxes = torch.cat([corner, corner + sides], 1) * side
+    easy = torch.zeros(count, dtype=torch.bool)
+    labels = torch.randint(0, CLASSES, (count,))
+    return Boxes(from_horizontal(boxes).to(device), labels.to(device), easy, (side, side))
 
 
-def _torchvision(body: nn.Module, like: TwoStage) -> nn.Module:
+def _torchvision(body: nn.Module, like: TwoStage, case: _Case) -> nn.Module:
     """torchvision's network with our settings and weights."""
     network: nn.Module = FasterRCNN(
-        BackboneWithFPN(body, LAYERS, [channels for channels, _ in LEVELS], WIDTH),
-        min_size=SIDE,
-        max_size=SIDE,
+        BackboneWithFPN(body, LAYERS, [channels for channels, _ in LEVELS], case.width),
+        min_size=case.side,
+        max_size=case.side,
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
         rpn_pre_nms_top_n_train=SETTINGS.pre_nms[0],
@@ -78,7 +93,7 @@ def _torchvision(body: nn.Module, like: TwoStage) -> nn.Module:
         box_batch_size_per_image=like.namer.samples,
         box_roi_pool=MultiScaleRoIAlign([*LAYERS.values()], 7, sampling_ratio=0),
         box_head=copy.deepcopy(like.namer.body),
-        box_predictor=FastRCNNPredictor(HIDDEN * WIDTH, CLASSES + 1),
+        box_predictor=FastRCNNPredictor(HIDDEN * case.width, CLASSES + 1),
     )
     for own, name in (
         (like.pyramid, "backbone.fpn"),

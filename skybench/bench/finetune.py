@@ -10,35 +10,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skybench.bench.timing import Timing, time_beside
+from skybench.bench.timing import Form, Peer, Timing, time_beside
 from skybench.core import UINT8, DatasetCard, FitContext, Recipe, Sample, Sensor, match
 from skybench.core.dataset import Samples
 from skybench.core.model import Model
 from skybench.data.batching import collate
-from skybench.features.extraction import Extractor, SourceSubset
+from skybench.features.extractor import Extractor
 from skybench.features.online import OnlineFeatures
+from skybench.features.sources import SourceSubset
 from skybench.heads.classifier import Finetuned
 from skybench.training import parameter_groups
 from skybench.weights.load import load_model
 
-CLASSES, STEPS, ROUNDS = 10, 12, 3
+CLASSES = 10
+MUST = "<= 1.05"
 SENSOR = Sensor("hr", ("red", "green", "blue"), 1.0, UINT8)
 
 
-class Size(NamedTuple):
+class _Case(NamedTuple):
     """A network that keeps its device busy, and how it is trained."""
 
-    model: str
-    variant: str
+    variant: str  # of Scale-MAE
     arch: dict[str, Any]
     side: int
     batch: int
     precision: str
+    steps: int = 12
+    rounds: int = 3
 
 
-SIZES = {
-    "cuda": Size("scale_mae", "full", {}, 224, 64, "bf16"),  # ViT-L
-    "cpu": Size("scale_mae", "tiny", {"image": 224, "dim": 192, "depth": 6}, 224, 8, ""),
+SMALL = _Case("tiny", {"image": 224, "dim": 192, "depth": 6}, 224, 8, "")
+CASES = {  # by device and form
+    "cuda": {"short": _Case("full", {}, 224, 64, "bf16")},  # ViT-L
+    "cpu": {
+        "tiny": _Case("tiny", {}, 64, 2, "", 2, 1),
+        "short": SMALL._replace(steps=6, rounds=2),
+        "full": SMALL,
+    },
 }
 
 
@@ -60,7 +68,7 @@ class Noise(Samples):
         return Sample(self.keys[index], images, target=index % CLASSES)
 
 
-def bench_finetuning() -> Timing:
+def time_finetuning(form: Form) -> Timing:
     """Time forward, loss, backward and AdamW of a ViT with a linear classifier, all trained.
 
     Both begin with the same weights, see the same images in the same precision and have the same
@@ -68,13 +76,13 @@ def bench_finetuning() -> Timing:
     at 224 pixels in bfloat16, if there is one; else a small ViT.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = SIZES[device]
-    samples = Noise(STEPS * size.batch, size.side)
+    case = CASES[device].get(form) or CASES[device]["short"]
+    samples = Noise(case.steps * case.batch, case.side)
     recipe = Recipe(
-        "finetune", epochs=1, batch=size.batch, lr=1e-5, weight_decay=0.05, schedule="cosine",
-        layer_decay=0.9, precision=size.precision,
+        "finetune", epochs=1, batch=case.batch, lr=1e-5, weight_decay=0.05, schedule="cosine",
+        layer_decay=0.9, precision=case.precision,
     )  # fmt: skip
-    first = load_model(size.model, "random", size.variant, **size.arch).to(device)
+    first = load_model("scale_mae", "random", case.variant, **case.arch).to(device)
     ours = _ours(copy.deepcopy(first), samples, recipe, device)
     theirs = _bare(copy.deepcopy(first), samples, recipe, device)
     for run in (ours, theirs):
@@ -82,10 +90,10 @@ def bench_finetuning() -> Timing:
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     count = sum(p.numel() for p in first.parameters()) / 1e6
     what = (
-        f"fine-tuning, {STEPS} steps of {size.batch} images of {size.side} pixels, {count:.0f} M "
-        f"parameters, {size.precision or 'float32'}, {name}"
+        f"fine-tuning, {case.steps} steps of {case.batch} images of {case.side} pixels, "
+        f"{count:.0f} M parameters, {case.precision or 'float32'}, {name}"
     )
-    return time_beside(what, ours, "a bare loop", theirs, ROUNDS)
+    return time_beside(what, ours, Peer("bare loop", theirs), case.rounds, MUST)
 
 
 def _ours(model: Model, samples: Samples, recipe: Recipe, device: str) -> Callable[[], Any]:

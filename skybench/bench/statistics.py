@@ -113,5 +113,5 @@ def _repetition(
     spread = spread_of(one.value, known(one.values), known(one.omitted), shape.units)
     if spread is None:  # a class is in one image only: no interval
         return True, apart
-    low, high = named_interval([metrics[0]], case.score, spread, groups)
+    low, high = named_interval([metrics[0]], case.score, one.value, spread, groups)
     return low <= truth <= high, apart

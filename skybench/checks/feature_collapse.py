@@ -7,26 +7,26 @@ weights; at fault the same ones fed with values over 255 or 255 squared.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from skybench.core import Batch
+from skybench.core.atomic import write_whole
 from skybench.core.dataset import Samples, Subset
-from skybench.core.fingerprint import fingerprint_keys
+from skybench.core.fingerprint import fingerprint, fingerprint_keys
 from skybench.data.batching import collate, input_size
-from skybench.features.extraction import (
-    CachedFeatures,
-    Extractor,
-    StreamedFeatures,
-    extract,
-    stack_dates,
-)
+from skybench.features.extractor import Extractor, extract, stack_dates
+from skybench.features.sources import CachedFeatures, StreamedFeatures
 
 MOST = 1000  # test images that are looked at, evenly spaced
+VERSION = 1  # incremented when the statistics change, which are remembered
 FEWEST = 16  # images (or dates) below which nothing is said
 COMPUTED = 64  # instead of MOST where features are not kept and must be computed again
 CHECKED = 20  # pairs of images with the same features that are decoded and compared
@@ -42,6 +42,7 @@ LARGE = 16  # dimensions below which a rank says nothing
 # Share of images with the features of another one; 348 of 10,000 was such a fault of published
 # scores (github:torchgeo/torchgeo-bench docs/interesting-findings.md).
 TWINS = 0.01
+CHUNK = 512  # rows whose distances to all others are held at once
 SAME = 1e-6  # of the mean distance to the mean image; the nearest two of EuroSAT are at 5e-3
 
 
@@ -58,23 +59,53 @@ def feature_statistics(
     by input, the height and width of the first image at the recipe's size, and as the network
     asks for them.
     """
-    computed = isinstance(whole, StreamedFeatures)
-    step = max(1, -(-len(test) // (COMPUTED if computed else MOST)))
-    chosen = Subset(samples, test[::step])
-    if computed:
+    if isinstance(whole, StreamedFeatures):  # whose samples may have been decoded before
+        chosen = Subset(whole.samples, _spread(test, COMPUTED))
         pooled = torch.cat([stack_dates(f).pooled for f, _ in extract(extractor, chosen)])
     else:
-        pooled = whole.pooled()[list(chosen.indices)]
+        chosen = Subset(samples, _spread(test, MOST))
+        pooled = whole.vectors(chosen.indices)
     pooled = pooled.float().contiguous()
-    first = collate([chosen.read(0)], extractor.size).select(extractor.mapping).images
-    sides = {n: x.shape[-2:] for n, x in first.items()}
-    card = extractor.model.card
-    return {
+    known = {
         "images": len(chosen),
         "keys": fingerprint_keys(chosen.keys),
         "sha256": hashlib.sha256(pooled.numpy().tobytes()).hexdigest(),
+    }
+    if isinstance(whole, StreamedFeatures):
+        return {**known, **_described(pooled, extractor, chosen)}
+    # Of these features of these images the same is true in every run.
+    path = whole.rows.entry.folder / f"statistics-{fingerprint({'of': known, 'by': VERSION})[:16]}"
+    facts = _remembered(path)
+    if not facts:
+        facts = _described(pooled, extractor, chosen)
+        with contextlib.suppress(OSError), write_whole(path) as temporary:
+            text = json.dumps({"facts": facts, "sha256": fingerprint(facts)})
+            temporary.write_text(text, encoding="utf-8")
+    return {**known, **facts}
+
+
+def _spread(test: Sequence[int], most: int) -> Sequence[int]:
+    return test[:: max(1, -(-len(test) // most))]
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    """The facts of a file; {} where there is none, or a damaged one."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = stored["facts"]
+        return facts if stored["sha256"] == fingerprint(facts) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _described(pooled: Tensor, extractor: Extractor, samples: Samples) -> dict[str, Any]:
+    """The sizes of the first image, and statistics of all."""
+    first = collate([samples.read(0)], extractor.size).select(extractor.mapping).images
+    sides = {n: x.shape[-2:] for n, x in first.items()}
+    card = extractor.model.card
+    return {
         "seen": {n: [[*size], [*input_size(card, n, *size)]] for n, size in sides.items()},
-        **summarise_features(pooled, extractor, chosen),
+        **summarise_features(pooled, extractor, samples),
     }
 
 
@@ -146,9 +177,7 @@ def _twins(
     centred: Tensor, spread: float, extractor: Extractor, samples: Samples, dates: int
 ) -> float:
     """The share of rows equal to another row, times the share of different images among them."""
-    distance = torch.cdist(centred, centred)
-    distance.fill_diagonal_(float("inf"))
-    nearest, other = distance.min(1)
+    nearest, other = _neighbours(centred)
     rows = torch.nonzero(nearest <= SAME * spread).flatten().tolist()
     if not rows:
         return 0.0
@@ -158,6 +187,17 @@ def _twins(
         for r in checked
     ]
     return len(rows) / len(centred) * sum(differ) / len(differ)
+
+
+def _neighbours(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance of each row to the nearest other one, and which that is."""
+    found = []
+    for start in range(0, len(rows), CHUNK):
+        distance = torch.cdist(rows[start : start + CHUNK], rows)
+        own = torch.arange(len(distance))
+        distance[own, start + own] = float("inf")
+        found.append(distance.min(1))
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
 
 def _seen(row: int, extractor: Extractor, samples: Samples, dates: int) -> Batch:

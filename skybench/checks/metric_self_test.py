@@ -58,6 +58,11 @@ def without_ignored(target: Any, kind: Target) -> Any:
     """Return a prediction equal to the truth, with 0 at ignored elements, which must not count."""
     if kind.ignore is None or not kind.spatial:
         return target
+    ignored = target == kind.ignore
+    if "int" not in str(target.dtype):
+        ignored |= target != target  # NaN does not equal itself
+    if not ignored.any():
+        return target
     prediction = copy.deepcopy(target)
-    prediction[(target == kind.ignore) | (target != target)] = 0  # NaN does not equal itself
+    prediction[ignored] = 0
     return prediction

@@ -27,7 +27,10 @@ weights_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Checkpoints: what is here, how to get them."
 )
 app.add_typer(data_app, name="data")
-bench_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Speed, beside peers.")
+bench_app = typer.Typer(
+    rich_markup_mode=None, cls=bench.Groups,
+    help="Speed beside peers: `skybench bench [GROUP,...] [--size short|full] [--json]`.",
+)  # fmt: skip
 app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")
 
@@ -75,10 +78,21 @@ def run(
         list[str], typer.Option("--set", help="FIELD=VALUE of the recipe, as epochs=5.")
     ] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="auto, float32, tf32, fp16 or bf16; auto: the fastest that is near float32, as "
+            "measured. Default: the recipe's.",
+            show_default=False,
+        ),
+    ] = "",
     results: Results = None,
     force: Annotated[bool, typer.Option("--force", help="Run cells again that are done.")] = False,
     devices: Annotated[
         int, typer.Option(help="GPUs (or processes) that fine-tune one network together.")
+    ] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="Processes that run cells beside each other; 0: one a core.")
     ] = 1,
     nodes: Annotated[int, typer.Option(help="Machines, each with that many devices.")] = 1,
     micro_batch: Annotated[
@@ -99,7 +113,7 @@ def run(
         bool, typer.Option("--tensorboard", help="Logs for TensorBoard too.")
     ] = False,
     gpu: Annotated[
-        str, typer.Option(help="For --dry-run of fine-tuning: memory and time on it, as h100-80.")
+        str, typer.Option(help="For --dry-run: hours on it, of fine-tuning also memory: h100-80.")
     ] = "",
     draw: Annotated[
         int,
@@ -137,9 +151,10 @@ def run(
         variant=variant, sensors=_split(sensors),
         options=parsed_pairs(option, "--option"), fraction=fraction, seeds=seeds, limit=limit,
         overrides=overrides, arch=parsed_pairs(arch, "--arch"), results=results, device=device,
+        precision=precision,
         force=force, draw=draw, predictions=predictions, strict=strict, devices=devices,
         nodes=nodes, micro=micro_batch, recompute=recompute, keep_weights=keep_weights,
-        tensorboard=tensorboard,
+        tensorboard=tensorboard, jobs=jobs,
     )  # fmt: skip
     if dry_run:
         output.show_plan(request, as_json, gpu)
@@ -203,9 +218,9 @@ weights_app.command("verify")(cli_weights.weights_verify)
 weights_app.command("import")(cli_weights.weights_import)
 
 
-bench_app.command("data")(bench.time_readers)
-bench_app.command("boxes")(bench.time_boxes)
-bench_app.command("finetune")(bench.time_finetuning)
+bench_app.command("run")(bench.run_benchmarks)
+bench_app.command("list")(bench.list_groups)
+bench_app.command("data")(bench.time_own_readers)
 bench_app.command("statistics")(bench.measure_statistics)
 
 

@@ -179,16 +179,17 @@ def health() -> Row:
     """Return versions, device, folders and why, what is found, broken plugins. Imports torch."""
     import torch
 
+    from skybench.runner.device import device_facts
+
     names = ("SKYBENCH_DATA", "SKYBENCH_RESULTS", "SKYBENCH_CACHE", "SKYBENCH_WEIGHTS")
     found = [folders.folder_of(n) for n in names]
     existing = [p.path for p in found if p.path.exists()] or [Path.cwd()]
-    cuda = torch.cuda.is_available()
     found_weights = (r["name"] for r in weights_rows() if r["state"] == "found")  # one a variant
     return {
         "skybench": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if cuda else "cpu (no CUDA device found)",
+        **device_facts(),
         "cores": os.cpu_count(),
         **{p.variable: f"{p.path} ({p.why}{'' if p.path.exists() else ', absent'})" for p in found},
         "free disk": f"{shutil.disk_usage(existing[0]).free / 1e9:.0f} GB at {existing[0]}",

@@ -36,9 +36,9 @@ def data_demo(
     ] = None,
 ) -> None:
     """Writes the simulated demo data in the official layouts."""
-    from skybench.cli import output
+    from skybench.cli import output_data
 
-    output.write_demo(out, names)
+    output_data.write_demo(out, names)
 
 
 def data_verify(
@@ -48,16 +48,16 @@ def data_verify(
     as_json: Json = False,
 ) -> None:
     """Checks layout, counts, splits and a sample of files; exit code 1 where something is wrong."""
-    from skybench.cli import output
+    from skybench.cli import output_data
 
-    raise typer.Exit(output.verify_data(name, data, parsed_pairs(option, "--option"), as_json))
+    raise typer.Exit(output_data.verify_data(name, data, parsed_pairs(option, "--option"), as_json))
 
 
 def data_download(name: str, data: Data = "") -> None:
     """Downloads a dataset, resumed and checked; if not allowed, says how to get it."""
-    from skybench.cli import output
+    from skybench.cli import output_data
 
-    output.download_data(name, data)
+    output_data.download_data(name, data)
 
 
 def data_splits(
@@ -68,6 +68,6 @@ def data_splits(
     ] = None,
 ) -> None:
     """Fetches the papers' split lists of a dataset and checks them."""
-    from skybench.cli import output
+    from skybench.cli import output_data
 
-    output.fetch_splits(name, source)
+    output_data.fetch_splits(name, source)

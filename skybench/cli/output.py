@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from skybench.cli.catalogue import broken_plugins
 from skybench.cli.progress import Bar, Watch
 from skybench.cli.terminal import Red, narrowest, paragraph, plain, shows_colour, terminal_width
-from skybench.core import Record, SkybenchError, UsageError, folders, registry
+from skybench.core import Record, UsageError, folders, registry
+from skybench.core.revision import revision
 from skybench.core.version import __version__
 from skybench.records import store
 from skybench.records.identity import place_label, with_identity
 
 if TYPE_CHECKING:
+    from skybench.plan.cell import Cell
     from skybench.plan.request import Request
 
 
@@ -76,6 +78,8 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
     from skybench.plan.planner import Planner
 
     planner = Planner(request)
+    if not as_json:  # which has nothing but faults on stderr
+        write_demo_data(request)
     made = planner.cells()
     known = with_identity([to_record(cell) for cell in made])
     cells = [c.describe() | {"label": place_label(r)} for c, r in zip(made, known, strict=True)]
@@ -85,9 +89,9 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
 
         rests_on = forecast.add_estimates(cells, made, planner, gpus.pick_gpu(gpu))
     elif gpu:
-        raise UsageError(
-            "--gpu is for --dry-run of protocols that train the backbone, as finetune."
-        )
+        from skybench.plan import extraction_forecast, gpus
+
+        rests_on = extraction_forecast.add_extraction(cells, made, planner, gpus.pick_gpu(gpu))
     if as_json:
         print(json.dumps(cells, indent=1))
         return
@@ -105,13 +109,25 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
         print("Demo data are simulated; their scores are no results.")
 
 
+def write_demo_data(request: Request) -> None:
+    """Write the demo data that a request needs and that are not there yet, with a bar."""
+    if not request.demo:
+        return
+    from skybench.data.demo_folder import missing_copies, write_copies
+    from skybench.plan.request import pick_datasets, pick_tasks
+
+    tasks = [registry.task(name) for name in pick_tasks(request.tasks)]
+    names = [name.partition(":")[0] for t in tasks for name in pick_datasets(request.datasets, t)]
+    if missing := missing_copies(names):
+        with Bar() as bar:
+            write_copies(missing, bar)
+
+
 def _plan_row(cell: Mapping[str, Any], reasons: Sequence[str], forecasts: bool) -> dict[str, Any]:
     """A cell's row in the table of a plan; forecasts: memory and time in the place of disk."""
     measured = _disk(cell)
     if forecasts:
-        from skybench.plan.forecast import forecast_columns
-
-        measured = forecast_columns(cell.get("forecast"))
+        measured = _forecast_columns(cell.get("forecast"))
     return {
         "model": f"{cell['model']} ({cell['variant']}, {cell['weights'][:8]})",
         "task": cell["task"],
@@ -122,6 +138,15 @@ def _plan_row(cell: Mapping[str, Any], reasons: Sequence[str], forecasts: bool) 
         **measured,
         "reason": f"({reasons.index(cell['reason']) + 1})" if cell["reason"] else "",
     }
+
+
+def _forecast_columns(told: Mapping[str, Any] | None) -> dict[str, str]:
+    """A forecast of fine-tuning, which has a GPU's utilisation, or of extraction."""
+    from skybench.plan import extraction_forecast, forecast
+
+    if told and "reached" in told:
+        return extraction_forecast.extraction_columns(told)
+    return forecast.forecast_columns(told)
 
 
 def _disk(cell: Mapping[str, Any]) -> dict[str, str]:
@@ -135,23 +160,17 @@ def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
     from skybench.report import tables
     from skybench.report.stacked import text_tables
     from skybench.report.versions import kept_note
-    from skybench.runner import provenance
     from skybench.runner.run_cells import run_planned
-    from skybench.training import distributed
 
     planner = Planner(request)
+    write_demo_data(request)
     cells = planner.cells()
-    if (
-        request.devices * request.nodes > 1 and distributed.is_helper_process()
-    ):  # another one speaks
+    if _another_speaks(request):
         made = run_planned(request, cells, fail_fast=fail_fast)
         return 1 if any(r.status == "failed" for r in made) else 0
-    done = sum(c.status == "done" for c in cells)
-    watch = Watch(len(cells) - done)
-    with watch.live:
-        made = run_planned(request, cells, watch.report, watch.finished, fail_fast)
+    made = _with_progress(request, cells, fail_fast)
     kept = [r for c, r in zip(cells, made, strict=False) if c.status == "done"]
-    if note := kept_note(kept, len(cells), __version__, provenance.revision()):
+    if note := kept_note(kept, len(cells), __version__, revision()):
         say(note)
     if as_json:
         print(tables.to_json(made))
@@ -160,6 +179,26 @@ def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
         print(text_tables(grids, terminal_width(), shows_colour()))
     say(f"Records: {(request.results or folders.results()).resolve()}")
     return 1 if any(r.status == "failed" for r in made) else 0
+
+
+def _another_speaks(request: Request) -> bool:
+    """Whether this is one of several processes of a training, and not the first of them."""
+    if request.devices * request.nodes == 1:
+        return False
+    from skybench.training import distributed  # imports torch
+
+    return distributed.is_helper_process()
+
+
+def _with_progress(request: Request, cells: Sequence[Cell], fail_fast: bool) -> list[Record]:
+    """The records of all cells; what runs is shown."""
+    from skybench.executors.local import run_in_processes
+    from skybench.runner.run_cells import run_planned
+
+    watch = Watch(len(cells) - sum(c.status == "done" for c in cells))
+    execute = run_planned if request.jobs == 1 else run_in_processes
+    with watch.live:
+        return execute(request, cells, watch.report, watch.finished, fail_fast)
 
 
 def measured(model: str, results: Path | None) -> tuple[str, list[Record]]:
@@ -213,68 +252,6 @@ def show_reproduction(cell: str, results: Path | None, as_json: bool) -> None:
     from skybench.report.reproduce import pick_record, reproduction
 
     show_facts(reproduction(pick_record(_records(results), cell)), as_json)
-
-
-def write_demo(out: Path | None, names: Sequence[str]) -> None:
-    """Write demo data into empty folders, or into the cache."""
-    from skybench.data.demo_folder import demo_root
-
-    chosen = [registry.resolve("datasets", n) for n in names] or registry.names("datasets")
-    if out is None:
-        for name in chosen:
-            say(f"{name}: {demo_root(name)}")
-        say("Use it with: skybench run --data demo ...")
-        return
-    for name in chosen:
-        if (out / name).exists() and any((out / name).iterdir()):
-            raise SkybenchError(f"{out / name} is not empty; give another --out, or remove it.")
-    for name in chosen:
-        (out / name).mkdir(parents=True, exist_ok=True)
-        registry.dataset(name).write_demo(out / name)
-        say(f"{name}: {out / name}")
-    say(f"Use it with: skybench run --data {out} ...")
-
-
-def verify_data(name: str, data: str, options: Mapping[str, str], as_json: bool) -> int:
-    """Print the findings about a dataset's folder; return the exit code, 1 for an error."""
-    from skybench.data.verify import verify_dataset as check
-    from skybench.plan.planner import Planner
-    from skybench.plan.request import Request
-
-    plain_name = registry.resolve("datasets", name.partition(":")[0])
-    asked = plain_name + name[len(name.partition(":")[0]) :]
-    root = Planner(Request(data=data)).root(asked)
-    findings = check(plain_name, root, options=options)
-    if as_json:
-        print(json.dumps([f._asdict() for f in findings], indent=1, default=str))
-    else:
-        for f in findings:
-            print(f"{f.level:8}{f.message}" + (f" ({f.path})" if f.path else ""))
-    return 1 if any(f.level == "error" for f in findings) else 0
-
-
-def fetch_splits(name: str, source: Path | None) -> None:
-    """Fetch a dataset's official split lists, and print their paths."""
-    from skybench.data import split_lists
-
-    for path in split_lists.fetch_lists(registry.resolve("datasets", name), source):
-        say(f"checked {path}")
-
-
-def download_data(name: str, data: str) -> None:
-    """Download a dataset to the folder where it is looked for."""
-    from skybench.data import download as getter
-    from skybench.plan.planner import Planner
-    from skybench.plan.request import Request
-
-    known = registry.resolve("datasets", name)
-    root = Planner(Request(data=data)).root(known)
-    if getattr(plugin := registry.dataset(known), "REMOTES", ()):
-        say(f"{known}: licence {plugin.CARD.licence}")
-    with Bar() as bar:
-        found = getter.download_dataset(known, root, bar)
-    for path in found:
-        say(f"there: {path}")
 
 
 def bench_data(names: Sequence[str], data: str, seconds: float, as_json: bool) -> None:

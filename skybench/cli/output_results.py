@@ -14,8 +14,10 @@ from skybench.cli.terminal import marked, shows_colour, terminal_width
 from skybench.core import Record, ScoreInfo, UsageError, folders, registry
 from skybench.plan.former_recipes import with_recipes
 from skybench.plan.protocols import every_task, protocol_names
-from skybench.records import labels, store
+from skybench.records import index, labels
+from skybench.records.identity import with_identity
 from skybench.report import stacked, tables
+from skybench.report.json_list import json_list
 
 if TYPE_CHECKING:
     from skybench.analysis.compare import CellComparison
@@ -36,10 +38,20 @@ def _folder(results: Path | None) -> Path:
 
 
 def _read(results: Path | None) -> list[Record]:
-    found, skipped = store.read_records(_folder(results))
+    """All records of a folder with their labels, without what no table shows: `index.brief`."""
+    return _labelled([*_by_file(results).values()])
+
+
+def _labelled(records: Sequence[Record]) -> list[Record]:
+    return with_recipes(with_identity(records))
+
+
+def _by_file(results: Path | None) -> dict[str, Record]:
+    """The records by the names of their files, as they are stored."""
+    found, skipped = index.read_brief(_folder(results))
     for path, reason in skipped:
         say(f"skipped {path}: {reason}")
-    return with_recipes(found)
+    return found
 
 
 def _task(name: str) -> str:
@@ -67,20 +79,25 @@ def show_table(results: Path | None, task: str, form: str, paper: bool) -> None:
 
     if form not in tables.FORMATS:
         raise UsageError(f"No format {form!r}. Known: {', '.join(tables.FORMATS)}.")
-    task = _task(task)
-    chosen = [r for r in _read(results) if task in ("", r.task)]
+    task, folder = _task(task), _folder(results)
+    stored = shown = _by_file(results)
+    if paper or form in ("csv", "json"):  # the others are labelled with what is shown beside them
+        shown = dict(zip(stored, _labelled([*stored.values()]), strict=True))
+    shown = {name: r for name, r in shown.items() if task in ("", r.task)}
+    if form == "json" and not paper:
+        for part in json_list(stored, shown, folder):
+            print(part)
+        return
+    chosen = [*shown.values()]
     if not chosen and form == "text" and not paper:
-        say(f"No records in {_folder(results).resolve()}; `skybench run` makes them.")
-    folder = _folder(results)
+        say(f"No records in {folder.resolve()}; `skybench run` makes them.")
     if form == "text" and terminal_width():
         grids = papers.paper_grids(chosen) if paper else tables.record_grids(chosen, folder)
         print(stacked.text_tables(grids, terminal_width(), shows_colour()))
-        return
-    print(
-        papers.render_paper_tables(chosen, form)
-        if paper
-        else tables.render_tables(chosen, form, folder)
-    )
+    elif paper:
+        print(papers.render_paper_tables(chosen, form))
+    else:
+        print(tables.render_tables(chosen, form, folder))
 
 
 def show_rescored(results: Path | None, task: str, metric: str, as_json: bool) -> int:

@@ -101,7 +101,7 @@ class Watch:
         self.live = bars()
         self.cells, self.done = cells, 0
         self.clock = Clock(0, cells)
-        self.clocks: dict[str, Clock] = {}  # of the parts of a cell
+        self.clocks: dict[tuple[int, str], Clock] = {}  # of the parts of the cells that run
         self.noted: set[tuple[str, str]] = set()  # dataset and note, told already
         self.whole = self.live.add_task("cells", total=max(1, cells), clock=self.clock)
         self.part = self.live.add_task("", total=1, clock=self.clock)
@@ -109,7 +109,7 @@ class Watch:
 
     def report(self, cell: Cell, stage: str, done: int, total: int) -> None:
         """Show the progress of a cell; the part of a stage's name after a comma may change."""
-        name = stage.partition(",")[0]
+        name = id(cell), stage.partition(",")[0]
         clock = self.clocks.get(name)
         if clock is None or done < clock.done or total != clock.total:
             clock = self.clocks[name] = Clock(done, total)
@@ -126,7 +126,7 @@ class Watch:
         """Print how a cell ended."""
         self.done += 1
         self.clock.set(self.done)
-        self.clocks.clear()
+        self.clocks = {key: clock for key, clock in self.clocks.items() if key[0] != id(cell)}
         self.live.update(self.whole, completed=self.done)
         what = f"{record.main[0]} {record.main[1]:.2f}" if record.main else record.note
         name = f"{record.dataset} {record.recipe['label']}".strip()

@@ -25,8 +25,10 @@ def table(
 ) -> None:
     """Prints the records as tables."""
     from skybench.cli import output_results
+    from skybench.records.index import without_collection
 
-    output_results.show_table(results, task, form, paper)
+    with without_collection():
+        output_results.show_table(results, task, form, paper)
 
 
 def rescore(

@@ -54,6 +54,18 @@ def content_of(
     )
 
 
+def sample_contents(card: DatasetCard, files: Sequence[Sequence[Path]]) -> list[str]:
+    """Return for each sample a digest of its own image files, by contents and names.
+
+    The settings of a user's sensors are in each. Raises DataError for files that cannot be read.
+    """
+    every = sorted({path.absolute() for own in files for path in own})
+    lines = dict(zip(every, _digests(every), strict=True))
+    sensors = canonical_json([_stated(sensor) for sensor in card.sensors])
+    told = {path: f"{path.name} {line.rpartition(' ')[2]}" for path, line in lines.items()}
+    return [_sha256([sensors, *(told[path.absolute()] for path in own)]) for own in files]
+
+
 def join_contents(parts: Iterable[ContentDigests]) -> ContentDigests:
     """Return the content of several splits together, whatever their order."""
     known = sorted(set(parts))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 from skybench.core.cards import DatasetCard
-from skybench.core.content import ContentDigests, content_of, join_contents
+from skybench.core.content import ContentDigests, content_of, join_contents, sample_contents
 from skybench.core.file_hash import file_state
 from skybench.core.sample import Sample
 
@@ -41,6 +41,7 @@ class Samples(Sequence[Sample], abc.ABC):
     label_files: tuple[Path, ...] | None = None
     description: str = ""  # settings by which samples are read, as canonical JSON without paths
     needed: frozenset[str] = frozenset()  # sensors to read; empty: all of them: see `only`
+    plain: bool = False  # whether files hold what `read` gives: a decoded copy would save nothing
     notes: tuple[str, ...] = ()  # what the reader noticed about the files, a sentence each
 
     @abc.abstractmethod
@@ -78,6 +79,20 @@ class Samples(Sequence[Sample], abc.ABC):
         """
         facts = (f"{f.name} {' '.join(map(str, file_state(f)[:3]))}\n" for f in self.files)
         return hashlib.sha256("".join(facts).encode()).hexdigest()
+
+    def image_files(self, index: int) -> Sequence[Path]:
+        """Return all image files of one sample; () where a reader does not tell them apart."""
+        return ()
+
+    def image_contents(self) -> list[str]:
+        """Return for each sample what tells its images from others, where that is known.
+
+        It is in a user's own folder, whose files may change one by one; else [].
+        """
+        if not self.card.user_data:
+            return []
+        files = [self.image_files(index) for index in range(len(self))]
+        return sample_contents(self.card, files) if all(files) else []
 
     def images_identity(self) -> str:
         """Return what tells the images from others: in a user's own folder, all their contents.
@@ -132,7 +147,7 @@ class Subset(Samples):
         self.whole, self.indices = whole, tuple(indices)
         self.card, self.split, self.files = whole.card, whole.split, whole.files
         self.label_files, self.description = whole.label_files, whole.description
-        self.notes = whole.notes
+        self.notes, self.plain = whole.notes, whole.plain
         self.keys = tuple(whole.keys[i] for i in self.indices)
         self.groups = tuple(groups_of(whole)[i] for i in self.indices)
         labels = whole.labels
@@ -146,6 +161,9 @@ class Subset(Samples):
 
     def target(self, index: int) -> Any:
         return self.whole.target(self.indices[index])
+
+    def image_files(self, index: int) -> Sequence[Path]:
+        return self.whole.image_files(self.indices[index])
 
     def content(self) -> ContentDigests:
         return self.whole.content()
@@ -180,6 +198,10 @@ class Joined(Samples):
     def target(self, index: int) -> Any:
         name, place = self.order[index]
         return self.parts[name].target(place)
+
+    def image_contents(self) -> list[str]:
+        known = {name: part.image_contents() for name, part in self.parts.items()}
+        return [known[name][place] for name, place in self.order] if all(known.values()) else []
 
     def content(self) -> ContentDigests:
         return join_contents([part.content() for part in self.parts.values()])

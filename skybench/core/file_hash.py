@@ -35,8 +35,25 @@ _REMEMBERED: set[str] = set()  # paths whose last digest in this process came fr
 
 def file_state(path: Path) -> State:
     """Return size, modification and change time in ns, inode and device. Raises OSError."""
-    stat = path.stat()
+    return state_of_stat(path.stat())
+
+
+def state_of_stat(stat: os.stat_result) -> State:
+    """Return the state of a file whose `stat` is known."""
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
+
+
+def is_trusted(state: State) -> bool:
+    """Whether the time stamps of a file tell one content from another: see TRUSTED_NS."""
+    return state[2] >= TRUSTED_NS
+
+
+def is_settled(path: Path, before: State) -> bool:
+    """Whether a file did not change while it was read, and cannot unseen from now on.
+
+    before: its state before it was read. Raises OSError.
+    """
+    return file_state(path) == before and time.time_ns() - before[2] > SETTLED_NS
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
@@ -92,7 +109,7 @@ def file_digests(paths: Sequence[Path], root: Path, algorithm: str = "sha256") -
             read = threads.map(lambda place: read_digest(paths[place], algorithm), changed)
             for place, digest in zip(changed, read, strict=True):
                 found[place] = digest
-                if _settled(paths[place], states[place]):
+                if is_settled(paths[place], states[place]):
                     known[names[place]] = [*states[place], digest]
     finally:  # what was read before an interruption is not read again
         with contextlib.suppress(OSError), write_whole(store) as temporary:
@@ -118,14 +135,9 @@ def _read_memory(store: Path) -> Memory:
 
 def _remembered(entry: object, state: State) -> str:
     """The digest of an entry for a file of this state; "" where it is for another."""
-    if not isinstance(entry, list) or entry[:-1] != list(state) or state[2] < TRUSTED_NS:
+    if not isinstance(entry, list) or entry[:-1] != list(state) or not is_trusted(state):
         return ""
     return entry[-1] if isinstance(entry[-1], str) and entry[-1] else ""
-
-
-def _settled(path: Path, before: State) -> bool:
-    """Whether a file did not change while it was read, and cannot unseen from now on."""
-    return file_state(path) == before and time.time_ns() - before[2] > SETTLED_NS
 
 
 @contextlib.contextmanager

@@ -104,7 +104,8 @@ class Metric(Interface):
     Optional members: `perfect(target)`, the prediction that must get the best score, where it is
     not the target itself; `info`, which describes scores that are not percentages (see
     `ScoreInfo`); `shares()`, which of the samples are hits, 0 or 1 [N], of each score that is a
-    share of them (see `skybench.analysis.intervals.share_interval`); `attainable()`, the highest
+    share of them (see `skybench.analysis.intervals.share_interval`); `main_score(weights=None)`,
+    the first of `scores` alone, where that is cheaper; `attainable()`, the highest
     main score, where the truth keeps it below that of `ScoreInfo`; and `notes()`, sentences for
     the record on how the scores came about, as on classes that a mean leaves out.
     """

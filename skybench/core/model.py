@@ -48,10 +48,12 @@ class Model(nn.Module, abc.ABC):
         return tuple(self.children())
 
 
-def encode(model: Model, batch: Batch, time: Time) -> list[Features]:
+def encode(model: Model, batch: Batch, time: Time, most: int = 0) -> list[Features]:
     """Encode a batch from `Batch.select`: one `Features` per date for "keep", one for "fuse".
 
     Without `card.temporal`, each date is encoded alone; "fuse" averages them over the dates seen.
+    most: images of a forward pass up to which dates are encoded together; 0: date by date, as in
+    training, where stochastic depth draws for every pass.
     Raises CannotRun where such a model gets series of different lengths.
     """
     lengths = {x.shape[1] for x in batch.images.values()} | {1}
@@ -60,15 +62,29 @@ def encode(model: Model, batch: Batch, time: Time) -> list[Features]:
     if len(lengths) > 2:
         raise CannotRun(f"{model.card.name} has no time, and the series differ: {sorted(lengths)}")
     seen = _seen(model.card.name, batch, max(lengths))
-    each: list[Features] = [model(batch.at(t)) for t in range(max(lengths))]
+    each = _encode_dates(model, batch, max(lengths), most)
     if time == "keep":
         return each
     share = (seen / seen.sum(1, keepdim=True)).T  # [T, B]
-    fused = [
-        torch.einsum("tb...,tb->b...", torch.stack(levels), share)
-        for levels in zip(*((f.pooled, *f.pyramid) for f in each), strict=True)
-    ]
+    with torch.autocast(share.device.type, enabled=False):  # means are in float32
+        fused = [
+            torch.einsum("tb...,tb->b...", torch.stack(levels).float(), share)
+            for levels in zip(*((f.pooled, *f.pyramid) for f in each), strict=True)
+        ]
     return [Features(fused[0], tuple(fused[1:]))]
+
+
+def _encode_dates(model: Model, batch: Batch, length: int, most: int) -> list[Features]:
+    """The features of each date, of several dates in a forward pass where they are not too many."""
+    count = len(batch.keys)
+    together = max(1, most // count)
+    found = []
+    for start in range(0, length, together):
+        dates = range(start, min(start + together, length))
+        features = model(batch.at(start) if len(dates) == 1 else batch.as_samples(dates))
+        parts = zip(*(x.split(count) for x in (features.pooled, *features.pyramid)), strict=True)
+        found += [Features(pooled, tuple(levels)) for pooled, *levels in parts]
+    return found
 
 
 def _seen(name: str, batch: Batch, length: int) -> Tensor:

@@ -16,6 +16,7 @@ class Protocol:
     trains_backbone: bool  # else the backbone is frozen and its features are extracted once
     level: Level  # the head reads one vector per image, or feature maps
     text: str  # one line for `skybench list protocols`
+    version: int = 1  # incremented when its scores change, and those of no other protocol
 
     @property
     def trains_stepwise(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 LATER = (
     "iterations", "schedule", "warm_up", "layer_decay", "drop_path", "precision", "validate",
     "patience", "augment", "views", "min_steps", "max_steps", "rates", "optimizer", "clip", "head",
-    "dropout", "loss", "smoothing", "mixup", "cutmix", "test_crop", "state",
+    "dropout", "loss", "smoothing", "mixup", "cutmix", "test_crop", "state", "rounding",
 )  # fmt: skip
 TOLD = ("name", "label", "source")  # fields that change no score
 STATES = ("last", "best-on-val", "best-on-test")  # of a training: which weights are scored
@@ -59,8 +59,10 @@ class Recipe:
     warm_up: float = 0.0  # with a schedule: steps of linear warm-up; below 1: share of all steps
     layer_decay: float = 0.0  # layer-wise learning-rate decay of the backbone; 0: none
     drop_path: float = 0.0  # stochastic depth: drop rate of the last block, rising linearly to it
-    # Of training: autocast to "bf16" or "fp16", "tf32" of matrix products on GPUs; "": float32.
+    # Of extraction and of training steps: autocast to "bf16" or "fp16", "tf32" of convolutions and
+    # matrix products on GPUs; "": float32. Fine-tuned networks predict in float32.
     precision: str = ""
+    rounding: str = ""  # feature maps of a frozen backbone rounded to "int8"; "": to float16
     validate: int = 0  # epochs between validations; 0: there is none
     # The weights that are scored: "last", "best-on-val" or "best-on-test"; "": the best on
     # validation where there is one, else the last.

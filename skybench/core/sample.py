@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -83,6 +83,41 @@ class Batch:
             self.keys, pick(self.images), pick(self.seen), pick(self.days), self.lonlat
         )
 
+    def as_samples(self, dates: Sequence[int]) -> Self:
+        """Return a batch in which each of the dates is a sample with T = 1, date after date."""
+        import torch
+
+        each = [self.at(date) for date in dates]
+
+        def join(series: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+            return {n: torch.cat([one[n] for one in series]) for n in series[0]}
+
+        images, seen, days = (
+            join([getattr(one, name) for one in each]) for name in ("images", "seen", "days")
+        )
+        lonlat = self.lonlat.repeat(len(each), 1)
+        return type(self)(self.keys * len(each), images, seen, days, lonlat)
+
+    def at_samples(self, indices: Sequence[int]) -> Self:
+        """Return some of the samples, in the given order; one may be there several times."""
+
+        def pick(series: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {n: x[list(indices)] for n, x in series.items()}
+
+        images, seen, days = pick(self.images), pick(self.seen), pick(self.days)
+        keys = tuple(self.keys[i] for i in indices)
+        return type(self)(keys, images, seen, days, self.lonlat[list(indices)])
+
+    def trimmed(self) -> Self:
+        """Return the batch without the dates at the end of series that no sample has."""
+        ends = {n: max(1, int(s.any(0).sum())) for n, s in self.seen.items()}
+
+        def cut(series: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {n: x[:, : ends[n]] for n, x in series.items()}
+
+        images, seen, days = cut(self.images), cut(self.seen), cut(self.days)
+        return type(self)(self.keys, images, seen, days, self.lonlat)
+
     def to(self, device: str) -> Self:
         """Return the batch on another device."""
 
@@ -90,7 +125,8 @@ class Batch:
             return {n: x.to(device, non_blocking=True) for n, x in tensors.items()}
 
         images, seen, days = move(self.images), move(self.seen), move(self.days)
-        return type(self)(self.keys, images, seen, days, self.lonlat.to(device))
+        lonlat = self.lonlat.to(device, non_blocking=True)
+        return type(self)(self.keys, images, seen, days, lonlat)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ ASPECTS: Mapping[str, tuple[str, ...]] = {
     "warm_up": ("warm_up",),
     "layer_decay": ("layer_decay",),
     "drop_path": ("drop_path",),
-    "precision": ("precision",),
+    "precision": ("precision", "rounding"),
     "clip": ("clip",),
     "augment": ("augment",),
     "mixing": ("mixup", "cutmix"),

@@ -1,11 +1,16 @@
-"""Batching: samples are decoded, resized and stacked, in worker processes where that pays."""
+"""Batching: samples are decoded, resized and stacked, by processes or threads, ahead of use."""
 
 from __future__ import annotations
 
 import functools
+import math
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +19,13 @@ from torch.utils.data import DataLoader
 
 from skybench.core import Batch, DataError, ModelCard, Sample
 from skybench.core.dataset import Samples
+from skybench.data import cores
+from skybench.data.decoded import is_decoded
+
+FEW = 512  # samples; below it to start processes takes longer than they save
+THREADS = 4  # that load batches, each one
+SHARED = "/dev/shm"  # by which processes hand tensors over on Linux
+_TOLD: set[float] = set()  # sizes of it that were found too small
 
 
 def input_size(card: ModelCard, name: str, height: int, width: int) -> tuple[int, int]:
@@ -61,12 +73,11 @@ def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
     for sample in samples:
         require_finite(sample)
     images, seen, days = {}, {}, {}
-    finest = max(max(x.shape[-2:]) for x in samples[0].images.values())
-    for name, example in samples[0].images.items():
+    sides = _sides(samples[0].images, size)
+    for name in samples[0].images:
         stacks = [s.images[name] for s in samples]
         if size:
-            side = max(1, round(size * max(example.shape[-2:]) / finest))
-            stacks = [resize(x, side, side) for x in stacks]
+            stacks = [resize(x, sides[name], sides[name]) for x in stacks]
         for sample, x in zip(samples, stacks, strict=True):
             if x.shape[1:] != stacks[0].shape[1:]:
                 raise DataError(
@@ -86,32 +97,166 @@ def collate(samples: Sequence[Sample], size: int = 0) -> Batch:
     return Batch(tuple(s.key for s in samples), images, seen, days, lonlat)
 
 
+def _sides(images: Mapping[str, Tensor], size: int) -> dict[str, int]:
+    """The side of each sensor's images where the finest get `size`; of images as they are read."""
+    finest = max(max(x.shape[-2:]) for x in images.values())
+    return {n: max(1, round(size * max(x.shape[-2:]) / finest)) for n, x in images.items()}
+
+
+def collate_as_stored(samples: Sequence[Sample], size: int) -> Batch:
+    """Stack samples in the stored type and size, for `resized` on the device.
+
+    Where images differ in shape this is `collate`, which resizes them here.
+    """
+    shapes = {tuple((n, x.shape[1:]) for n, x in sample.images.items()) for sample in samples}
+    return collate(samples, 0 if len(shapes) == 1 else size)
+
+
+def resized(batch: Batch, size: int) -> Batch:
+    """Return a batch that `collate` would have resized to `size`, float32; 0: as it is.
+
+    A batch that has this size already keeps it.
+    """
+    if not size:
+        return batch
+    sides = _sides(batch.images, size)
+    images = {n: resize(x, sides[n], sides[n]) for n, x in batch.images.items()}
+    return replace(batch, images=images)
+
+
 def batches(
-    samples: Samples, size: int, batch: int, workers: int | None = None
+    samples: Samples, size: int, batch: int, workers: int | None = None, device: str = "cpu"
 ) -> Iterator[tuple[Batch, list[Any]]]:
-    """Yield batches and their targets; workers: processes for decoding, None: as the size asks."""
-    if workers is None:
-        workers = 0 if len(samples) < 512 else min(4, _cores())
-    load_batch = functools.partial(_load_batch, samples, size)
-    indices = cast(Any, range(len(samples)))
-    for loaded in DataLoader(indices, batch, num_workers=workers, collate_fn=load_batch):
-        if isinstance(loaded, DataError):
-            raise loaded
-        yield loaded
+    """Yield batches and their targets, in order, loaded ahead of their use.
+
+    workers: processes that load, 0: threads alone, None: as the samples ask. device: where the
+    batches will be used. For GPUs images come as they are stored, in pinned memory, and are to be
+    `resized` there. Raises the DataError of a sample that cannot be read.
+    """
+    gpu = device.startswith("cuda")
+    load = functools.partial(_load_batch, samples, size, gpu)
+    parts = [range(i, min(i + batch, len(samples))) for i in range(0, len(samples), batch)]
+    loading = _loading(samples, load, batch) if workers is None else Loading(workers, 2)
+    loaded = (
+        _by_processes(load, parts, loading, gpu) if loading.workers else _by_threads(load, parts)
+    )
+    for item in loaded:
+        if isinstance(item, DataError):
+            raise item
+        if gpu and not loading.workers:  # the loader of processes does so itself
+            item = item.pin_memory()
+        yield item.batch, item.targets
 
 
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+class Loaded(NamedTuple):
+    """A batch and its targets; `DataLoader` calls `pin_memory`."""
+
+    batch: Batch
+    targets: list[Any]
+
+    def pin_memory(self) -> Loaded:
+        """Return the batch in memory from which GPUs copy while they compute."""
+
+        def pin(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: x.pin_memory() for name, x in tensors.items()}
+
+        b = self.batch
+        pinned = Batch(b.keys, pin(b.images), pin(b.seen), pin(b.days), b.lonlat.pin_memory())
+        return Loaded(pinned, self.targets)
+
+
+class Loading(NamedTuple):
+    """How batches are loaded."""
+
+    workers: int  # processes; 0: threads
+    ahead: int  # batches that each process has ready
+
+
+def loading_within(batch_bytes: float, count: int, free: float) -> Loading:
+    """Return how to load with up to `count` processes, which hand batches over in shared memory.
+
+    free: its bytes, of which half may be taken; where that is too little, threads load.
+
+    >>> loading_within(1e6, 16, 64e6), loading_within(1e6, 16, 20e6), loading_within(1e9, 4, 1e9)
+    (Loading(workers=16, ahead=2), Loading(workers=10, ahead=1), Loading(workers=0, ahead=1))
+    """
+    most = int(min(free / 2 / max(1.0, batch_bytes), 1e6))
+    ahead = 2 if most >= 2 * count else 1
+    return Loading(min(count, most // ahead), ahead)
+
+
+def _loading(
+    samples: Samples, load: Callable[[Sequence[int]], Loaded | DataError], batch: int
+) -> Loading:
+    """Threads for what is fast to read, or few; else a process a core, as shared memory allows."""
+    count = cores.available()
+    if len(samples) < FEW or count == 1 or is_decoded(samples):
+        return Loading(0, 1)
+    first = load([0])
+    if isinstance(first, DataError):
+        raise first
+    size = batch * sum(x.nbytes for x in first.batch.images.values())
+    size += batch * getattr(first.targets[0], "nbytes", 0)
+    free = _shared_memory()
+    loading = loading_within(size, count, free)
+    if loading.workers < count and free not in _TOLD:
+        _TOLD.add(free)
+        how = f"{loading.workers} processes" if loading.workers else "threads"
+        print(
+            f"{SHARED} has {free / 1e6:,.0f} MB: images are loaded by {how} instead of {count} "
+            "processes; give a container more of it (docker run --shm-size).",
+            file=sys.stderr,
+            flush=True,
+        )
+    return loading
+
+
+def _shared_memory() -> float:
+    """The free bytes of the memory by which processes hand tensors over; inf: without limit."""
+    try:
+        found = os.statvfs(SHARED)
+    except (AttributeError, OSError):  # Windows; macOS
+        return math.inf
+    return float(found.f_bavail * found.f_frsize)
+
+
+def _by_processes(
+    load: Callable[[Sequence[int]], Loaded | DataError],
+    parts: Sequence[Sequence[int]],
+    loading: Loading,
+    pinned: bool,
+) -> Iterator[Loaded | DataError]:
+    loader = DataLoader(
+        cast(Any, parts), None, num_workers=loading.workers, collate_fn=load,
+        prefetch_factor=loading.ahead, pin_memory=pinned,
+    )  # fmt: skip
+    yield from loader
+
+
+def _by_threads(
+    load: Callable[[Sequence[int]], Loaded | DataError], parts: Sequence[Sequence[int]]
+) -> Iterator[Loaded | DataError]:
+    """Load a batch in each thread, as many ahead; the first is loaded at once."""
+    count = min(THREADS, cores.available())
+    pool, coming = ThreadPoolExecutor(count), deque[Future[Loaded | DataError]]()
+    try:
+        for part in parts:
+            coming.append(pool.submit(load, part))
+            if len(coming) > count:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _load_batch(
-    samples: Samples, size: int, indices: Sequence[int]
-) -> tuple[Batch, list[Any]] | DataError:
+    samples: Samples, size: int, as_stored: bool, indices: Sequence[int]
+) -> Loaded | DataError:
     """Return a batch, or the error: raised in a worker, it would carry the worker's traceback."""
     try:
         read = [samples[i] for i in indices]
-        return collate(read, size), [sample.target for sample in read]
+        batch = collate_as_stored(read, size) if as_stored else collate(read, size)
+        return Loaded(batch, [sample.target for sample in read])
     except DataError as error:
         return DataError(str(error)).with_traceback(error.__traceback__)

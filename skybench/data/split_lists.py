@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from skybench.core import DataError, UsageError, folders, registry
 from skybench.core.atomic import write_whole
+from skybench.core.file_hash import State, file_state, is_settled
 from skybench.core.fingerprint import fingerprint_keys
 from skybench.data.fetch import Remote, fetch_file
 
@@ -31,6 +32,9 @@ PACKINGS: Mapping[str, tuple[bytes, Callable[[BinaryIO], io.BufferedIOBase]]] = 
 }  # suffix -> first bytes, and the decompressor
 # Errors for an unreadable list; DataError: it unpacks to too many bytes.
 LIST_ERRORS = (OSError, EOFError, UnicodeDecodeError, zlib.error, DataError)
+
+
+_READ: dict[Path, tuple[State, SplitList, tuple[str, ...]]] = {}  # lists read in this process
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,16 @@ def _packing(data: bytes) -> str:
 
 
 def read_list(path: Path, expected: SplitList) -> list[str]:
-    """Read the file names of a list on disk. Raises DataError unless it is the published one."""
+    """Read the file names of a list on disk. Raises DataError unless it is the published one.
+
+    A file that did not change is read once in a process: a plan opens each split several times.
+    """
     try:
+        state = file_state(path)
+        if (known := _READ.get(path)) and known[:2] == (state, expected):
+            return list(known[2])
         names = parse_list(_bytes(path))
+        settled = is_settled(path, state)
     except LIST_ERRORS as error:
         raise DataError(f"the split list {path} cannot be read: {error}. Remove it.") from error
     if fingerprint_keys(names) != expected.sha256:
@@ -120,6 +131,8 @@ def read_list(path: Path, expected: SplitList) -> list[str]:
             f"fingerprint {fingerprint_keys(names)[:12]}…, expected {expected.count} with "
             f"{expected.sha256[:12]}…. Remove it, or fetch it again."
         )
+    if settled:
+        _READ[path] = (state, expected, tuple(names))
     return names
 
 

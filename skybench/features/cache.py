@@ -12,14 +12,14 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from skybench.core import DataError, Features
+from skybench.core import DataError
 from skybench.core.atomic import folder_whole, write_whole
 from skybench.core.file_hash import file_digests, read_digest
 from skybench.core.fingerprint import canonical_json, fingerprint
@@ -27,16 +27,19 @@ from skybench.core.fingerprint import canonical_json, fingerprint
 META = "meta.json"
 ABSENT = "absent"
 CONTENTS = ("identity", "arrays")  # of meta.json, beside the sha256 of the two
-
-
-def to_float16(x: Tensor) -> Tensor:
-    """Convert to float16, clamped to its range: cached and streamed features are equal."""
-    return x.clamp(-65504, 65504).half()
+Arrays = Mapping[str, Mapping[str, Any]]  # by file name: bytes, sha256, shape, dtype
 
 
 def as_labels(targets: Tensor) -> Tensor:
     """Return class ids, or classes, of many samples as int64; floating-point values stay."""
     return targets if targets.is_floating_point() else targets.long()
+
+
+class Proof(NamedTuple):
+    """What is known of an entry: why it cannot be used, "" for nothing, and its arrays' facts."""
+
+    fault: str
+    arrays: Arrays
 
 
 def entry_fault(folder: Path, identity: Mapping[str, Any], names: Iterable[str]) -> str:
@@ -45,38 +48,75 @@ def entry_fault(folder: Path, identity: Mapping[str, Any], names: Iterable[str])
     identity: what the entry must be of; names: files that it must have at least. The checksums
     are computed once, and again where a file has other time stamps.
     """
+    return prove_entries([folder], folder, identity, names)[0].fault
+
+
+def prove_entries(
+    entries: Sequence[Path], root: Path, identity: Mapping[str, Any], names: Iterable[str]
+) -> list[Proof]:
+    """Prove several entries of one identity, see `entry_fault`; they are `root` or below it.
+
+    Their checksums are remembered together: of many entries each file costs a `stat`.
+    """
+    wanted, expected = set(names), canonical_json(identity)
+    known = [_read_facts(folder, expected, wanted) for folder in entries]
+    paths = [f / name for f, proof in zip(entries, known, strict=True) if not proof.fault
+             for name in proof.arrays]  # fmt: skip
+    found = dict(zip(paths, _digests(paths, root), strict=True))
+    return [
+        proof if proof.fault else Proof(_checksum_fault(folder, proof.arrays, found), proof.arrays)
+        for folder, proof in zip(entries, known, strict=True)
+    ]
+
+
+def _read_facts(folder: Path, expected: str, names: set[str]) -> Proof:
+    """All that is known of an entry without its checksums."""
     if not folder.is_dir():
-        return "a file is in its place" if os.path.lexists(folder) else ABSENT
+        return Proof("a file is in its place" if os.path.lexists(folder) else ABSENT, {})
     try:
         stored = json.loads((folder / META).read_text(encoding="utf-8"))
         arrays = {name: dict(facts) for name, facts in stored["arrays"].items()}
         sound = stored["sha256"] == fingerprint({name: stored[name] for name in CONTENTS})
-        same = canonical_json(stored["identity"]) == canonical_json(identity)
+        same = canonical_json(stored["identity"]) == expected
     except FileNotFoundError:
-        return f"{META} is missing"
+        return Proof(f"{META} is missing", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return f"{META} is damaged, or of an earlier version without checksums"
+        return Proof(f"{META} is damaged, or of an earlier version without checksums", {})
     if not sound or not same:
-        return f"{META} is {'of another entry' if sound else 'damaged'}"
-    if lacking := sorted(set(names) - set(arrays)):
-        return f"{META} does not list {lacking[0]}"
-    return _array_fault(folder, arrays)
+        return Proof(f"{META} is {'of another entry' if sound else 'damaged'}", {})
+    if lacking := sorted(names - set(arrays)):
+        return Proof(f"{META} does not list {lacking[0]}", {})
+    return Proof(_size_fault(folder, arrays), arrays)
 
 
-def _array_fault(folder: Path, arrays: Mapping[str, Mapping[str, Any]]) -> str:
-    paths = [folder / name for name in arrays]
-    for path in paths:
+def _size_fault(folder: Path, arrays: Arrays) -> str:
+    for name, facts in arrays.items():
+        path = folder / name
         if not path.is_file() or path.parent != folder:
             return f"{path.name} is missing"
-        if path.stat().st_size != arrays[path.name].get("bytes"):
+        if path.stat().st_size != facts.get("bytes"):
             return f"{path.name} has {path.stat().st_size:,} bytes, not those written"
+    return ""
+
+
+def _digests(paths: Sequence[Path], root: Path) -> list[str | OSError]:
+    """The digests of files below `root`, or why one cannot be read."""
     try:
-        found = file_digests(paths, folder)
+        return [*file_digests(paths, root)]
     except OSError as error:
-        return f"{Path(error.filename or folder).name} cannot be read ({error.strerror})"
-    wrong = (p.name for p, d in zip(paths, found, strict=True) if arrays[p.name].get("sha256") != d)
-    name = next(wrong, "")
-    return f"{name} has another checksum than when it was written" if name else ""
+        if len(paths) == 1:
+            return [error]
+        return [digest for path in paths for digest in _digests([path], root)]
+
+
+def _checksum_fault(folder: Path, arrays: Arrays, found: Mapping[Path, str | OSError]) -> str:
+    for name, facts in arrays.items():
+        digest = found[folder / name]
+        if isinstance(digest, OSError):
+            return f"{name} cannot be read ({digest.strerror})"
+        if facts.get("sha256") != digest:
+            return f"{name} has another checksum than when it was written"
+    return ""
 
 
 def discard_entry(folder: Path) -> None:
@@ -154,19 +194,3 @@ class ArrayWriter:
         for array in self.arrays.values():
             array.flush()
         self.arrays = {}
-
-
-def write_features(
-    folder: Path, identity: Mapping[str, Any], stream: Iterable[Features], level: str, count: int
-) -> None:
-    """Write the features of `count` samples, by batch and in order, to a new entry.
-
-    level: "pooled", or "pyramid" for the pyramid too. Raises DataError if it cannot be written.
-    """
-    with new_entry(folder, identity) as temporary:
-        writer = ArrayWriter(temporary, count)
-        for features in stream:
-            dense = features.pyramid if level == "pyramid" else ()
-            levels = {f"level{i}": to_float16(x).numpy() for i, x in enumerate(dense)}
-            writer.add({"pooled": features.pooled.numpy(), **levels})
-        writer.close()

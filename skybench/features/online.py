@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from skybench.augment.mixing import draw_mixing, mix_classes, mix_images
 from skybench.core import Batch, Recipe, Sample, UsageError
 from skybench.core.dataset import Samples
 from skybench.data.batching import collate
-from skybench.features.extraction import Extractor, StreamedFeatures, stack_dates
+from skybench.features.extractor import Extractor, stack_dates
+from skybench.features.sources import StreamedFeatures
 
 PLAIN = Recipe("finetune")  # without augmentation
 
@@ -45,7 +45,6 @@ class OnlineFeatures(StreamedFeatures):
         self.recipe, self.seed, self.epoch, self.frozen = recipe, seed, 0, frozen
         self.drawn: dict[int, Any] = {}  # index -> target of the last batch
         self.coming: dict[tuple[int, int], Future[Sample]] = {}  # by epoch and index
-        self.readers = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the random draws; samples prefetched before are dropped."""
@@ -55,7 +54,7 @@ class OnlineFeatures(StreamedFeatures):
     def prefetch(self, indices: Sequence[int]) -> None:
         """Start to read and augment the samples of the next request, in threads."""
         for index in indices:
-            future = self.readers.submit(self._draw, index, self.epoch)
+            future = self.ahead.pool.submit(self._draw, index, self.epoch)
             self.coming[self.epoch, index] = future
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
@@ -96,7 +95,7 @@ class OnlineFeatures(StreamedFeatures):
 
     def _whole_batch(self, indices: Sequence[int]) -> Batch:
         """Samples that are not augmented; the centre of each, where the recipe says so."""
-        samples = [self.samples.read(i) for i in indices]
+        samples = self.ahead(indices)
         size = self.extractor.size
         if self.recipe.test_crop:
             self._require_classes(samples[0], "test_crop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -17,21 +18,35 @@ def make_anchors(maps: Sequence[Tensor], frame: tuple[int, int]) -> list[Tensor]
 
     maps: feature maps [B, C, h, w]; the last is the previous one subsampled by 2 (FPN's extra
     max-pool level). frame: height and width of the image. Each cell has three anchors, centred on
-    its top left corner.
+    its top left corner. Of maps of half precision they are float32: in bfloat16 a corner near
+    1,024 pixels is off by up to 4, and training under autocast would see other anchors than
+    prediction. Cached: not to be changed in place.
     Source: open-mmlab/mmdetection: AnchorGenerator(scales=[8], ratios=[0.5, 1.0, 2.0]).
     """
-    strides = [(frame[0] / x.shape[2], frame[1] / x.shape[3]) for x in maps[:-1]]
+    sizes = tuple((x.shape[2], x.shape[3]) for x in maps)
+    dtype = torch.promote_types(maps[0].dtype, torch.float32)
+    return [*_anchors(sizes, frame, dtype, maps[0].device)]
+
+
+@functools.lru_cache(maxsize=8)  # of image sizes; on a GPU a constant made anew waits for it
+def _anchors(
+    sizes: tuple[tuple[int, int], ...],
+    frame: tuple[int, int],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Tensor, ...]:
+    strides = [(frame[0] / height, frame[1] / width) for height, width in sizes[:-1]]
     strides.append((2 * strides[-1][0], 2 * strides[-1][1]))
-    root = maps[0].new_tensor(RATIOS).sqrt()
-    half = torch.stack([1 / root, root], 1) * ANCHOR / 2  # [3, 2], in cells
     anchors = []
-    for x, (down, right) in zip(maps, strides, strict=True):
-        ys, xs = (torch.arange(n, device=x.device, dtype=half.dtype) for n in x.shape[2:])
-        y, x_ = torch.meshgrid(ys, xs, indexing="ij")
-        centre = torch.stack([x_, y], -1).view(-1, 1, 2)
-        boxes = torch.cat([centre - half, centre + half], -1).view(-1, 4)
-        anchors.append(boxes * boxes.new_tensor([right, down, right, down]))
-    return anchors
+    with torch.inference_mode(False):  # the cached tensors are used in training as well
+        root = torch.tensor(RATIOS, dtype=dtype).sqrt()
+        half = torch.stack([1 / root, root], 1) * ANCHOR / 2  # [3, 2], in cells
+        for size, (down, right) in zip(sizes, strides, strict=True):
+            y, x = torch.meshgrid(*(torch.arange(n, dtype=dtype) for n in size), indexing="ij")
+            centre = torch.stack([x, y], -1).view(-1, 1, 2)
+            boxes = torch.cat([centre - half, centre + half], -1).view(-1, 4)
+            anchors.append((boxes * half.new_tensor([right, down, right, down])).to(device))
+    return tuple(anchors)
 
 
 def assign_boxes(overlap: Tensor, high: float, low: float, least: float | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import flip_corners
 from skybench.core import Boxes, FitContext, Recipe, Source
 from skybench.heads._roi_stages import BoxKind
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.decoders import Levels
 from skybench.heads.dense import Standardise
-from skybench.training.fit import train, validation_scorer
+from skybench.training.checkpoints import fork_rng
+from skybench.training.fit import predict_in_batches, train, validation_scorer
 from skybench.training.loop import TrainingResult
 from skybench.training.lr_schedules import DROPS, Moment, Schedule, multistep, recipe_schedule
 from skybench.training.step import TrainingJob
@@ -87,7 +90,7 @@ class Detector:
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         self.device = setting.device
-        with torch.random.fork_rng():
+        with fork_rng(self.device):
             torch.manual_seed(setting.seed)
             network = TwoStage(self.kind, self.levels, self.classes, self.recipe.width)
             self.network, self.scale = network.to(self.device), Standardise(train).to(self.device)
@@ -98,7 +101,9 @@ class Detector:
 
     @torch.no_grad()
     def predict(self, test: Source) -> Iterator[Any]:
-        for start in range(0, len(test), CHUNK):
-            indices = range(start, min(start + CHUNK, len(test)))
-            levels = self.scale([x.to(self.device) for x in test.pyramid(indices)])
-            yield from self.network.detect(levels, [test.target(i).size for i in indices])
+        yield from predict_in_batches(len(test), CHUNK, functools.partial(self._detect, test))
+
+    def _detect(self, test: Source, start: int, most: int) -> list[Detections]:
+        indices = range(start, min(start + most, len(test)))
+        levels = self.scale([x.to(self.device) for x in test.pyramid(indices)])
+        return self.network.detect(levels, [test.target(i).size for i in indices])

@@ -80,6 +80,11 @@ class TrainingBoxes(NamedTuple):
     labels: Tensor  # [N], int64
 
 
+def wide(x: Tensor) -> Tensor:
+    """Return float32 for half precision; float32 and float64 as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def smooth_l1(predicted: Tensor, true: Tensor, beta: float, count: int) -> Tensor:
     """Return the smooth L1 loss of positives, summed and divided by the count of all samples."""
     return F.smooth_l1_loss(predicted, true, beta=beta, reduction="sum") / max(count, 1)
@@ -99,12 +104,15 @@ class RegionProposalNetwork(nn.Module):
             nn.init.constant_(layer.bias, 0.0)  # type: ignore[arg-type]
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Return, for each level, the scores [B, A] and offsets [B, A, ...] of its anchors."""
+        """Return, for each level, the scores [B, A] and offsets [B, A, ...] of its anchors.
+
+        Float32 also under autocast, and with them all that boxes go through: decoding, NMS, IoU.
+        """
         scores, offsets = [], []
         for x in maps:
             hidden = F.relu(self.conv(x))
-            scores.append(self.score(hidden).permute(0, 2, 3, 1).flatten(1))
-            offset = self.offset(hidden).permute(0, 2, 3, 1)
+            scores.append(wide(self.score(hidden)).permute(0, 2, 3, 1).flatten(1))
+            offset = wide(self.offset(hidden)).permute(0, 2, 3, 1)
             offsets.append(offset.reshape(len(x), -1, self.kind.offsets[0]))
         return scores, offsets
 
@@ -172,9 +180,12 @@ class RoIHead(nn.Module):
     def forward(
         self, maps: Sequence[Tensor], regions: Sequence[Tensor], frame: Size
     ) -> tuple[Tensor, Tensor]:
-        """Return logits [n of all images, K + 1] and offsets [n, K or 1, ...]."""
+        """Return logits [n of all images, K + 1] and offsets [n, K or 1, ...], float32."""
         hidden = self.body(self.pooled(maps, regions, frame))
-        return self.score(hidden), self.offset(hidden).unflatten(1, (-1, self.kind.offsets[1]))
+        offsets = wide(self.offset(hidden))
+        size = self.kind.offsets[1]
+        offsets = offsets.view(len(offsets), offsets.shape[1] // size, size)
+        return wide(self.score(hidden)), offsets
 
     def pooled(self, maps: Sequence[Tensor], regions: Sequence[Tensor], frame: Size) -> Tensor:
         """Return features [n of all images, C, 7, 7], each from the level that fits its size."""

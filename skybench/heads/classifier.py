@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from skybench.core import FitContext, Recipe, Source
 from skybench.training import fit
+from skybench.training.checkpoints import fork_rng
 from skybench.training.lr_schedules import Schedule, linear_decay, recipe_schedule
 from skybench.training.step import TrainingJob
 
@@ -52,7 +53,7 @@ class Finetuned:
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         self.device = setting.device
-        with torch.random.fork_rng():
+        with fork_rng(setting.device):
             torch.manual_seed(setting.seed)
             layer = nn.Linear(self.dim, self.classes)
             nn.init.trunc_normal_(layer.weight, std=0.01)

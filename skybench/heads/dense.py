@@ -20,6 +20,7 @@ from skybench.heads.decoders import Levels as Levels
 from skybench.heads.decoders import Linear as Linear
 from skybench.heads.decoders import UNet as UNet
 from skybench.heads.decoders import UPerNet as UPerNet
+from skybench.training.checkpoints import fork_rng
 from skybench.training.fit import (
     PixelLoss,
     cross_entropy,
@@ -100,7 +101,7 @@ class Dense:
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         self.device = setting.device
-        with torch.random.fork_rng():
+        with fork_rng(setting.device):
             torch.manual_seed(setting.seed)
             body = self.build(self.levels, self.classes, self.recipe.width)
             self.head = nn.Sequential(Standardise(train), body).to(self.device)

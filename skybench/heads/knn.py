@@ -10,35 +10,79 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import FitContext, Source
+from skybench.heads.rows import fits
 from skybench.heads.validation_score import UNCHOSEN, selection_score
 
 DEFAULT_K = 5  # without validation samples
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)
-CHUNK = 4096  # rows of the test set in one matrix product
+QUERIES = 1024  # at once
+BANK = 2**15  # images of the bank whose similarities with these are in memory: 128 MiB
+GROUP = 8  # similarities of which only the largest is sorted at first
 
 
-def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def nearest_neighbours(
+    bank: Tensor, queries: Tensor, k: int, device: str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Return cosine similarities and indices of the k nearest rows of `bank`, [Q, k] each.
 
-    bank: [N, D], queries: [Q, D], float32. Exact, by matrix product and topk.
+    bank: [N, D], queries: [Q, D], float32. Exact, by matrix product and topk, on a device, where
+    the result stays. Neither the bank nor all similarities are copied.
     """
-    bank = F.normalize(bank, dim=1)
-    parts = [(F.normalize(q, dim=1) @ bank.T).topk(k, dim=1) for q in torch.split(queries, CHUNK)]
-    return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
+    found = [
+        _nearest(bank, F.normalize(q.to(device), dim=1), k) for q in torch.split(queries, QUERIES)
+    ]
+    return torch.cat([value for value, _ in found]), torch.cat([index for _, index in found])
 
 
-def vote(similarity: Tensor, labels: Tensor, k: int, classes: int) -> Tensor:
+def _nearest(bank: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest rows for normalised queries."""
+    best, start = None, 0
+    for part in torch.split(bank, BANK):
+        similarity = queries @ F.normalize(part.to(queries.device), dim=1).T
+        value, index = largest(similarity, min(k, len(part)))
+        if best is not None:
+            value, index = torch.cat([best[0], value], 1), torch.cat([best[1], index + start], 1)
+            value, order = value.topk(min(k, value.shape[1]), dim=1)
+            index = index.gather(1, order)
+        best, start = (value, index), start + len(part)
+    if best is None:
+        raise ValueError("Expected a bank of at least one row.")
+    return best
+
+
+def largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest values of each row of x [Q, N], in descending order, and their indices.
+
+    Where k is much smaller than N, only the k groups of columns with the largest values are
+    sorted: all of the k largest values lie in these.
+    """
+    groups = x.shape[1] // GROUP
+    if groups < 2 * k:
+        return x.topk(k, dim=1)
+    inside = x[:, : groups * GROUP].view(len(x), GROUP, groups)  # a group's columns lie apart
+    chosen = inside.amax(1).topk(k, dim=1, sorted=False).indices
+    columns = chosen[:, None] + groups * torch.arange(GROUP, device=x.device)[:, None]
+    rest = torch.arange(groups * GROUP, x.shape[1], device=x.device).expand(len(x), -1)
+    columns = torch.cat([columns.flatten(1), rest], 1)
+    value, order = x.gather(1, columns).topk(k, dim=1)
+    return value, columns.gather(1, order)
+
+
+def vote(similarity: Tensor, index: Tensor, labels: Tensor, k: int, classes: int) -> Tensor:
     """Return the share of the first k neighbours of each class; similarity breaks ties.
 
-    similarity: [Q, >= k], nearest first; labels: class ids like it, or [Q, >= k, classes] of 0
-    and 1. Returns scores [Q, classes]; the majority class has the largest.
+    similarity, index: [Q, >= k], nearest first; labels of the bank: class ids [N], or [N, classes]
+    of 0 and 1. Returns scores [Q, classes], float64; the majority class has the largest.
     """
     # Summed similarities lie within [-k, k]; divided by 4k they never outweigh a vote. In float32
     # the rounding error of a sum of 200 votes would exceed many differences of similarity.
     weight = 1 + similarity[:, :k].double() / (4 * k)
-    if labels.ndim == 3:
-        return torch.einsum("qk,qkc->qc", weight, labels[:, :k].double()) / k
-    return weight.new_zeros(len(labels), classes).scatter_add_(1, labels[:, :k], weight) / k
+    if labels.ndim == 2:
+        table = labels.double()
+        near = index[:, :k]
+        return F.embedding_bag(near, table, per_sample_weights=weight, mode="sum") / k
+    empty = weight.new_zeros(len(index), classes)
+    return empty.scatter_add_(1, labels[index[:, :k]], weight) / k
 
 
 class KNN:
@@ -52,26 +96,24 @@ class KNN:
         self.k = 0
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
-        self.bank, self.labels = train.pooled(), train.labels()
+        self.device, bank = setting.device, train.pooled()
+        self.bank = bank.to(self.device) if fits(bank, self.device) else bank
+        self.labels = train.labels().to(self.device)
         usable = [k for k in NEIGHBOURS if k <= len(train)]
         if not val:  # too few samples of a class to hold any out
             self.k = max(k for k in usable if k <= DEFAULT_K)
             return {"k": self.k, "val": None, "refitted": False, "note": UNCHOSEN}
-        similarity, index = nearest_neighbours(self.bank, val.pooled(), usable[-1])
-        truth = val.labels()
-        found = {k: self._scores(similarity, index, k) for k in usable}
-        score = {k: selection_score(found[k], truth) for k in usable}
+        held, truth = val.pooled(), val.labels()
+        similarity, index = nearest_neighbours(self.bank, held, usable[-1], self.device)
+        found = {k: vote(similarity, index, self.labels, k, self.classes) for k in usable}
+        score = {k: selection_score(found[k].cpu(), truth) for k in usable}
         self.k = max(usable, key=lambda k: (score[k], -k))
         if self.refit:
-            self.bank = torch.cat([self.bank, val.pooled()])
-            self.labels = torch.cat([self.labels, truth])
+            self.bank = torch.cat([self.bank, held.to(self.bank.device)])
+            self.labels = torch.cat([self.labels, truth.to(self.device)])
         sweep = {str(k): value for k, value in score.items()}
         return {"k": self.k, "val": score[self.k], "refitted": self.refit, "sweep": sweep}
 
-    def _scores(self, similarity: Tensor, index: Tensor, k: int) -> Tensor:
-        parts = zip(torch.split(similarity, CHUNK), torch.split(index, CHUNK), strict=True)
-        return torch.cat([vote(s, self.labels[i], k, self.classes) for s, i in parts])
-
     def predict(self, test: Source) -> Iterator[Any]:
-        similarity, index = nearest_neighbours(self.bank, test.pooled(), self.k)
-        yield from self._scores(similarity, index, self.k).numpy()
+        similarity, index = nearest_neighbours(self.bank, test.pooled(), self.k, self.device)
+        yield from vote(similarity, index, self.labels, self.k, self.classes).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Logistic regression: all regularisation strengths of the sweep in one batched L-BFGS.
+"""Logistic regression: all regularisation strengths of the sweep along one path of solutions.
 
 Multinomial if an image has one class, one-vs-rest if it may have several.
 """
@@ -6,143 +6,170 @@ Multinomial if an image has one class, one-vs-rest if it may have several.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import FitContext, Source
+from skybench.heads.lbfgs import Curvature, minimise
+from skybench.heads.rows import FeatureRows
 from skybench.heads.validation_score import UNCHOSEN, selection_score
-from skybench.training.fit import divisor
 
 DEFAULT_LAMBDA = 1e-2  # without validation samples
 LAMBDAS = tuple(10.0**e for e in (-6, -5, -4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1))
-HISTORY = 10
-ARMIJO = 1e-4
 TOLERANCE = 1e-4  # of the gradient, scikit-learn's default
-
-Objective = Callable[[Tensor], tuple[Tensor, Tensor]]  # [P, n] -> values [P], gradients [P, n]
-
-
-def _direction(gradient: Tensor, steps: list[Tensor], changes: list[Tensor]) -> Tensor:
-    """The L-BFGS direction of each problem, by two-loop recursion; all arguments [P, n]."""
-    q, alphas = gradient.clone(), []
-    rho = [1 / (s * y).sum(1, keepdim=True) for s, y in zip(steps, changes, strict=True)]
-    for s, y, r in zip(reversed(steps), reversed(changes), reversed(rho), strict=True):
-        alphas.append(r * (s * q).sum(1, keepdim=True))
-        q -= alphas[-1] * y
-    if steps:
-        s, y = steps[-1], changes[-1]
-        q *= (s * y).sum(1, keepdim=True) / (y * y).sum(1, keepdim=True)
-    else:
-        q /= gradient.norm(dim=1, keepdim=True).clamp(min=1)
-    for s, y, r, a in zip(steps, changes, rho, reversed(alphas), strict=True):
-        q += s * (a - r * (y * q).sum(1, keepdim=True))
-    return -q
+RANK = 64  # principal directions in which the metric of the solver is known
+SAMPLE = 1024  # rows from which they are estimated
 
 
-def _search(
-    objective: Objective, x: Tensor, state: tuple[Tensor, Tensor], direction: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Backtracking line search for each problem; one whose value does not fall stays."""
-    value, gradient = state
-    slope = (gradient * direction).sum(1)
-    t = torch.ones_like(slope)
-    for _ in range(20):
-        new = x + t[:, None] * direction
-        new_value, new_gradient = objective(new)
-        bad = ~(new_value <= value + ARMIJO * t * slope)
-        if not bad.any():
-            return new, new_value, new_gradient
-        t = torch.where(bad, t / 2, t)
-    new = x + torch.where(bad, 0, t)[:, None] * direction
-    return new, *objective(new)
+class Spectrum(NamedTuple):
+    """The largest principal directions of features, and the variance in all others at most."""
+
+    variance: Tensor  # [r]
+    directions: Tensor  # [D, r], orthonormal
+    rest: Tensor
 
 
-def minimise(
-    problems: Callable[[Tensor], Objective], start: Tensor, tolerance: float, iterations: int = 500
-) -> Tensor:
-    """Minimise P independent smooth convex problems at once by L-BFGS; return [P, n].
+def principal(rows: FeatureRows) -> Spectrum:
+    """Return the principal directions of features, by subspace iteration on some of them."""
+    step = -(-len(rows) // SAMPLE)
+    x = torch.cat([part[::step] for _, part in rows])  # [n, D]
+    drawn = torch.randn(rows.width, min(RANK, *x.shape), generator=torch.Generator().manual_seed(0))
+    basis = drawn.to(x.device)
+    for _ in range(2):
+        basis = torch.linalg.qr(x.T @ (x @ basis)).Q
+    seen = x @ basis
+    variance, turned = torch.linalg.eigh(seen.T @ seen / len(x))
+    variance = variance.clamp(min=0)
+    rest = variance[0] if basis.shape[1] < rows.width else variance.new_zeros(())
+    return Spectrum(variance, basis @ turned, rest)
 
-    problems: indices of problems -> their objective; start: [P, n]. A problem has converged, and
-    is no longer computed, when its largest gradient entry is at most `tolerance` or its value
-    stops falling.
+
+class LinearLoss:
+    """The mean cross-entropy of linear classifiers on features, by chunks of these.
+
+    labels: class ids [N], or [N, classes] of 0 and 1, then each class is a problem by itself.
+    Weights are [classes, D + 1], the last column is the bias.
     """
-    result, left, x = start.clone(), torch.arange(len(start)), start
-    objective = problems(left)
-    value, gradient = objective(x)
-    steps: list[Tensor] = []
-    changes: list[Tensor] = []
-    for _ in range(iterations):
-        direction = _direction(gradient, steps, changes)
-        descends = (direction * gradient).sum(1, keepdim=True) < 0
-        direction = torch.where(descends, direction, -gradient)
-        new, new_value, new_gradient = _search(objective, x, (value, gradient), direction)
-        s, y = new - x, new_gradient - gradient
-        # Without curvature along a step the pair is useless: replace it by a harmless one.
-        flat = ((s * y).sum(1) <= 1e-10 * (s * s).sum(1))[:, None]
-        tiny = torch.full_like(s, 1e-8)
-        steps = [*steps, torch.where(flat, tiny, s)][-HISTORY:]
-        changes = [*changes, torch.where(flat, tiny, y)][-HISTORY:]
-        fell = value - new_value > 1e-9 * value.abs()
-        x, value, gradient = new, new_value, new_gradient
-        result[left] = x
-        live = fell & (gradient.abs().amax(1) > tolerance)
-        if not live.all():
-            left, x, value, gradient = left[live], x[live], value[live], gradient[live]
-            steps, changes = [s[live] for s in steps], [y[live] for y in changes]
-            if not len(left):
-                break
-            objective = problems(left)
-    return result
+
+    def __init__(self, rows: FeatureRows, labels: Tensor, classes: int) -> None:
+        self.rows, self.several = rows, labels.ndim == 2
+        self.labels = labels.to(rows.device, torch.bool if self.several else torch.int64)
+        self.problems = classes if self.several else 1
+        even = 1 / 2 if self.several else 1 / classes
+        # The mean p (1 - p) of each class when last computed; at first that of weights of 0.
+        self.spread = torch.full((classes, 1), even * (1 - even), device=rows.device)
+
+    def __call__(self, w: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values, float64 [P], and the gradient, of the problems `index` [P]."""
+        values, gradient = torch.zeros(len(index), dtype=torch.float64), torch.zeros_like(w)
+        values, spread = values.to(w.device), torch.zeros_like(w[:, :1])
+        for chunk, x in self.rows:
+            z = torch.addmm(w[:, -1:], w[:, :-1], x.T)  # [classes, n]
+            # Summed in float64: rounding would hide the decrease of the last steps.
+            if self.several:
+                true = self.labels[chunk, index].T.to(w.dtype)
+                values += (F.softplus(z) - z * true).sum(1, dtype=torch.float64)
+                p = z.sigmoid()
+                residual = p - true
+            else:
+                true = self.labels[chunk][None]
+                log_p = z.log_softmax(0)
+                values -= log_p.gather(0, true).sum(dtype=torch.float64)
+                p = log_p.exp()
+                residual = p.scatter_add(0, true, p.new_tensor(-1).expand(true.shape))
+            spread += p.sum(1, keepdim=True) - p.square().sum(1, keepdim=True)
+            gradient[:, :-1].addmm_(residual, x)
+            gradient[:, -1] += residual.sum(1)
+        self.spread[index if self.several else slice(None)] = spread / len(self.rows)
+        return values / len(self.rows), gradient / len(self.rows)
 
 
-def fit_logistic(features: Tensor, labels: Tensor, classes: int, lambdas: Tensor) -> Tensor:
+class Regularised:
+    """The loss of a linear classifier + lambda / 2 * |weights|^2, and a metric for its solver."""
+
+    def __init__(self, loss: LinearLoss, spectrum: Spectrum, strength: float) -> None:
+        self.loss, self.strength, self.spectrum = loss, strength, spectrum
+        self.spread = loss.spread.clamp(min=1e-6)
+
+    def objective(self, index: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values [P] and gradients [P, n] at points [P, n] of problems `index`."""
+        w = flat.view(-1, self.loss.rows.width + 1)
+        values, gradient = self.loss(w, index)
+        free = w[:, :-1]  # the bias is not penalised
+        gradient[:, :-1] += self.strength * free
+        penalty = free.square().sum(1, dtype=torch.float64).view(len(index), -1).sum(1)
+        return values + self.strength / 2 * penalty, gradient.view_as(flat)
+
+    def metric(self, index: Tensor, flat: Tensor) -> Tensor:
+        """Multiply vectors [P, n] by about the inverse Hessian.
+
+        The Hessian of the loss is about the features' covariance times the mean of p (1 - p), see
+        Boehning 1992 for its upper bound of 1/4; in other than the principal directions the
+        covariance is taken as that of the last of them.
+        """
+        v = flat.view(-1, self.loss.rows.width + 1)
+        spread = self.spread[index] if self.loss.several else self.spread
+        variance, directions, rest = self.spectrum
+        usual = 1 / (spread * rest + self.strength)
+        more = 1 / (spread * variance + self.strength) - usual
+        w = v[:, :-1]
+        found = torch.cat([w * usual, v[:, -1:] / spread], 1)
+        found[:, :-1].addmm_((w @ directions) * more, directions.T)
+        return found.view_as(flat)
+
+
+def fit_logistic(rows: FeatureRows, labels: Tensor, classes: int, lambdas: Tensor) -> Tensor:
     """Fit a logistic regression for each lambda; return the weights [L, D + 1, classes].
 
-    features: [N, D] float32; labels: [N] int64 for the multinomial model, or [N, classes] of 0
-    and 1 for one-vs-rest. The objective is the mean cross-entropy (summed over classes) +
-    lambda / 2 * |weights|^2; the last row (the bias) is not penalised. Equal to scikit-learn's
-    LogisticRegression(C=1 / (lambda * N)), one-vs-rest for several classes per image; for two
-    exclusive classes, which have a single weight vector there, with C=2 / (lambda * N).
+    labels: [N] int64 for the multinomial model, or [N, classes] of 0 and 1 for one-vs-rest. The
+    objective is the mean cross-entropy (summed over classes) + lambda / 2 * |weights|^2; the last
+    row (the bias) is not penalised. Equal to scikit-learn's LogisticRegression(C=1 / (lambda *
+    N)), one-vs-rest for several classes per image; for two exclusive classes, which have a single
+    weight vector there, with C=2 / (lambda * N). The result is on the rows' device.
     """
-    n = len(features)
-    x = F.pad(features, (0, 1), value=1.0)  # [N, D + 1]
-    width = x.shape[1]
-    penalty = torch.ones(width, 1)
-    penalty[-1] = 0
-    several = labels.ndim == 2
-    hot = (labels if several else F.one_hot(labels, classes)).to(x.dtype)  # [N, K]
-    lambdas = lambdas.to(x.dtype)
-
-    def objective(index: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
-        count = len(index)
-        w = flat.view(count, width, classes)
-        z = (x @ w.permute(1, 0, 2).reshape(width, -1)).view(n, count, classes)
-        shrunk = lambdas[index, None, None] * penalty * w
-        # Summed in float64: rounding would hide the decrease of the last steps, and stop too early.
-        if several:
-            loss = (F.softplus(z) - z * hot[:, None]).sum((0, 2), dtype=torch.float64) / n
-            p = z.sigmoid()
-        else:
-            log_p = z.log_softmax(-1)
-            loss = -(log_p * hot[:, None]).sum((0, 2), dtype=torch.float64) / n
-            p = log_p.exp()
-        value = (shrunk * w).sum((1, 2), dtype=torch.float64) / 2 + loss
-        residual = (p - hot[:, None]).view(n, -1) / n
-        gradient = (x.T @ residual).view(width, count, classes).permute(1, 0, 2) + shrunk
-        return value, gradient.reshape(count, -1)
-
-    start = torch.zeros(len(lambdas), width * classes)
-    solved = minimise(lambda index: functools.partial(objective, index), start, TOLERANCE)
-    return solved.view(len(lambdas), width, classes)
+    if len(rows) < rows.width:
+        inner, basis = rows.in_row_space()
+        w = _path(inner, labels, classes, lambdas)
+        return torch.cat([basis @ w[:, :-1], w[:, -1:]], 1)
+    return _path(rows, labels, classes, lambdas)
 
 
-def logits(features: Tensor, weights: Tensor) -> Tensor:
-    """Return logits [..., N, classes] for features [N, D] and weights [..., D + 1, classes]."""
-    return F.pad(features, (0, 1), value=1.0) @ weights
+def _path(rows: FeatureRows, labels: Tensor, classes: int, lambdas: Tensor) -> Tensor:
+    """The solutions from the largest lambda down, each begun where the last two point to.
+
+    What was seen of the curvature stays known: a smaller lambda changes the gradient along a step
+    by the difference times the step, but for the bias.
+    """
+    loss, spectrum = LinearLoss(rows, labels, classes), principal(rows)
+    x = torch.zeros(loss.problems, classes // loss.problems * (rows.width + 1), device=rows.device)
+    seen = Curvature(x)
+    weights: dict[float, Tensor] = {}
+    for strength in sorted(lambdas.tolist(), reverse=True):
+        start, before = x, [*weights]
+        if before:
+            shape = (*seen.steps.shape[:2], -1, rows.width + 1)
+            steps, changes = seen.steps.view(shape), seen.changes.view(shape)
+            changes[..., :-1] -= (before[-1] - strength) * steps[..., :-1]
+        if len(before) > 1:
+            ahead = math.log(strength / before[-1]) / math.log(before[-1] / before[-2])
+            start = x + ahead * (x - weights[before[-2]])
+        problem = Regularised(loss, spectrum, strength)
+        problems = functools.partial(functools.partial, problem.objective)
+        x, seen = minimise(problems, start, TOLERANCE, seen, problem.metric)
+        weights[strength] = x
+    found = torch.stack([weights[strength] for strength in lambdas.tolist()])
+    return found.view(len(lambdas), classes, rows.width + 1).mT
+
+
+def logits(features: FeatureRows, weights: Tensor) -> Iterator[Tensor]:
+    """Yield logits [..., n, classes] of chunks of features for weights [..., D + 1, classes]."""
+    for _, x in features:
+        yield x @ weights[..., :-1, :] + weights[..., -1:, :]
 
 
 class Logistic:
@@ -156,34 +183,31 @@ class Logistic:
         self.classes, self.refit = classes, refit
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
-        x, y = train.pooled(), train.labels()
-        self._standardise(x)
+        x, y, self.device = train.pooled(), train.labels(), setting.device
         if not val:  # too few samples of a class to hold any out
-            default = torch.tensor([DEFAULT_LAMBDA])
-            self.weights = fit_logistic(self._scale(x), y, self.classes, default)[0]
+            self.weights = self._fitted(x, y, (DEFAULT_LAMBDA,))[0]
             return {"lambda": DEFAULT_LAMBDA, "val": None, "refitted": False, "note": UNCHOSEN}
-        lambdas = torch.tensor(LAMBDAS)
-        sweep = fit_logistic(self._scale(x), y, self.classes, lambdas)
-        held, truth = self._scale(val.pooled()), val.labels()
-        score = [selection_score(logits(held, weights), truth) for weights in sweep]
+        sweep = self._fitted(x, y, LAMBDAS)
+        held, truth = val.pooled(), val.labels()
+        scores = torch.cat([part.cpu() for part in logits(self._rows(held), sweep)], 1)
+        score = [selection_score(of_lambda, truth) for of_lambda in scores]
         # Of equal scores the largest lambda: the simplest of the best models.
         best = max(range(len(LAMBDAS)), key=lambda i: (score[i], LAMBDAS[i]))
         self.weights = sweep[best]
         if self.refit:
-            x, y = torch.cat([x, val.pooled()]), torch.cat([y, val.labels()])
-            self._standardise(x)
-            self.weights = fit_logistic(self._scale(x), y, self.classes, lambdas[best, None])[0]
+            both = torch.cat([x, held]), torch.cat([y, truth])
+            self.weights = self._fitted(*both, LAMBDAS[best : best + 1])[0]
         chosen = {"lambda": LAMBDAS[best], "val": score[best], "refitted": self.refit}
         return {**chosen, "sweep": dict(zip(map(str, LAMBDAS), score, strict=True))}
 
-    def _standardise(self, x: Tensor) -> None:
-        # In float32 the mean of a constant column may differ from its value.
-        self.mean = x.mean(0, dtype=torch.float64).float()
-        variance = (x - self.mean).square().mean(0, dtype=torch.float64)
-        self.std = divisor(self.mean, variance.sqrt().float())
+    def _fitted(self, x: Tensor, labels: Tensor, lambdas: tuple[float, ...]) -> Tensor:
+        rows = FeatureRows(x, self.device).standardised()
+        self.scale = rows.scale
+        return fit_logistic(rows.resident(), labels, self.classes, torch.tensor(lambdas))
 
-    def _scale(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+    def _rows(self, x: Tensor) -> FeatureRows:
+        return FeatureRows(x, self.device, self.scale)
 
     def predict(self, test: Source) -> Iterator[Any]:
-        yield from logits(self._scale(test.pooled()), self.weights).numpy()
+        for part in logits(self._rows(test.pooled()), self.weights):
+            yield from part.cpu().numpy()

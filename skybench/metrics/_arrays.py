@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView, Mapping, Set, ValuesView
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ def as_masked(given: Any, name: str) -> Masked:
     given: an array or a tensor of any library and dtype, a data frame, or sequences of them.
     Raises InvalidArray, which names the argument, for anything else.
     """
+    if is_plain(given):
+        return Masked(given, None)
     try:
         found = _collected(given, name)
         array = np.asarray(np.ma.getdata(found))
@@ -51,6 +53,11 @@ def as_masked(given: Any, name: str) -> Masked:
         raise InvalidArray(f"Expected an array or a list as {name}, but got one value, {array}.")
     mask = np.ma.getmaskarray(found) if isinstance(found, np.ma.MaskedArray) else None
     return Masked(array, mask if mask is not None and mask.any() else None)
+
+
+def is_plain(given: Any) -> TypeGuard[NDArray[Any]]:
+    """Return whether `as_array` would give back a value as it is: an array of numbers."""
+    return type(given) is np.ndarray and given.ndim > 0 and given.dtype.kind in NUMBERS
 
 
 def as_array(given: Any, name: str) -> NDArray[Any]:

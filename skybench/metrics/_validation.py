@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.core.errors import InvalidArray
-from skybench.metrics._arrays import as_array, as_flag
+from skybench.metrics._arrays import as_array, as_flag, is_plain
 from skybench.metrics.matching import Ints, Scene, TrueBoxes, rank_scene
 
 Images = Sequence[Sequence[ArrayLike]]  # arrays for each image
@@ -50,7 +50,7 @@ def scene_from_arrays(
 
 def _with_flags(one: Sequence[ArrayLike]) -> Sequence[ArrayLike]:
     """The boxes, labels, difficult and crowd of an image; flags that are not given are False."""
-    labels = as_array(one[1], "labels")
+    labels = one[1] if is_plain(one[1]) else as_array(one[1], "labels")
     return one[0], labels, *one[2:], *[np.zeros(labels.shape, bool)] * (4 - len(one))
 
 
@@ -63,7 +63,8 @@ def _images(given: Images, name: str) -> list[Sequence[ArrayLike]]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise wrong
     images = list(given)
-    if any(isinstance(one, str | bytes) or not isinstance(one, Sequence) for one in images):
+    unusual = [one for one in images if not isinstance(one, tuple | list)]
+    if any(isinstance(one, str | bytes) or not isinstance(one, Sequence) for one in unusual):
         raise wrong
     return images
 
@@ -74,7 +75,11 @@ def _concatenated(images: Images, names: Sequence[str]) -> tuple[list[NDArray[An
     Raises InvalidArray if the arrays of an image differ in length, or those of images in shape.
     """
     columns = [
-        [as_array(array, f"{name} of image {image}") for image, array in enumerate(column)]
+        [
+            # Most are arrays already, of which a large test set has 100,000.
+            array if is_plain(array) else as_array(array, f"{name} of image {image}")
+            for image, array in enumerate(column)
+        ]
         for name, column in zip(names, zip(*images, strict=True), strict=True)
     ]
     lengths = np.array([[len(array) for array in c] for c in columns])

@@ -99,14 +99,16 @@ class Accuracy:
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
         """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
         true = np.asarray(self.true)
-        right = (np.asarray(self.predicted) == true).astype(np.float64)
+        right = np.asarray(self.predicted) == true
         w = np.ones((1, len(true))) if weights is None else weights
-        member = (true[:, None] == np.unique(true)).astype(np.float64)  # [N, classes present]
+        present, ids = np.unique(true, return_inverse=True)
+        hits = _sums_by_class(w[:, right], ids[right], len(present))
         with np.errstate(invalid="ignore"):
-            share = (w * right) @ member / (w @ member)  # [B, classes], NaN where none was drawn
-        found = {"oa": w @ right / w.sum(1) * 100, "aa": np.nanmean(share, axis=1) * 100}
+            share = hits / _sums_by_class(w, ids, len(present))  # NaN where none was drawn
+        drawn = w.sum(1)
+        found = {"oa": hits.sum(1) / drawn * 100, "aa": np.nanmean(share, axis=1) * 100}
         if len(self.among) == len(true):
-            found["top5"] = w @ np.asarray(self.among, np.float64) / w.sum(1) * 100
+            found["top5"] = w @ np.asarray(self.among, np.float64) / drawn * 100
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
 
     def shares(self) -> dict[str, NDArray[np.float64]]:
@@ -139,6 +141,22 @@ class Accuracy:
     def chance(self) -> float:
         """Return the share of the most frequent class, the best constant prediction."""
         return float(np.unique(self.true, return_counts=True)[1].max() / len(self.true) * 100)
+
+
+def _sums_by_class(
+    weights: NDArray[np.float64], ids: NDArray[np.intp], classes: int
+) -> NDArray[np.float64]:
+    """The weights [B, N] summed over the images of each class, [B, classes].
+
+    Sorted by class first: a product with the classes' indicators costs as many times more as there
+    are classes.
+    """
+    found = np.zeros((len(weights), classes))
+    if len(ids):
+        order = np.argsort(ids, kind="stable")
+        present, starts = np.unique(ids[order], return_index=True)
+        found[:, present] = np.add.reduceat(weights[:, order], starts, axis=1)
+    return found
 
 
 def _require_scores(said: NDArray[Any], true: NDArray[Any]) -> None:

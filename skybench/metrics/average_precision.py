@@ -19,13 +19,24 @@ from skybench.metrics.matching import (
     match_voc,
     rank_within_group,
 )
+from skybench.metrics.ranked_sums import (
+    RUN,
+    Numbers,
+    WeightTables,
+    accumulate,
+    arranged,
+    highest_from_here,
+    increments,
+    side_by_side,
+    sums,
+)
 from skybench.metrics.segmentation import nan_mean
 
 # The floats of the original code: a recall of 3 in 10 does not reach 0.30000000000000004.
 COCO_IOUS = np.linspace(0.5, 0.95, 10)
 COCO_RECALLS = np.linspace(0, 1, 101)
 VOC_RECALLS = {11: np.arange(0, 1.001, 0.1), 0: None}
-CELLS = 1_000_000  # elements of weights times detections in memory at once
+CELLS = 2**22  # elements of weights times hits in memory at once
 
 
 class Ranked(NamedTuple):
@@ -66,7 +77,12 @@ def equal_boxes(corners: NDArray[Any], groups: NDArray[Any]) -> Ints:
     """
     points = np.sort(corners @ [1, 1j], 1)
     rows = np.column_stack([groups, points])
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    # Equal rows have one sum. Few boxes share one with another, and only these rows are compared.
+    _, ids, counts = np.unique(rows.sum(1), return_inverse=True, return_counts=True)
+    shared = np.flatnonzero(counts[ids] > 1)
+    if len(shared):
+        ids[shared] = len(counts) + np.unique(rows[shared], axis=0, return_inverse=True)[1]
+    return np.asarray(ids)
 
 
 class VocCurves(NamedTuple):
@@ -100,9 +116,9 @@ def voc_curves(scene: Scene, pairs: Pairs, iou: float) -> VocCurves:
     return VocCurves(strict, judged(counts) if len(again) else strict, repeats)
 
 
-def coco_scores(ranked: Ranked, weights: Floats) -> dict[str, Floats]:
+def coco_scores(ranked: Ranked, tables: WeightTables) -> dict[str, Floats]:
     """Return COCO's scores [B] of one class in 0..1, `ap50` first."""
-    (ap,) = box_average_precision(ranked, weights, (COCO_RECALLS,))
+    (ap,) = class_precisions(ranked, tables, (COCO_RECALLS,))
     return {"ap50": ap[:, 0], "ap": ap.mean(1), "ap75": ap[:, 5]}
 
 
@@ -120,60 +136,117 @@ def box_average_precision(
     """Return the AP [B, T] in 0..1 for each of `steps`, with image weights [B, N].
 
     Precision is interpolated: the highest at that or any higher recall. steps: the recalls over
-    which it is averaged, or None for the area under the curve. NaN if no countable object has
-    weight.
+    which it is averaged, equally spaced from 0 to 1, or None for the area under the curve. NaN if
+    no countable object has weight. For its digits see `WeightTables`.
     """
-    rows = max(1, CELLS // max(1, len(ranked.images)))
-    blocks = [
-        _average_precision(ranked, weights[start : start + rows], steps)
-        for start in range(0, len(weights), rows)
-    ]
-    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+    return class_precisions(ranked, WeightTables(weights), steps)
 
 
-def _average_precision(
-    ranked: Ranked, weights: Floats, steps: tuple[Floats | None, ...]
+def class_precisions(
+    ranked: Ranked, tables: WeightTables, steps: tuple[Floats | None, ...]
 ) -> list[Floats]:
-    hit, ignored = ranked.verdict
-    objects = weights @ ranked.objects
-    ever = np.flatnonzero(hit.any(1))  # hits at some threshold
-    seen = _seen(ranked.images, weights, ever)
-    found = [np.empty((len(weights), hit.shape[1])) for _ in steps]
-    zero = np.zeros((len(weights), 1))
-    for t in range(hit.shape[1]):
-        now = np.flatnonzero(hit[ever, t])
-        hits, skipped = ever[now], np.flatnonzero(ignored[:, t])
-        rising = np.cumsum(weights[:, ranked.images[hits]], 1)  # objects found so far
-        said = seen[:, now]
-        if skipped.size:
-            before = np.cumsum(weights[:, ranked.images[skipped]], 1)
-            said -= np.concatenate([zero, before], 1)[:, np.searchsorted(skipped, hits)]
-        precision = rising / np.where(said > 0, said, 1)
-        best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-        with np.errstate(invalid="ignore"):
-            recall = rising / objects[:, None]
-        for ap, at in zip(found, steps, strict=True):
-            ap[:, t] = _area(recall, best) if at is None else _mean(recall, best, at)
+    """Return what `box_average_precision` does, of weights that serve all classes."""
+    hit = ranked.verdict.hit
+    objects = tables.weights @ ranked.objects
+    found = [np.zeros((len(objects), hit.shape[1])) for _ in steps]
+    curve = _curve(ranked)
+    most = int(np.bincount(ranked.images).max(initial=0))
+    # A recall must be told from its neighbours in float32: of up to 2^16 objects it can.
+    largest = max(tables.total * most, float(objects.max(initial=0)) * 2**8)
+    start = 0
+    for table in tables.of(largest) if curve.hit.any() else ():
+        for columns in np.array_split(np.arange(table.shape[1]), _parts(curve, table)):
+            rows = slice(start, start + len(columns))
+            some = np.ascontiguousarray(table[:, columns[0] : columns[-1] + 1])
+            for ap, one in zip(found, _precisions(curve, some, objects[rows], steps), strict=True):
+                ap[rows] = one
+            start += len(columns)
     for ap in found:
         ap[objects == 0] = np.nan
     return found
 
 
-def _seen(images: Ints, weights: Floats, places: Ints) -> Floats:
-    """The summed weight of the detections up to these ranks, [B, len(places)]."""
-    if not len(places):
-        return np.zeros((len(weights), 0))
-    # Summed between ranks first: half the time of a running sum over all detections.
-    drawn = np.take(weights, images[: places[-1] + 1], 1)
-    return np.cumsum(np.add.reduceat(drawn, np.append(0, places[:-1] + 1), 1), 1)
+class _Curve(NamedTuple):
+    """The detections of one class that are hits at some threshold; see `ranked_sums`."""
+
+    images: Numbers  # of all detections up to each, since the one before
+    starts: Numbers
+    hit_images: Numbers
+    hit_starts: Numbers
+    hit: Flags  # [T, RUN, runs]
+    skipped: Sequence[tuple[Numbers, Numbers] | None]  # [T]: ignored ones before each; None: none
 
 
-def _area(recall: Floats, precision: Floats) -> Floats:
-    return np.asarray((np.diff(recall, prepend=0.0) * precision).sum(1))
+def _curve(ranked: Ranked) -> _Curve:
+    hit, ignored = ranked.verdict
+    ever = np.flatnonzero(hit.any(1))
+    places = side_by_side(len(ever), len(ever))
+    padded = np.pad(hit[ever], ((0, len(places) - len(ever)), (0, 0)))[places]
+    skipped: list[tuple[Numbers, Numbers] | None] = []
+    for column in ignored.T:
+        ranks = np.flatnonzero(column)
+        before = np.append(0, np.searchsorted(ranks, ever))
+        skipped.append(arranged(ranked.images[ranks], before, places) if before[-1] else None)
+    return _Curve(
+        *arranged(ranked.images, np.append(0, ever + 1), places),
+        *arranged(ranked.images[ever], np.arange(len(ever) + 1), places),
+        padded.T.reshape(hit.shape[1], RUN, -1),
+        skipped,
+    )
 
 
-def _mean(recall: Floats, precision: Floats, at: Floats) -> Floats:
-    """The mean precision [B] at the first hits that reach given recalls; 0 if none does."""
-    first = np.stack([row.searchsorted(at) for row in recall])
-    padded = np.concatenate([precision, np.zeros((len(precision), 1))], 1)
-    return np.asarray(np.take_along_axis(padded, first, 1).mean(1))
+def _parts(curve: _Curve, table: Floats) -> int:
+    """In how many parts the columns of a table are evaluated, so that the memory is bounded."""
+    columns: int = table.shape[1]
+    cells: int = curve.hit[0].size * columns
+    return min(columns, -(-cells // CELLS))
+
+
+def _precisions(
+    curve: _Curve, table: Floats, objects: Floats, steps: tuple[Floats | None, ...]
+) -> list[Floats]:
+    """The AP [B, T] for each of `steps`, for weights [N, B] and weighted objects [B]."""
+    found = [np.zeros((table.shape[1], len(curve.hit))) for _ in steps]
+    seen = sums(table, curve.images, curve.starts)
+    accumulate(seen)
+    gain = sums(table, curve.hit_images, curve.hit_starts)
+    total, every = _divisor(objects.astype(table.dtype)), _divisor(seen)
+    for t, (hit, skipped) in enumerate(zip(curve.hit, curve.skipped, strict=True)):
+        if not hit.any():
+            continue
+        own, said = gain * hit.astype(table.dtype)[..., None], every
+        if skipped is not None:
+            before = sums(table, *skipped)
+            accumulate(before)
+            said = _divisor(seen - before)
+        # Where another threshold has its hit the precision is no new maximum, nor is the recall.
+        recall = own.copy()
+        accumulate(recall)
+        best = recall / said
+        highest_from_here(best)
+        for ap, at in zip(found, steps, strict=True):
+            new = own / total if at is None else increments(_levels(recall, total, at))
+            new *= best
+            ap[:, t] = new.sum(0).sum(0, dtype=np.float64)
+            if at is not None:  # the recall 0 is reached by the first detection
+                ap[:, t] = (ap[:, t] + best[0, 0]) / len(at)
+    return found
+
+
+def _levels(found: Floats, objects: Floats, at: Floats) -> Floats:
+    """How many of the recalls above 0 are reached with so many objects found, like `found`."""
+    last = len(at) - 1
+    exact = found * last
+    exact /= objects
+    reached = np.floor(exact)
+    # A step may lie a rounding error above the recall that has to reach it, as 0.1 * 3 does.
+    late = at > np.arange(len(at)) / last
+    flat = reached.reshape(-1)
+    even = np.flatnonzero(exact.reshape(-1) == flat)
+    flat[even] -= late[flat[even].astype(np.intp)]
+    return reached
+
+
+def _divisor(weights: Floats) -> Floats:
+    """Sums of weights above 0: where there are none, what they divide is 0 too."""
+    return np.maximum(weights, np.finfo(weights.dtype).tiny)

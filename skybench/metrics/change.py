@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from skybench.core import IGNORE, InvalidArray, UsageError
 from skybench.metrics._arrays import as_masked
+from skybench.metrics.pair_counts import count_pairs
 from skybench.metrics.segmentation import (
     Segmentation,
     class_scores,
-    confusion,
-    labelled_ids,
+    confusion_of,
     require_foreground,
 )
 
@@ -71,12 +71,12 @@ def change_f1(predicted: ArrayLike, true: ArrayLike, ignore: int | None = None) 
     """
     void = IGNORE if ignore is None else ignore
     said, truth = as_masked(predicted, "predicted"), as_masked(true, "true")
-    p, t = labelled_ids(said, truth, void)
+    pairs = count_pairs(said, truth, void)
     if ignore is None:
-        require_foreground(t, truth)
-    if not t.size:
+        require_foreground(pairs.true, truth)
+    if not pairs.true.size:
         raise InvalidArray("Expected at least one pixel that is not ignored, but got none.")
-    found = _of_change(confusion(p, t, 2, void))
+    found = _of_change(confusion_of(pairs, 2, void))
     return {name: float(value * 100) for name, value in found.items()}
 
 

@@ -27,10 +27,11 @@ from skybench.metrics._validation import (
 )
 from skybench.metrics.average_precision import (
     COCO_IOUS,
+    COCO_RECALLS,
     VOC_RECALLS,
     Ranked,
     VocCurves,
-    box_average_precision,
+    class_precisions,
     coco_curves,
     coco_scores,
     equal_boxes,
@@ -41,10 +42,12 @@ from skybench.metrics.matching import (
     BoxForm,
     Scene,
     TrueBoxes,
+    Verdicts,
     find_pairs,
     gather_scene,
     rank_within_group,
 )
+from skybench.metrics.ranked_sums import WeightTables
 
 MOST = 100  # detections of a class in an image that COCO evaluates
 VOC_NAMES = ("ap50_voc07", "ap50_voc12", "ap50_voc07_doubles", "ap50_voc12_doubles")
@@ -104,7 +107,8 @@ def coco_ap(
     scene = scene_from_arrays(detections, truth, horizontal_corners, count_difficult)
     most = None if most is None else as_whole_number(most, "most", 1)
     curves = coco_curves(scene, find_pairs(scene, HORIZONTAL, COCO_IOUS[0]), most)
-    each = [coco_scores(curve, np.ones((1, scene.number))) for curve in curves.values()]
+    ones = WeightTables(np.ones((1, scene.number)))
+    each = [coco_scores(curve, ones) for curve in curves.values()]
     found = over_classes(each, ("ap50", "ap", "ap75"), 1)
     return {name: float(value[0]) for name, value in found.items()}
 
@@ -145,10 +149,10 @@ def voc_map(scene: Scene, shape: BoxForm, iou: float, points: int) -> dict[str, 
             f"Expected an IoU above 0, at most 1, and 11 or 0 points, but got {iou} and {points}."
         )
     curves = voc_curves(scene, find_pairs(scene, shape, iou), iou)
-    weights, steps = np.ones((1, scene.number)), (VOC_RECALLS[points],)
+    ones, steps = WeightTables(np.ones((1, scene.number))), (VOC_RECALLS[points],)
     found = {}
     for name, rule in (("map", curves.strict), ("map_doubles", curves.doubles)):
-        each = [box_average_precision(curve, weights, steps)[0] for curve in rule.values()]
+        each = [class_precisions(curve, ones, steps)[0] for curve in rule.values()]
         found[name] = float(np.mean(each) * 100) if each else float("nan")
     return found | {"doubles": float(sum(curves.repeats.values()))}
 
@@ -199,6 +203,20 @@ class CocoBoxes:
         w = np.ones((1, len(self.true))) if weights is None else weights
         found = over_classes([*self._each(w).values()], self.names, len(w))
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
+
+    def main_score(self, weights: NDArray[np.float64] | None = None) -> Any:
+        """Return the first of `scores` alone: a float, or an array [B] for weights [B, N]."""
+        coco, voc = self._curves()
+        tables = WeightTables(np.ones((1, len(self.true))) if weights is None else weights)
+        each = [{self.names[0]: self._main(coco[c], voc.strict[c], tables)} for c in coco]
+        (found,) = over_classes(each, self.names[:1], len(tables.weights)).values()
+        return float(found[0]) if weights is None else found
+
+    def _main(self, coco: Ranked, voc: Ranked, tables: WeightTables) -> NDArray[np.float64]:
+        """The main score [B] of one class in 0..1."""
+        verdict = Verdicts(coco.verdict.hit[:, :1], coco.verdict.ignored[:, :1])
+        (ap,) = class_precisions(coco._replace(verdict=verdict), tables, (COCO_RECALLS,))
+        return ap[:, 0]
 
     def found(self, keys: Sequence[str]) -> dict[str, Detections]:
         """Return the detections of each image by its key; keys: of the images, in order."""
@@ -252,15 +270,15 @@ class CocoBoxes:
     def _each(self, weights: NDArray[np.float64]) -> dict[int, dict[str, NDArray[np.float64]]]:
         """The scores [B] of every class, in 0..1."""
         coco, voc = self._curves()
-        rules = (VOC_RECALLS[11], None)
+        rules, tables = (VOC_RECALLS[11], None), WeightTables(weights)
         found = {}
         for label in coco:
-            strict = box_average_precision(voc.strict[label], weights, rules)
+            strict = class_precisions(voc.strict[label], tables, rules)
             doubles = (
-                box_average_precision(voc.doubles[label], weights, rules)
+                class_precisions(voc.doubles[label], tables, rules)
                 if voc.repeats[label]
                 else strict
             )
             own = zip(VOC_NAMES, (*strict, *doubles), strict=True)
-            found[label] = coco_scores(coco[label], weights) | {n: ap[:, 0] for n, ap in own}
+            found[label] = coco_scores(coco[label], tables) | {n: ap[:, 0] for n, ap in own}
         return found

@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skybench.core.errors import InvalidArray
 from skybench.metrics._arrays import as_masked, as_whole_number, unmasked_rows
-
-CELLS = 1_000_000  # elements of weights times scores in memory at once
-
-
-class ScoreRanking(NamedTuple):
-    """Scores in descending order: sorted once, then evaluated for any weights of the images."""
-
-    images: NDArray[np.intp]  # the image of each score, the highest first
-    hits: NDArray[np.intp]  # the ranks of true pairs
-    ends: NDArray[np.intp]  # for each hit, the last rank with an equal score
-    last: NDArray[np.intp]  # for each hit, the index of the last hit up to that rank
-
-
-def rank_scores(scores: NDArray[Any], true: NDArray[Any], images: NDArray[Any]) -> ScoreRanking:
-    """Rank scores [M], given their truth and the image of each."""
-    order = np.argsort(-scores, kind="stable")
-    descending = scores[order]
-    hits = np.flatnonzero(true[order])
-    lower = descending[1:] != descending[:-1]  # no difference: that of infinities is NaN
-    steps = np.append(np.flatnonzero(lower), len(order) - 1)  # thresholds end here
-    ends = steps[np.searchsorted(steps, hits)]
-    return ScoreRanking(images[order], hits, ends, np.searchsorted(hits, ends, "right") - 1)
-
-
-def weighted_average_precision(ranking: ScoreRanking, weights: NDArray[np.float64]) -> float:
-    """Return the AP in 0..1 with image weights [N]; NaN if no true pair has weight.
-
-    The sum over distinct thresholds of the increase in recall times the precision, without
-    interpolation (as scikit-learn's average_precision_score).
-    """
-    return float(_average_precisions(ranking, weights[None])[0])
-
-
-def _average_precisions(ranking: ScoreRanking, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The AP [B] for weights [B, N]."""
-    if not len(ranking.hits):
-        return np.full(len(weights), np.nan)
-    rows = max(1, CELLS // len(ranking.images))
-    parts = []
-    for start in range(0, len(weights), rows):
-        w = weights[start : start + rows][:, ranking.images]
-        seen = np.cumsum(w, 1)[:, ranking.ends]
-        gain = w[:, ranking.hits]
-        recalled = np.cumsum(gain, 1)
-        # A threshold up to which nothing has weight has no gain either.
-        precision = recalled[:, ranking.last] / np.where(seen > 0, seen, 1)
-        sums = np.array([one @ other for one, other in zip(gain, precision, strict=True)])
-        with np.errstate(invalid="ignore"):
-            parts.append(sums / recalled[:, -1])
-    return np.concatenate(parts)
+from skybench.metrics.score_ranking import (
+    ScoreRanking,
+    average_precision,
+    average_precisions,
+    rank_scores,
+)
 
 
 def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -> dict[str, float]:
@@ -93,6 +49,17 @@ def mean_average_precision(scores: ArrayLike, true: ArrayLike, batch: int = 0) -
     return metric.scores()
 
 
+def micro_average_precision(scores: NDArray[Any], true: NDArray[Any]) -> float:
+    """Return `map_micro` of `mean_average_precision` alone, in percent; NaN if nothing is true.
+
+    scores: [N, K], without NaN; true: [N, K], 0 or 1; neither is validated.
+
+    >>> micro_average_precision(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([[1, 0], [1, 1]]))
+    100.0
+    """
+    return average_precision(np.ravel(scores), np.ravel(true).astype(bool)) * 100
+
+
 class MultiLabel:
     """Micro and macro average precision; `map_micro_batched` has no bootstrap replicates."""
 
@@ -100,9 +67,9 @@ class MultiLabel:
         self.classes, self.batch = classes, batch
         self.predicted: list[NDArray[Any]] = []
         self.true: list[NDArray[Any]] = []
-        self.rankings: tuple[
-            ScoreRanking, ...
-        ] = ()  # of all pairs, then of each class; () when stale
+        # Of all pairs, then of each class, and the stacked arrays; () and None when stale.
+        self.rankings: tuple[ScoreRanking, ...] = ()
+        self.stacked: tuple[NDArray[np.float64], NDArray[np.bool_]] | None = None
 
     def fresh(self) -> MultiLabel:
         return MultiLabel(self.classes, self.batch)
@@ -123,23 +90,29 @@ class MultiLabel:
             )
         self.predicted.append(said.astype(np.float64))
         self.true.append(true.astype(bool))
-        self.rankings = ()
+        self.rankings, self.stacked = (), None
 
     def scores(self, weights: NDArray[np.float64] | None = None) -> dict[str, Any]:
         """Return scores in percent: floats, or arrays [B] for weights [B, N], counts of images."""
-        w = np.ones((1, len(self.true))) if weights is None else weights
-        each = np.stack([_average_precisions(ranking, w) for ranking in self._ranked()], axis=1)
+        if weights is None:
+            s, t = self._stacked()
+            macro = _mean_known([average_precision(*one) for one in zip(s.T, t.T, strict=True)])
+            known = {"map_micro": self.main_score(), "map_macro": macro * 100}
+            return known | ({"map_micro_batched": self._batched() * 100} if self.batch else {})
+        each = average_precisions(self._ranked(), weights)
         present = ~np.isnan(each[:, 1:])
         with np.errstate(invalid="ignore"):
-            macro = np.where(present, each[:, 1:], 0).sum(1) / present.sum(1)
-        found = {"map_micro": each[:, 0] * 100, "map_macro": macro * 100}
-        if weights is not None:
-            return found
-        known = {name: float(values[0]) for name, values in found.items()}
-        return known | ({"map_micro_batched": self._batched()} if self.batch else {})
+            of_classes = np.where(present, each[:, 1:], 0).sum(1) / present.sum(1)
+        return {"map_micro": each[:, 0] * 100, "map_macro": of_classes * 100}
+
+    def main_score(self, weights: NDArray[np.float64] | None = None) -> Any:
+        """Return `map_micro` of `scores` alone: a float, or an array [B] for weights [B, N]."""
+        if weights is None:
+            return micro_average_precision(*self._stacked())
+        return average_precisions(self._ranked()[:1], weights)[:, 0] * 100
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {"predicted": np.stack(self.predicted), "true": np.stack(self.true)}
+        return dict(zip(("predicted", "true"), self._stacked(), strict=True))
 
     def restored(self, state: Mapping[str, NDArray[Any]]) -> MultiLabel:
         whole = self.fresh()
@@ -148,7 +121,9 @@ class MultiLabel:
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Return the AP of every class that occurs, in percent."""
-        each = [weighted_average_precision(r, np.ones(len(self.true))) for r in self._ranked()[1:]]
+        each = (
+            average_precision(*one) for one in zip(*(x.T for x in self._stacked()), strict=True)
+        )
         named = zip(self.classes, each, strict=True)
         return {name: {"ap": ap * 100} for name, ap in named if not np.isnan(ap)}
 
@@ -157,13 +132,18 @@ class MultiLabel:
 
         It ranks the classes by frequency; no other order, and no tie, has a higher AP.
         """
-        counts = np.sort(np.stack(self.true).sum(0))[::-1]
+        counts = np.sort(self._stacked()[1].sum(0))[::-1]
         precision = np.cumsum(counts) / (len(self.true) * np.arange(1, len(counts) + 1))
         return float(counts @ precision / counts.sum() * 100)
 
+    def _stacked(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        if self.stacked is None:
+            self.stacked = np.stack(self.predicted), np.stack(self.true)
+        return self.stacked
+
     def _ranked(self) -> tuple[ScoreRanking, ...]:
         if not self.rankings:
-            s, t = np.stack(self.predicted), np.stack(self.true)
+            s, t = self._stacked()
             images = np.arange(len(s))
             pairs = rank_scores(s.ravel(), t.ravel(), np.repeat(images, s.shape[1]))
             each = (rank_scores(one, other, images) for one, other in zip(s.T, t.T, strict=True))
@@ -171,13 +151,14 @@ class MultiLabel:
         return self.rankings
 
     def _batched(self) -> float:
-        """The mean of the micro AP over consecutive batches, in percent."""
+        """The mean of the micro AP over consecutive batches, in 0..1."""
         size = min(self.batch, len(self.true))
-        each = []
-        for start in range(0, len(self.true) - size + 1, size):
-            part = slice(start, start + size)
-            s, t = np.stack(self.predicted[part]), np.stack(self.true[part])
-            ranking = rank_scores(s.ravel(), t.ravel(), np.repeat(np.arange(size), s.shape[1]))
-            each.append(weighted_average_precision(ranking, np.ones(size)))
-        known = [ap for ap in each if not np.isnan(ap)]
-        return float(np.mean(known) * 100) if known else float("nan")
+        (s, t), starts = self._stacked(), range(0, len(self.true) - size + 1, size)
+        each = [average_precision(s[i : i + size].ravel(), t[i : i + size].ravel()) for i in starts]
+        return _mean_known(each)
+
+
+def _mean_known(values: list[float]) -> float:
+    """The mean of the values that are not NaN; NaN without any."""
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")

@@ -11,9 +11,10 @@ from skybench.boxes.geometry import to_corners, to_horizontal, to_rotated
 from skybench.boxes.iou import paired_iou
 from skybench.core.errors import InvalidArray
 from skybench.metrics._validation import FAR, Images, scene_from_arrays
-from skybench.metrics.average_precision import VOC_RECALLS
+from skybench.metrics.average_precision import VOC_RECALLS, Ranked, class_precisions
 from skybench.metrics.horizontal_boxes import VOC_NAMES, CocoBoxes, voc_map
 from skybench.metrics.matching import BoxForm
+from skybench.metrics.ranked_sums import WeightTables
 
 THIN = 0.01  # pixels; a thinner box, as of four points in a line, counts as that thick
 
@@ -70,6 +71,10 @@ class RotatedBoxes(CocoBoxes):
     shape = ROTATED
     most = None
     names = (VOC_NAMES[0], VOC_NAMES[1], "ap50", "ap", "ap75", *VOC_NAMES[2:])
+
+    def _main(self, coco: Ranked, voc: Ranked, tables: WeightTables) -> NDArray[np.float64]:
+        (ap,) = class_precisions(voc, tables, (VOC_RECALLS[11],))
+        return ap[:, 0]
 
     def attainable(self) -> float:
         """Return the mean AP with every object found once, before any false positive."""

@@ -18,6 +18,7 @@ from skybench.metrics._arrays import (
     count_classes,
     require_class_ids,
 )
+from skybench.metrics.pair_counts import PairCounts, count_pairs
 
 
 def confusion(
@@ -35,32 +36,16 @@ def confusion(
     """
     classes = as_whole_number(classes, "classes", 1, CLASSES)
     said, truth = as_masked(predicted, "predicted"), as_masked(true, "true")
-    p, t = labelled_ids(said, truth, ignore)
+    return confusion_of(count_pairs(said, truth, ignore), classes, ignore)
+
+
+def confusion_of(pairs: PairCounts, classes: int, ignore: int) -> NDArray[np.int64]:
+    """Return the confusion matrix of counted pairs; raises InvalidArray as `confusion` does."""
     note = f" (or {ignore} to ignore, in true only)"
-    require_class_ids({"predicted": p, "true": t}, classes, note)
-    pairs = t.astype(np.int64) * classes + p.astype(np.int64)
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def labelled_ids(said: Masked, truth: Masked, ignore: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the predicted and true ids [n] of the pixels with a label.
-
-    Left out are pixels whose true id is `ignore`, and masked ones of either array.
-    Raises InvalidArray for unequal shapes and for ids that are no integers.
-    """
-    p, t = said.values, truth.values
-    if p.shape != t.shape:
-        raise InvalidArray(f"Expected maps of one shape, but got {p.shape} and {t.shape}.")
-    if t.size and (p.dtype.kind == "f" or t.dtype.kind == "f"):
-        raise InvalidArray(
-            f"Expected integer class ids, but got {p.dtype} and {t.dtype}; of scores, give the "
-            "argmax, and convert ids that are whole numbers with .astype(int)."
-        )
-    seen = t != as_whole_number(ignore, "ignore", -(2**62))
-    for mask in (said.mask, truth.mask):
-        if mask is not None:
-            seen &= ~mask
-    return p[seen], t[seen]
+    require_class_ids(pairs.ids, classes, note)
+    matrix = np.zeros((classes, classes), np.int64)
+    matrix[np.ix_(pairs.true, pairs.predicted)] = pairs.counts
+    return matrix
 
 
 def class_scores(matrices: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -134,19 +119,19 @@ def mean_iou(
     """
     void = IGNORE if ignore is None else ignore
     said, truth = as_masked(predicted, "predicted"), as_masked(true, "true")
-    p, t = labelled_ids(said, truth, void)
-    if not t.size:
+    pairs = count_pairs(said, truth, void)
+    if not pairs.true.size:
         raise InvalidArray("Expected at least one pixel that is not ignored, but got none.")
     if ignore is None and classes in (None, 2):
-        require_foreground(t, truth)
-    found = mean_scores(confusion(p, t, count_classes({"predicted": p, "true": t}, classes), void))
+        require_foreground(pairs.true, truth)
+    found = mean_scores(confusion_of(pairs, count_classes(pairs.ids, classes), void))
     return {name: float(value * 100) for name, value in found.items()}
 
 
 def require_foreground(labelled: NDArray[Any], truth: Masked) -> None:
     """Raise InvalidArray if a truth has no value but 0 and 255, which may be its foreground.
 
-    labelled: the values of truth that are not ignored.
+    labelled: the ids in truth that are not ignored.
     """
     if not labelled.any() and (truth.values == IGNORE).any():
         raise InvalidArray(

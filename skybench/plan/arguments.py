@@ -194,10 +194,12 @@ def _refused(what: str, expected: str, given: Any) -> UsageError:
 READERS: Mapping[str, Callable[[Any, str], Any]] = {  # of a request's fields
     "models": names_of, "tasks": names_of, "datasets": names_of, "sensors": names_of,
     "recipes": names_of, "protocol": text_of, "data": text_of, "device": text_of,
+    "precision": text_of,
     "variant": variant_text, "weights": pairs_of, "options": pairs_of, "arch": pairs_of,
     "overrides": pairs_of,
     "fraction": number_of, "seeds": integer_of, "limit": integer_of, "draw": integer_of,
-    "devices": integer_of, "nodes": integer_of, "micro": integer_of, "results": path_of,
+    "devices": integer_of, "nodes": integer_of, "jobs": integer_of, "micro": integer_of,
+    "results": path_of,
     "force": flag_of, "recompute": flag_of, "keep_weights": flag_of, "tensorboard": flag_of,
     "predictions": flag_of, "strict": flag_of,
 }  # fmt: skip

@@ -52,6 +52,8 @@ class Cell:
     contents: Mapping[str, ContentDigests] = field(default_factory=dict)  # by role, as splits
     arch: Mapping[str, Any] = field(default_factory=dict)  # settings of the network, as given
     lacks: Lack = ""
+    # With `--precision auto` on a GPU: distance and images/s of each, and the limit of distances.
+    precision_tried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dataset_id(self) -> str:
@@ -92,6 +94,7 @@ class Cell:
             "status": "cannot run" if self.status == "unavailable" else self.status,
             "reason": self.reason,
             "label": self.recipe.label,
+            "precision": self.recipe.precision or "float32",
             "variant": self.variant,
             "weights": self.weights_id,
             "data": "demo" if self.demo else "real",
@@ -99,6 +102,12 @@ class Cell:
             "feature_bytes": feature_bytes(self),
             "fingerprint": self.fingerprint,
         }
+
+
+def protocol_version(cell: Cell) -> int:
+    """Return the version of a cell's protocol; 1 where the task does not have it."""
+    name = cell.recipe.protocol
+    return cell.task.protocol(name).version if name in cell.task.protocols else 1
 
 
 def affecting(cell: Cell) -> dict[str, Any]:
@@ -111,7 +120,9 @@ def affecting(cell: Cell) -> dict[str, Any]:
         # The side of tiles follows the largest images of all splits of a user's folder.
         tile = cell.splits[name].card.tile
         splits[name] |= {"content": [digests.images, digests.labels], "tile": tile}
+    version = protocol_version(cell)
     return {
+        **({"protocol": version} if version > 1 else {}),
         "schema": SCHEMA,
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, *_arch(cell)],
         "task": [cell.task.name, cell.task.version],
@@ -120,7 +131,16 @@ def affecting(cell: Cell) -> dict[str, Any]:
         "recipe": affects(dataclasses.asdict(cell.recipe)),
         "sensors": {name: [f.sensor, *map(list, f[1:])] for name, f in cell.found.items()},
         "splits": splits,
+        **_extraction(cell),
     }
+
+
+def _extraction(cell: Cell) -> dict[str, Any]:
+    """The precision of frozen features, below float32: recipes once meant that of heads alone."""
+    known = cell.recipe.protocol in cell.task.protocols
+    if not cell.recipe.precision or not known or cell.protocol.trains_backbone:
+        return {}
+    return {"extraction": cell.recipe.precision}
 
 
 def to_record(cell: Cell) -> Record:
@@ -142,6 +162,7 @@ def to_record(cell: Cell) -> Record:
             "weights": cell.weights_id,
             "overridden": list(cell.overridden),
             **({"arch": plain_arch(cell)} if cell.arch else {}),
+            **({"precision_tried": dict(cell.precision_tried)} if cell.precision_tried else {}),
             **_identity(cell),
             **_noticed(cell),
         },
@@ -197,4 +218,5 @@ def feature_bytes(cell: Cell) -> int:
     if not pixels:
         pixels = next(iter(cell.splits.values())).card.tile
     pixels = max(pixels, cell.model.min_pixels)
-    return count * sum(2 * c * (pixels // stride) ** 2 for c, stride in cell.model.levels)
+    each = 1 if cell.recipe.rounding else 2  # int8 or float16
+    return count * sum(each * c * (pixels // stride) ** 2 for c, stride in cell.model.levels)

@@ -27,7 +27,7 @@ from skybench.core import (
 )
 from skybench.core.model import encode
 from skybench.data.batching import input_size
-from skybench.features.extraction import stack_dates
+from skybench.features.extractor import stack_dates
 from skybench.plan.cell import Cell
 from skybench.plan.footprint import HALF, Footprint, measure_footprint, to_meta
 from skybench.plan.gpus import GB, Gpu
@@ -74,7 +74,7 @@ class Forecaster:
 
     def __init__(self, planner: Planner, gpu: Gpu) -> None:
         self.planner, self.gpu = planner, gpu
-        self.bodies: dict[Any, tuple[Footprint, list[tuple[int, ...]], ModelCard]] = {}
+        self.bodies: dict[Any, Body] = {}
         self.heads: dict[Any, Footprint] = {}
 
     def __call__(self, cell: Cell) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Forecaster:
         the second applies, by request or because not even one sample fits without.
         """
         try:
-            view = _view(self.planner, cell)
+            view = network_input(self.planner, cell)
             return self._told(cell, view, self._work(cell, view))
         except Exception as error:  # networks fail in many ways without numbers
             if not isinstance(error, SkybenchError):
@@ -93,19 +93,23 @@ class Forecaster:
 
     def _work(self, cell: Cell, view: NetworkInput) -> Work:
         recipe, card = cell.recipe, view.card
-        shapes = tuple((n, f, view.shapes[f.sensor]) for n, f in view.found.items())
-        network = (cell.model.name, view.variant, repr(view.arch))
-        key: Any = (*network, repr(shapes), cell.task.time, cell.protocol.level, recipe.precision)
-        if key not in self.bodies:
-            self.bodies[key] = _body(cell, view)
-        body, levels, model = self.bodies[key]
+        body, levels, model = self.body(cell, view)
         sides = max((s[-2:] for s in view.shapes.values()), key=math.prod)
         form = (cell.task.name, card.name, len(card.classes), recipe.head, recipe.width)
-        key = (*form, recipe.protocol, recipe.precision, tuple(levels), sides)
+        key: Any = (*form, recipe.protocol, recipe.precision, tuple(levels), sides)
         if key not in self.heads:
             head = cell.task.head(recipe, model, card)
             self.heads[key] = _head(head, levels, sides, recipe.precision)
         return Work(body, self.heads[key], view.note)
+
+    def body(self, cell: Cell, view: NetworkInput) -> Body:
+        """Return what a cell's network takes and gives; raises what the network raises."""
+        shapes = tuple((n, f, view.shapes[f.sensor]) for n, f in view.found.items())
+        network = (cell.model.name, view.variant, repr(view.arch))
+        key = (*network, repr(shapes), cell.task.time, cell.protocol.level, cell.recipe.precision)
+        if key not in self.bodies:
+            self.bodies[key] = _body(cell, view)
+        return self.bodies[key]
 
     def _told(self, cell: Cell, view: NetworkInput, work: Work) -> dict[str, Any]:
         recipe, gpu = cell.recipe, self.gpu
@@ -137,6 +141,7 @@ class Forecaster:
 
 
 Shapes = Mapping[str, tuple[int, int, int]]  # sensor -> dates, height, width
+Body = tuple[Footprint, list[tuple[int, ...]], ModelCard]  # see `_body`
 
 
 class NetworkInput(NamedTuple):
@@ -151,8 +156,8 @@ class NetworkInput(NamedTuple):
     note: str
 
 
-def _view(planner: Planner, cell: Cell) -> NetworkInput:
-    """From the first sample if the data are found, else from the dataset's card."""
+def network_input(planner: Planner, cell: Cell) -> NetworkInput:
+    """Return a cell's input from the first sample if the data are found, else from its card."""
     recipe, asked = cell.recipe, planner.request
     card = registry.dataset(cell.dataset_id).CARD
     found, variant, arch, note = cell.found, cell.variant, cell.arch, ""
@@ -185,10 +190,8 @@ def _dates(cell: Cell) -> int:
 
 def _guessed(cell: Cell, card: DatasetCard) -> Shapes:
     """Shapes by the card. Raises CannotRun where it does not give the size of images."""
-    sensors, finest = (
-        chosen_sensors(card, cell.recipe.sensors),
-        cell.recipe.size or cell.recipe.tile or card.tile,
-    )
+    sensors = chosen_sensors(card, cell.recipe.sensors)
+    finest = cell.recipe.size or cell.recipe.tile or card.tile or max(card.image_sides, default=0)
     if not finest:
         raise CannotRun("the side of its images is not known without the data; give --size")
     fine = min(s.gsd for s in sensors)
@@ -196,7 +199,7 @@ def _guessed(cell: Cell, card: DatasetCard) -> Shapes:
     return {name: (_dates(cell), x, x) for name, x in sides.items()}
 
 
-def _body(cell: Cell, view: NetworkInput) -> tuple[Footprint, list[tuple[int, ...]], ModelCard]:
+def _body(cell: Cell, view: NetworkInput) -> Body:
     """A network's footprint, the shapes of its features of a sample (pooled first), and its card.
 
     All dates are seen, on known days, at a known place.
@@ -275,12 +278,10 @@ def forecast_columns(told: Mapping[str, Any] | None) -> dict[str, str]:
     if not way["micro_batch"]:
         return {"micro-batch": "does not fit", "memory": memory, "hours": ""}
     how = f"{way['micro_batch']} of {told['batch']}"
-    hours = "unknown" if way["hours"] is None else f"{way['hours']:.2g}"
-    return {
-        "micro-batch": f"{how}, recomputing" if told["recompute"] else how,
-        "memory": memory,
-        "hours": hours if way["hours"] is None or way["hours"] < 100 else f"{way['hours']:.0f}",
-    }
+    hours = way["hours"]
+    known = "unknown" if hours is None else f"{hours:.2g}" if hours < 100 else f"{hours:.0f}"
+    micro = f"{how}, recomputing" if told["recompute"] else how
+    return {"micro-batch": micro, "memory": memory, "hours": known}
 
 
 def add_estimates(

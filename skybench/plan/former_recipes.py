@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from skybench.core import (
     DatasetCard,
@@ -48,16 +48,36 @@ def with_recipes(records: Iterable[Record]) -> list[Record]:
     one of its data set and protocol. Overridden fields are not compared. Records of plugins that
     are gone, or that do not state their recipe, are left as they are.
     """
+    every = [*records]
     known: dict[tuple[str, ...], _Known] = {}
-    return [_judged(record, known) for record in records]
+    verdicts: dict[tuple[Any, ...], _Verdict] = {}  # of records that share a recipe's object
+    used: dict[tuple[int, str], dict[str, Any]] = {}  # with these names, shared likewise
+    made = []
+    for record in every:
+        if FORMER in record.flags:  # judged before
+            made.append(record)
+            continue
+        changed = tuple(record.used.get("overridden", ()))
+        place = (record.task, record.dataset, record.data, id(record.recipe), changed)
+        if place not in verdicts:
+            verdicts[place] = _judge(record, known)
+        verdict = verdicts[place]
+        if verdict.former:
+            record = replace(record, flags=[*record.flags, FORMER])
+        made.append(_labelled(record, verdict.name, used))
+    return made
 
 
-def _judged(record: Record, known: dict[tuple[str, ...], _Known]) -> Record:
-    if FORMER in record.flags:  # judged before
-        return record
-    plain = _labelled(record, "")
+class _Verdict(NamedTuple):
+    """Whether a recipe is a former one, and its name where that is to be shown."""
+
+    former: bool = False
+    name: str = ""
+
+
+def _judge(record: Record, known: dict[tuple[str, ...], _Known]) -> _Verdict:
     if not record.recipe.keys() >= STATED:
-        return plain
+        return _Verdict()
     protocol = str(record.recipe["protocol"])
     place = (record.task, record.dataset, protocol, record.data)
     try:
@@ -65,17 +85,16 @@ def _judged(record: Record, known: dict[tuple[str, ...], _Known]) -> Record:
             known[place] = _present(record, protocol)
         own = registry.dataset(record.dataset).CARD.user_data
     except SkybenchError:  # a plugin that is gone
-        return plain
+        return _Verdict()
     if not known[place]:  # or its protocol
-        return plain
+        return _Verdict()
     left_out = _left_out(record, own)
     told = _told(whole_recipe(record), left_out)
     fits = [name for name, fields in known[place] if _without(fields, left_out) == told]
     stated = str(record.recipe.get("name", ""))
     if fits:
-        return _labelled(record, stated if stated in fits else fits[0])
-    flagged = replace(record, flags=[*record.flags, FORMER])
-    return _labelled(flagged, stated if stated in dict(known[place]) else "")
+        return _Verdict(name=stated if stated in fits else fits[0])
+    return _Verdict(True, stated if stated in dict(known[place]) else "")
 
 
 def whole_recipe(record: Record) -> dict[str, Any]:
@@ -140,8 +159,12 @@ def _without(fields: _Told, left_out: frozenset[str]) -> _Told:
     return {n: v for n, v in fields.items() if n.removeprefix("option ") not in left_out}
 
 
-def _labelled(record: Record, name: str) -> Record:
+def _labelled(record: Record, name: str, known: dict[tuple[int, str], dict[str, Any]]) -> Record:
+    """The record with the name of its recipe; known: `used` by `id` and name, filled here."""
     if record.used.get("recipe_name", "") == name:
         return record
-    used = {n: v for n, v in record.used.items() if n != "recipe_name"}
-    return replace(record, used={**used, **({"recipe_name": name} if name else {})})
+    key = (id(record.used), name)
+    if key not in known:
+        used = {n: v for n, v in record.used.items() if n != "recipe_name"}
+        known[key] = {**used, **({"recipe_name": name} if name else {})}
+    return replace(record, used=known[key])

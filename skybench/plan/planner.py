@@ -32,7 +32,9 @@ from skybench.data.subsampling import stratified_subset
 from skybench.heads.rate_search import check_rates
 from skybench.plan import named_recipes
 from skybench.plan.cell import Cell, Lack, affecting, known_by_content, to_record
+from skybench.plan.precision_choice import planned_precision
 from skybench.plan.request import (
+    AUTO,
     Request,
     check_request,
     chosen_sensors,
@@ -228,6 +230,9 @@ class Planner:
             found=found,
             demo=cell.demo or any(s.split.demo for s in splits.values()),
         )
+        if self.request.precision == AUTO and not full.protocol.trains_backbone:
+            full = replace(full, recipe=replace(full.recipe, precision=AUTO))
+            full = planned_precision(full, self.request.device)
         full = replace(full, fingerprint=fingerprint.fingerprint(affecting(full)))
         return replace(full, status="done" if self._is_done(full) else "planned")
 
@@ -268,7 +273,7 @@ def locate_weights(card: ModelCard, variant: str, request: Request) -> tuple[str
     CannotRun where nobody can have them.
     """
     from skybench.weights import find
-    from skybench.weights import load as weights
+    from skybench.weights.checkpoint_file import sha256_file
 
     wanted = request.weights.get(card.name, request.weights.get("", "auto"))
     if card.weights is None:
@@ -277,7 +282,7 @@ def locate_weights(card: ModelCard, variant: str, request: Request) -> tuple[str
         return "random", "random"
     path = find.find_weights(card, wanted)
     if path is not None:
-        return str(path), weights.sha256_file(path)
+        return str(path), sha256_file(path)
     if request.demo:
         return "random", "random"
     if card.weights.withheld:

@@ -38,7 +38,8 @@ MEANING: Mapping[str, str] = {
     "layer_decay": "factor on the rate from block to block towards the stem; 1: none; 0: the "
     "whole backbone at a tenth of the head's rate",
     "drop_path": "share of samples that the last block is left out for; less in earlier ones",
-    "precision": "of a step's forward pass",
+    "precision": "of a forward pass",
+    "rounding": "how feature maps of a frozen backbone are rounded",
     "validate": "epochs between scores on validation; 0: there are none",
     "state": "the weights that are scored",
     "patience": "such scores without a better one, after which training stops; 0: it does not",
@@ -65,6 +66,7 @@ EMPTY: Mapping[str, str] = {
     "tile": "the official side",
     "schedule": "the head's own",
     "precision": "float32",
+    "rounding": "to float16",
     "sensors": "all that match",
     "min_steps": "none",
     "max_steps": "none",

@@ -26,8 +26,10 @@ from skybench.plan.protocols import every_task, protocol_names
 from skybench.training.lr_schedules import check_schedule
 from skybench.training.recipe_check import check_optimizer
 
+AUTO = "auto"  # a precision that is measured, see `skybench.plan.precision_choice`
 WORDS = {
-    "precision": ("", "bf16", "fp16", "tf32"),
+    "precision": ("", "float32", "bf16", "fp16", "tf32"),
+    "rounding": ("", "int8"),
     "state": ("", *STATES),
 }
 CHECKS = {"schedule": check_schedule, "optimizer": check_optimizer}
@@ -68,6 +70,7 @@ class Request:
     overrides: Mapping[str, str] = field(default_factory=dict)  # Recipe field -> value
     results: Path | None = None
     device: str = "auto"
+    precision: str = ""  # auto, float32, tf32, fp16 or bf16; "" is the recipe's, usually float32
     force: bool = False
     draw: int = -1  # test samples to draw in each cell; -1: a few, of fine-tuned cells
     devices: int = 1  # that train one network together, on each machine
@@ -78,6 +81,7 @@ class Request:
     tensorboard: bool = False
     predictions: bool = True  # kept beside the records
     strict: bool = False  # flags that point to a fault make a cell fail
+    jobs: int = 1  # processes that run cells beside each other; 0: one a core
     recipes: Sequence[str] = ()  # DATASET:NAME or PROTOCOL:NAME; () is the usual one of each
 
     def __post_init__(self) -> None:
@@ -151,6 +155,8 @@ def override_recipe(recipe: Recipe, request: Request) -> tuple[Recipe, tuple[str
         if name not in kinds:
             raise UsageError(registry.unknown("recipe field", name, sorted(kinds)))
         values[name] = _value(name, str(kinds[name]), text)
+    if request.precision not in ("", AUTO):
+        values["precision"] = _value("precision", "str", request.precision)
     if recipe.iterations and "epochs" in values:  # which would count otherwise
         values.setdefault("iterations", 0)
     if "epochs" in values:  # a stated length is the length
@@ -178,7 +184,7 @@ def _value(name: str, kind: str, text: str) -> Any:
         if text not in WORDS.get(name, (text,)):  # others are splits, which the planner checks
             known = ", ".join(filter(None, WORDS[name]))
             raise UsageError(f"No {name} {text!r} of a recipe. Known: {known}.")
-        return text
+        return "" if (name, text) == ("precision", "float32") else text
     try:
         value = (int if kind == "int" else float)(text)
     except ValueError:
@@ -251,12 +257,20 @@ def check_request(request: Request) -> None:
             registry.resolve("baselines", part.partition("=")[0])
     if not 0 < request.fraction <= 1:
         raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
-    if request.devices < 1 or request.nodes < 1 or request.micro < 0:
+    if request.devices < 1 or request.nodes < 1 or request.micro < 0 or request.jobs < 0:
         raise UsageError(
-            "Expected --devices and --nodes of at least 1 and --micro-batch of at least 0."
+            "Expected --devices and --nodes of at least 1, --micro-batch and --jobs of at least 0."
         )
+    _require_precision(request)
     if request.seeds < 1 or request.limit < 0 or request.draw < -1:
         raise UsageError("Expected --seeds of at least 1, --limit and --draw of at least 0.")
+
+
+def _require_precision(request: Request) -> None:
+    if request.precision and "precision" in request.overrides:
+        raise UsageError("Expected --precision or --set precision=, but got both.")
+    if request.precision != AUTO:
+        _value("precision", "str", request.precision)
 
 
 def _require_protocol(request: Request) -> None:

@@ -51,5 +51,7 @@ def require_sense(cell: Cell) -> None:
         raise CannotRun(f"{model.name} has no parameters to train; run it under a frozen protocol")
     if recipe.state.startswith("best") and not cell.protocol.trains_stepwise:
         raise CannotRun(f"{task.name} under {recipe.protocol} is not trained in steps: no states")
+    if recipe.rounding and (cell.protocol.trains_backbone or cell.protocol.level == "pooled"):
+        raise CannotRun(f"{task.name} under {recipe.protocol} keeps no feature maps to be rounded")
     if recipe.views and not task.views:
         raise CannotRun(f"{task.name} has no test-time views; only heads of pixels have them")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skybench.core import Record, SkybenchError, registry
 from skybench.core.fingerprint import canonical_json, fingerprint_keys
@@ -60,9 +60,12 @@ def place_label(record: Record) -> str:
 
 
 def card_versions(record: Record) -> str:
-    """Return the versions of reader and metric as "dataset 2, task 1"; "" if not recorded."""
-    cards = record.used.get("cards", {})
-    return ", ".join(f"{name} {cards[name]}" for name in ("dataset", "task") if name in cards)
+    """Return the versions of reader, metric and protocol as "dataset 2, task 1"; "" if unknown.
+
+    That of a protocol is left out while it is 1.
+    """
+    cards, named = record.used.get("cards", {}), ("dataset", "task", "protocol")
+    return ", ".join(f"{name} {cards[name]}" for name in named if name in cards)
 
 
 def with_identity(records: Sequence[Record]) -> list[Record]:
@@ -78,7 +81,8 @@ def with_identity(records: Sequence[Record]) -> list[Record]:
     labels = dict.fromkeys(range(len(records)), "")
     for indices in places.values():
         labels.update(_content_labels({i: records[i] for i in indices}))
-    return [_labelled(_flagged(r), labels[i]) for i, r in enumerate(records)]
+    used: dict[tuple[int, str], dict[str, Any]] = {}  # with these labels, by `id`
+    return [_labelled(_flagged(r), labels[i], used) for i, r in enumerate(records)]
 
 
 def _flagged(record: Record) -> Record:
@@ -91,28 +95,35 @@ def _flagged(record: Record) -> Record:
     return record
 
 
-def _labelled(record: Record, label: str) -> Record:
+def _labelled(record: Record, label: str, known: dict[tuple[int, str], dict[str, Any]]) -> Record:
+    """The record with a content label; known: `used` by `id` and label, filled here."""
     if record.used.get("content_label", "") == label:
         return record
-    used = {n: v for n, v in record.used.items() if n != "content_label"}
-    return replace(record, used={**used, **({"content_label": label} if label else {})})
+    key = (id(record.used), label)
+    if key not in known:
+        used = {n: v for n, v in record.used.items() if n != "content_label"}
+        known[key] = {**used, **({"content_label": label} if label else {})}
+    return replace(record, used=known[key])
 
 
 def _content_labels(records: Mapping[int, Record]) -> Mapping[int, str]:
     """The content labels of the records of one column, by their keys."""
     known: list[Parts] = []
-    place: dict[int, int] = {}  # record -> index in `known`
+    place: dict[tuple[Any, ...], int] = {}  # of records that share their objects, in `known`
+    whose = {i: (id(r.recipe), id(r.used), r.came_out) for i, r in records.items()}
     for index, record in records.items():
+        if whose[index] in place:  # it fits where the one before did: nothing there is taken back
+            continue
         parts = _parts(record)
         fits = (n for n, other in enumerate(known) if not _differ(parts, other))
-        place[index] = next(fits, len(known))
-        if place[index] == len(known):
+        number = place[whose[index]] = next(fits, len(known))
+        if number == len(known):
             known.append({})
-        known[place[index]].update(parts)
+        known[number].update(parts)
     if len(known) < 2:
         return {}
     names = _names(known)
-    return {index: f"[{names[number]}]" for index, number in place.items()}
+    return {index: f"[{names[place[own]]}]" for index, own in whose.items()}
 
 
 def _parts(record: Record) -> Parts:

@@ -1,14 +1,15 @@
 """The store of records: one JSON file for each cell, below <task>/<dataset>.
 
 Files are written atomically, so that a reader never sees an incomplete one, and several processes
-may write at once without a lock. There is no index: 5,000 records are read in 2 to 3 s, of which
-an index would save a tenth, and it could show what the files no longer say.
+may write at once without a lock. Only these files count; what `index` remembers of them saves
+reading those that did not change.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from skybench.records import schema
 from skybench.records.identity import with_identity
 
 FAILED = ".failed"  # the ending of the record of a failed repeat, beside the measured one
+DRAWS = ".draws"  # replicates of the main score, see `analysis.replicates`
 # Schema -> the conversion of its records to the next schema; the first one is 1.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -37,6 +39,11 @@ class StoredRecord(NamedTuple):
 
     path: Path
     record: Record
+
+
+def now() -> str:
+    """Return the time of a record, see `Record.made`."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def write_record(record: Record, results: Path) -> Path:
@@ -58,24 +65,30 @@ def store_result(record: Record, results: Path, kept: Path | None) -> tuple[Reco
     """Write a record with its predictions; return it, and whether it was put into its place.
 
     The record of a repeat that failed lies beside the measured one, which stays with all that
-    belongs to it. kept: a temporary file of the new predictions, if there are any.
+    belongs to it. kept: a temporary file of the new predictions, if there are any; beside it, with
+    the suffix DRAWS, are the replicates of the main score.
     """
     path, before = results / record.path, find_record(results, record.path)
     if before is not None and before.came_out and not record.came_out:
-        if kept is not None:
-            kept.unlink(missing_ok=True)
+        for file in (kept, kept.with_suffix(DRAWS)) if kept is not None else ():
+            file.unlink(missing_ok=True)
         failure = write_failure(record, results)
         score = "{} {:.2f}".format(*before.main) if before.main else before.status
         stays = f"the record of {before.made or 'an earlier run'} stays ({score})"
         note = f"{record.note.rstrip('.')}; {stays}, and {failure.name} has the failure"
         return replace(record, note=note), False
-    predicted = path.with_suffix(".npz")
-    if kept is not None and kept.is_file():
-        kept.replace(predicted)
-    else:  # those of an older run would be taken for this one's
-        predicted.unlink(missing_ok=True)
+    _replace(kept, path.with_suffix(".npz"))
+    _replace(kept and kept.with_suffix(DRAWS), path.with_suffix(DRAWS))
     write_record(record, results)
     return record, True
+
+
+def _replace(new: Path | None, place: Path) -> None:
+    """Move a new file to its place; without one remove the old, which is of another record."""
+    if new is not None and new.is_file():
+        new.replace(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _write(record: Record, path: Path) -> None:
@@ -125,22 +138,32 @@ def _files(results: Path) -> Iterator[Path]:
     return (p for p in sorted(results.glob("*/*/*.json")) if not p.name.startswith("."))
 
 
+def read_file(path: Path) -> Record | str:
+    """Return the record in a file, or why it is none. Raises FileNotFoundError."""
+    try:
+        return parse_record(_text(path))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except UnicodeDecodeError:
+        return "not a record of skybench (not UTF-8 text)"
+    except ValueError as error:
+        return str(error)
+
+
 def read_stored(results: Path) -> tuple[list[StoredRecord], list[SkippedFile]]:
     """Return all records below a folder with their paths, and the files that are not records."""
     good, bad = [], []
     for path in _files(results):
         try:
-            record = parse_record(_text(path))
+            found = read_file(path)
         except FileNotFoundError:  # deleted since it was listed
             continue
-        except OSError as error:
-            bad.append(SkippedFile(path, f"cannot be read ({error.strerror})"))
-        except UnicodeDecodeError:
-            bad.append(SkippedFile(path, "not a record of skybench (not UTF-8 text)"))
-        except ValueError as error:
-            bad.append(SkippedFile(path, str(error)))
+        if isinstance(found, str):
+            bad.append(SkippedFile(path, found))
         else:
-            good.append(StoredRecord(path.relative_to(results), record))
+            good.append(StoredRecord(path.relative_to(results), found))
     return good, bad
 
 

@@ -41,7 +41,7 @@ def _scores(record: Record, results: Path) -> Iterator[Row]:
 
     kept = predictions.load_predictions(record, results)
     every = [m.scores() for m in kept.metrics]
-    bands = uncertainty(kept.metrics, kept.groups).intervals
+    bands = uncertainty(kept.metrics, kept.groups, kept.keys).intervals
     for name in every[0]:
         band, info = bands.get(name), score_info(kept.metrics[0], name)
         yield {

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from skybench.analysis import comparable
+from skybench.analysis.remembered_tests import RememberedTests
 from skybench.analysis.score_text import interval_text, score_heading, score_text, spread_over_seeds
 from skybench.core import Record, SkybenchError, registry
 from skybench.core.score import PERCENT
@@ -50,14 +51,11 @@ class Grid:
 
     def shown(self, best: str, second: str, red: str = "{}") -> list[list[str]]:
         """Put the best, second and red cells into these patterns, in which "{}" is the text."""
-        patterns = ((self.best, best), (self.second, second), (self.red, red))
-        return [
-            [
-                next((p.replace("{}", cell) for at, p in patterns if (i, j) in at), cell)
-                for j, cell in enumerate(row)
-            ]
-            for i, row in enumerate(self.rows)
-        ]
+        rows = [list(row) for row in self.rows]
+        for places, pattern in ((self.red, red), (self.second, second), (self.best, best)):
+            for i, j in places:  # the later pattern counts
+                rows[i][j] = pattern.replace("{}", self.rows[i][j])
+        return rows
 
 
 def _cell(record: Record) -> str:
@@ -105,7 +103,8 @@ def _notes(
         notes.append(f"Marked as best: the best of comparable rows, and rows {tied}.")
     if unmarked and len(chosen) > 1:
         notes.append(f"Never marked as best: {', '.join(unmarked)}.")
-    if any(r.main for r in chosen) and not any(r.main and _is_floor(r.model) for r in chosen):
+    models = {r.model for r in chosen if r.main}
+    if models and not any(map(_is_floor, models)):
         notes.append(NO_FLOOR)
     notes += version_notes(chosen)
     if hidden:
@@ -137,28 +136,33 @@ def record_grids(records: Sequence[Record], results: Path | None = None) -> list
     groups: dict[tuple[bool, str, str], list[Record]] = {}
     for r in sorted(with_recipes(with_identity(records)), key=lambda r: r.made):
         groups.setdefault((r.data == "demo", r.task, r.recipe["protocol"]), []).append(r)
-    return [
-        _grid(f"{task}, {protocol}" + (f" - {DEMO}" if demo else ""), mine, results)
-        for (demo, task, protocol), mine in sorted(groups.items())
-    ]
+    with RememberedTests(results) if results else contextlib.nullcontext() as tests:
+        return [
+            _grid(f"{task}, {protocol}" + (f" - {DEMO}" if demo else ""), mine, tests)
+            for (demo, task, protocol), mine in sorted(groups.items())
+        ]
 
 
-def _grid(title: str, mine: Sequence[Record], results: Path | None) -> Grid:
+def _grid(title: str, mine: Sequence[Record], tests: RememberedTests | None) -> Grid:
     """The table of some records, the oldest first."""
     names: dict[tuple[str, ...], str] = {}  # (dataset, label) -> column, with its metric
     cells: dict[tuple[str, ...], dict[tuple[str, ...], Record]] = {}
+    settings: dict[tuple[int, int], str] = {}  # by recipe and `used`, which many records share
     for r in mine:
         column = (r.dataset, place_label(r))
         if r.main or column not in names:
             names[column] = _column(r)
-        key = (r.model, str(r.used.get("variant", "")), weights_label(r), r.data, settings_label(r))
+        own = (id(r.recipe), id(r.used))
+        if own not in settings:
+            settings[own] = settings_label(r)
+        key = (r.model, str(r.used.get("variant", "")), weights_label(r), r.data, settings[own])
         cells.setdefault(key, {})[column] = r
     columns, lines = sorted(names), sorted(mark_versions(cells).items())
     rows = tuple(
         (*key, *(_cell(row[c]) if c in row else "" for c in columns)) for key, row in lines
     )
     leads = [
-        comparable.leaders({i: row[c] for i, (_, row) in enumerate(lines) if c in row}, results)
+        comparable.leaders({i: row[c] for i, (_, row) in enumerate(lines) if c in row}, tests)
         for c in columns
     ]
     best, second = (
@@ -195,7 +199,7 @@ def to_text(grid: Grid, colour: bool = False) -> str:
     widths = [max(len(row[i]) for row in table) for i in range(len(grid.header))]
     painted = grid.shown("{}*", "{}", PAINT if colour else "{}")
     lines = [
-        "  ".join(p + " " * (w - len(c)) for c, p, w in zip(row, shown, widths, strict=True))
+        "  ".join([p + " " * (w - len(c)) for c, p, w in zip(row, shown, widths, strict=True)])
         for row, shown in zip(table, [table[0], *painted], strict=True)
     ]
     lines.insert(1, "  ".join("-" * w for w in widths))

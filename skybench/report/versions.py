@@ -41,17 +41,23 @@ def _marked(
 def _places(row: Any, column: _Column, record: Record) -> dict[tuple[Any, ...], int]:
     """The versions of adapter, reader and metric, by what they are compared within."""
     cards = record.used.get("cards", {})
-    within = {"model": (row,), "dataset": (column,), "task": (column,)}
+    cards = {"protocol": 1, **cards} if cards else {}  # former records do not state it
+    protocol = record.recipe.get("protocol", "")
+    within = {
+        "model": (row,), "dataset": (column,), "task": (column,), "protocol": (column, protocol),
+    }  # fmt: skip
     return {(name, *within[name]): cards[name] for name in within if type(cards.get(name)) is int}
 
 
 def version_notes(records: Iterable[Record]) -> list[str]:
     """Return a footnote that names the packages of which the records were made with several."""
     found: dict[str, Counter[str]] = {}
-    for record in records:
-        for name, version in record.used.get("versions", {}).items():
-            if record.main and name != "python":
-                found.setdefault(name, Counter())[version] += 1
+    stated = [r.used.get("versions", {}) for r in records if r.main]
+    counts_of = Counter(map(id, stated))  # many records share one object
+    for versions in {id(each): each for each in stated}.values():
+        for name, version in versions.items():
+            if name != "python":
+                found.setdefault(name, Counter())[version] += counts_of[id(versions)]
     several = [
         f"{name} {' and '.join(_counted(v, n) for v, n in sorted(counts.items()))}"
         for name, counts in sorted(found.items())

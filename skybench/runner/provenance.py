@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +13,9 @@ from torch import Tensor, nn
 
 from skybench.core import Batch
 from skybench.core.model import Model
+from skybench.core.revision import revision
 from skybench.data import batching
-from skybench.features.extraction import Extractor
+from skybench.features.extractor import Extractor
 from skybench.plan.cell import Cell
 from skybench.runner.energy import Meter
 from skybench.runner.peak_memory import PeakMemory
@@ -52,6 +51,7 @@ def used_facts(cell: Cell, model: Model, device: str) -> dict[str, Any]:
             "model": cell.model.version,
             "dataset": cell.splits["test"].card.version,
             "task": cell.task.version,
+            **({"protocol": cell.protocol.version} if cell.protocol.version > 1 else {}),
         },
         "revision": revision(),
         "device": torch.cuda.get_device_name()
@@ -67,8 +67,8 @@ def gflops(extractor: Extractor, cell: Cell) -> float:
 
     image = batching.collate([cell.splits["test"].read(0)], extractor.size)
     try:
-        with FlopCounterMode(display=False) as counter:
-            extractor(image)
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            extractor.forward(image)
         return float(counter.get_total_flops() / 1e9)
     except Exception:  # it follows every operation, and some networks have one that it cannot
         return _layers_gflops(extractor, image)
@@ -85,7 +85,8 @@ def _layers_gflops(extractor: Extractor, image: Batch) -> float:
     layers = (m for m in extractor.model.modules() if isinstance(m, nn.Linear | nn.Conv2d))
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        extractor(image)
+        with torch.inference_mode():
+            extractor.forward(image)
     finally:
         for hook in hooks:
             hook.remove()
@@ -93,13 +94,13 @@ def _layers_gflops(extractor: Extractor, image: Batch) -> float:
 
 
 def cost_facts(
-    model: Model, timing: Mapping[str, float], wall: float, meter: Meter, memory: PeakMemory
+    timing: Mapping[str, float], wall: float, meter: Meter, memory: PeakMemory
 ) -> dict[str, Any]:
     """Return parameters, speed, memory and energy; no images/s where features were cached."""
     spent, images = timing["extract_s"], timing["extracted"]
     return {
         "parameters": int(timing["parameters"]),  # of the branches that ran
-        "parameters_in_all": sum(p.numel() for p in model.parameters()),
+        "parameters_in_all": int(timing["parameters_in_all"]),
         "gflops": round(timing["gflops"], 3),
         "images_per_s": round(images / spent, 2) if images else None,
         "wall_s": round(wall, 2),
@@ -121,19 +122,3 @@ def versions() -> dict[str, str]:
     )  # fmt: skip
     found = {n: importlib.metadata.version(n) for n in names}
     return {"python": platform.python_version(), **found, "gdal": str(rasterio.__gdal_version__)}
-
-
-@functools.cache
-def revision() -> str:
-    """Return the git revision of the source tree, "-dirty" if changed; "" outside a checkout."""
-    tree = Path(__file__).resolve().parents[2]
-    if not (tree / ".git").exists():
-        return ""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=tree, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")

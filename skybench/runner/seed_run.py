@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,22 +13,29 @@ import torch
 from skybench.augment import apply, test_time
 from skybench.checks.feature_collapse import feature_statistics
 from skybench.checks.selection import selection_on_test
-from skybench.core import DataError, FitContext, Head, Metric, ModelCard, Recipe
+from skybench.core import FitContext, Head, Metric, ModelCard, Recipe
 from skybench.core.dataset import Joined, Samples, groups_of
 from skybench.core.loaded import WHICH
 from skybench.core.model import Model
 from skybench.data.subsampling import hold_out, stratified_subset
-from skybench.features import extraction, online
+from skybench.features import online
+from skybench.features.extractor import Extractor
+from skybench.features.sources import CachedFeatures, SourceSubset, StreamedFeatures
 from skybench.heads.rate_search import check_rates, choose_rate
-from skybench.plan.cell import Cell, plain_arch
+from skybench.plan.cell import Cell
 from skybench.report.pictures import Pictures
-from skybench.runner import provenance, scoring, trained_weights
+from skybench.runner import lazy_model, provenance, scoring, trained_weights
+from skybench.runner.cell_features import (
+    AllFeatures,
+    open_features,
+    require_unchanged,
+    weights_seed,
+)
+from skybench.runner.network_costs import network_costs
 from skybench.training import activation_checkpointing, drop_path
 from skybench.weights import load
 
 HELD_OUT = 0.2  # of train, where a dataset has no validation split
-
-AllFeatures = extraction.CachedFeatures | extraction.StreamedFeatures
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Outcome:
     seed: int
     metric: Metric
     chosen: Mapping[str, Any]
-    model: Model
+    used: Mapping[str, Any]  # facts about the network, which itself is not kept beyond its seed
     samples: Mapping[str, int]
     timing: Mapping[str, float]
     features: Mapping[str, Any]  # statistics of the test images' features, of the first seed
@@ -51,11 +57,9 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     """Run one seed; in distributed training every rank calls this and gets the same Outcome."""
     check_rates(cell.recipe, cell.protocol.trains_backbone)
     model = _model(cell, setting)
-    extractor, samples, whole, timing = _extract(cell, model, setting)
+    extractor, samples, whole, timing = open_features(cell, model, setting)
     found = samples.positions()
-    sources = {
-        r: extraction.SourceSubset(whole, found[getattr(cell.recipe, r)]) for r in cell.splits
-    }
+    sources = {r: SourceSubset(whole, found[getattr(cell.recipe, r)]) for r in cell.splits}
     train, val = _parts(cell, sources, setting.seed)
     test = sources["test"]
     metric = cell.task.metric(cell.splits["test"].card)
@@ -73,12 +77,13 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     chosen = head.fit(train, val, setting)
     scores.fill(head, draw)
     looked = {} if setting.seed else _looked(cell, whole, extractor, samples)
-    _require_unchanged(cell)
+    require_unchanged(cell)
     chosen = {**chosen, **searched, **_noted(cell, samples, train, val)}
     held = 0 if val is None or cell.recipe.counting == "best-on-test" else len(val)
     counts = {"train": len(train), "val": held, "test": len(test)}
     timing = {**timing, **_costs(cell, extractor)}
-    return Outcome(setting.seed, metric, chosen, model, counts, timing, looked, scores.other)
+    used = provenance.used_facts(cell, model, setting.device)
+    return Outcome(setting.seed, metric, chosen, used, counts, timing, looked, scores.other)
 
 
 def _head(cell: Cell, card: ModelCard, recipe: Recipe) -> Head:
@@ -91,7 +96,7 @@ def _learning(
     samples: Joined,
     model: Model,
     whole: AllFeatures,
-    train: extraction.SourceSubset,
+    train: SourceSubset,
 ) -> FitContext:
     """The setting with what a training needs: units, features in epochs, facts to keep."""
     units = groups_of(samples)
@@ -104,65 +109,52 @@ def _learning(
         learnt = [samples.keys[i] for r, name in roles.items() if r in cell.splits
                   for i in found[name]]  # fmt: skip
         setting = setting._replace(about=trained_weights.about_training(cell, model, learnt))
+    if isinstance(whole, StreamedFeatures):
+        setting = setting._replace(prefetch=train.prefetch)
     if isinstance(whole, online.OnlineFeatures):
         setting = setting._replace(
             backbone=model if cell.protocol.trains_backbone else None,
             on_epoch_start=whole.set_epoch,
-            prefetch=train.prefetch,
         )
     return setting
 
 
-def _costs(cell: Cell, extractor: extraction.Extractor) -> dict[str, float]:
+def _costs(cell: Cell, extractor: Extractor) -> dict[str, float]:
     return {
-        "gflops": provenance.gflops(extractor, cell),
-        "parameters": trained_weights.parameters_used(extractor, cell),
+        **network_costs(extractor, cell),
+        "parameters_in_all": lazy_model.parameters_in_all(extractor.model),
     }
 
 
 def _looked(
-    cell: Cell, whole: AllFeatures, extractor: extraction.Extractor, samples: Joined
+    cell: Cell, whole: AllFeatures, extractor: Extractor, samples: Joined
 ) -> dict[str, Any]:
     """Statistics of the test features, and why they were made again although they were cached."""
     seen = samples.positions()[cell.recipe.test]
-    remade = whole.remade if isinstance(whole, extraction.CachedFeatures) else ""
-    told = {"remade": remade} if remade else {}
+    remade = whole.remade if isinstance(whole, CachedFeatures) else ""
+    told: dict[str, Any] = {"remade": remade} if remade else {}
+    if cell.recipe.rounding:
+        told["rounding_errors"] = [float(f"{error:.3g}") for error in whole.errors()]
     return {**feature_statistics(whole, extractor, samples, seen), **told}
 
 
-def _require_unchanged(cell: Cell) -> None:
-    """Raise DataError where files are no longer those that the fingerprint was made of."""
-    for role, planned in cell.contents.items():
-        if cell.splits[role].content() != planned:
-            raise DataError(
-                f"files of the {role} split of {cell.dataset} changed after the run was planned; "
-                "what was measured is of neither state. Run the same command again"
-            )
-
-
-def _extract(
-    cell: Cell, model: Model, setting: FitContext
-) -> tuple[extraction.Extractor, Joined, AllFeatures, dict[str, float]]:
-    """The extractor, the samples of all splits, their features, and the time that these took."""
-    _require_unchanged(cell)
-    extractor = extraction.Extractor(
-        model, cell.found, cell.task.time, cell.recipe.size, setting.device
-    )
-    needed = {f.sensor for f in cell.found.values()}
-    start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
-    whole, cached = _features(cell, extractor, samples, setting)
-    spent = time.perf_counter() - start
-    timing = {"extract_s": spent, "extracted": 0 if cached else len(samples)}
-    return extractor, samples, whole, timing
-
-
 def _model(cell: Cell, setting: FitContext) -> Model:
-    """The model on the device: a private copy where the backbone is trained."""
+    """The model, which is loaded later, or never, where its features may all be kept."""
+    kept = not (cell.protocol.trains_backbone or cell.recipe.augment or cell.recipe.views)
+    known = lazy_model.known_facts(cell) if kept else None
+    if known is None:
+        return load_cell_model(cell, setting)
+    load_now = functools.partial(load_cell_model, cell, setting)
+    return lazy_model.LazyModel(cell.model, known, load_now)
+
+
+def load_cell_model(cell: Cell, setting: FitContext) -> Model:
+    """Return the model on the device: a private copy where the backbone is trained."""
     model = _load(
         cell.model.name,
         cell.weights,
         cell.variant,
-        _weights_seed(cell, setting.seed),
+        weights_seed(cell, setting.seed),
         tuple(sorted(cell.arch.items())),
     )
     if cell.protocol.trains_backbone:
@@ -174,31 +166,11 @@ def _model(cell: Cell, setting: FitContext) -> Model:
     return model
 
 
-def _features(
-    cell: Cell, extractor: extraction.Extractor, samples: Samples, setting: FitContext
-) -> tuple[AllFeatures, bool]:
-    """The features of all samples, and whether they were cached or are computed during training."""
-    if cell.protocol.trains_backbone or cell.recipe.augment:
-        return online.OnlineFeatures(
-            extractor,
-            samples,
-            cell.recipe,
-            setting.seed,
-            frozen=not cell.protocol.trains_backbone,
-        ), True
-    if cell.recipe.views:  # kept features are of one view
-        return extraction.StreamedFeatures(extractor, samples), False
-    identity = _identity(cell, samples, _weights_seed(cell, setting.seed))
-    return extraction.split_features(
-        extractor, samples, identity, cell.protocol.level, setting.report
-    )
-
-
 def _noted(
     cell: Cell,
     samples: Samples,
-    train: extraction.SourceSubset,
-    val: extraction.SourceSubset | None,
+    train: SourceSubset,
+    val: SourceSubset | None,
 ) -> dict[str, Any]:
     """Facts about training for the record: augmentation, classes without training samples.
 
@@ -225,6 +197,7 @@ def _seen_card(cell: Cell, model: Model, whole: AllFeatures) -> ModelCard:
     images = cell.splits["train"].read(0).images
     kept = cell.task.time == "keep"
     dates = {name: 1 if kept else len(images[f.sensor]) for name, f in cell.found.items()}
+    lazy_model.remember(cell, model, dates)
     dim = model.card.dim
     if cell.protocol.level == "pooled" and isinstance(
         whole, online.OnlineFeatures
@@ -232,11 +205,6 @@ def _seen_card(cell: Cell, model: Model, whole: AllFeatures) -> ModelCard:
         with torch.no_grad():
             dim = whole.vectors([0]).shape[1]
     return replace(model.card, dim=dim, levels=model.levels_of(dates))
-
-
-def _weights_seed(cell: Cell, seed: int) -> int:
-    """The seed of random initial weights; published weights do not depend on it."""
-    return seed if cell.weights == "random" else 0
 
 
 @functools.lru_cache(maxsize=1)
@@ -250,26 +218,9 @@ def _load(
     return load.load_model(name, source, variant, seed, **chosen, **settings)
 
 
-def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
-    """All that identifies cached features, apart from size and samples."""
-    return {
-        "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
-        **({"arch": plain_arch(cell)} if cell.arch else {}),
-        "dataset": [
-            cell.dataset_id,
-            samples.card.version,
-            cell.recipe.tile,
-            cell.demo,
-            samples.card.tile,
-        ],
-        **({"options": list(cell.recipe.options)} if cell.recipe.options else {}),
-        "images": samples.images_identity(),
-    }
-
-
 def _parts(
-    cell: Cell, sources: Mapping[str, extraction.SourceSubset], seed: int
-) -> tuple[extraction.SourceSubset, extraction.SourceSubset | None]:
+    cell: Cell, sources: Mapping[str, SourceSubset], seed: int
+) -> tuple[SourceSubset, SourceSubset | None]:
     """The training part, after the fraction and holding out, and the part that choices rest on."""
     samples, train, recipe = cell.splits["train"], sources["train"], cell.recipe
     wanted = max(1, round(recipe.fraction * len(samples)))

@@ -12,7 +12,7 @@ from torch import Tensor
 from skybench.core.loaded import WHICH, sample_hash
 from skybench.core.model import Model
 from skybench.data import batching
-from skybench.features.extraction import Extractor
+from skybench.features.extractor import Extractor
 from skybench.plan.cell import Cell, plain_arch
 
 

@@ -183,14 +183,31 @@ def load_states(modules: Mapping[str, nn.Module | None], state: Mapping[str, Ten
             )
 
 
+def fork_rng(device: str) -> contextlib.AbstractContextManager[None]:
+    """Return a context after which torch's generators of the CPU and of a device are as before.
+
+    Of this device alone: torch's default forks those of all GPUs and warns where there are several.
+    """
+    used = torch.device(device)
+    return torch.random.fork_rng([] if used.type == "cpu" else [used], device_type=used.type)
+
+
 def rng_states() -> dict[str, Any]:
-    """Return the states of torch's random generators in this process."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    """Return the states of torch's random generators, of the CPU and of the GPU in use."""
+    # Of this GPU alone: a context on each visible one takes memory, and it may be another that is
+    # visible when the training resumes.
+    cuda = [torch.cuda.get_rng_state()] if _uses_gpu() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def set_rng_states(state: Mapping[str, Any]) -> None:
     """Set the states that `rng_states` returned."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] and _uses_gpu():
+        # Former checkpoints have a state for each GPU that was visible.
+        own = min(torch.cuda.current_device(), len(state["cuda"]) - 1)
+        torch.cuda.set_rng_state(state["cuda"][own])
+
+
+def _uses_gpu() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

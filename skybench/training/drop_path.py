@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import torch
-from timm.layers.drop import DropPath
 from torch import nn
 
 from skybench.core import UsageError
@@ -27,6 +26,8 @@ def insert(network: nn.Module, rate: float) -> int:
     torch.linspace(0, rate, blocks).
     Raises UsageError for a rate that is not in [0, 1).
     """
+    from timm.layers.drop import DropPath  # timm takes a second to import
+
     if not 0 <= rate < 1:
         raise UsageError(f"A drop path of {rate} was given; give one of at least 0 and below 1")
     branches = 0

@@ -93,16 +93,18 @@ def predict_in_batches(
     """
     start = 0
     while start < count:
+        predictions: Sequence[Any] = ()
         try:
             predictions = answers(start, most)
         except torch.OutOfMemoryError:
             if most == 1:
                 raise
-            torch.cuda.empty_cache()
-            most //= 2
-        else:
+        if len(predictions):
             yield from predictions
             start += len(predictions)
+        else:  # outside of `except`, whose traceback still holds the batch's tensors
+            torch.cuda.empty_cache()
+            most //= 2
 
 
 def train_dense(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,16 +14,10 @@ from skybench.training import activation_checkpointing
 from skybench.training.distributed import SINGLE_PROCESS
 from skybench.training.lr_schedules import Schedule
 from skybench.training.parameter_groups import parameter_groups
+from skybench.training.precision import at_precision, require_precision, tf32_on
 from skybench.training.recipe_check import parse_optimizer
 
 LossOf = Callable[[list[int], np.random.Generator], Tensor]
-# Of autocast. "tf32" is float32 with matrix products in TF32, see `matmul_in_tf32`.
-PRECISIONS = {
-    "": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-    "tf32": torch.float32,
-}
 
 
 class TrainingJob(NamedTuple):
@@ -44,22 +37,6 @@ class LossModule(nn.Module):
 
     def forward(self, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
         return self.loss_of(list(indices), rng)
-
-
-@contextmanager
-def matmul_in_tf32(on: bool) -> Iterator[None]:
-    """Compute matrix products of float32 on GPUs in TF32 within this context, if `on`.
-
-    torch's default for convolutions is TF32 already, for matrix products it is not.
-    """
-    before = torch.get_float32_matmul_precision()
-    try:
-        if on:
-            torch.set_float32_matmul_precision("high")
-        yield
-    finally:
-        if on:
-            torch.set_float32_matmul_precision(before)
 
 
 def make_optimizer(groups: Sequence[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
@@ -85,19 +62,16 @@ class Stepper:
     def __init__(
         self, head: nn.Module, recipe: Recipe, setting: FitContext, job: TrainingJob
     ) -> None:
-        if recipe.precision not in PRECISIONS:
-            known = ", ".join(filter(None, PRECISIONS))
-            raise UsageError(f"No precision {recipe.precision!r} of a recipe. Known: {known}.")
+        require_precision(recipe.precision)
         self.workers: Workers = setting.workers or SINGLE_PROCESS
         self.device, self.backbone = setting.device.partition(":")[0], setting.backbone
         if recipe.precision == "fp16" and self.device != "cuda":
             raise UsageError("Precision fp16 needs a CUDA device; bf16 works on CPUs too.")
-        self.lr, self.dtype = recipe.lr, PRECISIONS[recipe.precision]
-        self.tf32 = recipe.precision == "tf32" and self.device == "cuda"
+        self.lr, self.precision = recipe.lr, recipe.precision
         self.clip = recipe.clip
         self.groups = parameter_groups(head, recipe, self.backbone)
         self.optimizer = make_optimizer(self.groups, recipe)
-        self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
+        self.scaler = torch.amp.GradScaler(self.device, enabled=recipe.precision == "fp16")
         self.loss = self.workers.wrap(LossModule(head, self.backbone, job.loss_of))
         self.micro, self.recomputing = (
             setting.micro_batch or recipe.batch,
@@ -110,10 +84,11 @@ class Stepper:
             group["lr"] = self.lr * group["factor"] * factor
         while True:
             try:
-                with matmul_in_tf32(self.tf32):
+                with tf32_on(self.precision == "tf32", self.device):  # backward passes too
                     return self._step(indices, rng)
-            except torch.OutOfMemoryError as error:
-                self._save_memory(error)
+            except torch.OutOfMemoryError:
+                pass  # its traceback holds the activations, until here
+            self._save_memory()
 
     def _step(self, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
@@ -124,7 +99,7 @@ class Stepper:
         for number, part in enumerate(np.array_split(mine, count), 1):
             share = len(part) / len(indices)
             with self.workers.no_sync(self.loss, number < count):
-                with torch.autocast(self.device, self.dtype, self.dtype != torch.float32):
+                with at_precision(self.precision, self.device):
                     # A rank without samples computes one with weight 0.
                     loss = self.loss(part.tolist() or indices[:1], rng)
                 # DDP averages the ranks' gradients; the batch's gradient is their sum.
@@ -172,23 +147,23 @@ class Stepper:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _save_memory(self, error: Exception) -> None:
+    def _save_memory(self) -> None:
         """Halve the micro-batch, or turn on activation checkpointing; raise if neither is left."""
         self.optimizer.zero_grad(set_to_none=True)
         if self.workers.size > 1:  # the other ranks would wait for this one
             raise SkybenchError(
                 f"{self.micro} samples at once are too much for a device's memory; give "
                 "--micro-batch N, --recompute, or --set precision=bf16"
-            ) from error
+            )
         torch.cuda.empty_cache()
         if self.micro > 1:
             self.micro //= 2
-        elif self.backbone is not None and not self.recomputing:
+            return
+        if self.backbone is not None and not self.recomputing:
             self.recomputing = activation_checkpointing.enable(self.backbone) > 0
-            if not self.recomputing:
-                raise self._hopeless() from error
-        else:
-            raise self._hopeless() from error
+            if self.recomputing:
+                return
+        raise self._hopeless()
 
     def _hopeless(self) -> SkybenchError:
         return SkybenchError(

@@ -21,12 +21,14 @@ PROTOCOLS = (
         level="pooled",
         text="logistic regression by L-BFGS (one against the rest where an image has several "
         "classes); lambda swept on validation",
+        version=2,  # small lambdas are solved nearer to their optimum
     ),
     Protocol(
         name="frozen",
         trains_backbone=False,
         level="pooled",
         text="the same as linear: the paper's head for classification is a linear classifier",
+        version=2,  # as linear
     ),
     Protocol(
         name="finetune",

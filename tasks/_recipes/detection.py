@@ -96,12 +96,11 @@ def shrink_detector(recipe: Recipe) -> Recipe:
     Objects of demo data are smaller than the smallest anchor at the images' own size.
     """
     recipe = replace(
-        recipe, size=256, tile=0, epochs=5, iterations=0, min_steps=0, max_steps=0, batch=2,
-        lr=1e-3, rates=(), width=64,
+        recipe, size=256, tile=0, iterations=0, min_steps=0, max_steps=0, rates=(),
     )  # fmt: skip
-    if recipe.protocol != "finetune":
-        return recipe
-    return replace(recipe, warm_up=0.1, drop_path=0.0)
+    if recipe.protocol != "finetune":  # single images: more steps for the same work
+        return replace(recipe, epochs=3, batch=1, lr=2e-3, width=32)
+    return replace(recipe, epochs=5, batch=2, lr=1e-3, width=64, warm_up=0.1, drop_path=0.0)
 
 
 def merge_if_tiled(boxes: CocoBoxes, task: str, dataset: DatasetCard, nms: float) -> Metric:

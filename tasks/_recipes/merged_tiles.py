@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import to_rotated
@@ -17,6 +15,9 @@ from skybench.boxes.nms import rotated_nms
 from skybench.core import Boxes
 from skybench.metrics._packing import array_fields, pack_images, unpack_images
 from skybench.metrics.horizontal_boxes import CocoBoxes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAME = 1.0  # pixels by which the corners of an object seen in two tiles may differ
 
@@ -55,6 +56,9 @@ class MergedTiles:
 
     def update(self, prediction: Any, target: Any, key: str = "") -> None:
         """Add a tile; prediction: `Detections`, or the target itself; key: as of `BoxTiles`."""
+
+        import torch
+
         image, rate, y, x = key.rsplit("_", 3)
         side = target.size[0]
         shift, scale = torch.tensor([float(x), float(y)]), int(side / float(rate)) / side
@@ -91,6 +95,8 @@ class MergedTiles:
         }
 
     def restored(self, state: Mapping[str, NDArray[Any]]) -> MergedTiles:
+        import torch
+
         whole = self.fresh()
         names = state["tile.image"].tolist()
         predicted, true = unpack_images("said", state), unpack_images("true", state)
@@ -130,6 +136,9 @@ class MergedTiles:
 
 def merge_detections(tiles: list[Detections], nms: float) -> Detections:
     """Return the detections of an image after NMS within each class."""
+
+    import torch
+
     corners = np.concatenate([t.corners for t in tiles])
     scores, labels = (
         np.concatenate([getattr(t, name) for t in tiles]) for name in ("scores", "labels")
@@ -146,6 +155,9 @@ def merge_detections(tiles: list[Detections], nms: float) -> Detections:
 
 def merge_truth(tiles: list[Boxes]) -> Boxes:
     """Return the objects of an image; those of several tiles are included once."""
+
+    import torch
+
     whole = tiles[0]
     for tile in tiles[1:]:
         new = tile.where(~_known(tile, whole))

@@ -124,12 +124,12 @@ def recipes(
 def shrink_for_demo(recipe: Recipe, tile: int) -> Recipe:
     """Return a recipe for demo data: small tiles, a narrow head, few steps at a stated rate."""
     recipe = replace(
-        recipe, size=0, tile=tile, epochs=12, iterations=0, min_steps=0, max_steps=0, batch=2,
+        recipe, size=0, tile=tile, epochs=8, iterations=0, min_steps=0, max_steps=0, batch=2,
         rates=(), width=min(recipe.width, 32),
     )  # fmt: skip
     if recipe.protocol != "finetune":
         return recipe
-    return replace(recipe, lr=1e-3, warm_up=0.1, drop_path=0.0)
+    return replace(recipe, epochs=12, lr=1e-3, warm_up=0.1, drop_path=0.0)
 
 
 # Beside the usual head and loss of each protocol.

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models.swin_transformer import ShiftedWindowAttentionV2
 
+from skybench.baselines._adapters.satlas import Attention
 from skybench.core import Batch, Features, UsageError, WeightsError, registry, variants
 from skybench.weights.load import load_model
 
@@ -170,3 +172,14 @@ def test_torchgeos_copies_are_named_with_their_hashes(shared: Path) -> None:
     listed = {r["url"]: r["sha8_in_name"] for r in rows if "satlas" in r["url"]}
     sources = [PLUGIN.card(name).weights for name in PLUGIN.HASHES]
     assert {s.url: s.sha256 for s in sources} == listed
+
+
+@pytest.mark.parametrize("size", [(16, 24), (8, 16), (12, 5), (20, 20)])
+def test_window_attention_is_torchvisions(size: tuple[int, int]) -> None:
+    """Also where it is shifted along one axis alone, and padded."""
+    torch.manual_seed(0)
+    ours = Attention(8, [8, 8], [4, 4], 2).requires_grad_(False)
+    theirs = ShiftedWindowAttentionV2(8, [8, 8], [4, 4], 2).requires_grad_(False)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, *size, 8)
+    torch.testing.assert_close(ours(x), theirs(x), atol=1e-5, rtol=1e-5)

@@ -16,7 +16,10 @@ from skybench.weights.find import find_weights
 from skybench.weights.load import load_model, sha256_file
 
 KEYS = Path(__file__).parents[1] / "goldens" / "skysense_full_tiny.keys.json"
-LIKE_KEYS: Mapping[str, Any] = {"variant": "tiny", "vit_grid": 4, "fusion_dims": 96}
+LIKE_KEYS: Mapping[str, Any] = {
+    "variant": "tiny", "vit_grid": 4, "fusion_dims": 96,
+    "depths": (2, 2, 6, 2), "vit_layers": 4, "fusion_layers": 3,
+}  # fmt: skip
 NAMES = {
     "backbone_gep": "skysense_model_backbone_hr.pth",
     "backbone_s2": "skysense_model_backbone_s2.pth",

@@ -222,3 +222,41 @@ def test_tags_behind_the_pixels_of_a_png_count(tmp_path: Path) -> None:
     end = rest.index(b"IEND") - 4
     path.write_bytes(rest[:end] + chunk + rest[end:])
     assert decode.raster_size(path) == (30, 20) == decode.read_rgb(path).shape[1:]
+
+
+def test_a_raster_stays_open_for_its_next_windows_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bands = np.random.default_rng(1).integers(0, 256, (1, 40, 30), np.uint8)
+    paths = [_tif(tmp_path / f"{n}.tif", bands + n) for n in range(decode.OPEN + 1)]
+    opened: list[Path] = []
+    open_file = decode.rasterio.open
+
+    def counted(path: Path) -> Any:
+        opened.append(path)
+        return open_file(path)
+
+    def read(path: Path, y: int) -> NDArray[Any]:
+        found: NDArray[Any] = decode.read_stored(path, Window(y, 5, 7, 11))
+        return found
+
+    monkeypatch.setattr(decode.rasterio, "open", counted)
+    for y in (0, 3, 20):
+        np.testing.assert_array_equal(read(paths[0], y), bands[:, y : y + 7, 5:16])
+    assert opened == paths[:1]
+    with ThreadPoolExecutor(1) as other:  # GDAL's rasters belong to one thread
+        np.testing.assert_array_equal(
+            other.submit(read, paths[0], 3).result(), bands[:, 3:10, 5:16]
+        )
+    assert opened == paths[:1] * 2
+    monkeypatch.setattr(decode.rasterio, "open", open_file)
+    _tif(paths[0], 255 - bands)
+    monkeypatch.setattr(decode.rasterio, "open", counted)
+    np.testing.assert_array_equal(read(paths[0], 3), (255 - bands)[:, 3:10, 5:16])
+    for path in paths[1:]:
+        read(path, 0)
+    before = len(opened)
+    read(paths[0], 0)  # the others took its place
+    assert len(opened) == before + 1
+    with pytest.raises(DataError, match="cannot be read"):
+        decode.read_stored(paths[0], Window(35, 25, 99, 99), [7])

@@ -89,6 +89,8 @@ def test_spot_images_are_read_where_they_are_there(tree: Path) -> None:
     with rasterio.open(path) as file:
         np.testing.assert_array_equal(image[0], file.read())
     assert image.shape == (1, 3, 80, 80)
+    # Of the series there are plain arrays, which are not decoded into shards.
+    assert [samples.only(names).plain for names in (["hr", "s2"], ["s2"])] == [False, True]
     (tree / "DATA_SPOT").rename(tree.parent / "DATA_SPOT")
     (tree.parent / "PASTIS-HD").mkdir()
     (tree.parent / "DATA_SPOT").rename(tree.parent / "PASTIS-HD" / "DATA_SPOT")

@@ -34,10 +34,16 @@ def installed(monkeypatch: pytest.MonkeyPatch, **plugins: dict[str, Any]) -> Ite
                 monkeypatch.setitem(sys.modules, value, module)
             dist = SimpleNamespace(name="toys")
             entries.append(Entry(name=name, value=value, group=f"skybench.{kind}", dist=dist))
+
+    def of(group: str) -> list[Entry]:
+        return [e for e in entries if e.group == group]
+
     monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [e for e in entries if e.group == group]
+        importlib.metadata,
+        "entry_points",
+        lambda **of_torch: [] if of_torch else SimpleNamespace(select=of),
     )
-    caches = (registry._entries, registry.outside, registry.broken)
+    caches = (registry._all_entries, registry._entries, registry.outside, registry.broken)
     for cache in caches:
         cache.cache_clear()
     try:

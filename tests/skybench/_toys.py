@@ -24,8 +24,7 @@ from skybench.core import (
 )
 from skybench.core.dataset import Samples, Split
 from skybench.core.model import Model
-from skybench.features import extraction
-from skybench.features.extraction import Extractor
+from skybench.features.extractor import Extractor, extract
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
 BGR = Sensor("air", ("blue", "green", "red", "nir"), 0.5, UINT8)
@@ -75,6 +74,11 @@ def entries() -> list[str]:
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
+def parts() -> list[Path]:
+    """The parts of all entries, and what else lies where parts do."""
+    return sorted((folders.cache() / "features").glob("*/*"))
+
+
 def gathered(model: Toy, samples: Samples) -> tuple[Tensor, list[Any]]:
-    parts = list(extraction.extract(looking(model), samples))
+    parts = list(extract(looking(model), samples))
     return torch.cat([f[0].pooled for f, _ in parts]), [t for _, ts in parts for t in ts]

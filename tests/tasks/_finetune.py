@@ -31,7 +31,9 @@ from skybench.core import (
 )
 from skybench.core.dataset import Samples, Split
 from skybench.core.model import Model
-from skybench.features import extraction, online
+from skybench.features import online
+from skybench.features.extractor import Extractor
+from skybench.features.sources import SourceSubset, StreamedFeatures
 from skybench.training.step import Stepper
 
 RANGES = {UINT8: (0, 255), S2_DISPLAY: (0, 255), REFLECTANCE: (200, 4000), DB: (-25, -5)}
@@ -142,7 +144,7 @@ class Learned(NamedTuple):
 
     model: Model
     head: Head
-    source: extraction.SourceSubset
+    source: SourceSubset
     losses: Sequence[float]  # of each epoch
     loss: nn.Module  # whose parameters are those of "head" and "backbone"
     reached: dict[str, int]  # parameter -> the first step that gave it a gradient
@@ -153,14 +155,14 @@ def learn(task: Task, recipe: Recipe, model: Model, samples: Samples) -> Learned
     """Trains a head, and the backbone with it where the recipe says so, on all samples."""
     recipe = replace(recipe, state="last", validate=0)  # nothing is held out
     found = match(model.card, samples.card.sensors)
-    extractor = extraction.Extractor(model, found, task.time, recipe.size, "cpu")
+    extractor = Extractor(model, found, task.time, recipe.size, "cpu")
     tuned = task.protocol(recipe.protocol).trains_backbone
     whole = (
         online.OnlineFeatures(extractor, samples, recipe, frozen=not tuned)
         if tuned or recipe.augment
-        else extraction.StreamedFeatures(extractor, samples)
+        else StreamedFeatures(extractor, samples)
     )
-    source = extraction.SourceSubset(whole, range(len(samples)))
+    source = SourceSubset(whole, range(len(samples)))
     images = samples.read(0).images
     dates = {n: 1 if task.time == "keep" else len(images[f.sensor]) for n, f in found.items()}
     head = task.head(recipe, replace(model.card, levels=model.levels_of(dates)), samples.card)

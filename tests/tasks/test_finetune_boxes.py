@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from skybench.core import UINT8, Batch, Boxes, Features, ModelCard, Recipe, Sensor, match
 from skybench.core.model import Model
-from skybench.features import extraction, online
+from skybench.features import online
+from skybench.features.extractor import Extractor
 from skybench.heads import _detector
 from skybench.heads._two_stage import TwoStage
 
@@ -128,7 +129,7 @@ def test_without_augmentation_the_head_mirrors_maps_and_boxes(
 @BOTH
 def test_images_are_seen_as_they_are_when_nothing_learns(name: str, dataset: str) -> None:
     samples, model = Objects(card_of(dataset), name), Mosaic().eval()
-    extractor = extraction.Extractor(model, match(CARD, samples.card.sensors), "fuse", 0, "cpu")
+    extractor = Extractor(model, match(CARD, samples.card.sensors), "fuse", 0, "cpu")
     source = online.OnlineFeatures(
         extractor, samples, Recipe("finetune", augment=("flip", "vflip"))
     )

@@ -15,6 +15,7 @@ from skybench.core import UINT8, Batch, Features, ModelCard, ProtocolName, Recip
 from skybench.core.model import Model
 from skybench.plan.request import Request
 from skybench.runner import seed_run
+from skybench.runner.lazy_model import LazyModel
 from skybench.runner.run_cells import run_cells
 from skybench.weights.load import load_model
 
@@ -56,6 +57,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Model, dict[str, Tensor]
 
         def noted(*given: Any) -> Model:
             model: Model = real(*given)
+            model = model.real() if isinstance(model, LazyModel) else model
             seen.append((model, {n: x.clone() for n, x in model.state_dict().items()}, name))
             return model
 

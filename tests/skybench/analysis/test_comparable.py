@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from skybench.analysis import comparable, paired_tests
+from skybench.analysis.remembered_tests import RememberedTests
 from skybench.analysis.replicates import load_replicates
 from skybench.core import Record, UsageError
 from skybench.report import tables
@@ -25,7 +26,8 @@ POOR = RNG.random(200) < 0.5
 
 
 def lead(records: list[Record], results: Path | None) -> comparable.Leaders:
-    return comparable.leaders(dict(enumerate(records)), results)
+    tests = RememberedTests(results) if results else None
+    return comparable.leaders(dict(enumerate(records)), tests)
 
 
 def test_models_that_a_paired_test_does_not_tell_apart_share_the_best_mark(

@@ -52,9 +52,9 @@ def accuracy(right: int, of: int) -> Accuracy:
     return metric
 
 
-def test_intervals_contain_the_score_and_follow_the_seed() -> None:
+def test_intervals_contain_the_score_and_follow_the_keys() -> None:
     metric = filled(maps(30))
-    found = uncertainty([metric], named(30), seed=5)
+    found = uncertainty([metric], named(30))
     scores = metric.scores()
     assert found.units == 30
     assert found.note == ""
@@ -63,15 +63,15 @@ def test_intervals_contain_the_score_and_follow_the_seed() -> None:
         assert interval.low < scores[name] < interval.high
         assert 0 < interval.error < interval.high - interval.low
         assert found.errors[name] == interval.error
-    assert found == uncertainty([metric], named(30), seed=5)
-    assert found != uncertainty([metric], named(30), seed=6)
+    assert found == uncertainty([metric], named(30))
+    assert found != uncertainty([metric], named(30), [f"other{i}" for i in range(30)])
 
 
 def test_errors_agree_with_drawing_images_and_scikit_learn() -> None:
     cases = maps(12)
     rng = np.random.default_rng(1)
     slow: dict[str, list[float]] = {"miou": [], "mf1": []}
-    for _ in range(300):
+    for _ in range(150):
         drawn = [cases[i] for i in rng.integers(0, 12, 12)]
         p, t = (np.concatenate([c[i].ravel() for c in drawn]) for i in (0, 1))
         slow["miou"].append(100 * jaccard_score(t, p, average="macro"))
@@ -88,7 +88,8 @@ def test_images_give_wider_intervals_than_pixels_when_errors_are_correlated() ->
     by_pixel = uncertainty([filled(pixels)], named(len(pixels))).errors["oa"]
     of_images = [name for name in named(30) for _ in range(36)]
     assert by_image > 2 * by_pixel
-    assert uncertainty([filled(pixels)], of_images).errors["oa"] == pytest.approx(by_image)
+    by_groups = uncertainty([filled(pixels)], of_images).errors["oa"]  # other draws of the images
+    assert by_groups == pytest.approx(by_image, rel=0.05)
 
 
 @pytest.mark.parametrize("count", [1, 3, 4])

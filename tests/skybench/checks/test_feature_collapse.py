@@ -19,11 +19,13 @@ from skybench.core import (
     Sensor,
     dataset,
     fingerprint,
+    folders,
     match,
 )
 from skybench.core.model import Model
 from skybench.features import extraction
-from skybench.features.extraction import Extractor
+from skybench.features.extractor import Extractor
+from skybench.features.sources import StreamedFeatures
 
 RGB = Sensor("hr", ("red", "green", "blue"), 0.5, UINT8)
 CARD = ModelCard("toy", "Toy", "extra", (RGB,), 32, (), "ours", "ours", "none")
@@ -61,7 +63,7 @@ class Toy(Model):
 
 def looked(model: Model, given: Noise, test: list[int] | None = None) -> dict[str, Any]:
     extractor = Extractor(model, FOUND, "fuse", 0, "cpu")
-    whole = extraction.StreamedFeatures(extractor, given)
+    whole = StreamedFeatures(extractor, given)
     return feature_collapse.feature_statistics(
         whole, extractor, given, list(range(len(given))) if test is None else test
     )
@@ -157,6 +159,47 @@ def test_kept_and_computed_features_have_one_fingerprint(
     assert kept["sha256"] != looked(Toy(lambda x: x + 1e-3), given)["sha256"]
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_statistics_are_made_once_for_the_same_features_and_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given, made = Noise(20), feature_collapse.summarise_features
+    extractor = Extractor(Toy(), FOUND, "fuse", 0, "cpu")
+    calls: list[int] = []
+
+    def counted(pooled: Tensor, *rest: Any) -> dict[str, Any]:
+        calls.append(len(pooled))
+        return made(pooled, *rest)
+
+    monkeypatch.setattr(feature_collapse, "summarise_features", counted)
+
+    def facts(test: range) -> dict[str, Any]:
+        stored, _ = extraction.split_features(extractor, given, {}, "pooled")
+        return feature_collapse.feature_statistics(stored, extractor, given, test)
+
+    first = facts(range(16))
+    monkeypatch.setattr(feature_collapse, "collate", None)  # no image is looked at
+    assert facts(range(16)) == first
+    assert calls == [16]
+    monkeypatch.undo()
+    assert facts(range(3, 19)) != first
+    for path in (folders.cache() / "features").glob("*/statistics-*"):
+        path.write_text(path.read_text().replace('"rank": ', '"rank": 1'))
+    assert facts(range(16)) == first  # what was remembered is damaged
+
+
+def test_neighbours_are_those_of_all_rows_whatever_the_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)).double()
+    rows[41] = rows[7]
+    distance = torch.cdist(rows, rows).fill_diagonal_(float("inf"))
+    monkeypatch.setattr(feature_collapse, "CHUNK", 8)
+    nearest, other = feature_collapse._neighbours(rows)
+    torch.testing.assert_close(nearest, distance.amin(1), atol=1e-7, rtol=1e-7)
+    assert (int(other[41]), int(other[7])) == (7, 41)
+
+
 def test_dates_that_are_kept_are_rows() -> None:
     class Pairs(Noise):
         def read(self, index: int) -> Sample:
@@ -165,12 +208,12 @@ def test_dates_that_are_kept_are_rows() -> None:
 
     given = Pairs(10)
     extractor = Extractor(Toy(), FOUND, "keep", 0, "cpu")
-    whole = extraction.StreamedFeatures(extractor, given)
+    whole = StreamedFeatures(extractor, given)
     facts = feature_collapse.feature_statistics(whole, extractor, given, list(range(10)))
     assert (facts["images"], facts["rows"]) == (10, 20)
     assert facts["twins"] == 0
     extractor = Extractor(Toy(torch.ones_like), FOUND, "keep", 0, "cpu")
-    whole = extraction.StreamedFeatures(extractor, given)
+    whole = StreamedFeatures(extractor, given)
     assert (
         feature_collapse.feature_statistics(whole, extractor, given, list(range(10)))["twins"] == 1
     )

@@ -69,7 +69,7 @@ def test_time_left_counts_the_validations_between(clock: list[float]) -> None:
             watch.report(CELL, "validation", image + 1, 5)
     clock[0] += 1
     watch.report(CELL, "training, loss 0", 41, 100)
-    assert watch.clocks["training"].left == "0:01:58"  # 40 steps in 80 s, 59 to go
+    assert watch.clocks[id(CELL), "training"].left == "0:01:58"  # 40 steps in 80 s, 59 to go
 
 
 def test_a_resumed_training_is_judged_by_its_own_pace(clock: list[float]) -> None:
@@ -77,7 +77,7 @@ def test_a_resumed_training_is_judged_by_its_own_pace(clock: list[float]) -> Non
     for done in (900, 901, 902):
         watch.report(CELL, "training", done, 1000)
         clock[0] += 10
-    assert watch.clocks["training"].left == "0:16:10"
+    assert watch.clocks[id(CELL), "training"].left == "0:16:10"
 
 
 def test_each_seed_and_cell_has_its_own_pace(clock: list[float]) -> None:
@@ -85,10 +85,10 @@ def test_each_seed_and_cell_has_its_own_pace(clock: list[float]) -> None:
     for _ in range(2):
         for seconds in (1, 3):  # a slower seed
             watch.report(CELL, "training", 1, 4)
-            assert watch.clocks["training"].left == "-"
+            assert watch.clocks[id(CELL), "training"].left == "-"
             clock[0] += seconds
             watch.report(CELL, "training", 2, 4)
-            assert watch.clocks["training"].left == f"0:00:0{2 * seconds}"
+            assert watch.clocks[id(CELL), "training"].left == f"0:00:0{2 * seconds}"
         watch.finished(CELL, RECORD)
 
 

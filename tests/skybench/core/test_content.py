@@ -151,3 +151,32 @@ def test_the_sample_is_evenly_spread() -> None:
 def test_no_file_is_an_identity_too() -> None:
     one, other = (content_of(OWN, (), (), [text]) for text in ("a", "b"))
     assert (one.images, one.labels != other.labels) == (other.images, True)
+
+
+class Told(Files):
+    """Which tells the file of each sample."""
+
+    def image_files(self, index: int) -> Sequence[Path]:
+        return [self.files[index]]
+
+
+def test_each_sample_is_told_by_its_own_files_and_the_sensors(tmp_path: Path) -> None:
+    samples = Told(written(tmp_path))
+    before = samples.image_contents()
+    assert len(set(before)) == 3
+    assert Subset(samples, [2, 0]).image_contents() == [before[2], before[0]]
+    parts = {"x": Subset(samples, [2]), "y": Subset(samples, [0, 1])}
+    assert Joined(parts).image_contents() == before
+    (tmp_path / "b.tif").write_bytes(b"another")
+    after = Told(tmp_path).image_contents()
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, True]
+    other = replace(OWN, sensors=(replace(RGB, gsd=9.0),))
+    assert not {*Told(tmp_path, card=other).image_contents()} & {*after}
+    (tmp_path / "b.tif").write_bytes((tmp_path / "a.tif").read_bytes())  # named otherwise
+    assert len({*Told(tmp_path).image_contents()}) == 3
+
+
+def test_nothing_is_said_of_each_sample_where_its_files_are_not_known(tmp_path: Path) -> None:
+    assert Files(written(tmp_path)).image_contents() == []
+    assert Told(tmp_path, card=CARD).image_contents() == []  # published: too many to look at
+    assert Joined({"x": Told(tmp_path), "y": Files(tmp_path)}).image_contents() == []

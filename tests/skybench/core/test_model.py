@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from skybench.core import Batch, CannotRun, Features, ModelCard
 from skybench.core.model import Model, encode
+from skybench.core.sample import Time
 
 CARD = ModelCard("toy", "Toy", "extra", (), 2, ((2, 1),), "ours", "ours", "none")
 
@@ -53,6 +54,18 @@ def test_dates_are_averaged() -> None:
     torch.testing.assert_close(found.pooled, given.images["s2"].mean((1, 3, 4)))
     torch.testing.assert_close(found.pyramid[0], given.images["s2"].mean(1))
     torch.testing.assert_close(found.pyramid[1], 2 * given.images["s2"].mean(1)[..., ::2, ::2])
+
+
+@pytest.mark.parametrize("time", ["fuse", "keep"])
+def test_dates_are_encoded_together_up_to_a_number_of_images(time: Time) -> None:
+    given, model = batch({"s2": 5, "dem": 1}), Means()
+    found = encode(model, given, time, most=7)
+    assert [c.images["s2"].shape[:2] for c in model.calls] == [(6, 1), (6, 1), (3, 1)]
+    assert model.calls[0].keys == ("a", "b", "c", "a", "b", "c")
+    for one, other in zip(found, encode(Means(), given, time), strict=True):
+        torch.testing.assert_close(one.pooled, other.pooled)
+        for level, same in zip(one.pyramid, other.pyramid, strict=True):
+            torch.testing.assert_close(level, same)
 
 
 def test_a_padded_date_does_not_count() -> None:

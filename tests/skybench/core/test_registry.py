@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             (tmp_path / f"{module}.py").write_text(text)
             imported.add(module)
 
-    caches = (registry.outside, registry.broken, registry._entries)
+    caches = (registry.outside, registry.broken, registry._entries, registry._all_entries)
     for cache in caches:
         cache.cache_clear()
     yield installed
@@ -129,3 +131,22 @@ def test_the_first_of_two_packages_keeps_a_name(install: Install) -> None:
     assert key in ("far-a:mymodel", "far-b:mymodel")  # the order of packages is Python's
     assert "belongs to another package" in registry.broken("baselines")[key]
     assert "mymodel" in registry.names("baselines")
+
+
+def test_installed_packages_are_looked_through_once(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("one", {"one": "a_model_of_one"}, a_model_of_one=MODEL)
+    looked, real = [], importlib.metadata.entry_points
+
+    def spy() -> Any:
+        looked.append(1)
+        return real()
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", spy)
+    for kind in registry.KINDS:
+        for _ in range(2):
+            registry.names(kind)
+            registry.broken(kind)
+    assert len(looked) == 1
+    assert "one" in registry.names("baselines")

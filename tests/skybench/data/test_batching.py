@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import DataError, ModelCard, Sample
-from skybench.data import batching
+from skybench.data import batching, cores, decoded
 from skybench.data.batching import collate
+
+from ._counting import Counting
 
 
 def sample(
@@ -130,3 +133,111 @@ def test_resizing_keeps_the_leading_axes() -> None:
     same = batching.resize((255 * x).to(torch.uint8), 8, 6)
     assert same.dtype == torch.float32
     assert torch.equal(same, (255 * x).floor())
+
+
+def counting(folder: Path, count: int) -> Counting:
+    return Counting(folder / "a", count)
+
+
+@pytest.mark.parametrize("workers", [None, 0, 2])
+@pytest.mark.parametrize("size", [0, 4])
+def test_batches_are_those_of_collate_in_order_with_their_targets(
+    tmp_path: Path, workers: int | None, size: int
+) -> None:
+    samples = counting(tmp_path, 7)
+    found = list(batching.batches(samples, size, 3, workers))
+    assert [batch.keys for batch, _ in found] == [
+        samples.keys[:3],
+        samples.keys[3:6],
+        samples.keys[6:],
+    ]
+    for (batch, targets), start in zip(found, (0, 3, 6), strict=True):
+        read = [samples.read(i) for i in range(start, min(start + 3, 7))]
+        expected = collate(read, size)
+        for name, images in expected.images.items():
+            assert images.dtype == batch.images[name].dtype
+            assert torch.equal(images, batch.images[name])
+        assert all(torch.equal(t, s.target) for t, s in zip(targets, read, strict=True))
+
+
+def test_each_sample_is_read_once_with_its_target(tmp_path: Path) -> None:
+    samples = counting(tmp_path, 9)
+    assert len(list(batching.batches(samples, 0, 2))) == 5
+    assert set(samples.reads.values()) == {1}
+    assert not samples.looks
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_ends_the_batches_with_its_error(tmp_path: Path, workers: int) -> None:
+    samples = counting(tmp_path, 6)
+    samples.damaged = {"a004"}
+    loaded = batching.batches(samples, 0, 2, workers)
+    assert [next(loaded)[0].keys[0], next(loaded)[0].keys[0]] == ["a000_0", "a002_0"]
+    with pytest.raises(DataError, match=r"a004 cannot be read; get it again$"):
+        next(loaded)
+
+
+def test_batches_are_loaded_ahead_by_a_few_only(tmp_path: Path) -> None:
+    samples = counting(tmp_path, 60)
+    loaded = batching.batches(samples, 0, 2)
+    next(loaded)
+    assert sum(samples.reads.values()) <= 2 * (batching.THREADS + 2)
+    loaded.close()  # type: ignore[attr-defined]
+
+
+def test_for_gpus_images_come_as_stored_in_pinned_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned: list[Tensor] = []
+
+    def pin(x: Tensor) -> Tensor:
+        pinned.append(x)
+        return x
+
+    monkeypatch.setattr(Tensor, "pin_memory", pin)
+    samples = counting(tmp_path, 4)
+    ((batch, _),) = batching.batches(samples, 4, 4, device="cuda:0")
+    assert (batch.images["hr"].dtype, batch.images["hr"].shape[-1]) == (torch.uint8, 8)
+    assert any(x is batch.images["hr"] for x in pinned)
+    expected = collate([samples.read(i) for i in range(4)], 4)
+    for name, images in batching.resized(batch, 4).images.items():
+        assert torch.equal(images, expected.images[name])
+    assert batching.resized(batch, 0) is batch
+
+
+def test_a_batch_that_was_resized_keeps_its_size(tmp_path: Path) -> None:
+    samples = counting(tmp_path, 2)
+    batch = collate([samples.read(i) for i in range(2)], 12)
+    assert {n: x.shape[-1] for n, x in batch.images.items()} == {"hr": 12, "s2": 3}
+    for name, images in batching.resized(batch, 12).images.items():
+        assert torch.equal(images, batch.images[name])
+
+
+def test_images_of_two_shapes_are_resized_before_they_are_stacked() -> None:
+    large, small = torch.full((1, 3, 12, 8), 7, dtype=torch.uint8), torch.full((2, 3, 2, 2), 9.0)
+    batch = batching.collate_as_stored([sample("a", large), sample("b", small)], 4)
+    assert batch.images["hr"].shape == (2, 2, 3, 4, 4)
+
+
+def test_little_shared_memory_means_fewer_processes_or_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(batching, "FEW", 1)
+    monkeypatch.setattr(cores, "available", lambda: 2)
+    monkeypatch.setattr(batching, "_shared_memory", lambda: 100.0)
+    monkeypatch.setattr(batching, "_by_processes", None)
+    samples = counting(tmp_path, 5)
+    assert sum(len(batch.keys) for batch, _ in batching.batches(samples, 0, 2)) == 5
+    assert len(list(batching.batches(samples, 0, 2))) == 3
+    told = capsys.readouterr().err
+    assert told.count("/dev/shm has 0 MB: images are loaded by threads instead of 2 processes") == 1
+
+
+def test_decoded_samples_are_loaded_by_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: None
+) -> None:
+    monkeypatch.setattr(batching, "FEW", 1)
+    monkeypatch.setattr(cores, "available", lambda: 2)
+    monkeypatch.setattr(batching, "_by_processes", None)
+    samples = decoded.open_decoded(counting(tmp_path, 5), {})
+    assert len(list(batching.batches(samples, 0, 2))) == 3

@@ -11,7 +11,7 @@ import pytest
 
 from skybench.core import DataError, folders, registry
 from skybench.data import simulation
-from skybench.data.demo_folder import demo_root
+from skybench.data.demo_folder import demo_root, missing_copies, write_copies
 
 
 @pytest.fixture
@@ -62,4 +62,22 @@ def test_a_cache_that_cannot_be_written_is_told(
     (tmp_path / "file").touch()
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot be written to .*Not a directory.*SKYBENCH_CACHE"):
+        demo_root("toy")
+
+
+def test_missing_copies_are_written_with_a_report(toy: Any) -> None:
+    told: list[tuple[int, int]] = []
+    assert missing_copies(["toy", "toy"]) == ["toy"]
+    write_copies(["toy"], lambda _, done, total: told.append((done, total)))
+    assert (told, toy.written) == ([(0, 1), (1, 1)], 1)
+    assert missing_copies(["toy"]) == []
+
+
+def test_a_copy_that_fails_ends_no_other(toy: Any) -> None:
+    def broken(root: Path) -> None:
+        raise ValueError(root)
+
+    toy.write_demo = broken
+    write_copies(["toy", "toy"], lambda *_: None)
+    with pytest.raises(ValueError, match="toy"):  # told where it is opened
         demo_root("toy")

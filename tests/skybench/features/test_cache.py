@@ -15,20 +15,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skybench.core import DataError, Features, Sample, Target, folders
+from skybench.core import DataError, Sample, Target
 from skybench.core.fingerprint import fingerprint
 from skybench.features import cache
-from skybench.features.extraction import CachedFeatures, StreamedFeatures, split_features
+from skybench.features.extraction import split_features
+from skybench.features.sources import CachedFeatures, StreamedFeatures
 
-from .._toys import Noise, Toy, entries, looking
+from .._toys import Noise, Toy, entries, looking, parts
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 Spoil = Callable[[Path], object]
 
 
 def entry() -> Path:
-    (name,) = entries()
-    return folders.cache() / "features" / name
+    """The only part of the only entry."""
+    (part,) = parts()
+    return part
 
 
 def extracted(identity: Any = None) -> tuple[Any, bool]:
@@ -37,15 +39,17 @@ def extracted(identity: Any = None) -> tuple[Any, bool]:
 
 def test_a_cache_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="SKYBENCH_CACHE"):
-        cache.write_features(tmp_path / "file" / "entry", {}, [], "pooled", 0)
+    with (
+        pytest.raises(DataError, match="SKYBENCH_CACHE"),
+        cache.new_entry(tmp_path / "file" / "entry", {}),
+    ):
+        pass
 
 
-def test_entries_have_the_names_of_earlier_versions() -> None:
-    """The names under which the first release stored these features."""
-    for level in ("pooled", "pyramid"):
-        split_features(looking(Toy()), Noise(3), {"model": "toy"}, level)
-    assert entries() == ["cd589a24aad5dccb919fc815", "f44c1ff787418061996e7522"]
+def test_an_entry_has_one_name_on_every_machine() -> None:
+    """The name under which this version stores these features."""
+    split_features(looking(Toy()), Noise(3), {"model": "toy"}, "pooled")
+    assert entries() == ["a72aed32246980ec1a3479af"]
 
 
 class Measured(Noise):
@@ -75,11 +79,12 @@ def test_an_entry_says_what_it_is_of_and_holds_no_label() -> None:
     extracted()
     meta = json.loads((entry() / "meta.json").read_text())
     assert meta["identity"]["toy"] == 1
-    facts = {name: (a["shape"], a["dtype"]) for name, a in meta["arrays"].items()}
+    facts = {name: (a.get("shape"), a.get("dtype")) for name, a in meta["arrays"].items()}
     assert facts == {
         "pooled.npy": ([6, 3], "float32"),
         "level0.npy": ([6, 3, 8, 8], "float16"),
         "level1.npy": ([6, 3, 4, 4], "float16"),
+        "rows.json": (None, None),
     }
     assert {p.name for p in entry().iterdir()} == {*facts, "meta.json"}
 
@@ -124,7 +129,7 @@ def another_entry(folder: Path) -> None:
     whole = folder.with_name("whole")
     folder.rename(whole)
     extracted({"toy": 2})
-    next(p for p in folder.parent.iterdir() if p != whole).rename(folder)
+    next(p for p in parts() if p != whole).rename(folder)
     shutil.rmtree(whole)
 
 
@@ -165,7 +170,17 @@ def test_a_spoiled_entry_is_made_again_and_that_is_told(
     for one, other in zip(again.pyramid(range(6)), pyramid, strict=True):
         assert torch.equal(one, other)
     last, cached = extracted()
-    assert (cached, last.remade, len(entries())) == (True, "", 1)
+    assert (cached, last.remade, len(parts())) == (True, "", 1)
+
+
+def test_a_file_in_the_place_of_an_entry_is_told_too() -> None:
+    extracted()
+    folder = entry().parent
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
+    again, _ = extracted()
+    assert "a file is in its place" in again.remade
+    assert extracted()[1]
 
 
 @settings(
@@ -188,8 +203,8 @@ def test_any_text_in_the_place_of_the_facts_is_a_fault(tmp_path: Path, content: 
 
 def test_names_in_the_facts_never_leave_the_entry(tmp_path: Path) -> None:
     (tmp_path / "secret.npy").write_bytes(b"abc")
-    features = Features(torch.zeros(2, 3), ())
-    cache.write_features(tmp_path / "entry", {}, [features], "pooled", 2)
+    with cache.new_entry(tmp_path / "entry", {}) as folder:
+        np.save(folder / "pooled.npy", np.zeros((2, 3)))
     meta = json.loads((tmp_path / "entry" / "meta.json").read_text())
     meta["arrays"]["../secret.npy"] = {"bytes": 3}
     meta["sha256"] = fingerprint({n: meta[n] for n in cache.CONTENTS})

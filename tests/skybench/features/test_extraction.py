@@ -1,55 +1,23 @@
 from __future__ import annotations
 
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from skybench.core import Batch, Boxes, DataError, Features, ModelCard, Sample
+from skybench.core import DataError, Sample, UsageError
+from skybench.core.dataset import Subset
 from skybench.data import batching
-from skybench.data.batching import collate
 from skybench.features import extraction
-from skybench.features.extraction import (
-    CachedFeatures,
-    Extractor,
-    SourceSubset,
-    StreamedFeatures,
-    split_features,
-)
+from skybench.features.extraction import dense_bytes, split_features
+from skybench.features.sources import CachedFeatures, StreamedFeatures
 
-from .._toys import FOUND, RGB, Noise, Toy, gathered, looking
+from .._toys import Noise, Toy, looking
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-
-def test_the_model_sees_its_own_bands_units_and_size() -> None:
-    seen: list[Batch] = []
-
-    class Watching(Toy):
-        def forward(self, batch: Batch) -> Features:
-            assert torch.is_inference_mode_enabled()
-            seen.append(batch)
-            return super().forward(batch)
-
-    card = ModelCard("toy", "", "extra", (RGB,), 3, (), "", "", "", min_pixels=12, multiple=8)
-    samples = Noise(2)
-    (found,) = looking(Watching(card=card))(collate([samples[0], samples[1]]))
-    image = seen[0].images["hr"]
-    assert image.shape == (2, 1, 3, 16, 16)
-    assert image.dtype == torch.float32
-    raw = torch.stack([s.images["air"][:, [2, 1, 0]] for s in samples])
-    torch.testing.assert_close(image, batching.resize(raw, 16, 16))
-    assert not found.pooled.requires_grad
-
-
-def test_batches_come_in_order_and_are_reported() -> None:
-    reports: list[tuple[str, int, int]] = []
-    samples, model = Noise(40), Toy()
-    steps = extraction.extract(looking(model), samples, lambda *words: reports.append(words))
-    targets = [t for _, ts in steps for t in ts]
-    assert targets == [i % 3 for i in range(40)]
-    assert [c[0] for c in model.calls] == [16, 16, 8]
-    assert reports == [("features", n, 40) for n in (16, 32, 40)]
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
@@ -82,55 +50,6 @@ def test_a_file_that_cannot_be_read_is_one_clear_message_from_a_worker_too(
     assert str(caught.value) == "n7.png cannot be read. Get this file again."
 
 
-@pytest.mark.parametrize("most", [1, 2, 15, 16])
-def test_the_batch_is_halved_when_memory_is_short(most: int) -> None:
-    model, samples = Toy(most=most), Noise(19)
-    pooled, targets = gathered(model, samples)
-    torch.testing.assert_close(pooled, gathered(Toy(), samples)[0])
-    assert targets == [i % 3 for i in range(19)]
-    assert max(c[0] for c in model.calls) == {15: 8}.get(most, most)
-    with pytest.raises(torch.cuda.OutOfMemoryError):  # too large for a single sample
-        gathered(Toy(most=0), samples)
-
-
-def test_memory_that_becomes_short_on_the_way_loses_and_repeats_nothing() -> None:
-    class Tiring(Toy):
-        def forward(self, batch: Batch) -> Features:
-            self.most = 16 if len(self.calls) < 2 else 3
-            return super().forward(batch)
-
-    model = Tiring()
-    pooled, targets = gathered(model, Noise(40))
-    torch.testing.assert_close(pooled, gathered(Toy(), Noise(40))[0])
-    assert targets == [i % 3 for i in range(40)]
-    assert [c[0] for c in model.calls] == [16, 16, 2, 2, 2, 2]
-
-
-# A gain of 1e3 gives more than float16 holds.
-@pytest.mark.parametrize(("masks", "gain"), [(True, 1 / 3), (True, 1e3), (False, 1.0)])
-def test_stored_and_streamed_features_are_the_same(
-    masks: bool, gain: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    samples = Noise(19, masks)
-    stored, _ = split_features(looking(Toy(gain)), samples, {"gain": gain}, "pyramid")
-    monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
-    streamed, cached = split_features(looking(Toy(gain)), samples, {"another": gain}, "pyramid")
-    assert (type(stored), type(streamed), cached) == (CachedFeatures, StreamedFeatures, False)
-    assert len(stored) == len(streamed) == 19
-    torch.testing.assert_close(stored.pooled(), streamed.pooled())
-    order = [18, 0, 7, 7]
-    for one, other in zip(stored.pyramid(order), streamed.pyramid(order), strict=True):
-        assert one.dtype == other.dtype == torch.float32
-        assert torch.equal(one, other)
-        assert one.isfinite().all()
-    for index in (0, 18):
-        np.testing.assert_array_equal(stored.target(index), streamed.target(index))
-        assert stored.target(index).dtype == streamed.target(index).dtype
-    if not masks:
-        assert stored.labels().tolist() == streamed.labels().tolist() == [i % 3 for i in range(19)]
-        assert stored.labels().dtype == streamed.labels().dtype == torch.int64
-
-
 def test_values_are_those_of_the_model_to_float16() -> None:
     samples = Noise(3)
     stored, _ = split_features(looking(Toy()), samples, {}, "pyramid")
@@ -141,74 +60,46 @@ def test_values_are_those_of_the_model_to_float16() -> None:
     torch.testing.assert_close(stored.pooled(), raw.mean((2, 3)))  # float32
 
 
-def test_some_of_a_source_in_a_given_order() -> None:
-    whole, _ = split_features(looking(Toy()), Noise(9), {}, "pyramid")
-    part = SourceSubset(whole, [7, 2, 5])
-    assert len(part) == 3
-    assert torch.equal(part.pooled(), whole.pooled()[[7, 2, 5]])
-    assert torch.equal(part.pyramid([1, 0])[1], whole.pyramid([2, 7])[1])
-    assert part.labels().tolist() == [1, 2, 2]
-    assert (part.target(1), part.subset([2, 0]).indices) == (2, [5, 7])
-
-
-class Pairs(Noise):
-    """Two dates and a mask for each, or one for both."""
-
-    def read(self, index: int) -> Sample:
-        one, other = super().read(index), super().read(-1 - index)
-        image = torch.cat([one.images["air"], other.images["air"]])
-        return Sample(self.keys[index], {"air": image}, np.stack([one.target, other.target]))
-
-
-def test_where_time_is_kept_every_date_has_features_of_its_own(
+def test_integers_are_kept_and_computed_alike_and_their_error_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    samples = Pairs(5, masks=True)
-    extractor = Extractor(Toy(), FOUND, "keep", 0, "cpu")
-    stored, _ = split_features(extractor, samples, {"toy": 1}, "pyramid")
-    fine, coarse = stored.pyramid([3, 1])
-    assert fine.shape == (2, 2, 3, 8, 8)
-    assert coarse.shape == (2, 2, 3, 4, 4)
-    seen = samples.read(3).images["air"][1, [2, 1, 0]].float()
-    assert torch.equal(fine[0, 1], seen)
-    assert stored.pooled().shape == (5, 2, 3)
-    assert stored.target(2).shape == (2, 8, 8)
+    samples = Noise(20, masks=True)
+    exact, _ = split_features(looking(Toy()), samples, {}, "pyramid")
+    stored, cached = split_features(looking(Toy()), samples, {}, "pyramid", kind="int8")
+    assert not cached  # in an entry of their own
+    again, _ = split_features(looking(Toy()), samples, {}, "pyramid", kind="int8")
     monkeypatch.setenv("SKYBENCH_BUDGET_GB", "0")
-    streamed, _ = split_features(extractor, samples, {"toy": 2}, "pyramid")
-    for one, other in zip(stored.pyramid([3, 1]), streamed.pyramid([3, 1]), strict=True):
-        assert torch.equal(one, other)
-    assert torch.equal(streamed.pooled(), stored.pooled())
+    streamed, _ = split_features(looking(Toy()), samples, {"a": 1}, "pyramid", kind="int8")
+    assert isinstance(streamed, StreamedFeatures)
+    order = [19, 0, 7]
+    levels = [source.pyramid(order) for source in (exact, stored, again, streamed)]
+    for one, kept, reopened, computed in zip(*levels, strict=True):
+        assert torch.equal(kept, reopened)
+        assert torch.equal(kept, computed)
+        assert 0 < float((kept - one).norm() / one.norm()) < 0.02
+    for source in (stored, again, streamed):
+        assert isinstance(source, CachedFeatures | StreamedFeatures)
+        assert all(0 < error < 0.02 for error in source.errors())
+        assert len(source.errors()) == 2
+    with pytest.raises(UsageError, match="int8"):
+        split_features(looking(Toy()), samples, {}, "pyramid", kind="int4")
 
 
-def test_long_series_come_in_small_batches() -> None:
-    model = Toy()
-    list(extraction.extract(Extractor(model, FOUND, "keep", 0, "cpu"), Pairs(20, masks=True)))
-    assert {shape[0] for shape in model.calls} == {8, 4}
+def test_the_budget_is_a_share_of_the_free_disk_and_counts_what_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SKYBENCH_BUDGET_GB", raising=False)
+    samples, extractor = Noise(8, masks=True), looking(Toy())
+    each = dense_bytes(extractor, Subset(samples, [0]))
 
+    def free(bytes_free: float) -> None:
+        usage = SimpleNamespace(free=bytes_free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
 
-class Found(Noise):
-    """As many boxes as the index says."""
-
-    def read(self, index: int) -> Sample:
-        made = torch.Generator().manual_seed(index)
-        boxes = Boxes(
-            torch.rand(index, 4, 2, generator=made), torch.arange(index), torch.arange(index) > 1,
-            (8, 8 + index),
-        )  # fmt: skip
-        return Sample(self.keys[index], super().read(index).images, boxes)
-
-
-def test_boxes_are_kept_with_their_images() -> None:
-    samples = Found(5)
-    stored, _ = split_features(looking(Toy()), samples, {"toy": 1}, "pyramid")
-    again, cached = split_features(looking(Toy()), samples, {"toy": 1}, "pyramid")
-    assert cached
-    for index in range(5):
-        expected = samples.read(index).target
-        for one in (stored.target(index), again.target(index)):
-            assert torch.equal(one.corners, expected.corners)
-            assert torch.equal(one.labels, expected.labels)
-            assert torch.equal(one.difficult, expected.difficult)
-            assert one.size == expected.size == (8, 8 + index)
-    nothing, _ = split_features(looking(Toy()), Found(1), {"toy": 2}, "pyramid")
-    assert nothing.target(0).corners.shape == (0, 4, 2)
+    free(4 * each / extraction.SHARE)
+    half, _ = split_features(extractor, Subset(samples, range(4)), {}, "pyramid")
+    assert isinstance(half, CachedFeatures)
+    more, _ = split_features(extractor, Subset(samples, range(3, 8)), {}, "pyramid")
+    assert isinstance(more, CachedFeatures)  # one of the five is there
+    free(4 * each / extraction.SHARE - 1)
+    assert isinstance(split_features(extractor, Noise(4), {"a": 1}, "pyramid")[0], StreamedFeatures)

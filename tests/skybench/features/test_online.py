@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from skybench.augment.geometry import crop_centre
-from skybench.core import Batch, Features, FitContext, Recipe, UsageError
+from skybench.core import Batch, Features, FitContext, Recipe, Sample, UsageError
+from skybench.core.dataset import Samples
 from skybench.data.batching import resize
-from skybench.features.extraction import SourceSubset, split_features
+from skybench.data.decoded import open_decoded
+from skybench.features.extraction import split_features
 from skybench.features.online import OnlineFeatures
+from skybench.features.sources import SourceSubset, StreamedFeatures
 from skybench.heads.classifier import Finetuned
 
 from .._toys import Noise, Toy, looking
@@ -120,6 +126,69 @@ def test_classes_are_mixed_as_their_images_and_alike_after_an_interruption(
     assert not torch.equal(made[1].pyramid([1, 4, 0, 3])[0], first)
     model.eval()
     assert made[0].target(1) == samples.read(1).target
+
+
+class Counted(Noise):
+    """Counts how often its images, and its targets alone, are read."""
+
+    def __init__(self, count: int, masks: bool, files: Sequence[Path]) -> None:
+        super().__init__(count, masks, files)
+        self.reads = self.looks = 0
+
+    def read(self, index: int) -> Sample:
+        self.reads += 1
+        return super().read(index)
+
+    def target(self, index: int) -> Any:
+        self.looks += 1
+        return super().read(index).target
+
+
+def _four_epochs(source: SourceSubset, whole: StreamedFeatures) -> None:
+    for epoch in range(4):
+        whole.extractor.model.train(isinstance(whole, OnlineFeatures))
+        if isinstance(whole, OnlineFeatures):
+            whole.set_epoch(epoch)
+        for indices in ([3, 0, 7], [5, 2, 1], [4, 6]):
+            source.prefetch(indices)
+            source.pyramid(indices)
+            assert [source.target(i).shape for i in indices] == [(8, 8)] * len(indices)
+        whole.extractor.model.eval()
+        for start in (0, 3, 6):
+            indices = list(range(start, min(start + 3, 8)))
+            source.pyramid(indices)
+            assert [source.target(i).shape for i in indices] == [(8, 8)] * len(indices)
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_four_epochs_decode_each_sample_once_and_targets_come_with_the_images(
+    tmp_path: Path, online: bool
+) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+
+    def streamed(samples: Samples) -> StreamedFeatures:
+        if online:
+            return OnlineFeatures(looking(Learning()), samples, augmented("flip"))
+        return StreamedFeatures(looking(Learning()), samples)
+
+    plain = Counted(8, True, [tmp_path / "a"])
+    whole = streamed(plain)
+    _four_epochs(SourceSubset(whole, range(8)), whole)
+    assert (plain.reads, plain.looks) == (4 * 2 * 8, 0)
+    samples = Counted(8, True, [tmp_path / "a"])
+    whole = streamed(open_decoded(samples, {"toy": 1}))
+    _four_epochs(SourceSubset(whole, range(8)), whole)
+    assert (samples.reads, samples.looks) == (8 + 1, 0)  # the first tells the size
+
+
+def test_a_run_of_a_subset_is_followed_by_its_next_run() -> None:
+    whole = StreamedFeatures(looking(Learning().eval()), Noise(9))
+    source = SourceSubset(whole, [0, 2, 8, 4, 6, 1])
+    source.pyramid(range(2))
+    assert list(whole.ahead.coming) == [8, 4]
+    source.prefetch([5, 0])
+    source.pyramid(range(2, 4))
+    assert list(whole.ahead.coming) == [1, 0]  # what was announced counts
 
 
 def _share_of_own(targets: np.ndarray, own: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from skybench.heads._anchors import BACKGROUND, IGNORED, assign_boxes, make_anchors, sample_boxes
@@ -15,6 +16,23 @@ def test_anchors_stand_on_every_place_of_every_level() -> None:
     middles = (first[:, 2:] + first[:, :2]) / 2
     assert middles[1::3].tolist() == [[0, 0], [4, 0], [8, 0], [0, 5], [4, 5], [8, 5]]
     torch.testing.assert_close(last[1], torch.tensor([-48.0, -80, 48, 80]))  # twice the second's
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_anchors_of_maps_of_half_precision_are_exact(dtype: torch.dtype) -> None:
+    """The last anchor of a row of 1,024 pixels; bfloat16 has steps of 8 there."""
+    maps = [torch.zeros(1, 1, 1, 256, dtype=dtype), torch.zeros(1, 1, 1, 128, dtype=dtype)]
+    first, _ = make_anchors(maps, (4, 1024))
+    assert first.dtype == torch.float32
+    assert first[-2].tolist() == [1020 - 16, -16, 1020 + 16, 16]
+
+
+def test_anchors_made_in_inference_mode_serve_in_training() -> None:
+    maps = [torch.zeros(1, 1, 3, 5), torch.zeros(1, 1, 2, 3)]  # a size of this test alone
+    with torch.inference_mode():
+        made = make_anchors(maps, (12, 20))
+    assert not any(x.is_inference() for x in made)
+    assert all(a is b for a, b in zip(made, make_anchors(maps, (12, 20)), strict=True))
 
 
 def test_matching_by_high_low_and_best() -> None:

@@ -32,8 +32,9 @@ from skybench.core import (
 from skybench.core.dataset import Samples, Split
 from skybench.core.model import Model
 from skybench.features import extraction
-from skybench.features.extraction import CachedFeatures, Extractor, SourceSubset, StreamedFeatures
+from skybench.features.extractor import Extractor
 from skybench.features.online import OnlineFeatures
+from skybench.features.sources import CachedFeatures, SourceSubset, StreamedFeatures
 from skybench.heads.dense import CHUNK, DateDifference, Dense, EachDate, Linear, PixelAnswer, UNet
 
 HR = Sensor("hr", ("red", "green"), 1.0, UINT8)

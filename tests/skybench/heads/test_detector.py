@@ -210,3 +210,28 @@ def test_mirroring_moves_maps_and_boxes_together() -> None:
         changed += not torch.equal(mirrored.corners, before.corners)
     assert 20 < changed < 40  # three of four
     assert len(source) == 40
+
+
+@BOTH
+def test_out_of_memory_halves_the_images_of_prediction(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five images, of which two fit at once; the detections are those of one at a time."""
+    source = Memory([boxes([(20, 20, 30, 24, 0)], [0])] * 5)
+    head, _ = fitted(build, source, recipe=dataclasses.replace(RECIPE, epochs=1))
+    expected = list(head.predict(source))
+    asked = []
+    detect = head.network.detect
+
+    def little(levels: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Any]:
+        asked.append(len(sizes))
+        if len(sizes) > 2:
+            raise torch.OutOfMemoryError
+        return detect(levels, sizes)
+
+    monkeypatch.setattr(head.network, "detect", little)
+    found = list(head.predict(source))
+    assert asked == [4, 2, 2, 1]
+    assert len(found) == 5
+    for one, same in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.corners, same.corners, atol=1e-3)

@@ -4,14 +4,22 @@ import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from torch import Tensor
 from torch.nn import functional as F
 
 from skybench.core import FitContext
 from skybench.heads import knn
-from skybench.heads.knn import KNN, nearest_neighbours, vote
+from skybench.heads.knn import KNN, largest, nearest_neighbours
 
 from . import _pooled
+from ._memory import Largest
 from ._pooled import Memory, answers, random_centres
+
+
+def vote(similarity: Tensor, labels: Tensor, k: int, classes: int) -> Tensor:
+    """The vote of neighbours with labels like similarity [Q, k]."""
+    index = torch.arange(labels.numel()).view(labels.shape)
+    return knn.vote(similarity, index, labels.flatten(), k, classes)
 
 
 def clusters(count: int, seed: int, classes: int = 3, noise: float = 0.8) -> Memory:
@@ -99,14 +107,38 @@ def test_more_neighbours_than_the_bank_holds_are_not_tried() -> None:
     assert answers(one.predict(clusters(3, 2, 2))) == [1, 1, 1]
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 7])
-def test_chunks_do_not_matter(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    bank, queries = clusters(30, 0).features, clusters(7, 1).features
-    similarity, index = nearest_neighbours(bank, queries, 5)
-    monkeypatch.setattr(knn, "CHUNK", chunk)
-    parts = nearest_neighbours(bank, queries, 5)
+@pytest.mark.parametrize(("queries", "bank"), [(1, 30), (3, 7), (7, 4), (2, 1)])
+def test_chunks_do_not_matter(queries: int, bank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, asked = clusters(30, 0).features, clusters(7, 1).features
+    similarity, index = nearest_neighbours(known, asked, 5)
+    monkeypatch.setattr(knn, "QUERIES", queries)
+    monkeypatch.setattr(knn, "BANK", bank)
+    parts = nearest_neighbours(known, asked, 5)
     torch.testing.assert_close(parts[0], similarity)
     assert torch.equal(parts[1], index)
+
+
+@pytest.mark.parametrize(("count", "k"), [(100, 5), (103, 6), (103, 1), (9, 9), (40, 3)])
+def test_the_largest_of_each_row_are_found_by_groups(count: int, k: int) -> None:
+    x = torch.rand(50, count, generator=torch.Generator().manual_seed(0))
+    value, index = largest(x, k)
+    expected = x.sort(1, descending=True)
+    assert torch.equal(value, expected.values[:, :k])
+    assert torch.equal(index, expected.indices[:, :k])
+
+
+def test_memory_holds_a_chunk_of_the_similarities(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "QUERIES", 16)
+    monkeypatch.setattr(knn, "BANK", 64)
+    bank, queries = clusters(1000, 0).features, clusters(200, 1).features
+    with Largest() as seen:
+        nearest_neighbours(bank, queries, 5)
+    assert seen.bytes <= 200 * 5 * 8  # the answer; all similarities are 800 kB
+    labels = torch.rand(1000, 6, generator=torch.Generator().manual_seed(0)) > 0.5
+    index = torch.randint(1000, (200, 50), generator=torch.Generator().manual_seed(0))
+    with Largest() as seen:
+        knn.vote(torch.rand(200, 50), index, labels, 50, 6)
+    assert seen.bytes <= 200 * 50 * 8  # the labels of all neighbours are 480 kB
 
 
 def test_the_smallest_of_the_best_k_is_chosen_on_validation() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from skybench.heads._anchors import make_anchors
 from skybench.heads._two_stage import TwoStage
 from skybench.heads.faster_rcnn import HorizontalKind
 from skybench.heads.oriented_rcnn import OrientedKind
@@ -75,3 +76,59 @@ def test_every_parameter_learns(kind: Any) -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
     assert all(x.grad is not None and x.grad.abs().max() > 0 for x in levels)
+
+
+LOW = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+
+
+@KINDS
+@LOW
+def test_boxes_stay_float32_under_autocast(
+    kind: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that goes through coding, IoU, pooling and NMS, in training and in prediction."""
+    seen: dict[str, set[torch.dtype]] = {}
+
+    def spied(name: str) -> Any:
+        inner = getattr(kind, name)
+
+        def call(*given: Any) -> Any:
+            parts = [y for x in given for y in (x if isinstance(x, list) else [x])]
+            boxes = [x for x in parts if isinstance(x, torch.Tensor) and x.ndim < 4]
+            out = inner(*given)
+            kept = [out] if out.is_floating_point() and out.ndim < 4 else []
+            found = {x.dtype for x in (*boxes, *kept) if x.is_floating_point()}
+            seen.setdefault(name, set()).update(found)
+            return out
+
+        return call
+
+    names = ("encode_anchors", "decode_anchors", "encode", "decode", "iou", "roi_align", "nms")
+    for name in names:
+        monkeypatch.setattr(kind, name, spied(name), raising=True)
+    torch.manual_seed(0)
+    network = TwoStage(kind, FOUR, 3, 8)
+    levels = [torch.randn(1, c, 64 // s, 64 // s) for c, s in FOUR]
+    with torch.autocast("cpu", dtype):
+        losses = network(levels, [boxes([(20, 20, 30, 24, 0)], [0])])
+        found = network.eval().detect(levels, [(64, 64)])
+    assert seen == {name: {torch.float32} for name in names}
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    assert len(found[0].scores) > 0
+
+
+@KINDS
+@LOW
+def test_autocast_alone_changes_no_proposal(kind: Any, dtype: torch.dtype) -> None:
+    """Scores and offsets given, proposals are those of float32, to the last bit."""
+    torch.manual_seed(0)
+    network = TwoStage(kind, FOUR, 3, 8)
+    frame = (1024, 1024)
+    maps = [torch.randn(1, 8, 64 >> i, 64 >> i) for i in range(2)]
+    with torch.no_grad(), torch.autocast("cpu", dtype):
+        scores, offsets = network.proposer(maps)
+        anchors = make_anchors([x.to(dtype) for x in maps], frame)
+        low = network.proposer.propose(scores, offsets, anchors, frame)[0]
+    full = network.proposer.propose(scores, offsets, make_anchors(maps, frame), frame)[0]
+    assert low.dtype == torch.float32
+    assert torch.equal(low, full)

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skybench.metrics.horizontal_boxes import coco_ap, voc_ap
+from skybench.boxes.detections import Detections
+from skybench.boxes.geometry import from_horizontal
+from skybench.metrics import average_precision, ranked_sums
+from skybench.metrics._validation import horizontal_corners, scene_from_arrays
+from skybench.metrics.average_precision import voc_curves
+from skybench.metrics.horizontal_boxes import HORIZONTAL, CocoBoxes, coco_ap, voc_ap
+from skybench.metrics.matching import TrueBoxes, find_pairs
+from skybench.metrics.rotated_boxes import RotatedBoxes
 
 
 def test_three_of_ten_is_less_than_a_recall_of_three_tenths() -> None:
@@ -58,3 +65,49 @@ def test_shuffled_scores_give_the_expected_order_statistics() -> None:
         for _ in range(400)
     ]
     assert np.mean(drawn) == pytest.approx(expected.mean(), abs=4 * expected.std() / 20)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_many_whole_weights_are_scored_as_in_float64(rotated: bool) -> None:
+    """Float32 sums of whole weights are exact: with halves of them nothing but digits changes."""
+    rng = np.random.default_rng(3)
+    metric: Any = (RotatedBoxes if rotated else CocoBoxes)(("a", "b"))
+    for _ in range(30):
+        corners = from_horizontal(np.cumsum(rng.uniform(0, 9, (9, 2, 2)), 1).reshape(9, 4))
+        names, difficult = rng.integers(0, 2, 9), rng.random(9) < 0.2
+        moved = corners + rng.normal(0, 0.3, (9, 1, 2))
+        metric.update(Detections(moved, rng.random(9), names), TrueBoxes(corners, names, difficult))
+    weights = rng.poisson(1, (90, 30)).astype(float)
+    weights[5] = 0  # nothing is drawn
+    weights[6, :15] = 0
+    found, halves = metric.scores(weights), metric.scores(weights / 2)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, halves[name], rtol=2e-6)
+        assert np.isnan(values).tolist() == [i == 5 for i in range(90)]
+        assert np.nanstd(values) > 0
+    (main, *_), each = found, metric.main_score(weights)
+    np.testing.assert_array_equal(each, found[main])
+    assert metric.main_score() == metric.scores()[main]
+    repeated = [i for i in range(30) for _ in range(int(weights[6, i]))]
+    again = metric.fresh()
+    again.said, again.true = ([x[i] for i in repeated] for x in (metric.said, metric.true))
+    assert again.main_score() == pytest.approx(each[6], rel=2e-6)
+
+
+def test_the_memory_of_a_class_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, truth = arranged(range(0, 300, 2), 300)
+    scene = scene_from_arrays(said, truth, horizontal_corners, False)
+    (ranked,) = voc_curves(scene, find_pairs(scene, HORIZONTAL, 0.5), 0.5).strict.values()
+    weights = np.random.default_rng(0).poisson(1, (80, 1)).astype(float)
+    whole = average_precision.box_average_precision(ranked, weights, (None,))
+    monkeypatch.setattr(average_precision, "CELLS", 150 * 20)
+    widths, original = [], ranked_sums.sums
+
+    def seen(table: Any, *rest: Any) -> Any:
+        widths.append(table.shape[1])
+        return original(table, *rest)
+
+    monkeypatch.setattr("skybench.metrics.average_precision.sums", seen)
+    parts = average_precision.box_average_precision(ranked, weights, (None,))
+    np.testing.assert_array_equal(whole, parts)
+    assert max(widths) * 150 <= 150 * 20

@@ -24,9 +24,9 @@ Request: Any = request.Request  # of which tests give fields of every type
 FIELDS = {field.name for field in dataclasses.fields(Request)}
 NAMES = ("models", "tasks", "datasets", "sensors", "recipes")
 PAIRS = ("weights", "options", "arch", "overrides")
-INTEGERS = ("seeds", "limit", "draw", "devices", "nodes", "micro")
+INTEGERS = ("seeds", "limit", "draw", "devices", "nodes", "micro", "jobs")
 FLAGS = ("force", "recompute", "keep_weights", "tensorboard", "predictions", "strict")
-TEXTS = ("protocol", "data", "device", "variant")
+TEXTS = ("protocol", "data", "device", "variant", "precision")
 
 
 @pytest.fixture

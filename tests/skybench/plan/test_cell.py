@@ -26,6 +26,15 @@ def test_a_cell_has_the_protocol_of_its_recipe(cell: Cell) -> None:
         _ = other.protocol
 
 
+def test_the_version_of_a_protocol_is_in_the_fingerprint_when_it_was_raised(cell: Cell) -> None:
+    assert "protocol" not in affecting(cell)
+    newer = replace(cell.task.protocol("knn"), version=2)
+    task = replace(cell.task, protocols={**cell.task.protocols, "knn": newer})
+    assert affecting(replace(cell, task=task)) == {"protocol": 2, **affecting(cell)}
+    linear = replace(cell, recipe=replace(cell.recipe, protocol="linear"))
+    assert affecting(linear)["protocol"] == 2  # the solver of lambda's sweep
+
+
 def test_features_take_bytes_by_the_level_of_the_protocol(cell: Cell) -> None:
     samples = sum(map(len, cell.splits.values()))
     assert feature_bytes(cell) == samples * cell.model.dim * 4

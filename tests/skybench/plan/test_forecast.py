@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from skybench.cli import output
-from skybench.core import Batch, UsageError
+from skybench.core import Batch
 from skybench.core.model import Model, encode
 from skybench.plan import forecast, gpus
 from skybench.plan.cell import Cell
@@ -197,9 +197,13 @@ def test_what_cannot_be_followed_is_unknown_with_its_reason(
 
 
 def test_without_the_data_a_side_must_be_known() -> None:
-    planner, cells = plan(models=["caco"], tasks=["scene_classification"], datasets=["eurosat"])
+    asked = {"models": ["caco"], "tasks": ["scene_classification"]}
+    planner, cells = plan(**asked, datasets=["fmow_s2"], overrides={"size": "0"})
     told = [forecast.Forecaster(planner, gpus.pick_gpu("a100-80"))(cell) for cell in cells]
     assert all("give --size" in t["unknown"] for t in told)
+    planner, (cell,) = plan(**asked, datasets=["eurosat"], variant="tiny")
+    found = forecast.Forecaster(planner, gpus.pick_gpu("a100-80"))(cell)
+    assert found["inputs"] == {"s2": [1, 64, 64]}  # the published side of all its images
 
 
 def shown(
@@ -227,5 +231,6 @@ def test_other_plans_forecast_nothing(
     monkeypatch.setattr(forecast, "add_estimates", None)
     assert "micro-batch" not in shown(capsys, as_json=False, gpu="", protocol="knn")
     assert "forecast" not in shown(capsys, as_json=True, gpu="", protocol="knn")
-    with pytest.raises(UsageError, match="--gpu is for --dry-run of protocols that train"):
-        shown(capsys, as_json=True, protocol="knn")
+    assert "hours on one h100-80" in shown(capsys, as_json=False, protocol="knn")
+    rows = json.loads(shown(capsys, as_json=True, protocol="knn"))
+    assert [row["forecast"]["images"] > 0 for row in rows] == [True, False]  # each image once

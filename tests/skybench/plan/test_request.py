@@ -96,7 +96,7 @@ def test_words_of_a_recipe_can_be_set_and_others_are_refused() -> None:
         return override_recipe(Recipe("finetune"), Request(overrides=values))[0]
 
     assert changed(precision="bf16", schedule="step").precision == "bf16"
-    with pytest.raises(UsageError, match=r"No precision 'int4' of a recipe. Known: bf16, fp16"):
+    with pytest.raises(UsageError, match=r"No precision 'int4' of a recipe. Known: float32, bf16"):
         changed(precision="int4")
     for wrong in ("-1", "nan", "inf"):
         with pytest.raises(UsageError, match="not to be negative"):

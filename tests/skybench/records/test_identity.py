@@ -87,4 +87,6 @@ def test_it_can_be_repeated_on_any_part() -> None:
 def test_versions_of_reader_and_metric_are_text() -> None:
     cards = {"cards": {"model": 3, "dataset": 2, "task": 1}}
     assert identity.card_versions(record(used=cards)) == "dataset 2, task 1"
+    cards["cards"]["protocol"] = 2
+    assert identity.card_versions(record(used=cards)) == "dataset 2, task 1, protocol 2"
     assert identity.card_versions(record()) == ""

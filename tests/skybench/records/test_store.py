@@ -69,6 +69,7 @@ def test_a_failed_repeat_leaves_the_measured_record_and_its_predictions(tmp_path
     path = store.write_record(make(score=50.0), tmp_path)
     path.with_suffix(".npz").write_bytes(b"measured")
     (new := tmp_path / "new").write_bytes(b"of the failed run")
+    (draws := new.with_suffix(store.DRAWS)).write_bytes(b"of the failed run")
     failed = dataclasses.replace(make(), status="failed", scores={}, note="No memory.")
     told, stored = store.store_result(failed, tmp_path, new)
     assert not stored
@@ -79,6 +80,7 @@ def test_a_failed_repeat_leaves_the_measured_record_and_its_predictions(tmp_path
     assert store.read_records(tmp_path) == ([make(score=50.0)], [])
     assert path.with_suffix(".npz").read_bytes() == b"measured"
     assert not new.exists()
+    assert not draws.exists()
     failure = store.parse_record(path.with_suffix(store.FAILED).read_text())
     assert failure == failed
 
@@ -88,13 +90,16 @@ def test_a_new_result_replaces_the_old_one_with_all_that_belongs_to_it(tmp_path:
     assert store.store_result(failed, tmp_path, None) == (failed, True)
     path = store.write_record(make(score=50.0), tmp_path)
     path.with_suffix(".npz").write_bytes(b"old")
+    path.with_suffix(store.DRAWS).write_bytes(b"old")
     store.write_failure(failed, tmp_path)
     store.store_result(make(score=70.0), tmp_path, None)
     assert [r.scores["oa"] for r in store.read_records(tmp_path)[0]] == [70.0]
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]  # nor old predictions
     (new := tmp_path / "new").write_bytes(b"new")
+    new.with_suffix(store.DRAWS).write_bytes(b"new draws")
     assert store.store_result(make(score=80.0), tmp_path, new)[1]
     assert path.with_suffix(".npz").read_bytes() == b"new"
+    assert path.with_suffix(store.DRAWS).read_bytes() == b"new draws"
 
 
 @pytest.mark.parametrize(

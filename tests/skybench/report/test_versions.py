@@ -41,6 +41,13 @@ def test_an_older_reader_is_marked_down_its_column_and_never_compared() -> None:
     assert "*" not in text
 
 
+def test_an_older_protocol_is_marked_down_its_column_though_it_states_no_version() -> None:
+    newer = {"cards": {**cards(1, 1)["cards"], "protocol": 2}}
+    text = shown(make("rcf", "aid", 51.0, cards(1, 1)), make("gfm", "aid", 50.0, newer))
+    assert "51.00 (w)" in text
+    assert "50.00 (w)" not in text
+
+
 def test_packages_of_several_versions_are_named_below() -> None:
     one, other = ({"versions": {"torch": t, "numpy": "2.4"}} for t in ("2.6", "2.15"))
     text = shown(*(make(m, "aid", 50.0, v) for m, v in (("a", one), ("b", one), ("c", other))))

@@ -27,4 +27,5 @@ def run(folder: Path, **changes: object) -> Record:
 
 
 def left(folder: Path) -> set[str]:
-    return {p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in (".json", ".npz")}
+    beside = (".json", ".npz", ".draws")  # the record, its predictions and replicates
+    return {p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in beside}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,8 @@ from typing import Any
 import pytest
 
 from skybench.core import UsageError, registry
+from skybench.plan.cell import to_record
+from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.records import store
 from skybench.runner.run_cells import run_cells
@@ -64,7 +69,8 @@ def test_a_forced_repeat_that_fails_keeps_the_measured_record(
     (repeated,) = run_cells(replace(request, force=True))
     assert repeated.scores == first.scores
     assert not path.with_suffix(store.FAILED).exists()
-    assert {p.name for p in path.parent.iterdir()} == {path.name, path.with_suffix(".npz").name}
+    beside = {path.with_suffix(end).name for end in (".npz", store.DRAWS)}
+    assert {p.name for p in path.parent.iterdir()} == {path.name, *beside}
 
 
 def test_a_repeat_without_predictions_leaves_none_of_an_earlier_run(tmp_path: Path) -> None:
@@ -83,3 +89,38 @@ def test_a_record_says_which_versions_made_it(tmp_path: Path) -> None:
         "dataset": registry.dataset("eurosat").CARD.version,
         "task": registry.task("scene_classification").version,
     }
+
+
+LIGHT = """
+import os, sys
+opened, scan = [], os.scandir
+os.scandir = lambda folder=".": opened.append(os.fspath(folder)) or scan(folder)
+from skybench.cli import app
+sys.argv = ["skybench", *sys.argv[1:]]
+try:
+    app.main()
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = {"torch", "torchvision", "timm", "pandas", "sklearn", "matplotlib", "torchgeo"}
+assert not heavy & {*sys.modules}, heavy & {*sys.modules}
+below = [path for path in opened if path.startswith(os.environ["SKYBENCH_RESULTS"])]
+assert len(below) == len({*below}), below
+"""
+
+
+def test_a_finished_grid_imports_nothing_heavy(tmp_path: Path) -> None:
+    """Every demo set is opened by its reader, and every record is read."""
+    results = tmp_path / "runs"
+    for cell in Planner(Request(models=["rcf", "imagenet"], data="demo", results=results)).cells():
+        blank = to_record(cell)
+        scored = replace(blank, status="measured", scores={"oa": 50.0}, note="")
+        store.write_record(scored if cell.status == "planned" else blank, results)
+    words = ["run", "--model", "rcf,imagenet", "--task", "all", "--data", "demo"]
+    environment = {**os.environ, "SKYBENCH_RESULTS": str(results)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LIGHT, *words], env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "cells were done already" in done.stderr
+    assert "OA" in done.stdout

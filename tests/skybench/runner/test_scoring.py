@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 import torch
 
+from skybench.analysis.replicates import load_replicates
+from skybench.checks import metric_self_test
 from skybench.core import FAULTS, Record, loaded
+from skybench.metrics.accuracy import Accuracy
+from skybench.plan.request import Request
 from skybench.records import store
 from skybench.runner import scoring
 from skybench.runner.run_cells import run_cells
 from skybench.training import checkpoints
+from skybench.training.distributed import SINGLE_PROCESS
 
 from ._finetuned import BASE, run
 
@@ -124,3 +129,51 @@ def test_predictions_of_one_process_come_in_order() -> None:
     alone: Any = type("Alone", (), {"rank": 0, "size": 1})
     head: Any = Numbered()
     assert [*scoring.predictions(head, range(5), alone)] == [0, 1, 2, 3, 4]  # type: ignore[arg-type]
+
+
+def test_one_self_test_serves_all_seeds_and_replicates_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests, original = [], metric_self_test.check_metric
+
+    def counted(*arguments: Any) -> Any:
+        tests.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(scoring, "check_metric", counted)
+    request = Request(
+        models=["image_stats", "rcf"], tasks=["scene_classification"], datasets=["eurosat"],
+        data="demo", protocol="knn", limit=40, results=tmp_path, seeds=2,
+    )  # fmt: skip
+    records = run_cells(request)
+    assert [len(record.seeds) for record in records] == [2, 2]
+    assert len(tests) == 2  # one a cell
+    for record in records:
+        made = load_replicates(record, tmp_path)
+        path = tmp_path / record.path.with_suffix(store.DRAWS)
+        assert made.value == pytest.approx(record.scores["oa"], abs=1e-4)
+        path.unlink()  # the same is made from the predictions
+        assert load_replicates(record, tmp_path) == made
+
+
+class Halved(Accuracy):
+    """A metric with a cheap main score."""
+
+    def fresh(self) -> Halved:
+        return Halved(self.classes)
+
+    def main_score(self, weights: Any = None) -> Any:
+        return 12.5
+
+
+class Answers:
+    def predict(self, val: Any) -> Iterator[int]:
+        yield from (0, 1)
+
+
+def test_validation_asks_for_the_main_score_alone() -> None:
+    val: Any = type("Val", (), {"target": lambda _, i: 0, "indices": (0, 1)})()
+    score: Any = scoring._score
+    alone: Any = SINGLE_PROCESS
+    assert score(Halved(), ("a", "b"), alone, Answers(), val) == 12.5
+    assert score(Accuracy(), ("a", "b"), alone, Answers(), val) == 50.0

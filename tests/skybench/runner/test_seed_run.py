@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 
 from skybench.augment import test_time
 from skybench.core import Recipe
-from skybench.features.extraction import SourceSubset
+from skybench.features.sources import SourceSubset
 from skybench.runner import seed_run
 from skybench.runner.run_cells import run_cells
 from skybench.training import log
@@ -119,3 +120,20 @@ def test_views_where_nothing_heeds_them_are_refused(tmp_path: Path) -> None:
 def test_a_network_whose_branches_differ_in_width_learns_too(tmp_path: Path) -> None:
     record = run(tmp_path, models=("skysense",), datasets=("ben_s2",), limit=4)
     assert record.used["sensors"] == ["s2"]
+
+
+def test_one_trained_network_is_alive_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of earlier seeds are freed at once: a GPU holds few of them."""
+    make, made, alive = seed_run.load_cell_model, list[Any](), list[int]()
+
+    def counted(*given: Any) -> Any:
+        alive.append(sum(network() is not None for network in made))
+        network = make(*given)
+        made.append(weakref.ref(network))
+        return network
+
+    monkeypatch.setattr(seed_run, "load_cell_model", counted)
+    run(tmp_path, seeds=3)
+    assert alive == [0, 0, 0]

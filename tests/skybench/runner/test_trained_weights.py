@@ -15,7 +15,7 @@ from skybench.core import BandMapping, Batch, Features, ModelCard, Sample, Senso
 from skybench.core.loaded import FineTuned, LoadInfo, sample_hash
 from skybench.core.model import Model
 from skybench.core.sensors import CONVERT, UINT8
-from skybench.features.extraction import Extractor
+from skybench.features.extractor import Extractor
 from skybench.records.labels import weights_label
 from skybench.runner import trained_weights
 

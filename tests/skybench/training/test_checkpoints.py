@@ -246,3 +246,54 @@ def test_nothing_but_the_log_and_what_was_asked_for_stays(
     kept = torch.load(tmp_path / checkpoints.KEPT_FILE, weights_only=True)
     assert kept.pop("skybench") == {}
     assert same(kept, numbers)
+
+
+def pretend_gpus(monkeypatch: pytest.MonkeyPatch, states: list[torch.Tensor], used: int) -> None:
+    """As many GPUs as there are states of their generators, of which one is in use."""
+    answers = {"is_initialized": True, "device_count": len(states), "current_device": used}
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, lambda answer=answer: answer)
+
+    def index(device: Any) -> int:
+        given = torch.device(device).index
+        return used if given is None else int(given)
+
+    def set_state(state: torch.Tensor, device: Any = "cuda") -> None:
+        states[index(device)] = state
+
+    def no_more(_: Any = None) -> None:
+        raise AssertionError("a GPU that is not in use was touched")
+
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device="cuda": states[index(device)])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", set_state)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", no_more)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", no_more)
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_training_resumes_with_fewer_gpus(former: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun on the third of four GPUs, or on the first by a version that kept all states."""
+    marks = [torch.tensor([n], dtype=torch.uint8) for n in range(5)]
+    pretend_gpus(monkeypatch, marks[:4], used=2)
+    kept = checkpoints.rng_states()
+    assert kept["cuda"] == [marks[2]]
+    if former:
+        kept["cuda"] = marks[:4]
+    left = [marks[4]]
+    pretend_gpus(monkeypatch, left, used=0)
+    checkpoints.set_rng_states(kept)
+    assert left == [marks[0 if former else 2]]
+
+
+def test_only_the_generator_in_use_is_forked(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    one, other, drawn = (torch.tensor([n], dtype=torch.uint8) for n in range(3))
+    states = [one, other]
+    pretend_gpus(monkeypatch, states, used=1)
+    for device in ("cuda", "cpu"):
+        with checkpoints.fork_rng(device):
+            states[:] = [drawn, drawn]
+            torch.rand(1)
+        assert states == ([drawn, other] if device == "cuda" else [drawn, drawn])
+    assert not recwarn.list

@@ -14,7 +14,7 @@ from skybench.plan.cell import to_record
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.records.store import find_record, write_record
-from skybench.runner import run_cells
+from skybench.runner import cell_run, run_cells
 from skybench.training import checkpoints
 from skybench.training.distributed import SINGLE_PROCESS, SingleProcess
 
@@ -121,8 +121,8 @@ def test_a_cell_that_another_run_trains_is_skipped_and_left_as_it_is(
             return replace(to_record(cell), status="failed", note="a stand-in")
         return original(cell, *given)
 
-    original = run_cells.run_cell
-    monkeypatch.setattr(run_cells, "run_cell", run_cell)
+    original = cell_run.run_cell
+    monkeypatch.setattr(cell_run, "run_cell", run_cell)
     with checkpoints.training_lock(folder, SINGLE_PROCESS):
         records = run_cells.run_cells(request)
     rest = [cell.fingerprint for cell in others]
@@ -145,7 +145,7 @@ def test_a_cell_that_another_run_finished_meanwhile_is_taken(
     (cell,) = Planner(request).cells()
     theirs = replace(to_record(cell), status="measured", scores={"oa": 50.0})
     mine = replace(to_record(cell), status="failed", note="a stand-in")
-    monkeypatch.setattr(run_cells, "run_cell", lambda *_: mine)
+    monkeypatch.setattr(cell_run, "run_cell", lambda *_: mine)
     write_record(theirs, tmp_path)
     (made,) = run_cells.run_planned(request, [cell])
     assert made.status == (mine if force else theirs).status

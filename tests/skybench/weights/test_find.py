@@ -56,7 +56,7 @@ def test_finding_a_packaged_file_does_not_import_the_package() -> None:
 def test_missing_weights_say_how_to_get_them() -> None:
     with pytest.raises(MissingWeights, match=r"notion\.so.*--weights random.*non-commercial"):
         load_model("skysense")
-    with pytest.raises(MissingWeights, match="fit full, not 'tiny'"):
+    with pytest.raises(MissingWeights, match="fit full, not 'tiny_shallow'"):
         load_model("skysense", variant="tiny")
 
 

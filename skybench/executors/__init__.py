@@ -1,0 +1,1 @@
+"""Executors: they place bundles of cells, and know nothing of what a cell does."""

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skybench.features.precision_distance import Measured
+from skybench.plan import planner, precision_choice
+from skybench.plan.request import AUTO, Request
+from skybench.runner import precision_run
+from skybench.runner.run_cells import run_cells
+
+
+def request(results: Path, **changes: Any) -> Request:
+    given = {"models": ["rcf"], "tasks": ["scene_classification"], "datasets": ["eurosat"],
+             "data": "demo", "limit": 6, "protocol": "knn", "results": results}  # fmt: skip
+    return Request(**{**given, **changes})
+
+
+def test_a_cell_is_measured_once_and_then_is_that_of_the_precision_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def measure(extractor: Any, batches: Any, lower: Any) -> dict[str, Measured]:
+        measured.append(sum(len(batch.keys) for batch in batches))
+        assert lower == ("tf32", "fp16", "bf16")
+        return {"": Measured(0, 1), "bf16": Measured(0.01234, 3), "fp16": Measured(1, 4)}
+
+    for module in (precision_choice, precision_run):
+        monkeypatch.setattr(module, "gpu_name", lambda _: "a GPU of " + tmp_path.name)
+    monkeypatch.setattr(precision_run, "measure_precisions", measure)
+    asked = request(tmp_path, precision=AUTO)
+    (record,) = run_cells(asked)
+    assert record.used["precision"] == record.recipe["precision"] == "bf16"
+    assert record.used["precision_tried"] == {
+        "limit": 0.02, "float32": [0.0, 1.0], "bf16": [0.0123, 3.0], "fp16": [1.0, 4.0],
+    }  # fmt: skip
+    assert measured == [6]
+    (cell,) = planner.Planner(asked).cells()
+    assert (cell.status, cell.fingerprint) == ("done", record.fingerprint)
+    (cell,) = planner.Planner(request(tmp_path, precision="bf16")).cells()
+    assert cell.status == "done"
+
+
+def test_where_it_cannot_be_measured_the_run_is_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(precision_choice, "gpu_name", lambda _: "another GPU")
+    monkeypatch.setattr(precision_run, "measure_precisions", broken)
+    (record,) = run_cells(request(tmp_path, precision=AUTO))
+    assert (record.status, record.used["precision"]) == ("measured", "float32")
+    (cell,) = planner.Planner(request(tmp_path)).cells()
+    assert cell.status == "done"
