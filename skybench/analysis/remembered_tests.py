@@ -30,7 +30,7 @@ class RememberedTests:
         self.known: dict[str, float] = {}
         self.changed = False
         self.last: tuple[str, Replicates | None] = ("", None)  # of the best row, tested often
-        self.files: dict[Path, frozenset[str]] = {}  # names in the folders of records
+        self.files: dict[str, frozenset[str]] = {}  # names in the folders of records
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             stored = json.loads(self.file.read_text(encoding="utf-8"))
             if stored["rules"] == _rules():
@@ -66,10 +66,11 @@ class RememberedTests:
         return p
 
     def _has_replicates(self, record: Record) -> bool:
-        place = record.path
-        if place.parent not in self.files:
-            self.files[place.parent] = _names_in(self.results / place.parent)
-        return any(place.stem + end in self.files[place.parent] for end in (".draws", ".npz"))
+        folder, stem = f"{record.task}/{record.dataset}", record.stem
+        if folder not in self.files:
+            self.files[folder] = _names_in(self.results / folder)
+        there = self.files[folder]
+        return f"{stem}.draws" in there or f"{stem}.npz" in there
 
     def _of_best(self, best: Record) -> Replicates | None:
         if self.last[0] != _name(best):

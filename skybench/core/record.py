@@ -131,5 +131,10 @@ class Record:
                     f"The name {part!r} cannot be part of a record's file name; expected one "
                     "without slashes, control characters and a leading dot"
                 )
-        name = f"{self.model}.{protocol}.{self.sensors}.{self.fingerprint[:8]}.json"
-        return Path(self.task) / self.dataset / name
+        return Path(self.task) / self.dataset / f"{self.stem}.json"
+
+    @property
+    def stem(self) -> str:
+        """The name of the record's file, without its ending."""
+        protocol = self.recipe["protocol"]
+        return f"{self.model}.{protocol}.{self.sensors}.{self.fingerprint[:8]}"

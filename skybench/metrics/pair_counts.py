@@ -79,11 +79,14 @@ def _table(
     """How often each pair of ids occurs, from the lowest ids on."""
     total = np.zeros(shape[0] * shape[1], np.int64)
     size = max(PIXELS, len(total))
+    # Sums of 16 bits may overflow on the way; what is left after the last subtraction fits.
+    short = len(total) <= 2**16 and true.dtype == said.dtype == np.uint8
+    kind: type[Any] = np.uint16 if short else np.intp
     for start in range(0, len(true), size):
-        codes = true[start : start + size].astype(np.intp)
-        codes -= low[0]
-        codes *= shape[1]
-        codes += said[start : start + size].astype(np.intp, copy=False)
-        codes -= low[1]
+        codes: Any = true[start : start + size].astype(kind)
+        codes -= kind(low[0])
+        codes *= kind(shape[1])
+        codes += said[start : start + size].astype(kind, copy=False)
+        codes -= kind(low[1])
         total += np.bincount(codes, minlength=len(total))
     return total.reshape(shape)

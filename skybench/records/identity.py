@@ -82,17 +82,22 @@ def with_identity(records: Sequence[Record]) -> list[Record]:
     for indices in places.values():
         labels.update(_content_labels({i: records[i] for i in indices}))
     used: dict[tuple[int, str], dict[str, Any]] = {}  # with these labels, by `id`
-    return [_labelled(_flagged(r), labels[i], used) for i, r in enumerate(records)]
+    own = frozenset(filter(_is_of_a_user, {record.dataset for record in records}))
+    return [_labelled(_flagged(r, own), labels[i], used) for i, r in enumerate(records)]
 
 
-def _flagged(record: Record) -> Record:
+def _is_of_a_user(dataset: str) -> bool:
+    """Whether a dataset is a user's own folder; not where its plugin is gone."""
+    with contextlib.suppress(SkybenchError):
+        return registry.dataset(dataset).CARD.user_data
+    return False
+
+
+def _flagged(record: Record, own: frozenset[str]) -> Record:
     """The record with BY_NAMES where it is of a user's folder whose contents it does not state."""
-    if BY_NAMES in record.flags or _states_content(record):
+    if record.dataset not in own or BY_NAMES in record.flags or _states_content(record):
         return record
-    with contextlib.suppress(SkybenchError):  # a plugin that is gone
-        if registry.dataset(record.dataset).CARD.user_data:
-            return replace(record, flags=[*record.flags, BY_NAMES])
-    return record
+    return replace(record, flags=[*record.flags, BY_NAMES])
 
 
 def _labelled(record: Record, label: str, known: dict[tuple[int, str], dict[str, Any]]) -> Record:

@@ -145,18 +145,19 @@ def record_grids(records: Sequence[Record], results: Path | None = None) -> list
 
 def _grid(title: str, mine: Sequence[Record], tests: RememberedTests | None) -> Grid:
     """The table of some records, the oldest first."""
-    names: dict[tuple[str, ...], str] = {}  # (dataset, label) -> column, with its metric
+    named: dict[tuple[str, ...], Record] = {}  # (dataset, label) -> the record that names it
     cells: dict[tuple[str, ...], dict[tuple[str, ...], Record]] = {}
     settings: dict[tuple[int, int], str] = {}  # by recipe and `used`, which many records share
     for r in mine:
         column = (r.dataset, place_label(r))
-        if r.main or column not in names:
-            names[column] = _column(r)
+        if r.scores or column not in named:
+            named[column] = r
         own = (id(r.recipe), id(r.used))
         if own not in settings:
             settings[own] = settings_label(r)
         key = (r.model, str(r.used.get("variant", "")), weights_label(r), r.data, settings[own])
         cells.setdefault(key, {})[column] = r
+    names = {column: _column(r) for column, r in named.items()}  # with its metric
     columns, lines = sorted(names), sorted(mark_versions(cells).items())
     rows = tuple(
         (*key, *(_cell(row[c]) if c in row else "" for c in columns)) for key, row in lines

@@ -62,3 +62,17 @@ def test_pixels_masked_in_either_array_are_left_out() -> None:
     true = np.ma.masked_array([0, 1, 0, 1], [False, False, True, False])
     found = counted(said, true)
     assert (found.true.tolist(), found.counts.tolist()) == ([1], [[1, 1]])
+
+
+@pytest.mark.parametrize(("low", "least"), [(0, 0), (200, 3), (1, 254)])
+def test_bytes_of_any_range_are_counted_as_wider_integers_are(low: int, least: int) -> None:
+    rng = np.random.default_rng(0)
+    true = rng.integers(low, 256, 70_000).astype(np.uint8)
+    said = rng.integers(least, 256, 70_000).astype(np.uint8)
+    short, wide = (
+        count_pairs(as_masked(said.astype(kind), "said"), as_masked(true.astype(kind), "true"), -1)
+        for kind in (np.uint8, np.int64)
+    )
+    for one, other in zip(short, wide, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert int(short.counts.sum()) == 70_000
