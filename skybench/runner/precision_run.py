@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 from skybench.core import FitContext
+from skybench.core.errors import error_text
 from skybench.core.fingerprint import fingerprint
 from skybench.data.batching import collate
 from skybench.features.extractor import Extractor
@@ -31,7 +33,13 @@ def settle_precision(cell: Cell, setting: FitContext) -> Cell:
     """
     try:
         measured = _measured(cell, setting)
-    except Exception:
+    except Exception as error:
+        print(
+            f"skybench: --precision auto could not be measured for {cell.model.name} on "
+            f"{cell.dataset_id} ({error_text(error)}); float32 is taken.",
+            file=sys.stderr,
+            flush=True,
+        )
         return _settled(replace(cell, recipe=replace(cell.recipe, precision="")))
     chosen = fastest_within(measured)
     tried = {

@@ -47,6 +47,24 @@ def test_a_network_that_bfloat16_changes_much_is_told_from_another(
     assert len(model.calls) == 2 * (1 + 2)  # each once more, to warm up
 
 
+class Narrow(Toy):
+    """A network with an operation that has no kernel in bfloat16."""
+
+    def forward(self, batch: Batch) -> Features:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("not implemented for 'BFloat16'")
+        return super().forward(batch)
+
+
+def test_a_precision_without_a_kernel_is_never_taken() -> None:
+    samples = Noise(8)
+    batches = [collate([samples.read(i) for i in range(8)])]
+    found = measure_precisions(looking(Narrow()), batches, ("bf16", "tf32"))
+    assert found["bf16"] == Measured(math.inf, 0.0)
+    assert found["tf32"].distance == 0  # a CPU has none
+    assert fastest_within(found) in ("", "tf32")
+
+
 def test_the_fastest_of_those_near_float32_is_taken() -> None:
     exact = Measured(0, 10)
     assert fastest_within({"": exact, "tf32": Measured(0.01, 9)}) == ""

@@ -45,7 +45,7 @@ def test_a_cell_is_measured_once_and_then_is_that_of_the_precision_taken(
 
 
 def test_where_it_cannot_be_measured_the_run_is_in_float32(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("no kernel image is available")
@@ -54,5 +54,6 @@ def test_where_it_cannot_be_measured_the_run_is_in_float32(
     monkeypatch.setattr(precision_run, "measure_precisions", broken)
     (record,) = run_cells(request(tmp_path, precision=AUTO))
     assert (record.status, record.used["precision"]) == ("measured", "float32")
+    assert "no kernel image is available); float32 is taken." in capsys.readouterr().err
     (cell,) = planner.Planner(request(tmp_path)).cells()
     assert cell.status == "done"
