@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skybench.bench.careful import careful_scores
+from skybench.bench.careful import careful_features, careful_scores
 from skybench.bench.whole_job import CASES, plain_network
 from skybench.heads.logistic import LAMBDAS
 
@@ -19,9 +19,8 @@ from skybench.heads.logistic import LAMBDAS
 def main(folder: str) -> None:
     """Print a line for each fraction."""
     case = CASES["full"]
-    found = careful_scores(
-        Path(folder), plain_network(), case.size, case.fractions, case.seeds, LAMBDAS
-    )
+    splits = careful_features(Path(folder), plain_network(), case.size)
+    found = careful_scores(splits, case.fractions, case.seeds, LAMBDAS)
     for fraction in case.fractions:
         scores = [found[fraction, seed] for seed in range(case.seeds)]
         print(f"{fraction:5.0%}  {np.mean(scores):.2f} +- {np.std(scores):.2f}")

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from skybench import load_dataset, load_model
 from skybench.bench.made_images import write_classes
-from skybench.core import Batch, FitContext, match, registry, variants
+from skybench.core import Batch, Features, FitContext, match, registry, variants
 from skybench.core.model import Model
 from skybench.data.batching import batches
 from skybench.features.extractor import Extractor
@@ -156,6 +156,42 @@ def check_rates(tiny: bool) -> Iterator[Row]:
             yield {"precision": precision or "float32", **row,
                    "extraction / bare": round(ours / spent, 3)}  # fmt: skip
         del model
+
+
+def check_compile(tiny: bool) -> Iterator[Row]:
+    """`torch.compile` beside the eager forward pass in bf16: gain, warm-up, and what it changes.
+
+    skybench does not offer it: fused kernels change the last bits, so it would be in fingerprints
+    as a precision is. These rows say whether it is worth that.
+    """
+    for network in NETWORKS[:1] if tiny else NETWORKS:
+        if tiny:
+            network = network._replace(variant="tiny", arch={}, side=64, batch=2)
+        model = load_model(network.model, "random", network.variant, **network.arch).to(DEVICE)
+        given = images_of(model, network.batch, network.side)
+        fused = torch.compile(model, backend="eager" if tiny else "inductor")
+        start = time.perf_counter()
+        far = relative(pooled(fused, given), pooled(model, given))
+        warm_up = time.perf_counter() - start
+        plain, fast = (seconds(functools.partial(pooled, m, given)) for m in (model, fused))
+        yield {"network": network.title, "eager / compiled": round(plain / fast, 3),
+               "warm-up s": round(warm_up, 1), "distance": far,
+               "images until it pays": round(warm_up * network.batch / max(1e-9, plain - fast))
+               if fast < plain else None}  # fmt: skip
+        del model, fused
+        torch.compiler.reset()
+
+
+@torch.inference_mode()
+def pooled(model: Callable[[Batch], Features], given: Batch) -> Tensor:
+    """The pooled features of a batch, computed in bf16."""
+    with torch.autocast(DEVICE, torch.bfloat16):
+        return model(given).pooled.float().cpu()
+
+
+def relative(one: Tensor, other: Tensor) -> float:
+    """The relative distance of features."""
+    return float((one - other).norm() / other.norm())
 
 
 def flops(model: Model, given: Batch) -> float:
@@ -312,6 +348,7 @@ STEPS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "heads": check_heads,
     "memory": check_memory,
     "tasks": check_tasks,
+    "compile": check_compile,
 }
 
 

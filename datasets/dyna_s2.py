@@ -38,6 +38,7 @@ CARD = DatasetCard(
             target=Target("masks", IGNORE),
             columns=facts.BOTH,
             options=("sample=series",),
+            series=len(facts.MONTHS),
             sourced=(recipes.ATLANTIC_SERIES,),
             demo=DemoSetup(columns=(Column(),)),
         ),
@@ -48,6 +49,7 @@ CARD = DatasetCard(
     obtain=facts.OBTAIN,
     layout="dyna_s2/\n" + facts.S2_LAYOUT + facts.LABEL_LAYOUT,
     tile=facts.SIDE,
+    shapes={"s2": (1, facts.SIDE // facts.QUARTER)},
     caveats=(*facts.CAVEATS, *facts.SENTINEL_CAVEATS),
     options={
         "s2_bands": facts.S2_BANDS,

@@ -147,13 +147,16 @@ def open(root: Path, split: str, tile: int = 0, **options: str) -> Samples:
 
 
 def _items(tree: Path, part: str, labelled: bool) -> list[boxes.AnnotatedImage]:
+    from skybench.data import once
+
     from ._readers import boxes, layout
 
     images, labels = tree / part / "images", tree / part / "labelXml"
     for folder in (images, labels) if labelled else (images,):
         if not folder.is_dir():
             raise layout.layout_error(CARD, tree, f"there is no folder {folder}")
-    names = {p.stem for p in labels.glob("[!.]*.xml")} if labelled else set()
+    listed = once.list_folder(labels).every if labelled else ()
+    names = {n.removesuffix(".xml") for n in listed if n.endswith(".xml") and n[0] != "."}
     paths = [p for p in layout.images_in(images) if p.suffix == ".tif"]
     lone = {path.stem for path in paths} ^ names if labelled else set()
     if lone:

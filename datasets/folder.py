@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import IGNORE, UINT8, DataError, DatasetCard, Sensor, Target
+from skybench.data import once
 
 from ._readers import folder_setups
 
 if TYPE_CHECKING:
     from skybench.core.dataset import Samples
 
-    from ._readers import folder
+    from ._readers import coco_masks, folder
+    from ._readers.annotated_folder import AnnotatedFolder
 
 DETECTION = ("horizontal_detection", "oriented_detection")
 TARGETS = {
@@ -63,23 +65,23 @@ def open(root: Path, split: str, tile: int = 0) -> Samples:
     layout.require_present(CARD, root)
     about = folder.describe_folder(root)
     layout.require_present(CARD, about.root)
-    samples = _opened(about, split, tile)
+    samples = _opened(root, about, split, tile)
     samples.description += folder.label_settings(about)
     return samples
 
 
-def _opened(about: folder.FolderDescription, split: str, tile: int) -> Samples:
+def _opened(root: Path, about: folder.FolderDescription, split: str, tile: int) -> Samples:
     from ._readers import coco_masks, folder_boxes, layout
 
     if coco_masks.has_regions(about):
-        return _with_regions(about, split, tile)
+        return _with_regions(about, _regions(root), split, tile)
     if folder_boxes.has_boxes(about):
-        return _with_boxes(about, split, tile)
-    items = _items(about)
+        return _with_boxes(about, _annotations(root), split, tile)
+    items = _items(root)
     if items[0].mask is None:
         layout.require_whole_images(CARD, tile)
-        return _with_classes(about, items, split)
-    return _with_masks(about, items, split, tile)
+        return _with_classes(root, about, split)
+    return _with_masks(root, about, split, tile)
 
 
 def splits(root: Path) -> list[str]:
@@ -90,18 +92,20 @@ def splits(root: Path) -> list[str]:
     about = folder.describe_folder(root)
     layout.require_present(CARD, about.root)
     if coco_masks.has_regions(about):
-        return folder_splits.split_names(about, coco_masks.read_regions(about).items)
+        return folder_splits.split_names(about, _regions(root).items)
     if about.splits:
         return [*about.splits]
     if folder_boxes.has_boxes(about):
-        found = folder_boxes.read_annotations(about)
+        found = _annotations(root)
         return [*folder_boxes.choose(about, found, "train", 0, CARD.tile).names]
-    return folder_splits.split_names(about, _items(about))
+    return folder_splits.split_names(about, _items(root))
 
 
-def _items(about: folder.FolderDescription) -> list[folder.FolderItem]:
-    from ._readers import folder_items, layout
+@once.once_a_plan
+def _items(root: Path) -> list[folder.FolderItem]:
+    from ._readers import folder, folder_items, layout
 
+    about = folder.describe_folder(root)
     items = folder_items.folder_items(about)
     if not items:
         found = f"{layout.names_in(about.root)}{folder_items.kinds_below(about.root)}"
@@ -109,14 +113,41 @@ def _items(about: folder.FolderDescription) -> list[folder.FolderItem]:
     return items
 
 
-def _with_classes(
-    about: folder.FolderDescription, items: list[folder.FolderItem], split: str
-) -> Samples:
+@once.once_a_plan
+def _class_names(root: Path) -> dict[str, str]:
+    """The class of each image, by key."""
+    return {item.key: item.image.parent.name for item in _items(root)}
+
+
+@once.once_a_plan
+def _left_out(root: Path) -> tuple[str, ...]:
+    """What the folder holds and no split has, as sentences."""
+    from ._readers import folder, folder_items
+
+    return tuple(folder_items.left_out(folder.describe_folder(root), _items(root)))
+
+
+@once.once_a_plan
+def _regions(root: Path) -> coco_masks.RegionFolder:
+    from ._readers import coco_masks, folder
+
+    return coco_masks.read_regions(folder.describe_folder(root))
+
+
+@once.once_a_plan
+def _annotations(root: Path) -> AnnotatedFolder:
+    from ._readers import folder, folder_boxes
+
+    return folder_boxes.read_annotations(folder.describe_folder(root))
+
+
+def _with_classes(root: Path, about: folder.FolderDescription, split: str) -> Samples:
     from skybench.data import simulation
 
-    from ._readers import class_folders, folder_items, folder_splits, images
+    from ._readers import class_folders, folder_splits, images
 
-    found = sorted({item.image.parent.name for item in items})
+    items, names_of = _items(root), _class_names(root)
+    found = sorted({*names_of.values()})
     classes = about.classes or tuple(found)
     if strange := set(found) - set(classes):
         raise DataError(
@@ -125,22 +156,21 @@ def _with_classes(
         )
     chosen, source, names = folder_splits.split_members(about, items, split)
     card = _card(about, "scene_classification", classes, names)
-    files = {item.key: item.image.relative_to(about.root) for item in items}
-    labels = {item.key: classes.index(item.image.parent.name) for item in items}
+    files = {item.key: item.image.relative_to(about.root) for item in chosen}
+    labels = {item.key: classes.index(names_of[item.key]) for item in chosen}
     labelled = images.ClassFolders(about.root, card, files, labels, simulation.is_demo(about.root))
     samples = images.LabelledImages(labelled, [item.key for item in chosen], split, source)
-    samples.notes += (*class_folders.absent(samples), *folder_items.left_out(about, items))
+    samples.notes += (*class_folders.absent(samples), *_left_out(root))
     return samples
 
 
-def _with_masks(
-    about: folder.FolderDescription, items: list[folder.FolderItem], split: str, tile: int
-) -> Samples:
+def _with_masks(root: Path, about: folder.FolderDescription, split: str, tile: int) -> Samples:
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
     from ._readers import folder_items, folder_splits, folder_tiles, mask_values
 
+    items = _items(root)
     about = folder_items.with_pairs(about, items)
     if not about.classes:
         raise DataError(mask_values.without_classes(about, [i.mask for i in items if i.mask]))
@@ -155,17 +185,18 @@ def _with_masks(
     side = tile or folder_splits.tile_side(about, items, names, CARD.tile)
     split_of = Split(split, source, "", simulation.is_demo(about.root))
     tiles = folder_tiles.FolderTiles(replace(card, tile=side), split_of, chosen, side, legend)
-    tiles.notes += tuple(folder_items.left_out(about, items))
+    tiles.notes += _left_out(root)
     return tiles
 
 
-def _with_regions(about: folder.FolderDescription, split: str, tile: int) -> Samples:
+def _with_regions(
+    about: folder.FolderDescription, found: coco_masks.RegionFolder, split: str, tile: int
+) -> Samples:
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
     from ._readers import coco_masks, folder_splits
 
-    found = coco_masks.read_regions(about)
     chosen, source, names = folder_splits.split_members(about, found.items, split)
     side = tile or folder_splits.tile_side(about, found.items, names, CARD.tile)
     card = replace(_card(about, "semantic_segmentation", found.classes, names), tile=side)
@@ -173,13 +204,14 @@ def _with_regions(about: folder.FolderDescription, split: str, tile: int) -> Sam
     return coco_masks.RegionTiles(card, split_of, chosen, found)
 
 
-def _with_boxes(about: folder.FolderDescription, split: str, tile: int) -> Samples:
+def _with_boxes(
+    about: folder.FolderDescription, found: AnnotatedFolder, split: str, tile: int
+) -> Samples:
     from skybench.core.dataset import Split
     from skybench.data import simulation
 
     from ._readers import folder_boxes, own_box_tiles
 
-    found = folder_boxes.read_annotations(about)
     part = folder_boxes.choose(about, found, split, tile, CARD.tile)
     card = replace(
         _card(about, DETECTION[found.oriented], found.classes, part.names), tile=part.cut.side

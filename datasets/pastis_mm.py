@@ -90,7 +90,9 @@ CARD = DatasetCard(
     },
     # Folds 1 to 3, 4 and 5 hold 1455, 482 and 496 patches (README of GEO-Bench-2), 2 and 3 together
     # 968 (README of minhcreus/PASTIS-test); 0 where 2 or 3 alone would have to be known.
+    plain=("s2", "s1a", "s1d"),
     image_sides=(128, 1280),  # Sentinel, SPOT
+    shapes={"hr": (1, 1280), "s2": (12, 128), "s1a": (12, 128), "s1d": (12, 128)},  # monthly
     splits={
         **{"train": 1455, "val": 482, "test": 496, "train2": 1450, "val2": 496, "test2": 487},
         **{"train3": 0, "val3": 487, "test3": 0, "train4": 1465, "val4": 0, "test4": 0},

@@ -112,11 +112,14 @@ def table(results: str | Path | None = None, task: str | Sequence[str] | None = 
     from skybench.core import folders, registry
     from skybench.plan import arguments
     from skybench.plan.former_recipes import with_recipes
-    from skybench.records import store
+    from skybench.records import index
+    from skybench.records.identity import with_identity
     from skybench.report.long_rows import data_frame
 
     wanted = [] if task in ("", "all", None) else [*arguments.names_of(task, "task")]
     known = [registry.resolve("tasks", name) for name in wanted]
     path = folders.results() if results is None else arguments.path_of(results, "results")
-    records, _ = store.read_records(path)
-    return data_frame([r for r in with_recipes(records) if not known or r.task in known])
+    with index.without_collection():
+        found, _ = index.read_brief(path)
+        records = with_recipes(with_identity([*found.values()]))
+        return data_frame([r for r in records if not known or r.task in known])

@@ -15,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -22,6 +23,10 @@ from skybench.analysis.intervals import uncertainty
 from skybench.core import Record, fingerprint, registry
 from skybench.metrics.accuracy import Accuracy
 from skybench.records import predictions, store
+
+# On a busy machine an example may take any time: none asserts that it is quick.
+hypothesis.settings.register_profile("any-time", deadline=None)
+hypothesis.settings.load_profile("any-time")
 
 ROOT = Path(__file__).resolve().parent.parent
 Made = Callable[..., Record]

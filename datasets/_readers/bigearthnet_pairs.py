@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from skybench.core import DataError
+from skybench.data import once
 
 from . import bigearthnet_json
 
@@ -28,13 +29,14 @@ def s1_partners(
     nothing. Reads one JSON file of each of the 125 products, as patch names lack the tile.
     Raises DataError for a malformed patch name and for an unreadable JSON file.
     """
-    listed = _listed(lists)
+    listed = _listed(tuple(lists))
     rest = [name for name in names if name not in listed]
     partners = {**listed, **_by_name(rest, s2_tree, available)} if rest else listed
     return [partners[name] for name in names]
 
 
-def _listed(folders: Iterable[Path]) -> dict[str, str]:
+@once.once_a_plan
+def _listed(folders: tuple[Path, ...]) -> dict[str, str]:
     """Pairs from the lines `S2 patch,S1 patch` of lists."""
     pairs: dict[str, str] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.csv"))):
@@ -46,10 +48,7 @@ def _listed(folders: Iterable[Path]) -> dict[str, str]:
 
 
 def _by_name(names: Iterable[str], s2_tree: Path, available: Iterable[str]) -> dict[str, str]:
-    candidates: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for name in available:
-        if match := S1_NAME.fullmatch(name):
-            candidates[match[2]].append((_day(match[1]), name))
+    candidates = _candidates(frozenset(available))
     tiles: dict[str, str] = {}  # by product
     pairs = {}
     for name in names:
@@ -63,9 +62,20 @@ def _by_name(names: Iterable[str], s2_tree: Path, available: Iterable[str]) -> d
         if product not in tiles:
             tiles[product] = bigearthnet_json.mgrs_tile(s2_tree / name)
         where, at = f"{tiles[product]}_{place}", _day(day)
-        near = min(((abs(d - at), n) for d, n in candidates[where]), default=(0, f"S1*_{where}"))
+        nearest = ((abs(d - at), n) for d, n in candidates.get(where, ()))
+        near = min(nearest, default=(0, f"S1*_{where}"))
         pairs[name] = near[1]
     return pairs
+
+
+@once.once_a_plan
+def _candidates(available: frozenset[str]) -> dict[str, list[tuple[int, str]]]:
+    """The patches of Sentinel-1 by tile, column and row, each with its day."""
+    candidates: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name in available:
+        if match := S1_NAME.fullmatch(name):
+            candidates[match[2]].append((_day(match[1]), name))
+    return candidates
 
 
 @functools.cache

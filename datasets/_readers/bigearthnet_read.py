@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
-from skybench.data import simulation, split_lists
+from skybench.data import once, simulation, split_lists
 
 from . import bigearthnet as facts
 from . import bigearthnet_json, bigearthnet_pairs, bigearthnet_splits, layout, plain_tiff
@@ -206,15 +206,14 @@ def open_bigearthnet(
 
 
 def _tree(card: DatasetCard, root: Path, sensor: str) -> Path:
-    def fits(place: Path) -> bool:
-        with os.scandir(place) as entries:
-            return any(entry.name.startswith(sensor.upper()) for entry in entries)
-
-    return layout.locate_tree(card, root, (FOLDERS[sensor],), fits)
+    return layout.locate_tree(card, root, (FOLDERS[sensor],), lambda p: bool(_patches(p, sensor)))
 
 
-def _patches(tree: Path, sensor: str) -> set[str]:
-    return {e.name for e in os.scandir(tree) if e.name.startswith(sensor.upper())}
+@once.once_a_plan
+def _patches(tree: Path, sensor: str) -> frozenset[str]:
+    """The names of the patches of a sensor; of 590,326 `once.list_folder` would hold too much."""
+    with os.scandir(tree) as entries:
+        return frozenset(e.name for e in entries if e.name.startswith(sensor.upper()))
 
 
 def _require(card: DatasetCard, root: Path, folder: Path, missing: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skybench.core import DataError, DatasetCard
-from skybench.data import split_lists
+from skybench.data import once, split_lists
 
 from . import bigearthnet as facts
 
@@ -69,9 +69,14 @@ def _official(card: DatasetCard, root: Path, part: str) -> PatchList | None:
 
 def _ours(available: Iterable[str], part: str, simulated: bool) -> PatchList:
     shares = DEMO_SHARES if simulated else SHARES
-    parts = split_lists.stratified_split(dict.fromkeys(available, 0), tuple(shares.values()), SEED)
+    parts = _drawn(frozenset(available), tuple(shares.values()))
     percent = "/".join(f"{100 * share:.0f}" for share in shares.values())
     return PatchList(parts[[*shares].index(part)], f"ours: {percent} % by hash, seed {SEED}")
+
+
+@once.once_a_plan
+def _drawn(available: frozenset[str], shares: tuple[float, ...]) -> list[list[str]]:
+    return split_lists.stratified_split(dict.fromkeys(available, 0), shares, SEED)
 
 
 def _seco_path(root: Path, part: str) -> Path:

@@ -76,14 +76,14 @@ def part_of(name: str) -> str:
 
 def places(root: Path) -> list[Path]:
     """Return the folder and its train, val and test folders, by whatever usual name."""
-    below = sorted(p for p in root.iterdir() if p.is_dir() and p.name.lower() in PART_NAMES)
+    below = [p for p in layout.folders_in(root) if p.name.lower() in PART_NAMES]
     return [root, *below]
 
 
 def yaml_file(root: Path) -> Path | None:
     """Return the YAML file that lists class names, as Ultralytics' data.yaml, if there is one."""
     named = [root / name for name in YAML_NAMES]
-    others = sorted([*root.glob("*.yaml"), *root.glob("*.yml")])
+    others = layout.files_with(root, ".yaml", ".yml")
     for path in dict.fromkeys([*named, *others]):
         if path.is_file() and YAML_KEY.search(_head(path)):
             return path
@@ -100,8 +100,7 @@ def coco_files(root: Path) -> list[Path]:
     found = {
         path.resolve(): path
         for folder in folders
-        if folder.is_dir()
-        for path in sorted(folder.glob("*.json"))
+        for path in layout.files_with(folder, ".json")
         if not path.name.startswith((".", "panoptic_", "captions_", "person_keypoints_"))
     }
     return [path for path in found.values() if _is_coco(path)]
@@ -119,7 +118,7 @@ def _is_coco(path: Path) -> bool:
 
 def csv_files(root: Path) -> list[Path]:
     """Return the CSV files with a file, four coordinates and a class in each row."""
-    found = (p for place in places(root) for p in sorted(place.glob("*.[ct]sv")))
+    found = (p for place in places(root) for p in layout.files_with(place, ".csv", ".tsv"))
     return [p for p in found if not p.name.startswith(".") and csv_columns(p) is not None]
 
 
@@ -185,7 +184,7 @@ def voc_folders(root: Path) -> list[Path]:
 
 
 def _holds_voc(folder: Path) -> bool:
-    files = islice(sorted(folder.glob("*.xml")), LOOKED_AT)
+    files = layout.files_with(folder, ".xml")[:LOOKED_AT]
     return any(VOC_ROOT.search(head := _head(path)) and "<map" not in head for path in files)
 
 
@@ -194,8 +193,7 @@ def geojson_files(root: Path) -> list[Path]:
     found = [
         path
         for place in [*places(root), root / "labels", root / "annotations"]
-        if place.is_dir()
-        for path in sorted(place.glob("*.geojson"))
+        for path in layout.files_with(place, ".geojson")
     ]
     around = [*places(root), root / "images"]
     rasters = (p for place in around if place.is_dir() for p in layout.images_in(place))
@@ -207,7 +205,7 @@ def text_folders(root: Path) -> list[Path]:
     return [
         place
         for place in layout.folders_below(root)
-        if _is_for_texts(place.relative_to(root).parts) and next(place.glob("*.txt"), None)
+        if _is_for_texts(place.relative_to(root).parts) and layout.files_with(place, ".txt")
     ]
 
 
@@ -242,7 +240,7 @@ def form_of_line(line: str) -> str:
 
 def form_of_folder(folder: Path) -> str:
     """Return "dota", "yolo" or "" by the first lines of a folder's texts."""
-    for path in islice(sorted(folder.glob("*.txt")), LOOKED_AT):
+    for path in layout.files_with(folder, ".txt")[:LOOKED_AT]:
         if path.name in ("classes.txt", "labels.txt"):
             continue
         for line in _head(path).splitlines()[:3]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skybench.core import DataError
 from skybench.core.dataset import Samples
+from skybench.data import once
 
 from . import box_layouts, dates, decode, layout, own_places, recognise
 from .folder import FolderDescription
@@ -47,7 +48,7 @@ def class_folders(about: FolderDescription) -> dict[Path, str]:
 def _is_used(about: FolderDescription, folder: Path) -> bool:
     """Whether a folder holds images, at any depth, that are not excluded."""
     return any(
-        not about.excludes(path.relative_to(about.root).as_posix())
+        not about.exclude or not about.excludes(path.relative_to(about.root).as_posix())
         for place in layout.folders_below(folder)
         for path in layout.images_in(place)
     )
@@ -135,9 +136,8 @@ def _share_names(folders: Iterable[Path], names: tuple[str, str]) -> bool:
 def _require_unannotated(folder: Path) -> None:
     """Raise DataError where most images have an annotation file of equal stem beside them."""
     images = {path.stem for path in layout.images_in(folder)}
-    beside = [
-        p for p in sorted(folder.iterdir()) if p.suffix.lower() in ANNOTATIONS and p.stem in images
-    ]
+    named = [n for n in once.list_folder(folder).every if n.lower().endswith(ANNOTATIONS)]
+    beside = [folder / name for name in named if Path(name).stem in images]
     if images and 2 * len(beside) > len(images):
         raise DataError(
             f"{folder} holds {len(beside)} files such as {beside[0].name} beside images of equal "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skybench.core import DataError, Sensor
+from skybench.data import once
 
 from . import decode, layout, name_dates, own_images, own_notes
 from .own_sensors import OwnSensor
@@ -38,9 +39,11 @@ def _dated(folder: Path) -> dict[Path, int]:
 
 def is_series(folder: Path) -> bool:
     """Return whether a folder holds images with dates in their names, and no folders."""
-    paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    images = [path for path in paths if path.suffix.lower() in layout.IMAGES]
-    return not any(path.is_dir() for path in paths) and name_dates.have_dates(images)
+    if any(not path.name.startswith(".") for path in layout.folders_in(folder)):
+        return False
+    names = (name for name in once.list_folder(folder).every if not name.startswith("."))
+    paths = (folder / name for name in names)
+    return name_dates.have_dates([p for p in paths if p.suffix.lower() in layout.IMAGES])
 
 
 def notes_of(images: Iterable[Path], sensor: Sensor) -> tuple[str, ...]:

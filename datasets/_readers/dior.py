@@ -83,7 +83,9 @@ def open_dior(
 
 
 def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    from skybench.data import once
+
+    return {*once.list_folder(folder).every} if folder.is_dir() else set()
 
 
 def _listed(

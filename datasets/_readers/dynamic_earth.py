@@ -69,6 +69,7 @@ class Cubes(Samples):
         )
         self.keys = tuple(self._key(item) for item in self.items)
         self.groups = tuple(item.months[0].cube for item in self.items)
+        self.whole_images = len(starts) == 1
         self.split = Split(split.name, split.source, fingerprint_keys(self.keys), split.demo)
         months = [month for sample in samples for month in sample]
         paths = {d.path for m in months for dated in m.images.values() for d in dated}
@@ -198,7 +199,7 @@ def open_cubes(
     series = chosen.get("sample") == "series"
     reading = StoredBands(series, chosen.get("s1_unit") == "linear", _orders(card, chosen))
     dynamic_tree.require_official_splits({root, tree})
-    found = dynamic_tree.scan_cubes(tree, [sensor.name for sensor in card.sensors])
+    found = dynamic_tree.scan_cubes(tree, tuple(sensor.name for sensor in card.sensors))
     search = dynamic_tree.MonthSearch(found, chosen.get("dates", ""), simulated)
     cubes = dynamic_tree.cubes_of(found, name, chosen["cubes"], simulated)
     found_months = [search.cube(cube) for cube in cubes]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skybench.core import DataError
+from skybench.data import once
 from skybench.data.split_lists import MissingFilesError
 
 from . import name_dates
@@ -45,10 +46,11 @@ class LabelledMonth(NamedTuple):
 
 def holds_labels(place: Path) -> bool:
     """Return whether a folder holds labels."""
-    return any("labels" in path.name.lower() and path.is_dir() for path in place.iterdir())
+    return any("labels" in name.lower() for name in once.list_folder(place).folders)
 
 
-def scan_cubes(tree: Path, sensors: Sequence[str]) -> dict[str, Stamped]:
+@once.once_a_plan
+def scan_cubes(tree: Path, sensors: tuple[str, ...]) -> dict[str, Stamped]:
     """Find the labels ("label") and images of these sensors. Raises DataError for duplicates.
 
     Only lists folders, without opening files: a second for all of DynamicEarthNet.
@@ -56,7 +58,7 @@ def scan_cubes(tree: Path, sensors: Sequence[str]) -> dict[str, Stamped]:
     found: dict[str, Stamped] = {kind: {} for kind in ("label", *sensors)}
     for folder, names in _folders(tree, "hr" in sensors):
         kind, cube = _kind(folder.relative_to(tree).parts)
-        for name in sorted(names) if kind in found else ():
+        for name in names if kind in found else ():
             own, stamp = cube or _cube(name), _stamp(kind, name)
             if not (own and stamp and name.endswith(".tif")) or name.startswith("."):
                 continue
@@ -74,14 +76,20 @@ def _folders(tree: Path, planet: bool) -> Iterator[tuple[Path, list[str]]]:
     """Yield folders and the files in them; circular links are followed once."""
     seen = set()
     skipped = SKIPPED if planet else (*SKIPPED, "PF-SR")
-    for place, below, names in os.walk(tree, followlinks=True):
+    waiting = [tree]
+    while waiting:
+        place = waiting.pop()
         real = os.path.realpath(place)
         if real in seen:
-            below.clear()
             continue
         seen.add(real)
-        below[:] = sorted(b for b in below if b not in skipped and not b.startswith("."))
-        yield Path(place), names
+        try:
+            listed = once.list_folder(place)
+        except OSError:  # one that may not be read is as if absent
+            continue
+        below = [b for b in listed.folders if b not in skipped and not b.startswith(".")]
+        waiting += [place / name for name in reversed(below)]
+        yield place, sorted((*listed.files, *listed.others))
 
 
 def _kind(parts: Sequence[str]) -> tuple[str, str]:

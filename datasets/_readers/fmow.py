@@ -16,7 +16,7 @@ from typing import NamedTuple
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
-from skybench.data import simulation, split_lists
+from skybench.data import once, simulation, split_lists
 
 from . import decode, layout
 from .causes import cause_of
@@ -69,6 +69,7 @@ class FmowImages(Samples):
         self.tree, self.table = tree, table
         self.keys = table.keys
         self.groups = tuple(key.rsplit("_", 1)[0] for key in self.keys)  # locations
+        self.whole_images = True
         self.labels: tuple[int, ...] = table.labels
         self.split = replace(split, sha256=fingerprint_keys(self.keys))
         some = range(0, len(self.keys), max(1, len(self.keys) // LOOKED_FOR))
@@ -125,7 +126,7 @@ def open_fmow(
         raise layout.layout_error(card, root, f"there is no {part}.csv in {tree.parent} or {tree}")
     simulated = simulation.is_demo(root, tree, tree.parent)
     if simulated:
-        available = {path.name for path in (tree / "train").iterdir()}
+        available = {*once.list_folder(tree / "train").every}
         card = replace(card, classes=tuple(c for c in card.classes if c in available))
     table = _scan(csv_file, part, card)
     source = f"official list: {part}.csv of fMoW-Sentinel"

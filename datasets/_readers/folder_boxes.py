@@ -19,6 +19,7 @@ from . import (
     folder,
     folder_splits,
     geojson_boxes,
+    layout,
     own_box_tiles,
     recognise,
     voc_xml,
@@ -96,14 +97,14 @@ def _of_files(about: folder.FolderDescription, paths: Sequence[Path]) -> Annotat
 
 
 def _of_folders(about: folder.FolderDescription, paths: Sequence[Path]) -> AnnotatedFolder:
-    if any(next(place.glob("*.xml"), None) for place in paths):
+    if any(layout.files_with(place, ".xml") for place in paths):
         return voc_xml.read_voc_folder(about, paths)
-    if files := sorted(p for place in paths for p in place.glob("*.geojson")):
+    if files := sorted(p for place in paths for p in layout.files_with(place, ".geojson")):
         return geojson_boxes.read_geojson(about, files)
-    if files := sorted(p for place in paths for p in place.glob("*.json")):
+    if files := sorted(p for place in paths for p in layout.files_with(place, ".json")):
         return coco_json.read_coco(about, files)
     forms = {form for place in paths if (form := box_layouts.form_of_folder(place))}
-    below = [p for place in paths for p in sorted(place.iterdir()) if p.is_dir()]
+    below = [p for place in paths for p in layout.folders_in(place)]
     if not forms and below:
         forms = {form for place in below if (form := box_layouts.form_of_folder(place))}
     if forms == {"yolo"}:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skybench.core import DataError
+from skybench.data import once
 
 from . import class_folders, dates, layout, recognise
 from .folder import FolderDescription, FolderItem, matches
@@ -136,9 +137,10 @@ def _unused_excludes(about: FolderDescription) -> list[str]:
 
 
 def _unread_kinds(folder: Path) -> str:
-    kinds = Counter(p.suffix.lower() for p in folder.iterdir() if _is_unread(p))
+    listed = once.list_folder(folder)
+    kinds = Counter(Path(name).suffix.lower() for name in listed.files if not _is_known(name))
     found = [f"{n} {kind or 'without suffix'}" for kind, n in sorted(kinds.items())]
-    lost = [path.name for path in sorted(folder.iterdir()) if _is_lost(path)]
+    lost = [name for name in listed.others if _is_lost(folder / name)]
     return ", ".join([*found, *([f"{len(lost)} broken links, as {lost[0]}"] if lost else [])])
 
 
@@ -148,7 +150,7 @@ def kinds_below(root: Path) -> str:
         path.suffix.lower() or "without suffix"
         for folder in layout.folders_below(root)
         for path in folder.iterdir()
-        if _is_unread(path)
+        if path.is_file() and not _is_known(path.name)
     )
     if not kinds:
         return ""
@@ -157,10 +159,12 @@ def kinds_below(root: Path) -> str:
     return f"; it has {found}, of which none is read: save images as TIFF, PNG or JPEG"
 
 
-def _is_unread(path: Path) -> bool:
-    suffix, name = path.suffix.lower(), path.name.lower()
-    known = suffix in layout.IMAGES or suffix in BESIDE or name.endswith(".aux.xml")
-    return path.is_file() and not known and not name.startswith((".", "thumbs.db"))
+def _is_known(name: str) -> bool:
+    """Whether a file of this name is read, or belongs to one that is, or to the system."""
+    name = name.lower()
+    _, dot, suffix = name.rpartition(".")
+    read = dot + suffix in layout.IMAGES or dot + suffix in BESIDE or name.endswith(".aux.xml")
+    return read or name.startswith((".", "thumbs.db"))
 
 
 def _is_lost(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from skybench.core import DataError, DatasetCard, Sample
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
-from skybench.data import simulation, split_lists
+from skybench.data import once, simulation, split_lists
 
 from . import dates, grids, layout, own_places
 
@@ -66,12 +66,12 @@ def scan_class_folders(card: DatasetCard, root: Path, names: Sequence[str]) -> C
     known = set(card.classes)
 
     def fits(place: Path) -> bool:
-        return any(p.name in known and p.is_dir() for p in place.iterdir())
+        return not known.isdisjoint(once.list_folder(place).folders)
 
     tree = layout.locate_tree(card, root, names, fits)
     simulated = simulation.is_demo(root, tree, tree.parent)
     beside = {"splits", "__MACOSX", *names}
-    folders = {p.name for p in tree.iterdir() if p.is_dir() and p.name[0] != "."} - beside
+    folders = {name for name in once.list_folder(tree).folders if name[0] != "."} - beside
     strange, absent = sorted(folders - known), [c for c in card.classes if c not in folders]
     if strange:
         raise layout.layout_error(card, tree, f"{', '.join(strange)} is no class of it")

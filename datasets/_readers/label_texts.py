@@ -65,7 +65,7 @@ def part_of_pair(root: Path, image: Path, text: Path | None) -> str:
 
 
 def _texts_in(place: Path) -> list[Path]:
-    return [p for p in sorted(place.glob("*.txt")) if p.name.lower() not in NO_LABELS]
+    return [p for p in layout.files_with(place, ".txt") if p.name.lower() not in NO_LABELS]
 
 
 def _text_of(root: Path, image: Path, folders: Sequence[Path]) -> Path | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from skybench.core import DataError, DatasetCard, UsageError
+from skybench.data import once
 
 HIDDEN = (".", "@eaDir")  # starts of names of folders
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k"})
@@ -51,20 +52,27 @@ def names_in(folder: Path, limit: int = 8) -> str:
 
 def images_in(folder: Path) -> Iterator[Path]:
     """Yield the image files directly in a folder, sorted by name, without hidden files."""
-    with os.scandir(folder) as entries:  # of folders of 20,000 files; Path.is_file is a stat each
-        names = sorted(entry.name for entry in entries if _is_image(entry))
-    for name in names:
-        yield folder / name
+    for name in once.list_folder(folder).files:
+        _, dot, suffix = name.rpartition(".")
+        if not name.startswith(".") and dot + suffix.lower() in IMAGES:
+            yield folder / name
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    _, dot, suffix = entry.name.rpartition(".")
-    if entry.name.startswith(".") or dot + suffix.lower() not in IMAGES:
-        return False
-    try:
-        return entry.is_file()
-    except OSError:  # a link that leads to itself
-        return False
+def files_with(folder: Path, *suffixes: str) -> list[Path]:
+    """Return what is directly in a folder and ends so, folders apart, sorted by name.
+
+    suffixes: with the dot, in the given case. [] where the folder is not there.
+    """
+    if not folder.is_dir():
+        return []
+    listed = once.list_folder(folder)
+    names = sorted((*listed.files, *listed.others)) if listed.others else listed.files
+    return [folder / name for name in names if name.endswith(suffixes)]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders directly in a folder, sorted by name."""
+    return [folder / name for name in once.list_folder(folder).folders]
 
 
 def folders_below(root: Path) -> Iterator[Path]:
@@ -73,14 +81,22 @@ def folders_below(root: Path) -> Iterator[Path]:
     Hidden folders are left out, and a NAS's folders of previews.
     """
     seen = set()
-    for place, below, _ in os.walk(root, followlinks=True):
+    waiting = [root]
+    while waiting:
+        place = waiting.pop()
         real = os.path.realpath(place)
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        below[:] = sorted(name for name in below if not name.startswith(HIDDEN))
-        yield Path(place)
+        if real not in seen:
+            seen.add(real)
+            yield place
+            waiting += [place / name for name in reversed(_folders_in(place))]
+
+
+def _folders_in(folder: Path) -> list[str]:
+    try:
+        names = once.list_folder(folder).folders
+    except OSError:  # one that may not be read is as if empty
+        return []
+    return [name for name in names if not name.startswith(HIDDEN)]
 
 
 def resolve_split(card: DatasetCard, split: str, aliases: Mapping[str, str] | None = None) -> str:

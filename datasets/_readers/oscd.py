@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from skybench.core import DataError, Sensor
+from skybench.data import once
 from skybench.data.split_lists import MissingFilesError
 
 from . import decode, georeference, pairs
@@ -72,13 +73,13 @@ def city_pairs(
 def _bands(folder: Path, names: Sequence[str], missing: list[str]) -> pairs.Paths:
     """Return the files of these bands; missing ones are appended to `missing`."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if match := BAND_FILE.fullmatch(path.name):
+    for name in once.list_folder(folder).every if folder.is_dir() else ():
+        if match := BAND_FILE.fullmatch(name):
             if match[1] in files:
                 raise DataError(
-                    f"{folder} holds {match[1]} twice: {files[match[1]].name} and {path.name}"
+                    f"{folder} holds {match[1]} twice: {files[match[1]].name} and {name}"
                 )
-            files[match[1]] = path
+            files[match[1]] = folder / name
     absent = [BANDS[name] for name in names if BANDS[name] not in files]
     missing += [str(folder / f"{band}.tif") for band in absent]
     return () if absent else tuple(files[BANDS[name]] for name in names)

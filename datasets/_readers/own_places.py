@@ -78,7 +78,7 @@ def _partner(
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
-    series = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    series = [p for p in layout.folders_in(folder) if not p.name.startswith(".")]
     return {p.stem: p for p in (*series, *layout.images_in(folder))}
 
 

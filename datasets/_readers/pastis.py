@@ -13,7 +13,7 @@ import numpy as np
 from skybench.core import DataError, DatasetCard, Sample, Sensor
 from skybench.core.dataset import Samples, Split
 from skybench.core.fingerprint import fingerprint_keys
-from skybench.data import simulation
+from skybench.data import once, simulation
 from skybench.data.split_lists import MissingFilesError
 
 from . import decode, georeference, layout, pastis_metadata, raster, tiles
@@ -230,7 +230,7 @@ def open_pastis(
     part = name.rstrip("2345")
     folds = rotations[name.removeprefix(part)][("train", "val", "test").index(part)]
     everywhere = pastis_metadata.read_metadata(
-        tree / "metadata.geojson", [s.name for s in sensors if s.name != "hr"]
+        tree / "metadata.geojson", tuple(s.name for s in sensors if s.name != "hr")
     )
     patches = [patch for patch in everywhere if patch.fold in folds]
     if not patches:
@@ -247,7 +247,7 @@ def _present(what: str, patches: Sequence[PatchMetadata], folders: Mapping[str, 
     """Raise MissingFilesError for missing files; each folder is listed once."""
     missing = []
     for kind, folder in folders.items():
-        available = {path.name for path in folder.iterdir()}
+        available = {*once.list_folder(folder).every}
         names = (FILES[kind][1].format(patch.key) for patch in patches)
         missing += [f"{FILES[kind][0]}/{name}" for name in names if name not in available]
     if missing:

@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from skybench.core import DataError
+from skybench.data import once
 
 from . import georeference, name_dates
 from .causes import cause_of
@@ -35,7 +36,8 @@ def days_since_epoch(date: datetime.date) -> int:
     return date.toordinal() - name_dates.EPOCH
 
 
-def read_metadata(path: Path, sensors: Sequence[str]) -> list[PatchMetadata]:
+@once.once_a_plan
+def read_metadata(path: Path, sensors: tuple[str, ...]) -> list[PatchMetadata]:
     """Read all patches, in the order of their ids. Raises DataError for malformed metadata."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

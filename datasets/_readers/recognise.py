@@ -81,7 +81,7 @@ def mask_places(about: FolderDescription) -> list[Place]:
 
 
 def _place(about: FolderDescription, folder: Path) -> Place | None:
-    below = {p.name.lower(): p for p in sorted(folder.iterdir()) if p.is_dir()}
+    below = {p.name.lower(): p for p in layout.folders_in(folder)}
     group = "" if folder == about.root else folder.relative_to(about.root).as_posix()
     pair = _dates(about, folder, below)
     masks = _masks(about, folder, below, CHANGE_WORDS if pair else MASK_WORDS)
@@ -151,7 +151,7 @@ def _with_subfolders(place: Place) -> Iterator[Place]:
     """Yield a place, and the folders in it that its images and its masks have in common."""
     folders = [f for f in (place.images, place.masks, place.after) if f]
     yield place
-    for below in sorted(p for p in place.images.iterdir() if p.is_dir()):
+    for below in layout.folders_in(place.images):
         inside = [f / below.name for f in folders]
         if not below.name.startswith(".") and all(f.is_dir() for f in inside):
             group = f"{place.group}/{below.name}" if place.group else below.name
@@ -182,7 +182,7 @@ def part_in(group: str) -> str:
 def visible_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden, by name."""
     hidden = (*layout.HIDDEN, "__")  # also __MACOSX
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
+    return [p for p in layout.folders_in(folder) if not p.name.startswith(hidden)]
 
 
 def items_in(folder: Path, masks: Path | None = None) -> list[Path]:

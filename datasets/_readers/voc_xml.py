@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skybench.core import DataError
 
-from . import annotated_folder, folder, label_texts, listed_images
+from . import annotated_folder, folder, label_texts, layout, listed_images
 from .annotated_folder import Annotated, AnnotatedFolder, BoxForm
 from .boxes import Object, parse_xml
 
@@ -31,7 +31,7 @@ def read_voc_folder(about: folder.FolderDescription, folders: Sequence[Path]) ->
     no whole number, all are read as counted from 0. Which one is among the notes. Raises DataError
     that names the file.
     """
-    files = [path for place in folders for path in sorted(place.glob("*.xml"))]
+    files = [path for place in folders for path in layout.files_with(place, ".xml")]
     images = _by_stem(about.root)
     parts, lists = _parts(about.root)
     found: list[Annotated] = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skybench.core import DataError
 
-from . import annotated_folder, box_layouts, decode, folder, label_texts
+from . import annotated_folder, box_layouts, decode, folder, label_texts, layout
 from .annotated_folder import Annotated, AnnotatedFolder, BoxForm
 from .boxes import Object
 
@@ -110,7 +110,7 @@ def describe_yolo(about: folder.FolderDescription, folders: Sequence[Path]) -> Y
 
 
 def _form_name(folders: Sequence[Path]) -> str:
-    texts = (text for place in folders for text in sorted(place.glob("*.txt")))
+    texts = (text for place in folders for text in layout.files_with(place, ".txt"))
     lines = (line for text in texts for line in annotated_folder.read_text(text).splitlines())
     return "YOLO-OBB" if len(next(lines, "").split()) == 9 else "YOLO"
 

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skybench.analysis import paired_tests
 from skybench.analysis.remembered_tests import RememberedTests
@@ -43,19 +43,24 @@ class ComparisonKey(NamedTuple):
         return recipe.get("fraction", 1.0) == 1.0 and not recipe.get("limit", 0)
 
 
-def comparison_key(record: Record, recipes: dict[int, str] | None = None) -> ComparisonKey:
+def comparison_key(record: Record, known: dict[Any, Any] | None = None) -> ComparisonKey:
     """Return the key of a measured record.
 
-    recipes: by the `id` of a recipe its part of the key, filled here: many records share one.
+    known: the parts of keys that rest on a recipe or on `used` and kind of data alone, by the `id`
+    of these; filled here: many records share one object, which must outlive the mapping.
     """
-    known = {} if recipes is None else recipes
-    if id(record.recipe) not in known:
+    parts = {} if known is None else known
+    recipe, used = id(record.recipe), (id(record.used), record.data)
+    if recipe not in parts:
         affecting = {k: v for k, v in affects(record.recipe).items() if k != "protocol"}
-        known[id(record.recipe)] = canonical_json(affecting)
+        parts[recipe] = canonical_json(affecting)
+    if used not in parts:
+        parts[used] = record.sensors, content_key(record), card_versions(record)
+    sensors, content, versions = parts[used]
     return ComparisonKey(
         record.data, record.task, record.dataset, place_label(record),
-        record.recipe["protocol"], record.sensors, (record.main or ("", 0.0))[0],
-        known[id(record.recipe)], content_key(record), card_versions(record),
+        record.recipe["protocol"], sensors, (record.main or ("", 0.0))[0],
+        parts[recipe], content, versions,
     )  # fmt: skip
 
 
@@ -148,10 +153,10 @@ def leaders(column: Mapping[int, Record], tests: RememberedTests | None) -> Lead
     """
     unmarked = {row: why for row, record in column.items() if (why := never_marked(record))}
     keys: dict[ComparisonKey, dict[int, Record]] = {}
-    recipes: dict[int, str] = {}
+    known: dict[Any, Any] = {}
     for row, record in column.items():
         if record.main and not UNTRAINED & set(record.flags):
-            keys.setdefault(comparison_key(record, recipes), {})[row] = record
+            keys.setdefault(comparison_key(record, known), {})[row] = record
     found = [
         _leaders({i: r for i, r in rows.items() if i not in unmarked}, tests)
         for rows in keys.values()
@@ -186,14 +191,19 @@ def _leaders(rows: Mapping[int, Record], tests: RememberedTests | None) -> Leade
         return Leaders(frozenset(), frozenset(), False, False)
     score = {i: r.main[1] for i, r in rows.items() if r.main}
     better = next(iter(rows.values())).score_info(_metric(rows)).better
-    top = functools.reduce(lambda a, b: b if better(score[b], score[a]) else a, score)
+
+    def first(some: Iterable[int]) -> int:
+        return functools.reduce(lambda a, b: b if better(score[b], score[a]) else a, some)
+
+    top = first(rows)
     ps = dict(_tests(rows, top, tests))
     level = dict(zip(ps, paired_tests.holm(list(ps.values())), strict=True))
     tied = {i for i in rows if level.get(i, 0) >= paired_tests.LEVEL}
     tied |= {i for i in rows if i not in ps and _overlap(rows[i], rows[top])}
     tied |= {i for i in rows if score[i] == score[top]}
     rest = [i for i in rows if i not in tied]
-    second = {i for i in rest if not any(better(score[j], score[i]) for j in rest)}
+    after = score[first(rest)] if rest else 0.0
+    second = {i for i in rest if not better(after, score[i])}
     return Leaders(frozenset(tied), frozenset(second), bool(ps), len(ps) < len(rows) - 1)
 
 

@@ -30,7 +30,8 @@ class RememberedTests:
         self.known: dict[str, float] = {}
         self.changed = False
         self.last: tuple[str, Replicates | None] = ("", None)  # of the best row, tested often
-        self.files: dict[str, frozenset[str]] = {}  # names in the folders of records
+        # By task and data set: of the records that have predictions or replicates.
+        self.stems: dict[tuple[str, str], frozenset[str]] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             stored = json.loads(self.file.read_text(encoding="utf-8"))
             if stored["rules"] == _rules():
@@ -66,11 +67,11 @@ class RememberedTests:
         return p
 
     def _has_replicates(self, record: Record) -> bool:
-        folder, stem = f"{record.task}/{record.dataset}", record.stem
-        if folder not in self.files:
-            self.files[folder] = _names_in(self.results / folder)
-        there = self.files[folder]
-        return f"{stem}.draws" in there or f"{stem}.npz" in there
+        folder = record.task, record.dataset
+        if folder not in self.stems:
+            self.stems[folder] = _stems_in(self.results / record.task / record.dataset)
+        there = self.stems[folder]
+        return bool(there) and record.stem in there
 
     def _of_best(self, best: Record) -> Replicates | None:
         if self.last[0] != _name(best):
@@ -80,9 +81,10 @@ class RememberedTests:
         return self.last[1]
 
 
-def _names_in(folder: Path) -> frozenset[str]:
+def _stems_in(folder: Path) -> frozenset[str]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return frozenset(entry.name for entry in entries)
+        parts = (entry.name.rpartition(".") for entry in entries)
+        return frozenset(stem for stem, _, ending in parts if ending in ("draws", "npz"))
     return frozenset()
 
 

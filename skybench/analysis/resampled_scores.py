@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from skybench.core import Metric
 from skybench.core.fingerprint import fingerprint_keys
 
 Floats = NDArray[np.float64]
-KEPT = 4_000_000  # weights: up to so many (32 MB) are kept for the next cell of the same samples
+KEPT = 32_000_000  # weights: so many (32 MB) are kept for the next cell of the same samples
 
 
 class ResampledScores(NamedTuple):
@@ -49,7 +49,8 @@ def resample_scores(
     done = 0
     few = len(groups) * resamples <= KEPT
     draw = _last_drawn if few else bootstrap.resamplings
-    for weights in draw(tuple(groups), seed, resamples):
+    for drawn_weights in draw(tuple(groups), seed, resamples):
+        weights = drawn_weights.astype(np.float64, copy=False)
         some = max(0, min(len(weights), of_all - done))
         done += len(weights)
         if some:
@@ -63,8 +64,10 @@ def resample_scores(
 
 
 @functools.lru_cache(maxsize=1)
-def _last_drawn(groups: tuple[str, ...], seed: int, resamples: int) -> Sequence[Floats]:
-    return tuple(bootstrap.resamplings(groups, seed, resamples))
+def _last_drawn(groups: tuple[str, ...], seed: int, resamples: int) -> Sequence[NDArray[Any]]:
+    """The weights of `bootstrap.resamplings` in the smallest type: no unit is drawn 256 times."""
+    blocks = bootstrap.resamplings(groups, seed, resamples)
+    return tuple(block.astype(np.min_scalar_type(int(block.max()))) for block in blocks)
 
 
 def _append(

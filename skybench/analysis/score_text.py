@@ -34,9 +34,11 @@ def spread_over_seeds(record: Record, name: str) -> float | None:
     That is with one seed, and where all seeds have the same score: the fit is deterministic, and
     a deviation of 0 would say that the score is known exactly.
     """
+    if len(record.seeds) < 2:
+        return None
     values = {seed.get("scores", {}).get(name) for seed in record.seeds}
     same = len(values) == 1 and None not in values
-    return None if len(record.seeds) < 2 or same else record.spread.get(name)
+    return None if same else record.spread.get(name)
 
 
 def score_heading(name: str, info: ScoreInfo) -> str:

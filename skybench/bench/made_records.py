@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from skybench.analysis.intervals import uncertainty
+from skybench.analysis.replicates import save_replicates
 from skybench.core import Recipe, Record, registry
 from skybench.core.fingerprint import fingerprint
 from skybench.metrics.accuracy import Accuracy
-from skybench.records import predictions
+from skybench.records import predictions, store
 
 TASK = "scene_classification"
 DATASETS = ("aid", "resisc45", "eurosat", "fmow_s2")
@@ -51,7 +53,7 @@ def _record(cell: tuple[str, str, float], rng: np.random.Generator, images: int)
         intervals={n: [value - 1, min(100.0, value + 1)] for n, value in scores.items()},
         per_class={name: {"recall": float(rng.uniform(40, 100))} for name in CLASSES},
         seeds=[{"seed": 0, "scores": scores, "chosen": _sweep(rng)}],
-        samples={"train": 2000, "val": 0, "test": max(images, 1000)}, used=_used(),
+        samples={"train": 2000, "val": 0, "test": images or 1000}, used=_used(),
         cost={"parameters": 86_000_000, "gflops": 17.6, "images_per_s": 80.0, "wall_s": 300.0},
         made="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
@@ -73,13 +75,23 @@ def _used() -> dict[str, Any]:
 def _with_predictions(
     record: Record, path: Path, true: Sequence[int] | np.ndarray, rng: np.random.Generator
 ) -> Record:
-    """Write predictions of about the record's accuracy; return the record with their scores."""
+    """Write predictions of about the record's accuracy, and their replicates, as a run does.
+
+    Return the record with their scores.
+    """
     right = rng.random(len(true)) < record.scores["oa"] / 100
     said = np.where(right, true, (np.asarray(true) + 1) % len(CLASSES))
     metric = Accuracy(CLASSES)
     for one, other in zip(said.tolist(), np.asarray(true).tolist(), strict=True):
         metric.update(one, other)
     keys = [f"image{i:06d}" for i in range(len(true))]
-    file = path.with_suffix(".npz")
-    predictions.save_predictions(file, keys, [metric], cell=record.fingerprint)
-    return dataclasses.replace(record, scores=metric.scores(), spread={})
+    predictions.save_predictions(path.with_suffix(".npz"), keys, [metric], cell=record.fingerprint)
+    scores, sure = metric.scores(), uncertainty([metric], keys)
+    record = dataclasses.replace(
+        record, scores=scores, spread=dict.fromkeys(scores, 0.0),
+        intervals={n: [band.low, band.high] for n, band in sure.intervals.items()},
+        seeds=[{**record.seeds[0], "scores": scores}],
+    )  # fmt: skip
+    if sure.replicates:
+        save_replicates(sure.replicates, record, path.with_suffix(store.DRAWS))
+    return record

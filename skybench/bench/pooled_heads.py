@@ -1,4 +1,4 @@
-"""Heads on pooled features beside their peers: scikit-learn's regression, faiss' exact search."""
+"""Heads on pooled features beside scikit-learn's regression and faiss' exact search; memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from skybench.bench.head_memory import time_head_memory
 from skybench.bench.timing import Form, Peer, Timing, installed, time_beside
 from skybench.core import FitContext
 from skybench.heads.knn import NEIGHBOURS, nearest_neighbours
@@ -44,10 +45,11 @@ ROUNDS = {"tiny": 1, "short": 1, "full": 3}
 
 
 def time_pooled_heads(form: Form) -> Iterator[Timing]:
-    """Yield the sweep of lambda beside one fit of scikit-learn's, and kNN beside faiss."""
+    """Yield the sweep of lambda beside one fit of scikit-learn's, kNN beside faiss, memory."""
     for problem in PROBLEMS[form]:
         yield _sweep(problem, ROUNDS[form])
     yield _search(*SEARCHES[form])
+    yield from time_head_memory(form)
 
 
 class MadeSource:

@@ -61,7 +61,8 @@ def feature_statistics(
     """
     if isinstance(whole, StreamedFeatures):  # whose samples may have been decoded before
         chosen = Subset(whole.samples, _spread(test, COMPUTED))
-        pooled = torch.cat([stack_dates(f).pooled for f, _ in extract(extractor, chosen)])
+        found = extract(extractor, chosen, level="pooled")
+        pooled = torch.cat([stack_dates(f).pooled for f, _ in found])
     else:
         chosen = Subset(samples, _spread(test, MOST))
         pooled = whole.vectors(chosen.indices)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -33,20 +34,22 @@ class ImageFingerprint(NamedTuple):
 
 def fingerprint_image(key: str, image: Tensor) -> ImageFingerprint | None:
     """Return the fingerprint of an image [T, C, H, W]; None where all its values are equal."""
-    if bool((image == image.flatten()[0]).all()):
+    values = image.contiguous().numpy()  # whose reductions take a tenth of torch's time
+    if (values == values.flat[0]).all():
         return None
-    head = f"{image.dtype} {tuple(image.shape)}".encode()
-    digest = hashlib.sha256(head + image.contiguous().numpy().tobytes()).hexdigest()
-    return ImageFingerprint(key, digest, _changes(image[0].float().nan_to_num().mean(0)))
+    digest = hashlib.sha256(f"{image.dtype} {tuple(image.shape)}".encode())
+    digest.update(values.data)
+    changes = _changes(image[0].float().nan_to_num().mean(0))
+    return ImageFingerprint(key, digest.hexdigest(), changes)
 
 
 def _changes(grey: Tensor) -> Tensor | None:
     """Differences between neighbours of a thumbnail of [H, W] without its padding of zeros."""
-    filled = torch.nonzero(grey)
-    if not len(filled):
+    filled = grey.numpy() != 0
+    rows, columns = np.flatnonzero(filled.any(1)), np.flatnonzero(filled.any(0))
+    if not len(rows):
         return None
-    top, left = filled.amin(0).tolist()
-    bottom, right = (filled.amax(0) + 1).tolist()
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     if min(bottom - top, right - left) < LEAST:
         return None
     inside = grey[None, None, top:bottom, left:right]

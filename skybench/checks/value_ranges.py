@@ -91,11 +91,13 @@ class Moments:
         """Add an image [T, C, H, W]; pixels that are NaN, or 0 in all bands, are nodata."""
         self.images += 1
         for date in image:
-            flat = date.flatten(1)
-            flat = flat[:, :: max(1, flat.shape[1] // PIXELS)].double()
+            flat = date.flatten(1).numpy()  # whose reductions take a tenth of torch's time
+            flat = flat[:, :: max(1, flat.shape[1] // PIXELS)].astype(np.float64)
             self.pixels += flat.shape[1]
-            self.zeros += (flat == 0).sum(1).numpy()
-            x = flat[:, flat.isfinite().all(0) & (flat != 0).any(0)].numpy()
+            filled = flat != 0
+            self.zeros += flat.shape[1] - filled.sum(1)
+            known = np.isfinite(flat).all(0) & filled.any(0)
+            x = flat if known.all() else flat[:, known]
             if x.size:
                 self.known += x.shape[1]
                 self.filled += (x != 0).sum(1)

@@ -20,6 +20,7 @@ from skybench.records.identity import place_label, with_identity
 
 if TYPE_CHECKING:
     from skybench.plan.cell import Cell
+    from skybench.plan.disk_forecast import Disk
     from skybench.plan.request import Request
 
 
@@ -70,11 +71,12 @@ def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
 
 
 def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
-    """Print the cells of a request, with reasons and the estimated size of their features.
+    """Print the cells of a request, with reasons, and the disk that they will take.
 
     For fine-tuning also memory and time on a GPU of `skybench.plan.gpus`; "": the present one.
     """
     from skybench.plan.cell import to_record
+    from skybench.plan.disk_forecast import add_disk
     from skybench.plan.planner import Planner
 
     planner = Planner(request)
@@ -83,7 +85,7 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
     made = planner.cells()
     known = with_identity([to_record(cell) for cell in made])
     cells = [c.describe() | {"label": place_label(r)} for c, r in zip(made, known, strict=True)]
-    rests_on = ""
+    disk, rests_on = add_disk(cells, made, planner), ""
     if any(c.recipe.protocol in c.task.protocols and c.protocol.trains_backbone for c in made):
         from skybench.plan import forecast, gpus
 
@@ -101,12 +103,19 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
         print(f"({number}) {reason}")
     states = [c["status"] for c in cells]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    total = sum(c["feature_bytes"] for c in cells if c["status"] == "planned")
-    # A backbone that learns leaves no features to keep.
-    disk = f"Features to compute: at most {total / 1e9:.2f} GB."
-    print(f"{len(cells)} cells: {counts}. {rests_on or disk}")
+    print(f"{len(cells)} cells: {counts}. {rests_on}".strip())
+    _show_disk(made, disk)
     if request.demo:
         print("Demo data are simulated; their scores are no results.")
+
+
+def _show_disk(cells: Sequence[Cell], forecasts: Sequence[Disk]) -> None:
+    """Print what a plan writes of each dataset, and in all."""
+    from skybench.plan.disk_forecast import disk_table, disk_total
+
+    if rows := disk_table(cells, forecasts):
+        show_rows(rows, as_json=False)
+        print("\n".join(textwrap.wrap(disk_total(forecasts), terminal_width() or 160)))
 
 
 def write_demo_data(request: Request) -> None:

@@ -122,7 +122,10 @@ class DatasetCard:
     target: Target | None = None  # None: inferred from the first sample
     setups: Mapping[str, Setup] = field(default_factory=dict)  # task -> how it is evaluated there
     images: str = ""  # the image source that several datasets share; "": its own name
+    plain: tuple[str, ...] = ()  # sensors whose files hold decoded arrays already
     image_sides: tuple[int, ...] = ()  # in pixels, of the published image files; (): they vary
+    # Sensor -> dates and side of a sample's images, where they follow neither from `tile` nor gsd.
+    shapes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     version: int = 1  # incremented when reading changes: older records and features become stale
 
     def setup(self, task: str) -> Setup:

@@ -59,11 +59,10 @@ def sample_contents(card: DatasetCard, files: Sequence[Sequence[Path]]) -> list[
 
     The settings of a user's sensors are in each. Raises DataError for files that cannot be read.
     """
-    every = sorted({path.absolute() for own in files for path in own})
-    lines = dict(zip(every, _digests(every), strict=True))
+    found = _digested(path for own in files for path in own)
     sensors = canonical_json([_stated(sensor) for sensor in card.sensors])
-    told = {path: f"{path.name} {line.rpartition(' ')[2]}" for path, line in lines.items()}
-    return [_sha256([sensors, *(told[path.absolute()] for path in own)]) for own in files]
+    told = {path: f"{os.path.split(path)[1]} {digest}" for path, (_, digest) in found.items()}
+    return [_sha256([sensors, *(told[_absolute(path)] for path in own)]) for own in files]
 
 
 def join_contents(parts: Iterable[ContentDigests]) -> ContentDigests:
@@ -85,19 +84,34 @@ def spread(files: Sequence[Path], most: int) -> tuple[Path, ...]:
 
 def _digests(files: Sequence[Path]) -> Iterator[str]:
     """Lines "<path below the common folder> <sha256>", sorted."""
-    paths = sorted({file.absolute() for file in files})
+    return (f"{name} {digest}" for name, digest in _digested(files).values())
+
+
+def _digested(files: Iterable[Path]) -> dict[str, tuple[str, str]]:
+    """By absolute path, sorted: the path below the common folder, and the sha256.
+
+    Paths are compared and cut as text: by pathlib that takes longer than to look at the files.
+    """
+    known = {_absolute(file): file for file in files}
+    # A folder's name ends before any longer one that begins with it, as pathlib has it.
+    paths = sorted(known, key=lambda path: os.path.normcase(path).replace(os.sep, "\0"))
     if not paths:
-        return iter(())
-    root = Path(os.path.commonpath([path.parent for path in paths]))
+        return {}
+    root = os.path.commonpath({os.path.split(path)[0] for path in paths})
+    start = len(root.rstrip(os.sep)) + 1
     try:
-        found = file_digests(paths, root)
+        found = file_digests([known[path] for path in paths], Path(root))
     except OSError as error:
         raise DataError(
             f"{error.filename or root} cannot be read ({error.strerror}); every file of a dataset "
             "must be there and readable. Get the file again, or mend its permissions"
         ) from error
-    names = (path.relative_to(root).as_posix() for path in paths)
-    return (f"{name} {digest}" for name, digest in zip(names, found, strict=True))
+    names = [path[start:].replace(os.sep, "/") for path in paths]
+    return dict(zip(paths, zip(names, found, strict=True), strict=True))
+
+
+def _absolute(file: Path) -> str:
+    return str(file if file.is_absolute() else file.absolute())
 
 
 def _stated(sensor: Sensor) -> dict[str, object]:

@@ -42,6 +42,7 @@ class Samples(Sequence[Sample], abc.ABC):
     description: str = ""  # settings by which samples are read, as canonical JSON without paths
     needed: frozenset[str] = frozenset()  # sensors to read; empty: all of them: see `only`
     plain: bool = False  # whether files hold what `read` gives: a decoded copy would save nothing
+    whole_images: bool = False  # no two samples are cut from one image, whatever groups they are in
     notes: tuple[str, ...] = ()  # what the reader noticed about the files, a sentence each
 
     @abc.abstractmethod
@@ -140,6 +141,11 @@ def groups_of(samples: Samples) -> tuple[str, ...]:
     return samples.groups or samples.keys
 
 
+def are_tiles(samples: Samples) -> bool:
+    """Return whether several samples are cut from one image."""
+    return not samples.whole_images and len(set(samples.groups)) < len(samples.groups)
+
+
 class Subset(Samples):
     """A subset of an opened split, in the given order."""
 
@@ -147,7 +153,7 @@ class Subset(Samples):
         self.whole, self.indices = whole, tuple(indices)
         self.card, self.split, self.files = whole.card, whole.split, whole.files
         self.label_files, self.description = whole.label_files, whole.description
-        self.notes, self.plain = whole.notes, whole.plain
+        self.notes, self.plain, self.whole_images = whole.notes, whole.plain, whole.whole_images
         self.keys = tuple(whole.keys[i] for i in self.indices)
         self.groups = tuple(groups_of(whole)[i] for i in self.indices)
         labels = whole.labels
@@ -181,7 +187,7 @@ class Joined(Samples):
         self.parts, self.order = parts, [place[key] for key in self.keys]
         self.groups = tuple(groups_of(parts[name])[index] for name, index in self.order)
         first = next(iter(parts.values()))
-        self.card, self.split = first.card, first.split
+        self.card, self.split, self.whole_images = first.card, first.split, first.whole_images
         self.notes = tuple(dict.fromkeys(n for s in parts.values() for n in s.notes))
         self.files = tuple(sorted({f for s in parts.values() for f in s.files}))
         self.description = " ".join(sorted({s.description for s in parts.values()}))

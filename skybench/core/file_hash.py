@@ -92,7 +92,7 @@ def file_digests(paths: Sequence[Path], root: Path, algorithm: str = "sha256") -
     store = _store(root)
     memory = _read_memory(store)
     known = memory.setdefault(algorithm, {})
-    names = [os.path.relpath(path, root) for path in paths]
+    names = _names_below(root, paths)
     states = [file_state(path) for path in paths]
     found: dict[int, str] = {}
     for place, (name, state) in enumerate(zip(names, states, strict=True)):
@@ -115,6 +115,15 @@ def file_digests(paths: Sequence[Path], root: Path, algorithm: str = "sha256") -
         with contextlib.suppress(OSError), write_whole(store) as temporary:
             temporary.write_text(json.dumps(memory), encoding="utf-8")
     return [found[place] for place in range(len(paths))]
+
+
+def _names_below(root: Path, paths: Sequence[Path]) -> list[str]:
+    """The paths relative to a folder; each folder among them is looked at once."""
+    parts = [os.path.split(path) for path in paths]
+    heads = {head for head, _ in parts}
+    below = {head: os.path.relpath(head or os.curdir, root) for head in heads}
+    start = {h: "" if name == os.curdir else name + os.sep for h, name in below.items()}
+    return [start[head] + name for head, name in parts]
 
 
 def _store(root: Path) -> Path:

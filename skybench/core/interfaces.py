@@ -70,8 +70,9 @@ class FitContext(NamedTuple):
     on_epoch_start: Callable[[int], None] = lambda _: None  # called with the epoch, from 0
     prefetch: Callable[[Sequence[int]], None] = lambda _: None  # called with the next batch
     workers: Workers | None = None  # the processes of distributed training
-    validation_score: Callable[[Head, Source], float] | None = None  # main score of a head
-    score_info: ScoreInfo = ScoreInfo()  # direction of that score
+    # The main score of each of several heads, which predict side by side.
+    validation_scores: Callable[[Sequence[Head], Source], list[float]] | None = None
+    score_info: ScoreInfo = ScoreInfo()  # direction of these scores
     # Called at the end of training, while the head is in the state that does not count (the last
     # or the best), if there are two.
     other_state: Callable[[], None] | None = None
@@ -85,7 +86,11 @@ class FitContext(NamedTuple):
 
 
 class Head(Interface):
-    """A prediction head: fitted on the features of a training split, then asked to predict."""
+    """A prediction head: fitted on the features of a training split, then asked to predict.
+
+    Optional member: `uses_seed`, False where equal samples give equal predictions whatever the
+    seed; seeds of a cell that learn from the same samples are then fitted once.
+    """
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
         """Train the head; return facts for the record, as the chosen lambda or k, the losses.

@@ -67,8 +67,14 @@ class Batch:
         images = {}
         for name, f in mapping.items():
             scale, offset, _, highest = f.conversion
-            converted = self.images[f.sensor][:, :, list(f.channels)].float() * scale + offset
-            images[name] = converted if highest is None else converted.clamp(0, highest)
+            x = self.images[f.sensor]
+            # Each of these makes a copy, which of a small network is a part of its time.
+            if [*f.channels] != [*range(x.shape[2])]:
+                x = x[:, :, list(f.channels)]
+            x = x.float()
+            if (scale, offset) != (1, 0):
+                x = x * scale + offset
+            images[name] = x if highest is None else x.clamp(0, highest)
         seen = {name: self.seen[f.sensor] for name, f in mapping.items()}
         days = {name: self.days[f.sensor] for name, f in mapping.items()}
         return type(self)(self.keys, images, seen, days, self.lonlat)

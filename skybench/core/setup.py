@@ -39,6 +39,7 @@ class Setup:
     main: str = ""  # the metric's main score; "": the task's
     background: str = ""  # name of class 0, where papers also print the mean without it
     min_steps: int = 0  # fewest training steps of recipes that count epochs, on real data
+    series: int = 0  # samples of the card's counts that one here has as its dates; 0: not a series
     merge_tiles: bool = False  # score detections on whole images; keys: <image>_<scale>_<y>_<x>
     demo: DemoSetup = field(default_factory=DemoSetup)
 

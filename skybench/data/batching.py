@@ -103,6 +103,12 @@ def _sides(images: Mapping[str, Tensor], size: int) -> dict[str, int]:
     return {n: max(1, round(size * max(x.shape[-2:]) / finest)) for n, x in images.items()}
 
 
+def _has_size(sample: Sample, size: int) -> bool:
+    """Whether the images of a sample are as large as `collate` makes them."""
+    sides = _sides(sample.images, size)
+    return all(x.shape[-2:] == (sides[n], sides[n]) for n, x in sample.images.items())
+
+
 def collate_as_stored(samples: Sequence[Sample], size: int) -> Batch:
     """Stack samples in the stored type and size, for `resized` on the device.
 
@@ -131,7 +137,8 @@ def batches(
 
     workers: processes that load, 0: threads alone, None: as the samples ask. device: where the
     batches will be used. For GPUs images come as they are stored, in pinned memory, and are to be
-    `resized` there. Raises the DataError of a sample that cannot be read.
+    `resized` there; for CPUs as they are stored where they have the size already. Raises the
+    DataError of a sample that cannot be read.
     """
     gpu = device.startswith("cuda")
     load = functools.partial(_load_batch, samples, size, gpu)
@@ -256,7 +263,8 @@ def _load_batch(
     """Return a batch, or the error: raised in a worker, it would carry the worker's traceback."""
     try:
         read = [samples[i] for i in indices]
-        batch = collate_as_stored(read, size) if as_stored else collate(read, size)
+        stored = as_stored or all(_has_size(sample, size) for sample in read)
+        batch = collate_as_stored(read, size) if stored else collate(read, size)
         return Loaded(batch, [sample.target for sample in read])
     except DataError as error:
         return DataError(str(error)).with_traceback(error.__traceback__)

@@ -18,7 +18,7 @@ from typing import Any
 
 from skybench.core import Report, Sample, UsageError, folders
 from skybench.core.content import ContentDigests
-from skybench.core.dataset import Joined, Samples, Subset
+from skybench.core.dataset import Joined, Samples, Subset, are_tiles
 from skybench.core.fingerprint import fingerprint
 from skybench.data.decoding import Opened, Store, decode, jobs_of, missing_of, open_store
 from skybench.data.sample_arrays import sample_bytes, sample_of, target_of
@@ -42,6 +42,7 @@ class Decoded(Samples):
         self.groups, self.labels, self.notes = whole.groups, whole.labels, whole.notes
         self.files, self.label_files = whole.files, whole.label_files
         self.description, self.needed = whole.description, whole.needed
+        self.whole_images = whole.whole_images
 
     def read(self, index: int) -> Sample:
         key = self.keys[index]
@@ -68,10 +69,10 @@ def is_decoded(samples: Samples) -> bool:
     return isinstance(samples, Decoded)
 
 
-def budget() -> float:
+def budget(written: float = 0.0) -> float:
     """Return how many bytes of disk decoded images may take now. Raises UsageError.
 
-    SKYBENCH_DECODED_GB, else half of what is free where the cache lies.
+    SKYBENCH_DECODED_GB, else half of what is free where the cache lies, after `written` more bytes.
     """
     given = os.environ.get("SKYBENCH_DECODED_GB", "").strip()
     try:
@@ -82,7 +83,7 @@ def budget() -> float:
     place = folders.cache().absolute()
     while not place.is_dir():
         place = place.parent
-    return FREE_SHARE * shutil.disk_usage(place).free
+    return FREE_SHARE * max(0.0, shutil.disk_usage(place).free - written)
 
 
 def open_decoded(
@@ -120,6 +121,12 @@ def open_decoded(
     return _from_shards(samples, stores, opened)
 
 
+def count_missing(samples: Samples, identity: Mapping[str, Any]) -> int:
+    """Return how many samples `open_decoded` would decode; it decodes none."""
+    stores = _stores(samples, identity)
+    return sum(len(tiles) for s in stores for tiles in missing_of(s, open_store(s)))
+
+
 def open_for_one_pass(
     samples: Samples, identity: Mapping[str, Any], report: Report = lambda *_: None
 ) -> Samples:
@@ -129,8 +136,9 @@ def open_for_one_pass(
     times, and the next model's pass would do it again. Other samples are read from shards where
     all of them are there already.
     """
-    tiled = len(set(samples.groups)) < len(samples.groups)
-    return open_decoded(samples, identity, report) if tiled else open_existing(samples, identity)
+    if are_tiles(samples):
+        return open_decoded(samples, identity, report)
+    return open_existing(samples, identity)
 
 
 def open_existing(samples: Samples, identity: Mapping[str, Any]) -> Samples:

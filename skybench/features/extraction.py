@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from skybench.core import Features, Report, folders
 from skybench.core.dataset import Samples, Subset
+from skybench.core.protocol import Level
 from skybench.data import decoded
 from skybench.data.batching import collate
 from skybench.features import quantisation, targets
@@ -25,23 +26,23 @@ SHARE = 0.25  # of the free disk that the dense features of one split may take
 VERSION = 2  # incremented when extraction itself changes
 
 
-def disk_budget() -> float:
+def disk_budget(written: float = 0.0) -> float:
     """Return how many bytes of disk new dense features may take: a share of what is free.
 
-    SKYBENCH_BUDGET_GB overrides it.
+    SKYBENCH_BUDGET_GB overrides it. written: bytes that will have been written before.
     """
     if given := os.environ.get("SKYBENCH_BUDGET_GB", "").strip():
         return float(given) * 1e9
     place = folders.cache().absolute()
     while not place.exists():
         place = place.parent
-    return SHARE * shutil.disk_usage(place).free
+    return SHARE * max(0.0, shutil.disk_usage(place).free - written)
 
 
 def dense_bytes(extractor: Extractor, samples: Samples, kind: str = "") -> int:
     """Return the bytes of disk that a split's dense features take, from one sample."""
     dates = stack_dates(extractor(collate([samples.read(0)], extractor.size)))
-    arrays = _arrays(dates, "pyramid", kind)
+    arrays = _arrays(dates, kind)
     return len(samples) * sum(x.nbytes for name, x in arrays.items() if name != "pooled")
 
 
@@ -49,7 +50,7 @@ def split_features(
     extractor: Extractor,
     samples: Samples,
     identity: Mapping[str, Any],
-    level: Literal["pooled", "pyramid"],
+    level: Level,
     report: Report = lambda *_: None,
     kind: str = "",
 ) -> tuple[CachedFeatures | StreamedFeatures, bool]:
@@ -79,7 +80,7 @@ def split_features(
         entry.write(keys, *_extracted(extractor, readable, level, kind, report))
         rows.find()
     truth = targets.open_targets(samples, [*reading.values()])
-    return CachedFeatures(rows, truth, len(missing)), not missing
+    return CachedFeatures(rows, truth, len(missing), extractor.device), not missing
 
 
 def _entry_identity(extractor: Extractor, known: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -93,25 +94,25 @@ def _entry_identity(extractor: Extractor, known: Mapping[str, Any], kind: str) -
 
 
 def _extracted(
-    extractor: Extractor, samples: Samples, level: str, kind: str, report: Report
+    extractor: Extractor, samples: Samples, level: Level, kind: str, report: Report
 ) -> tuple[Iterator[Arrays], list[float]]:
     """The arrays of samples by batch, and of the first one the errors of coarse rounding."""
     errors: list[float] = []
 
     def stream() -> Iterator[Arrays]:
-        for dates, _ in extract(extractor, samples, report):
+        for dates, _ in extract(extractor, samples, report, level):
             features = stack_dates(dates)
-            if kind and level == "pyramid" and not errors:
+            if kind and not errors:
                 errors.extend(quantisation.relative_error(x, kind) for x in features.pyramid)
-            yield _arrays(features, level, kind)
+            yield _arrays(features, kind)
 
     return stream(), errors
 
 
-def _arrays(features: Features, level: str, kind: str) -> Arrays:
+def _arrays(features: Features, kind: str) -> Arrays:
     """The arrays of a batch as they are stored, by name."""
     arrays = {"pooled": features.pooled.numpy()}
-    for number, maps in enumerate(features.pyramid if level == "pyramid" else ()):
+    for number, maps in enumerate(features.pyramid):
         names = (f"level{number}", f"scale{number}")  # the second for int8 alone
         stored = quantisation.to_stored(maps, kind)
         arrays |= {n: x.numpy() for n, x in zip(names, stored, strict=False)}

@@ -12,6 +12,7 @@ import torch
 from skybench.core import BandMapping, Batch, Features, Report, Time
 from skybench.core.dataset import Samples, Subset
 from skybench.core.model import Model, encode
+from skybench.core.protocol import Level
 from skybench.data.batching import batches, input_size, resize, resized
 from skybench.features.batch_growth import BatchGrowth
 from skybench.training.precision import at_precision
@@ -35,16 +36,19 @@ class Extractor:
     device: str
     precision: str = ""  # of `training.precision`; not of `forward`
 
-    def __call__(self, batch: Batch) -> list[Features]:
-        """Return the features of a collated batch, float32 on the CPU, without gradients."""
+    def __call__(self, batch: Batch, level: Level = "pyramid") -> list[Features]:
+        """Return the features of a collated batch, float32 on the CPU, without gradients.
+
+        level: "pooled" leaves the pyramid out, which is many times as large.
+        """
         with torch.inference_mode():
-            out = self._in_chunks(batch)
+            out = self._in_chunks(batch, level)
         return [Features(f.pooled.cpu(), tuple(p.cpu() for p in f.pyramid)) for f in out]
 
-    def on_device(self, batch: Batch) -> list[Features]:
+    def on_device(self, batch: Batch, level: Level = "pyramid") -> list[Features]:
         """Return the same features on the device; a head may learn from them."""
         with torch.no_grad():  # of tensors made in inference mode nothing could be learned
-            return self._in_chunks(batch)
+            return self._in_chunks(batch, level)
 
     def forward(self, batch: Batch) -> list[Features]:
         """Return the features of a collated batch at once, with gradients if enabled.
@@ -62,7 +66,7 @@ class Extractor:
         }
         return replace(picked, images=images)
 
-    def _in_chunks(self, batch: Batch) -> list[Features]:
+    def _in_chunks(self, batch: Batch, level: Level) -> list[Features]:
         with at_precision(self.precision, self.device):
             inputs = self._inputs(batch)
             count, cpu = len(inputs.keys), self.device == "cpu"
@@ -74,7 +78,7 @@ class Extractor:
                 part = inputs if indices == [*range(count)] else inputs.at_samples(indices)
                 part = part.trimmed() if cpu and self.time == "fuse" else part
                 found = encode(self.model, part, self.time, most)
-                parts.append([_first(f, count - start) for f in found])
+                parts.append([_first(f, count - start, level) for f in found])
         return [_joined(dates) for dates in zip(*parts, strict=True)]
 
 
@@ -91,10 +95,10 @@ def chunk_size(batch: Batch) -> tuple[int, int]:
     return 1 if dates > 2 else max(1, images // dates), images
 
 
-def _first(features: Features, count: int) -> Features:
+def _first(features: Features, count: int, level: Level) -> Features:
     """The features of the first samples, float32."""
-    levels = tuple(level[:count].float() for level in features.pyramid)
-    return Features(features.pooled[:count].float(), levels)
+    kept = features.pyramid if level == "pyramid" else ()
+    return Features(features.pooled[:count].float(), tuple(maps[:count].float() for maps in kept))
 
 
 def _joined(parts: Sequence[Features]) -> Features:
@@ -105,11 +109,14 @@ def _joined(parts: Sequence[Features]) -> Features:
 
 
 def extract(
-    extractor: Extractor, samples: Samples, report: Report = lambda *_: None
+    extractor: Extractor,
+    samples: Samples,
+    report: Report = lambda *_: None,
+    level: Level = "pyramid",
 ) -> Iterator[tuple[list[Features], list[Any]]]:
     """Yield features and targets by batch, in order; out of memory halves the batch size.
 
-    On GPUs it is doubled while that gives more images per second.
+    On GPUs it is doubled while that gives more images per second. level: as of `Extractor`.
     """
     dates = max(len(x) for x in samples.read(0).images.values())
     gpu = extractor.device.startswith("cuda")
@@ -123,7 +130,7 @@ def extract(
                 rest, extractor.size, growth.size, device=extractor.device
             ):
                 start = time.perf_counter()
-                found = extractor(images)  # waits for the device
+                found = extractor(images, level)  # waits for the device
                 rate = len(truth) / (time.perf_counter() - start)
                 yield found, truth
                 done += len(truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +19,25 @@ from skybench.features import cache, quantisation, targets
 from skybench.features.extractor import Extractor, extract, stack_dates
 from skybench.features.parts import CachedRows
 
+Stored = list[list[Tensor]]  # of each level
 OpenBatch = tuple[Batch, Callable[[Batch], tuple[Tensor, ...]]]  # samples; their pyramid
 
 
 class CachedFeatures:
-    """A split's features from the cache; see core.Source."""
+    """A split's features from the cache; see core.Source.
 
-    def __init__(self, rows: CachedRows, truth: targets.Targets, extracted: int = 0) -> None:
+    Feature maps are read ahead in a thread, cross to the device as they are stored, and are
+    converted there.
+    """
+
+    def __init__(
+        self, rows: CachedRows, truth: targets.Targets, extracted: int = 0, device: str = "cpu"
+    ) -> None:
         """truth: the targets of all samples; extracted: how many had no features before."""
         self.rows, self._targets, self.extracted = rows, truth, extracted
+        self.device, self.pool = device, ThreadPoolExecutor(1)
+        self.following: Sequence[int] = ()
+        self.coming: tuple[list[int], Future[Stored]] | None = None
         self.remade = "; ".join(dict.fromkeys(rows.entry.faults))  # why, if any were
         self._part = rows.part_of(0)
         names = self._part.names if rows.names else ()
@@ -39,12 +50,32 @@ class CachedFeatures:
         return self.vectors(range(len(self)))
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return tuple(self._level(number, indices) for number in range(self._levels))
+        asked, coming, following = [*indices], self.coming, [*self.following]
+        stored = coming[1].result() if coming and coming[0] == asked else self._stored(asked)
+        self.following, self.coming = (), None
+        if following:
+            self.coming = following, self.pool.submit(self._stored, following)
+        return tuple(quantisation.from_stored([*map(self._moved, level)]) for level in stored)
 
-    def _level(self, number: int, indices: Sequence[int]) -> Tensor:
-        names = (f"level{number}", f"scale{number}")  # the second for int8 alone
-        stored = [self.rows.read(n, indices) for n in names if n in self._part.names]
-        return quantisation.from_stored([torch.from_numpy(x) for x in stored])
+    def _stored(self, indices: Sequence[int]) -> Stored:
+        levels = []
+        for number in range(self._levels):
+            names = (f"level{number}", f"scale{number}")  # the second for int8 alone
+            arrays = [self.rows.read(n, indices) for n in names if n in self._part.names]
+            levels.append([torch.from_numpy(x) for x in arrays])
+        return levels
+
+    def _moved(self, stored: Tensor) -> Tensor:
+        gpu = self.device.startswith("cuda")
+        return stored.pin_memory().to(self.device, non_blocking=True) if gpu else stored
+
+    def prefetch(self, indices: Sequence[int]) -> None:
+        """Announce the samples of the request after the next one."""
+        self.following = indices
+
+    def expect(self, indices: Sequence[int]) -> None:
+        """Announce them unless others are announced already."""
+        self.following = self.following or indices
 
     def open_batch(self, indices: Sequence[int]) -> OpenBatch:
         raise UsageError(
@@ -81,7 +112,8 @@ class StreamedFeatures:
         return len(self.samples)
 
     def pooled(self) -> Tensor:
-        return torch.cat([stack_dates(f).pooled for f, _ in extract(self.extractor, self.samples)])
+        found = extract(self.extractor, self.samples, level="pooled")
+        return torch.cat([stack_dates(f).pooled for f, _ in found])
 
     def pyramid(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         batch = collate(self.ahead(indices), self.extractor.size)
@@ -108,9 +140,13 @@ class StreamedFeatures:
         """Announce the samples of the request after the next one."""
         self.ahead.follow_with(indices)
 
+    def expect(self, indices: Sequence[int]) -> None:
+        """Announce them unless others are announced already."""
+        self.ahead.following = self.ahead.following or indices
+
     def vectors(self, indices: Sequence[int]) -> Tensor:
         batch = collate(self.ahead(indices), self.extractor.size)
-        return stack_dates(self.extractor.on_device(batch)).pooled
+        return stack_dates(self.extractor.on_device(batch, "pooled")).pooled
 
     def target(self, index: int) -> Any:
         return self.as_array(self.ahead.target(index))
@@ -139,9 +175,8 @@ class SourceSubset:
         return SourceSubset(self.whole, [self.indices[i] for i in indices])
 
     def prefetch(self, indices: Sequence[int]) -> None:
-        """Announce the samples of the next request, if features are computed on request."""
-        if isinstance(self.whole, StreamedFeatures):
-            self.whole.prefetch([self.indices[i] for i in indices])
+        """Announce the samples of the request after the next one."""
+        self.whole.prefetch([self.indices[i] for i in indices])
 
     def pooled(self) -> Tensor:
         if isinstance(self.whole, CachedFeatures):
@@ -159,9 +194,8 @@ class SourceSubset:
 
     def _of_whole(self, indices: Sequence[int]) -> list[int]:
         """The indices in the whole; a run of samples is followed by the next one of this subset."""
-        following = self.indices[next_run(indices)]
-        if following and isinstance(self.whole, StreamedFeatures):
-            self.whole.ahead.following = self.whole.ahead.following or following
+        if following := self.indices[next_run(indices)]:
+            self.whole.expect(following)
         return [self.indices[i] for i in indices]
 
     def target(self, index: int) -> Any:

@@ -20,8 +20,9 @@ from skybench.heads._two_stage import TwoStage
 from skybench.heads.decoders import Levels
 from skybench.heads.dense import Standardise
 from skybench.training.checkpoints import fork_rng
-from skybench.training.fit import predict_in_batches, train, validation_scorer
-from skybench.training.loop import TrainingResult
+from skybench.training.fit import predict_in_batches, validation_scorer
+from skybench.training.lockstep import Stepwise, finish
+from skybench.training.loop import TrainingLoop
 from skybench.training.lr_schedules import DROPS, Moment, Schedule, multistep, recipe_schedule
 from skybench.training.step import TrainingJob
 
@@ -53,15 +54,15 @@ def random_flips(
     return maps, boxes
 
 
-def train_detector(
+def detector_training(
     network: TwoStage,
     scale: Standardise,
     source: Source,
     recipe: Recipe,
     setting: FitContext,
     score: Callable[[], float] | None = None,
-) -> TrainingResult:
-    """Train a detector on a source's feature maps; sample order and flips follow the seed.
+) -> TrainingLoop:
+    """Return a detector's training on feature maps; sample order and flips follow the seed.
 
     Images without objects are used too; mmdetection and mmrotate leave them out.
     """
@@ -76,7 +77,7 @@ def train_detector(
 
     schedule = recipe_schedule(recipe, Schedule(detector_schedule), len(source))
     job = TrainingJob(loss_of, schedule, score)
-    return train(network, len(source), recipe, setting, job)
+    return TrainingLoop(network, len(source), recipe, setting, job)
 
 
 class Detector:
@@ -89,13 +90,20 @@ class Detector:
         self.kind, self.levels, self.classes, self.recipe = kind, levels, classes, recipe
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
+        return finish(self.fit_stepwise(train, val, setting))
+
+    def fit_stepwise(
+        self, train: Source, val: Source | None, setting: FitContext
+    ) -> Stepwise[Mapping[str, Any]]:
+        """Train as `fit` does, with a pause after each step."""
         self.device = setting.device
         with fork_rng(self.device):
             torch.manual_seed(setting.seed)
             network = TwoStage(self.kind, self.levels, self.classes, self.recipe.width)
             self.network, self.scale = network.to(self.device), Standardise(train).to(self.device)
             score = validation_scorer(self, val, self.recipe, setting)
-            trained = train_detector(self.network, self.scale, train, self.recipe, setting, score)
+            loop = detector_training(self.network, self.scale, train, self.recipe, setting, score)
+            trained = yield from loop.stepwise()
         parameters = sum(p.numel() for p in self.network.parameters())
         return {**trained.facts(), "parameters": parameters}
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skybench.training.fit import resize_maps
+
 Levels = Sequence[tuple[int, int]]  # (channels, stride), finest first
 POOLS = (1, 2, 3, 6)  # UPerNet, Xiao et al. 2018
 STRIDES = (4, 8, 16, 32)  # of the four levels that UPerNet expects
@@ -40,7 +42,7 @@ def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
     """Upsample bilinearly to the size of another map."""
-    return F.interpolate(x, like.shape[-2:], mode="bilinear")
+    return resize_maps(x, like.shape[-2:])
 
 
 class Linear(nn.Module):
@@ -75,7 +77,7 @@ class Neck(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         x = self.lateral(levels[0])
         sizes = [[max(1, round(n * s)) for n in x.shape[-2:]] for s in self.scales]
-        resized = [F.interpolate(x, size, mode="bilinear") for size in sizes]
+        resized = [resize_maps(x, size) for size in sizes]
         return [layer(y) for layer, y in zip(self.out, resized, strict=True)]
 
 

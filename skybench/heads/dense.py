@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from skybench.augment import test_time
 from skybench.core import IGNORE, FitContext, Recipe, Source
@@ -20,15 +19,18 @@ from skybench.heads.decoders import Levels as Levels
 from skybench.heads.decoders import Linear as Linear
 from skybench.heads.decoders import UNet as UNet
 from skybench.heads.decoders import UPerNet as UPerNet
+from skybench.heads.shared_features import SharedFeatures
 from skybench.training.checkpoints import fork_rng
 from skybench.training.fit import (
     PixelLoss,
     cross_entropy,
+    dense_training,
     divisor,
     predict_in_batches,
-    train_dense,
+    resize_maps,
     validation_scorer,
 )
+from skybench.training.lockstep import Stepwise, finish
 
 SEEN = 256  # samples from which mean and deviation of the features are estimated
 CHUNK = 8  # samples in a forward pass of prediction
@@ -38,18 +40,21 @@ class Standardise(nn.Module):
     """Standardises every channel of every level by its statistics on training data.
 
     Without it a learning rate would favour models whose features happen to have a certain scale.
+    Shared features are standardised already, and stay as they are.
     """
 
     @torch.no_grad()
     def __init__(self, source: Source) -> None:
         super().__init__()
+        self.count = 0
+        if isinstance(source, SharedFeatures):
+            return
         picked = range(0, len(source), max(1, -(-len(source) // SEEN)))
         sums: list[Tensor] = []
-        for index in picked:
-            # In float32 a mean much larger than the deviation would cancel it.
-            levels = [x.double().flatten(0, -4) for x in source.pyramid([index])]
-            moments = [torch.stack([x.mean((0, 2, 3)), (x * x).mean((0, 2, 3))]) for x in levels]
-            sums = [a + b for a, b in zip(sums, moments, strict=True)] if sums else moments
+        for start in range(0, len(picked), CHUNK):
+            for sample in zip(*source.pyramid(picked[start : start + CHUNK]), strict=True):
+                moments = [_moments(x) for x in sample]
+                sums = [a + b for a, b in zip(sums, moments, strict=True)] if sums else moments
         self.count = len(sums)
         for i, total in enumerate(sums):
             mean, square = total / len(picked)
@@ -58,9 +63,18 @@ class Standardise(nn.Module):
             self.register_buffer(f"deviation{i}", deviation.float()[:, None, None])
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        if not self.count:
+            return [*levels]
         means = [self.get_buffer(f"mean{i}") for i in range(self.count)]
         deviations = [self.get_buffer(f"deviation{i}") for i in range(self.count)]
-        return [(x - m) / d for x, m, d in zip(levels, means, deviations, strict=True)]
+        return [(x - m).div_(d) for x, m, d in zip(levels, means, deviations, strict=True)]
+
+
+def _moments(level: Tensor) -> Tensor:
+    """The mean of each channel of a sample's maps [..., C, h, w] and of its squares: [2, C]."""
+    # In float32 a mean much larger than the deviation would cancel it.
+    x = level.double()[None].flatten(0, -4)  # [T, C, h, w]
+    return torch.stack([x.mean((0, 2, 3)), (x * x).mean((0, 2, 3))])
 
 
 class PixelAnswer(NamedTuple):
@@ -100,13 +114,20 @@ class Dense:
         self.answer = answer
 
     def fit(self, train: Source, val: Source | None, setting: FitContext) -> Mapping[str, Any]:
+        return finish(self.fit_stepwise(train, val, setting))
+
+    def fit_stepwise(
+        self, train: Source, val: Source | None, setting: FitContext
+    ) -> Stepwise[Mapping[str, Any]]:
+        """Train as `fit` does, with a pause after each step."""
         self.device = setting.device
         with fork_rng(setting.device):
             torch.manual_seed(setting.seed)
             body = self.build(self.levels, self.classes, self.recipe.width)
             self.head = nn.Sequential(Standardise(train), body).to(self.device)
             score = validation_scorer(self, val, self.recipe, setting)
-            trained = train_dense(self.head, train, self.recipe, setting, score, self.answer.loss)
+            loop = dense_training(self.head, train, self.recipe, setting, score, self.answer.loss)
+            trained = yield from loop.stepwise()
         parameters = sum(p.numel() for p in self.head.parameters())
         return {**trained.facts(), "parameters": parameters}
 
@@ -125,7 +146,7 @@ class Dense:
         predictions = []
         for index, dates in zip(indices, answers.tensor_split(len(indices)), strict=True):
             shape = test.target(index).shape
-            large = F.interpolate(dates, shape[-2:], mode="bilinear")
+            large = resize_maps(dates, shape[-2:])
             predictions.append(self.answer.decide(large).reshape(shape).cpu().numpy())
         return predictions
 

@@ -17,7 +17,7 @@ DEFAULT_K = 5  # without validation samples
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)
 QUERIES = 1024  # at once
 BANK = 2**15  # images of the bank whose similarities with these are in memory: 128 MiB
-GROUP = 8  # similarities of which only the largest is sorted at first
+GROUP = 5  # similarities of which only the largest is sorted at first
 
 
 def nearest_neighbours(
@@ -26,45 +26,51 @@ def nearest_neighbours(
     """Return cosine similarities and indices of the k nearest rows of `bank`, [Q, k] each.
 
     bank: [N, D], queries: [Q, D], float32. Exact, by matrix product and topk, on a device, where
-    the result stays. Neither the bank nor all similarities are copied.
+    the result stays. Neither the bank nor all similarities are copied: a part of the bank is
+    normalised, and moved to the device, once for all queries.
     """
-    found = [
-        _nearest(bank, F.normalize(q.to(device), dim=1), k) for q in torch.split(queries, QUERIES)
-    ]
+    if not len(bank):
+        raise ValueError("Expected a bank of at least one row.")
+    found: list[tuple[Tensor, Tensor]] = []  # of each chunk of queries
+    rows = min(QUERIES, len(queries)), min(BANK, len(bank))
+    memory = bank.new_empty(rows[0] * rows[1], device=device)  # reused: new pages take time
+    for start in range(0, len(bank), BANK):
+        part = F.normalize(bank[start : start + BANK].to(device), dim=1)
+        for number, some in enumerate(torch.split(queries, QUERIES)):
+            chunk = F.normalize(some.to(device), dim=1)
+            similarity = memory[: len(chunk) * len(part)].view(len(chunk), len(part))
+            value, index = largest(torch.mm(chunk, part.T, out=similarity), min(k, len(part)))
+            if start:
+                found[number] = _merged(found[number], (value, index + start), k)
+            else:
+                found.append((value, index))
     return torch.cat([value for value, _ in found]), torch.cat([index for _, index in found])
 
 
-def _nearest(bank: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest rows for normalised queries."""
-    best, start = None, 0
-    for part in torch.split(bank, BANK):
-        similarity = queries @ F.normalize(part.to(queries.device), dim=1).T
-        value, index = largest(similarity, min(k, len(part)))
-        if best is not None:
-            value, index = torch.cat([best[0], value], 1), torch.cat([best[1], index + start], 1)
-            value, order = value.topk(min(k, value.shape[1]), dim=1)
-            index = index.gather(1, order)
-        best, start = (value, index), start + len(part)
-    if best is None:
-        raise ValueError("Expected a bank of at least one row.")
-    return best
+def _merged(
+    best: tuple[Tensor, Tensor], more: tuple[Tensor, Tensor], k: int
+) -> tuple[Tensor, Tensor]:
+    """The k largest values of two parts of the bank, and their indices."""
+    value, index = (torch.cat(each, 1) for each in zip(best, more, strict=True))
+    value, order = value.topk(min(k, value.shape[1]), dim=1)
+    return value, index.gather(1, order)
 
 
-def largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest values of each row of x [Q, N], in descending order, and their indices.
+def largest(x: Tensor, k: int, ordered: bool = True) -> tuple[Tensor, Tensor]:
+    """Return the k largest values of each row of x [Q, N] and their indices, by default descending.
 
     Where k is much smaller than N, only the k groups of columns with the largest values are
-    sorted: all of the k largest values lie in these.
+    looked at: all of the k largest values lie in these. They are found in the same way.
     """
     groups = x.shape[1] // GROUP
     if groups < 2 * k:
-        return x.topk(k, dim=1)
+        return x.topk(k, dim=1, sorted=ordered)
     inside = x[:, : groups * GROUP].view(len(x), GROUP, groups)  # a group's columns lie apart
-    chosen = inside.amax(1).topk(k, dim=1, sorted=False).indices
+    chosen = largest(inside.amax(1), k, ordered=False)[1]
     columns = chosen[:, None] + groups * torch.arange(GROUP, device=x.device)[:, None]
     rest = torch.arange(groups * GROUP, x.shape[1], device=x.device).expand(len(x), -1)
     columns = torch.cat([columns.flatten(1), rest], 1)
-    value, order = x.gather(1, columns).topk(k, dim=1)
+    value, order = x.gather(1, columns).topk(k, dim=1, sorted=ordered)
     return value, columns.gather(1, order)
 
 
@@ -90,6 +96,8 @@ class KNN:
 
     With `refit`, validation samples were held out of train, and join the bank afterwards.
     """
+
+    uses_seed = False
 
     def __init__(self, classes: int, refit: bool) -> None:
         self.classes, self.refit = classes, refit

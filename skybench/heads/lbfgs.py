@@ -81,10 +81,11 @@ def _direction(gradient: Tensor, seen: Curvature, metric: Callable[[Tensor], Ten
     """The L-BFGS direction of each problem, [P, n].
 
     The two loops of the usual recursion are two triangular systems in the products of steps and
-    changes, so that vectors are only read in matrix products.
+    changes, so that vectors are only read in matrix products. metric: of two vectors a problem,
+    [2 P, n].
     """
     if not seen.steps.shape[1]:
-        return -metric(gradient)
+        return -metric(torch.cat([gradient, gradient]))[: len(gradient)]
     products = torch.bmm(seen.steps, seen.changes.mT).triu()  # [P, m, m]
     diagonal = products.diagonal(dim1=1, dim2=2)
     diagonal += diagonal == 0  # of pairs of zeros
@@ -92,8 +93,9 @@ def _direction(gradient: Tensor, seen: Curvature, metric: Callable[[Tensor], Ten
     first = solve(products, _times(seen.steps, gradient)[:, :, None], upper=True)
     q = gradient - _times(seen.changes.mT, first[:, :, 0])
     last = seen.changes[:, -1]
-    scale = (seen.steps[:, -1] * last).sum(1) / (last * metric(last)).sum(1)
-    q = metric(q) * torch.where(scale > 0, scale, 1)[:, None]
+    q, near = metric(torch.cat([q, last])).chunk(2)
+    scale = (seen.steps[:, -1] * last).sum(1) / (last * near).sum(1)
+    q = q * torch.where(scale > 0, scale, 1)[:, None]
     right = diagonal * first[:, :, 0] - _times(seen.changes, q)
     second = solve(products.mT, right[:, :, None], upper=False)
     return -(q + _times(seen.steps.mT, second[:, :, 0]))
@@ -138,6 +140,8 @@ def minimise(
     value, gradient = objective(x)
     live = gradient.abs().amax(1) > tolerance
     for _ in range(iterations):
+        if not live.any() and len(left) == len(start):
+            return Solution(result, known)  # nothing is copied
         if not live.all():
             ended.put(left[~live], known.of(~live))
             left, x, value, gradient = left[live], x[live], value[live], gradient[live]
@@ -146,8 +150,8 @@ def minimise(
                 break
             objective = problems(left)
         longest = gradient.norm(dim=1, keepdim=True).clamp(min=1)
-        usual = functools.partial(torch.div, other=longest)
-        near = functools.partial(metric, left) if metric else usual
+        usual = functools.partial(torch.div, other=torch.cat([longest, longest]))
+        near = functools.partial(metric, torch.cat([left, left])) if metric else usual
         direction = _direction(gradient, known, near)
         descends = (direction * gradient).sum(1, keepdim=True) < 0
         direction = torch.where(descends, direction, -gradient / longest)

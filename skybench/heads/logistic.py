@@ -37,7 +37,7 @@ class Spectrum(NamedTuple):
 def principal(rows: FeatureRows) -> Spectrum:
     """Return the principal directions of features, by subspace iteration on some of them."""
     step = -(-len(rows) // SAMPLE)
-    x = torch.cat([part[::step] for _, part in rows])  # [n, D]
+    x = rows.sampled(step)  # [n, D]
     drawn = torch.randn(rows.width, min(RANK, *x.shape), generator=torch.Generator().manual_seed(0))
     basis = drawn.to(x.device)
     for _ in range(2):
@@ -80,7 +80,7 @@ class LinearLoss:
                 true = self.labels[chunk][None]
                 log_p = z.log_softmax(0)
                 values -= log_p.gather(0, true).sum(dtype=torch.float64)
-                p = log_p.exp()
+                p = log_p.exp_()
                 residual = p.scatter_add(0, true, p.new_tensor(-1).expand(true.shape))
             spread += p.sum(1, keepdim=True) - p.square().sum(1, keepdim=True)
             gradient[:, :-1].addmm_(residual, x)
@@ -113,7 +113,7 @@ class Regularised:
         covariance is taken as that of the last of them.
         """
         v = flat.view(-1, self.loss.rows.width + 1)
-        spread = self.spread[index] if self.loss.several else self.spread
+        spread = self.spread.view(self.loss.problems, -1)[index].view(-1, 1)
         variance, directions, rest = self.spectrum
         usual = 1 / (spread * rest + self.strength)
         more = 1 / (spread * variance + self.strength) - usual
@@ -178,6 +178,8 @@ class Logistic:
     With `refit`, validation samples were held out of train, and the classifier is fitted again on
     both with the selected lambda.
     """
+
+    uses_seed = False
 
     def __init__(self, classes: int, refit: bool) -> None:
         self.classes, self.refit = classes, refit

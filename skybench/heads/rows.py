@@ -47,10 +47,14 @@ class FeatureRows:
         """The number of features of a row, D."""
         return self.x.shape[1]
 
-    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+    @property
+    def chunks(self) -> list[slice]:
+        """The rows of each chunk."""
         many = max(64, CHUNK[torch.device(self.device).type] // (4 * self.width))
-        for start in range(0, len(self.x), many):
-            rows = slice(start, start + many)
+        return [slice(s, min(s + many, len(self))) for s in range(0, len(self), many)]
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+        for rows in self.chunks:
             part = self.x[rows].to(self.device)
             yield rows, part if self.scale is None else (part - self.scale[0]) / self.scale[1]
 
@@ -62,8 +66,21 @@ class FeatureRows:
         return replace(self, scale=Scale(mean, divisor(mean, square.sqrt().float())))
 
     def _mean(self, total: Callable[[Tensor], Tensor]) -> Tensor:
-        sums = [total(part) for _, part in self]
-        return torch.stack(sums).sum(0) / len(self)
+        # In place: small results kept between the chunks would scatter the heap to twice the data.
+        whole = torch.zeros(self.width, dtype=torch.float64, device=self.device)
+        for _, part in self:
+            whole += total(part)
+        return whole / len(self)
+
+    def sampled(self, step: int) -> Tensor:
+        """Return a copy of the first of every `step` rows of each chunk, [n, D] on the device."""
+        found = torch.empty(sum(len(range(c.start, c.stop, step)) for c in self.chunks), self.width)
+        found, done = found.to(self.device), 0
+        for _, part in self:
+            some = part[::step]
+            found[done : done + len(some)] = some
+            done += len(some)
+        return found
 
     def resident(self) -> FeatureRows:
         """Return them with all standardised rows in the device's memory, where these are few."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from skybench.metrics.matching import Ints, Scene, TrueBoxes, rank_scene
 
 Images = Sequence[Sequence[ArrayLike]]  # arrays for each image
 TRUTH = ("boxes", "labels", "difficult", "crowd")  # of an image, in this order
+DTYPE = operator.attrgetter("dtype")
 FAR = 1e9  # pixels; areas of coordinates far beyond any image would overflow
 
 
@@ -42,10 +44,20 @@ def scene_from_arrays(
         )
     (boxes, scores, labels), counts = _concatenated(said_images, ("boxes", "scores", "labels"))
     said = validate_detections(Detections(corners(boxes), scores, labels))
-    full = [_with_flags(one) for one in true_images]
-    (boxes, labels, *flags), true_counts = _concatenated(full, TRUTH)
+    (boxes, labels, *flags), true_counts = _truth(true_images, true_widths)
     true = validate_truth(TrueBoxes(corners(boxes), labels, *flags), count_difficult)
     return rank_scene((said, counts), (true, true_counts))
+
+
+def _truth(images: Images, widths: set[int]) -> tuple[list[NDArray[Any]], Ints]:
+    """Boxes, labels, difficult and crowd of all images, and the number of rows of each."""
+    names = TRUTH[: min(widths)]
+    plain = _plain(images, names) if len(widths) == 1 else None
+    if plain is None:
+        return _concatenated([_with_flags(one) for one in images], TRUTH)
+    arrays, counts = plain
+    none = np.zeros(len(arrays[1]), bool)
+    return [*arrays, *[none] * (len(TRUTH) - len(names))], counts
 
 
 def _with_flags(one: Sequence[ArrayLike]) -> Sequence[ArrayLike]:
@@ -74,12 +86,10 @@ def _concatenated(images: Images, names: Sequence[str]) -> tuple[list[NDArray[An
 
     Raises InvalidArray if the arrays of an image differ in length, or those of images in shape.
     """
+    if (plain := _plain(images, names)) is not None:
+        return plain
     columns = [
-        [
-            # Most are arrays already, of which a large test set has 100,000.
-            array if is_plain(array) else as_array(array, f"{name} of image {image}")
-            for image, array in enumerate(column)
-        ]
+        [as_array(array, f"{name} of image {image}") for image, array in enumerate(column)]
         for name, column in zip(names, zip(*images, strict=True), strict=True)
     ]
     lengths = np.array([[len(array) for array in c] for c in columns])
@@ -98,6 +108,24 @@ def _concatenated(images: Images, names: Sequence[str]) -> tuple[list[NDArray[An
                 f"Expected boxes of one form in all images, but got rows of {forms}."
             )
     return [np.concatenate(arrays) for arrays in some], lengths[0]
+
+
+def _plain(images: Images, names: Sequence[str]) -> tuple[list[NDArray[Any]], Ints] | None:
+    """What `_concatenated` gives, where all arrays of a name have one dtype and form; else None.
+
+    They are looked at together: one by one, those of a large test set take as long as the matching.
+    """
+    whole, counts = [], []
+    for _, column in zip(names, zip(*images, strict=True), strict=True):
+        if {*map(type, column)} != {np.ndarray} or len({*map(DTYPE, column)}) > 1:
+            return None
+        try:
+            counts.append([*map(len, column)])
+            whole.append(np.concatenate(column))
+        except (TypeError, ValueError):  # one has no axis, or rows of another shape
+            return None
+    fits = all(map(is_plain, whole)) and all(each == counts[0] for each in counts)
+    return (whole, np.array(counts[0])) if fits else None
 
 
 def horizontal_corners(boxes: NDArray[Any]) -> NDArray[Any]:

@@ -102,14 +102,22 @@ class Accuracy:
         right = np.asarray(self.predicted) == true
         w = np.ones((1, len(true))) if weights is None else weights
         present, ids = np.unique(true, return_inverse=True)
-        hits = _sums_by_class(w[:, right], ids[right], len(present))
+        each = _sums_by_class(w, 2 * ids + right, 2 * len(present)).reshape(len(w), -1, 2)
+        hits = each[..., 1]
         with np.errstate(invalid="ignore"):
-            share = hits / _sums_by_class(w, ids, len(present))  # NaN where none was drawn
+            share = hits / each.sum(2)  # NaN where none was drawn
         drawn = w.sum(1)
         found = {"oa": hits.sum(1) / drawn * 100, "aa": np.nanmean(share, axis=1) * 100}
         if len(self.among) == len(true):
             found["top5"] = w @ np.asarray(self.among, np.float64) / drawn * 100
         return {k: float(v[0]) for k, v in found.items()} if weights is None else found
+
+    def main_score(self, weights: NDArray[np.float64] | None = None) -> Any:
+        """Return `oa` of `scores` alone: a float, or an array [B] for weights [B, N]."""
+        right = np.equal(self.predicted, self.true).astype(np.float64)
+        w = np.ones((1, len(right))) if weights is None else weights
+        found = w @ right / w.sum(1) * 100
+        return float(found[0]) if weights is None else found
 
     def shares(self) -> dict[str, NDArray[np.float64]]:
         """Return the scores that are shares of the images: which of them are hits, 0 or 1 [N]."""
@@ -148,14 +156,13 @@ def _sums_by_class(
 ) -> NDArray[np.float64]:
     """The weights [B, N] summed over the images of each class, [B, classes].
 
-    Sorted by class first: a product with the classes' indicators costs as many times more as there
-    are classes.
+    Sorted by class first: a product with the classes' indicators costs more the more there are.
     """
     found = np.zeros((len(weights), classes))
     if len(ids):
         order = np.argsort(ids, kind="stable")
         present, starts = np.unique(ids[order], return_index=True)
-        found[:, present] = np.add.reduceat(weights[:, order], starts, axis=1)
+        found[:, present] = np.add.reduceat(weights.take(order, 1), starts, axis=1)
     return found
 
 

@@ -52,12 +52,11 @@ def rank_by_class(scene: Scene, verdict: Verdicts, kept: Flags) -> dict[int, Ran
     ranked = {}
     for label in np.unique(scene.true_labels[~scene.difficult]).tolist():
         start, stop = np.searchsorted(scene.labels, [label, label + 1])
-        mine = slice(start, stop)
-        some = kept[mine]
+        some = start + np.flatnonzero(kept[start:stop])
         objects = scene.true_images[(scene.true_labels == label) & ~scene.difficult]
         counts = np.bincount(objects, minlength=scene.number).astype(np.float64)
-        judged = Verdicts(verdict.hit[mine][some], verdict.ignored[mine][some])
-        ranked[label] = Ranked(scene.images[mine][some], judged, counts)
+        judged = Verdicts(verdict.hit.take(some, 0), verdict.ignored.take(some, 0))
+        ranked[label] = Ranked(scene.images[some], judged, counts)
     return ranked
 
 
@@ -183,9 +182,9 @@ def _curve(ranked: Ranked) -> _Curve:
     places = side_by_side(len(ever), len(ever))
     padded = np.pad(hit[ever], ((0, len(places) - len(ever)), (0, 0)))[places]
     skipped: list[tuple[Numbers, Numbers] | None] = []
-    for column in ignored.T:
-        ranks = np.flatnonzero(column)
-        before = np.append(0, np.searchsorted(ranks, ever))
+    for column, some in zip(ignored.T, np.atleast_1d(ignored.any(0)), strict=True):
+        ranks = np.flatnonzero(column) if some else ever[:0]
+        before = np.append(0, np.searchsorted(ranks, ever) if some else 0)
         skipped.append(arranged(ranked.images[ranks], before, places) if before[-1] else None)
     return _Curve(
         *arranged(ranked.images, np.append(0, ever + 1), places),

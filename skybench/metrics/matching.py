@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skybench.boxes.detections import Detections
+from skybench.metrics.ordering import descending, numbered
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -102,21 +103,18 @@ def rank_scene(said: tuple[Detections, Ints], true: tuple[TrueBoxes, Ints]) -> S
     crowd = _none(truth) if crowd is None else crowd.astype(bool)
     difficult = truth.difficult.astype(bool) | crowd
     images, true_images = (np.repeat(np.arange(len(n)), n) for n in (counts, true_counts))
-    names = np.unique(np.concatenate([labels, true_labels]))
-    # NumPy sorts integers of one or two bytes several times as fast.
-    kinds, true_kinds = (
-        np.searchsorted(names, each).astype(np.min_scalar_type(len(names)))
-        for each in (labels, true_labels)
-    )
-    groups, true_groups = images * len(names) + kinds, true_images * len(names) + true_kinds
-    rank, order = np.lexsort((-scores, kinds)), np.lexsort((difficult, true_groups))
+    (kinds, true_kinds), number = numbered(labels, true_labels)
+    groups, true_groups = images * number + kinds, true_images * number + true_kinds
+    rank, order = descending(scores), np.lexsort((difficult, true_groups))
+    rank = rank[np.argsort(kinds[rank], kind="stable")]
     return Scene(
         len(counts),
-        found.corners[rank].astype(np.float64),
+        # `take`: five times as fast as an index.
+        found.corners.take(rank, 0).astype(np.float64, copy=False),
         labels[rank],
         images[rank],
         groups[rank],
-        truth.corners[order].astype(np.float64),
+        truth.corners.take(order, 0).astype(np.float64, copy=False),
         true_labels[order],
         true_images[order],
         true_groups[order],
@@ -150,13 +148,14 @@ def candidate_pairs(
     (said_in, true_in), (said, true) = groups, boxes
     if not len(said) or not len(true):
         return
-    order = np.lexsort((true[:, 0], true_in))
-    true = true[order]
     sizes = np.bincount(true_in, minlength=said_in.max() + 1)
     end = np.cumsum(sizes)[said_in]
     begin = end - sizes[said_in]
     large = np.flatnonzero(end - begin > FEW)
+    order = np.arange(len(true))
     if len(large):
+        order = np.lexsort((true[:, 0], true_in))
+        true = true.take(order, 0)
         first, last = _window((said_in[large], true_in), (said[large], true))
         begin[large] = np.maximum(begin[large], first)
         end[large] = np.minimum(end[large], last)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from skybench.core import (
     SCHEMA,
     BandMapping,
+    DatasetCard,
     ModelCard,
     Protocol,
     Recipe,
@@ -212,11 +213,21 @@ def feature_bytes(cell: Cell) -> int:
     if not cell.splits:
         return 0
     count = sum(len(s) for s in cell.splits.values())
-    if cell.protocol.level == "pooled":
-        return count * cell.model.dim * 4
-    pixels = cell.recipe.size or cell.recipe.tile
-    if not pixels:
-        pixels = next(iter(cell.splits.values())).card.tile
+    pooled, dense = feature_sizes(cell)
+    return count * (pooled if cell.protocol.level == "pooled" else dense)
+
+
+def feature_sizes(cell: Cell) -> tuple[int, int]:
+    """Estimate the bytes of pooled and of dense features of one date of a sample."""
+    card = next((s.card for s in cell.splits.values()), registry.dataset(cell.dataset_id).CARD)
+    pixels = cell.recipe.size or cell.recipe.tile or card.tile or max(card.image_sides, default=0)
     pixels = max(pixels, cell.model.min_pixels)
     each = 1 if cell.recipe.rounding else 2  # int8 or float16
-    return count * sum(each * c * (pixels // stride) ** 2 for c, stride in cell.model.levels)
+    dense = sum(each * c * (pixels // stride) ** 2 for c, stride in cell.model.levels)
+    return 4 * cell.model.dim, dense
+
+
+def reading(cell: Cell, card: DatasetCard) -> dict[str, Any]:
+    """Return how samples are read, beside their files; card: as opened."""
+    how = [cell.dataset_id, card.version, cell.recipe.tile, cell.demo, card.tile]
+    return {"dataset": how, "options": [*cell.recipe.options] or None}

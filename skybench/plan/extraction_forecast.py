@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
-from skybench.core import SkybenchError, registry
+from skybench.core import CannotRun, SkybenchError
+from skybench.core.model import Model
 from skybench.plan.cell import Cell
-from skybench.plan.footprint import HALF
-from skybench.plan.forecast import Forecaster, network_input
+from skybench.plan.footprint import HALF, count_operations, to_meta
 from skybench.plan.gpus import Gpu
+from skybench.plan.network_input import (
+    NetworkInput,
+    build_network,
+    forward_pass,
+    guessed_count,
+    network_input,
+)
 from skybench.plan.planner import Planner
 from skybench.plan.request import AUTO
-from skybench.weights.meta_init import build_on_meta
 
 # Share of the dense peak that a forward pass reaches in batches of 224 pixels: 8,912 images/s of a
 # ResNet-50 (8.2 GFLOP an image), 1,708 of a Swin-L (69), 2,492 of a ViT-L (123) in half precision
 # on an H100 of 989 TFLOP/s. As reported, not measured here; smaller GPUs reach two to three times
 # the share (timm's tables of an RTX 4090: 21, 31 and 68 %).
+TOGETHER = 1000  # dates in one pass: as many operations, and fewer steps to follow
 REACHED = {"convolutions": 0.07, "windows": 0.12, "attention": 0.31}
 
 
@@ -43,6 +50,14 @@ def network_kind(network: nn.Module) -> str:
     return "convolutions" if 2 * convolved > total else "attention"
 
 
+class Traced(NamedTuple):
+    """A network on the meta device, and the operations of one sample by the shapes of its input."""
+
+    model: Model
+    kind: str  # a key of REACHED
+    operations: dict[Any, float]
+
+
 class ExtractionForecaster:
     """Forecasts the extraction of a plan's cells; images that an earlier one has had cost nothing.
 
@@ -52,8 +67,7 @@ class ExtractionForecaster:
 
     def __init__(self, planner: Planner, gpu: Gpu) -> None:
         self.planner, self.gpu = planner, gpu
-        self.forecaster = Forecaster(planner, gpu)
-        self.kinds: dict[Any, str] = {}
+        self.traced: dict[Any, Traced] = {}  # of one network: cells come model by model
         self.counted: dict[Any, int] = {}
 
     def __call__(self, cell: Cell) -> dict[str, Any]:
@@ -66,37 +80,47 @@ class ExtractionForecaster:
             return {"gpu": self.gpu.name, "unknown": str(error)}
 
     def _told(self, cell: Cell) -> dict[str, Any]:
-        view = network_input(self.planner, cell)
+        view, recipe = network_input(self.planner, cell), cell.recipe
+        if cell.protocol.level == "pyramid" and not cell.model.levels:
+            raise CannotRun(f"{cell.model.name} gives one vector an image and no feature maps")
         network = (cell.model.name, view.variant, repr(view.arch))
-        body, _, _ = self.forecaster.body(cell, view)
-        if network not in self.kinds:
-            plugin = registry.model(cell.model.name)
-            built = build_on_meta(lambda: plugin.build(view.variant, **view.arch))
-            self.kinds[network] = network_kind(built)
-        recipe, kind = cell.recipe, self.kinds[network]
-        parts = {recipe.train, recipe.val, recipe.test} - {""}
-        counts = [self._count(cell, name, view.card.splits) for name in sorted(parts)]
-        place = (*network, cell.dataset, recipe.size, recipe.tile, recipe.options)
-        images = max(0, sum(counts) - self.counted.get(place, 0))
-        self.counted[place] = max(sum(counts), self.counted.get(place, 0))
+        traced = self._network(network, cell, view)
+        shapes = (repr(view.sizes(traced.model.card)), cell.task.time)
+        if shapes not in traced.operations:
+            run = forward_pass(traced.model, cell, view, TOGETHER)
+            traced.operations[shapes] = count_operations(run)
+        operations = traced.operations[shapes]
+        count = self._count(cell)
+        place = (*network, cell.dataset, recipe.size, recipe.tile, cell.protocol.level)
+        images = max(0, count - self.counted.get(place, 0))
+        self.counted[place] = max(count, self.counted.get(place, 0))
         half = recipe.precision in HALF or self.planner.request.precision == AUTO
         peak = self.gpu.half if half else self.gpu.single
-        rate = peak * 1e12 * REACHED[kind] / body.flops
-        known = peak == peak and body.flops > 0
+        known = peak == peak and operations > 0
+        rate = peak * 1e12 * REACHED[traced.kind] / operations if known else math.nan
+        hours = 0.0 if not operations else images / rate / 3600
         return {
-            "gpu": self.gpu.name, "peak_tflops": peak if known else None, "kind": kind,
-            "reached": REACHED[kind], "gflops": round(body.flops / 1e9, 3), "images": images,
+            "gpu": self.gpu.name, "peak_tflops": peak if known else None, "kind": traced.kind,
+            "reached": REACHED[traced.kind], "gflops": round(operations / 1e9, 3), "images": images,
             "images_per_s": round(rate, 1) if known else None,
-            "hours": round(images / rate / 3600, 4) if known else None,
+            "hours": round(hours, 4) if hours == hours and count else None,
             "inputs": {n: list(s) for n, s in view.shapes.items()}, "note": view.note,
         }  # fmt: skip
 
-    def _count(self, cell: Cell, split: str, published: Mapping[str, int]) -> int:
-        """The samples of a split: as opened, or as its card has them."""
-        try:
-            return len(self.planner.open(cell.dataset, split, cell.recipe))
-        except SkybenchError:
-            return published.get(split, 0)
+    def _network(self, name: Any, cell: Cell, view: NetworkInput) -> Traced:
+        if name not in self.traced:
+            self.traced.clear()  # one network at a time
+            model = build_network(cell, view).eval()
+            to_meta(model)
+            self.traced[name] = Traced(model, network_kind(model), {})
+        return self.traced[name]
+
+    def _count(self, cell: Cell) -> int:
+        """The samples of all splits of a cell: as opened, or as the card has them."""
+        parts = {cell.recipe.train, cell.recipe.val, cell.recipe.test} - {""}
+        if cell.splits:
+            return sum(map(len, {s.split.name: s for s in cell.splits.values()}.values()))
+        return sum(guessed_count(cell, part) for part in parts)
 
 
 def extraction_columns(told: Mapping[str, Any] | None) -> dict[str, str]:

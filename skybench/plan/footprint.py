@@ -29,6 +29,7 @@ WHOLE = {
     "softplus", "binary_cross_entropy_with_logits",
 }  # fmt: skip
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+LARGE = 1 << 22  # bytes of a computed tensor whose values no network asks for
 Run = Callable[[int], Sequence[Tensor]]
 Storages = dict[int, torch.UntypedStorage]  # by address: they live as long as they stand here
 
@@ -82,6 +83,18 @@ def measure_footprint(run: Run, network: nn.Module, precision: str = "") -> Foot
         each_again=again,
         flops=counter.get_total_flops() / 2,
     )
+
+
+def count_operations(run: Callable[[int], Any]) -> float:
+    """Return the operations of a sample's forward pass; run: as for `measure_footprint`.
+
+    Nothing is kept for a backward pass.
+    """
+    one_device = _OneDevice()  # type: ignore[no-untyped-call]
+    with torch.no_grad(), one_device, FlopCounterMode(display=False) as counter, _Cast(None):
+        run(2)
+    total: int = counter.get_total_flops()
+    return total / 2
 
 
 class _Pass(NamedTuple):
@@ -182,9 +195,11 @@ def _bytes(storages: Storages) -> int:
 
 
 class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Promote CPU tensors to the meta device when an operation mixes both.
+    """Promote CPU tensors to the meta device when an operation mixes both, or gives a large one.
 
-    A boolean of the meta device counts as true: networks ask whether all dates are seen.
+    Small ones keep their values, which decide what networks do; the positional embeddings of a
+    large image would take gigabytes. A boolean of the meta device counts as true: networks ask
+    whether all dates are seen.
     """
 
     def __torch_dispatch__(
@@ -196,7 +211,29 @@ class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
         devices = {x.device.type for x in tree_leaves(given) if isinstance(x, Tensor)}
         if {"meta", "cpu"} <= devices:
             given = tree_map_only(Tensor, lambda x: x.to("meta"), given)
+        elif "meta" not in devices and (large := _large_on_meta(func, *given)) is not None:
+            return large
         return func(*given[0], **given[1])
+
+
+def _large_on_meta(func: Any, args: Any, kwargs: Mapping[str, Any]) -> Tensor | None:
+    """The result of an operation on CPU tensors, on the meta device; None: it is small, or a view.
+
+    None as well where its shape depends on values.
+    """
+    schema = func._schema
+    if schema.is_mutable or any(r.alias_info is not None for r in schema.returns):
+        return None
+    args, named = tree_map_only(Tensor, lambda x: x.to("meta"), (args, dict(kwargs)))
+    if any(a.name == "device" for a in schema.arguments):
+        named["device"] = torch.device("meta")
+    try:
+        result = func(*args, **named)
+    except (RuntimeError, NotImplementedError):
+        return None
+    if isinstance(result, Tensor) and result.nbytes >= LARGE:
+        return result
+    return None
 
 
 class _Cast(TorchFunctionMode):

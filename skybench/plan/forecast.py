@@ -14,27 +14,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from skybench.core import (
-    BandMapping,
-    Batch,
-    CannotRun,
-    DatasetCard,
-    ModelCard,
-    SkybenchError,
-    match,
-    registry,
-    variants,
-)
-from skybench.core.model import encode
-from skybench.data.batching import input_size
-from skybench.features.extractor import stack_dates
+from skybench.core import CannotRun, ModelCard, SkybenchError
 from skybench.plan.cell import Cell
 from skybench.plan.footprint import HALF, Footprint, measure_footprint, to_meta
 from skybench.plan.gpus import GB, Gpu
+from skybench.plan.network_input import (
+    NetworkInput,
+    build_network,
+    forward_pass,
+    network_input,
+)
 from skybench.plan.planner import Planner
-from skybench.plan.request import chosen_sensors, wanted_variant
 from skybench.training.fit import cross_entropy
-from skybench.weights.meta_init import build_on_meta
 
 HELD_BACK = 0.1  # of a GPU's memory: its context, fragments, and gradients on their way
 WEIGHT = 4  # bytes of a parameter, float32
@@ -140,86 +131,18 @@ class Forecaster:
         }  # fmt: skip
 
 
-Shapes = Mapping[str, tuple[int, int, int]]  # sensor -> dates, height, width
 Body = tuple[Footprint, list[tuple[int, ...]], ModelCard]  # see `_body`
 
 
-class NetworkInput(NamedTuple):
-    """The input of a cell's network: variant, settings, bands and shapes."""
-
-    card: DatasetCard
-    variant: str
-    arch: Mapping[str, Any]
-    found: Mapping[str, BandMapping]
-    shapes: Shapes
-    samples: int  # of the training split
-    note: str
-
-
-def network_input(planner: Planner, cell: Cell) -> NetworkInput:
-    """Return a cell's input from the first sample if the data are found, else from its card."""
-    recipe, asked = cell.recipe, planner.request
-    card = registry.dataset(cell.dataset_id).CARD
-    found, variant, arch, note = cell.found, cell.variant, cell.arch, ""
-    try:
-        samples = planner.open(cell.dataset, recipe.train, recipe)
-    except SkybenchError:
-        note = f"without the data: sides by resolution, {_dates(cell)} date(s)"
-        count, shapes = card.splits.get(recipe.train, 0), _guessed(cell, card)
-    else:
-        card, count = samples.card, len(samples)
-        shapes = {n: (len(x), *x.shape[-2:]) for n, x in samples.read(0).images.items()}
-    if not found:
-        plugin, sensors = registry.model(cell.model.name), chosen_sensors(card, cell.recipe.sensors)
-        names = wanted_variant(asked, cell.model.name)
-        variant, model = variants.select_variant(plugin, names, sensors, asked.arch)
-        found, arch = match(model, sensors), variants.parse_settings(plugin, variant, asked.arch)
-    needed = {f.sensor for f in found.values()}
-    shapes = {n: s for n, s in shapes.items() if n in needed}
-    if recipe.size:  # as `loading.collate` has it
-        most = max(max(s[1:]) for s in shapes.values())
-        own = {n: max(1, round(recipe.size * max(s[1:]) / most)) for n, s in shapes.items()}
-        shapes = {n: (s[0], own[n], own[n]) for n, s in shapes.items()}
-    return NetworkInput(card, variant, arch, found, shapes, count, note)
-
-
-def _dates(cell: Cell) -> int:
-    """The assumed dates of a sample: a pair where the task keeps time."""
-    return 2 if cell.task.time == "keep" else 1
-
-
-def _guessed(cell: Cell, card: DatasetCard) -> Shapes:
-    """Shapes by the card. Raises CannotRun where it does not give the size of images."""
-    sensors = chosen_sensors(card, cell.recipe.sensors)
-    finest = cell.recipe.size or cell.recipe.tile or card.tile or max(card.image_sides, default=0)
-    if not finest:
-        raise CannotRun("the side of its images is not known without the data; give --size")
-    fine = min(s.gsd for s in sensors)
-    sides = {s.name: max(1, round(finest * fine / s.gsd)) if s.gsd else finest for s in sensors}
-    return {name: (_dates(cell), x, x) for name, x in sides.items()}
-
-
 def _body(cell: Cell, view: NetworkInput) -> Body:
-    """A network's footprint, the shapes of its features of a sample (pooled first), and its card.
-
-    All dates are seen, on known days, at a known place.
-    """
-    plugin = registry.model(cell.model.name)
-    model = build_on_meta(lambda: plugin.build(view.variant, **view.arch)).train()
+    """A network's footprint, the shapes of a sample's features (pooled first), and its card."""
+    model = build_network(cell, view).train()
     to_meta(model)
+    forward = forward_pass(model, cell, view)
     shapes: list[tuple[int, ...]] = []
 
     def run(count: int) -> list[Tensor]:
-        images, seen, days = {}, {}, {}
-        for name, found in view.found.items():
-            dates, *sides = view.shapes[found.sensor]
-            wanted = input_size(model.card, name, *sides)
-            full = (count, dates, len(found.channels), *wanted)
-            images[name] = torch.empty(full, device="meta")
-            seen[name] = torch.ones(count, dates, dtype=torch.bool)
-            days[name] = torch.arange(18_000, 18_000 + dates).expand(count, -1)
-        batch = Batch(("",) * count, images, seen, days, torch.zeros(count, 2))
-        out = stack_dates(encode(model, batch, cell.task.time))
+        out = forward(count)
         results = [out.pooled, *out.pyramid]
         shapes[:] = [tuple(x.shape[1:]) for x in results]
         return results[:1] if cell.protocol.level == "pooled" else results[1:]

@@ -17,6 +17,7 @@ from skybench.core import (
     affects,
     registry,
 )
+from skybench.core.record import with_fields
 from skybench.plan.named_recipes import recipes_of, with_recipe
 
 FORMER = "former recipe"  # the flag of such a record
@@ -63,7 +64,7 @@ def with_recipes(records: Iterable[Record]) -> list[Record]:
             verdicts[place] = _judge(record, known)
         verdict = verdicts[place]
         if verdict.former:
-            record = replace(record, flags=[*record.flags, FORMER])
+            record = with_fields(record, flags=[*record.flags, FORMER])
         made.append(_labelled(record, verdict.name, used))
     return made
 
@@ -167,4 +168,4 @@ def _labelled(record: Record, name: str, known: dict[tuple[int, str], dict[str, 
     if key not in known:
         used = {n: v for n, v in record.used.items() if n != "recipe_name"}
         known[key] = {**used, **({"recipe_name": name} if name else {})}
-    return replace(record, used=known[key])
+    return with_fields(record, used=known[key])

@@ -27,11 +27,13 @@ from skybench.core.content import ContentDigests
 from skybench.core.dataset import Samples, Subset
 from skybench.core.errors import error_text
 from skybench.core.loaded import WHICH
+from skybench.data import once
 from skybench.data.demo_folder import demo_root
 from skybench.data.subsampling import stratified_subset
-from skybench.heads.rate_search import check_rates
 from skybench.plan import named_recipes
 from skybench.plan.cell import Cell, Lack, affecting, known_by_content, to_record
+from skybench.plan.first_sample import FirstSample, look_at
+from skybench.plan.located_weights import locate_weights
 from skybench.plan.precision_choice import planned_precision
 from skybench.plan.request import (
     AUTO,
@@ -47,6 +49,9 @@ from skybench.plan.request import (
 )
 from skybench.plan.requirements import require_sense, require_splits
 from skybench.records import store
+from skybench.training.recipe_check import check_rates
+
+Reading = tuple[str, str, int, tuple[str, ...]]  # dataset, split, tile, options
 
 
 class Planner:
@@ -58,10 +63,11 @@ class Planner:
             registry.resolve("baselines", n) if n else n: w for n, w in request.weights.items()
         }
         self.request = replace(request, weights=weights)  # a misspelt model is never left unused
-        self.opened: dict[tuple[str, str, int, tuple[str, ...]], Samples] = {}
+        self.opened: dict[Reading, Samples] = {}
+        self.first: dict[Reading, FirstSample] = {}
         self.located: dict[tuple[str, str], tuple[str, str]] = {}
         self.digests: dict[Samples, ContentDigests] = {}
-        self.refused: dict[tuple[str, str, int, tuple[str, ...]], DataError] = {}
+        self.refused: dict[Reading, DataError] = {}
 
     def root(self, dataset: str) -> Path:
         """Return the folder of a dataset; demo data are written on first use."""
@@ -94,6 +100,13 @@ class Planner:
             return Subset(samples, chosen)
         return samples
 
+    def first_sample(self, dataset: str, recipe: Recipe) -> FirstSample:
+        """Return what the first training sample tells, read once for all cells."""
+        key = (dataset, recipe.train, recipe.tile, recipe.options)
+        if key not in self.first:
+            self.first[key] = look_at(self.open(dataset, recipe.train, recipe))
+        return self.first[key]
+
     def _opened(self, dataset: str, split: str, tile: int, options: Mapping[str, str]) -> Samples:
         """Open a split; whatever else a reader stumbles over becomes a DataError."""
         plugin, root = registry.dataset(dataset.partition(":")[0]), self.root(dataset)
@@ -123,6 +136,10 @@ class Planner:
 
     def cells(self) -> list[Cell]:
         """Return all cells of the request, in the order in which they run: model by model."""
+        with once.remembered():
+            return self._cells()
+
+    def _cells(self) -> list[Cell]:
         made: list[Cell] = []
         tasks = [registry.task(name) for name in pick_tasks(self.request.tasks)]
         wanted = self.request.datasets or named_recipes.asked_datasets(self.request.recipes)
@@ -262,29 +279,3 @@ def _folder_name(path: str) -> str:
     if where.name == "skybench.toml":
         return where.parent.name
     return where.stem if where.suffix == ".toml" else where.name
-
-
-def locate_weights(card: ModelCard, variant: str, request: Request) -> tuple[str, str]:
-    """Return a model's weights: ("none" | "random" | file, "none" | "random" | sha256).
-
-    "auto" on a variant that no published file fits, and on demo data without a file, is random.
-
-    Raises WeightsError, with how to get them, where none can be had and random was not asked for;
-    CannotRun where nobody can have them.
-    """
-    from skybench.weights import find
-    from skybench.weights.checkpoint_file import sha256_file
-
-    wanted = request.weights.get(card.name, request.weights.get("", "auto"))
-    if card.weights is None:
-        return "none", "none"
-    if wanted == "random" or (wanted == "auto" and variant not in card.weights.variants):
-        return "random", "random"
-    path = find.find_weights(card, wanted)
-    if path is not None:
-        return str(path), sha256_file(path)
-    if request.demo:
-        return "random", "random"
-    if card.weights.withheld:
-        raise CannotRun(find.how_to_get(card))
-    raise find.MissingWeights(find.how_to_get(card))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from skybench.core import Record, SkybenchError, registry
 from skybench.core.fingerprint import canonical_json, fingerprint_keys
+from skybench.core.record import with_fields
 
 BY_NAMES = "identity by names only"  # the flag of a user's folder without recorded contents
 UNKNOWN = "contents unknown"  # the label and the key of records without contents
@@ -97,7 +97,7 @@ def _flagged(record: Record, own: frozenset[str]) -> Record:
     """The record with BY_NAMES where it is of a user's folder whose contents it does not state."""
     if record.dataset not in own or BY_NAMES in record.flags or _states_content(record):
         return record
-    return replace(record, flags=[*record.flags, BY_NAMES])
+    return with_fields(record, flags=[*record.flags, BY_NAMES])
 
 
 def _labelled(record: Record, label: str, known: dict[tuple[int, str], dict[str, Any]]) -> Record:
@@ -108,7 +108,7 @@ def _labelled(record: Record, label: str, known: dict[tuple[int, str], dict[str,
     if key not in known:
         used = {n: v for n, v in record.used.items() if n != "content_label"}
         known[key] = {**used, **({"content_label": label} if label else {})}
-    return replace(record, used=known[key])
+    return with_fields(record, used=known[key])
 
 
 def _content_labels(records: Mapping[int, Record]) -> Mapping[int, str]:

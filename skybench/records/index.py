@@ -21,6 +21,7 @@ from skybench.core import Record, folders
 from skybench.core import record as fields
 from skybench.core.atomic import write_whole
 from skybench.core.file_hash import State, file_state, is_settled, is_trusted, state_of_stat
+from skybench.core.record import with_fields
 from skybench.records import schema, store
 from skybench.records.store import SkippedFile
 
@@ -28,12 +29,15 @@ from skybench.records.store import SkippedFile
 LEFT_OUT = frozenset(
     ("features", "coverage", "inputs", "error", "prediction_bytes", "alarms", "states")
 )
-OF_SEED = ("seed", "scores")
 PLAIN = (
     "model", "task", "dataset", "status", "data", "fingerprint", "made", "note", "schema",
-    "scores", "spread", "intervals", "seeds",
+    "scores", "intervals",
 )  # fmt: skip
-SHARED = ("recipe", "used", "flags", "samples")  # equal in many records, and stored once
+# Equal in many records, and stored once.
+SHARED = ("recipe", "used", "flags", "samples", "spread", "seeds")
+FIELDS = (*PLAIN, *SHARED)
+
+BLANK = Record("", "", "", {}, "measured", "real", "")
 
 Row = list[Any] | str  # the fields of PLAIN and the places of SHARED; or why it is no record
 
@@ -41,17 +45,29 @@ Row = list[Any] | str  # the fields of PLAIN and the places of SHARED; or why it
 def brief(record: Record) -> Record:
     """Return a record as `read_brief` does: without what no table shows.
 
-    Absent are the scores by class, costs and traceback, of each seed all but its scores, and the
-    LEFT_OUT of `used`; splits keep their hashes only.
+    Absent are the scores by class, costs and traceback, and the LEFT_OUT of `used`; splits keep
+    their hashes only. The main score alone has an interval, a spread and, where there are several
+    seeds, a value for each.
     """
     used = {n: v for n, v in record.used.items() if n not in LEFT_OUT}
     if "splits" in used:
         used["splits"] = {
             role: {"sha256": split.get("sha256", "")} for role, split in used["splits"].items()
         }
-    given = {n: getattr(record, n) for n in (*PLAIN, *SHARED)}
-    seeds = [{n: seed[n] for n in OF_SEED if n in seed} for seed in record.seeds]
+    given = {n: getattr(record, n) for n in FIELDS}
+    main = record.main[0] if record.main else ""
+    for name in ("intervals", "spread"):
+        given[name] = _only(main, given[name])
+    several = len(record.seeds) > 1
+    seeds = [
+        _only("seed", seed) | ({"scores": _only(main, seed.get("scores", {}))} if several else {})
+        for seed in record.seeds
+    ]
     return Record(**{**given, "used": used, "seeds": seeds})
+
+
+def _only(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name]} if name in values else {}
 
 
 def read_brief(results: Path) -> tuple[dict[str, Record], list[SkippedFile]]:
@@ -173,10 +189,8 @@ class _Memory:
 
     def record(self, row: list[Any]) -> Record:
         """The record of a row."""
-        fields = dict(zip(PLAIN, row, strict=False))
-        for number, name in enumerate(SHARED, len(PLAIN)):
-            fields[name] = self.parts[row[number]]
-        return Record(**fields)
+        shared = map(self.parts.__getitem__, row[len(PLAIN) :])
+        return with_fields(BLANK, **dict(zip(FIELDS, [*row[: len(PLAIN)], *shared], strict=True)))
 
     def save(self) -> None:
         """Store what is kept, if it is other than before."""

@@ -103,9 +103,9 @@ def load_predictions(record: Record, results: Path) -> SavedPredictions:
 
 def _restored(arrays: dict[str, Any], blank: Metric, scored: bool) -> SavedPredictions:
     """The predictions in a file's arrays. Raises one of BROKEN where they do not fit together."""
-    keys = tuple(map(str, arrays.pop("keys")))
+    keys = tuple(map(str, arrays.pop("keys").tolist()))
     stored = arrays.pop("groups", None)
-    groups = former_groups(keys, arrays) if stored is None else tuple(map(str, stored))
+    groups = former_groups(keys, arrays) if stored is None else tuple(map(str, stored.tolist()))
     metrics = []
     for seed in sorted({int(name.partition(".")[0]) for name in arrays}):
         prefix = f"{seed}."

@@ -23,6 +23,11 @@ from skybench.records.identity import with_identity
 
 FAILED = ".failed"  # the ending of the record of a failed repeat, beside the measured one
 DRAWS = ".draws"  # replicates of the main score, see `analysis.replicates`
+FIELDS = frozenset(f.name for f in dataclasses.fields(Record))
+REQUIRED = frozenset(
+    f.name for f in dataclasses.fields(Record)
+    if f.default is f.default_factory is dataclasses.MISSING
+)  # fmt: skip
 # Schema -> the conversion of its records to the next schema; the first one is 1.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -103,12 +108,7 @@ def parse_record(text: str) -> Record:
     if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
         raise ValueError("not a record of skybench (no 'schema')")
     raw = _migrated(raw)
-    known = {f.name: f for f in dataclasses.fields(Record)}
-    unknown = sorted(set(raw) - set(known))
-    required = [
-        n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING
-    ]
-    missing = sorted(set(required) - set(raw))
+    unknown, missing = sorted(raw.keys() - FIELDS), sorted(REQUIRED - raw.keys())
     if unknown or missing:
         raise ValueError(f"fields missing: {missing or 'none'}, unknown: {unknown or 'none'}")
     if not isinstance(raw["recipe"], dict) or "protocol" not in raw["recipe"]:

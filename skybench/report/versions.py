@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from skybench.core import Record
+from skybench.core.record import with_fields
 
 MIXED = "other versions"  # the flag of a cell that is older than others of its row or column
 _Column = tuple[str, ...]
@@ -21,27 +21,33 @@ def mark_versions(cells: _Cells) -> dict[Any, dict[_Column, Record]]:
     state these versions is left as it is.
     """
     newest: dict[tuple[Any, ...], int] = {}
-    for row, own in cells.items():
-        for column, record in own.items():
-            for place, version in _places(row, column, record).items():
+    stated = {
+        row: {column: _places(row, column, record) for column, record in own.items()}
+        for row, own in cells.items()
+    }
+    for own in stated.values():
+        for places in own.values():
+            for place, version in places.items():
                 newest[place] = max(version, newest.get(place, version))
     return {
-        row: {column: _marked(row, column, record, newest) for column, record in own.items()}
+        row: {column: _marked(r, stated[row][column], newest) for column, r in own.items()}
         for row, own in cells.items()
     }
 
 
 def _marked(
-    row: Any, column: _Column, record: Record, newest: Mapping[tuple[Any, ...], int]
+    record: Record, places: Mapping[Any, int], newest: Mapping[tuple[Any, ...], int]
 ) -> Record:
-    old = any(v < newest[place] for place, v in _places(row, column, record).items())
-    return replace(record, flags=[*record.flags, MIXED]) if old else record
+    old = any(version < newest[place] for place, version in places.items())
+    return with_fields(record, flags=[*record.flags, MIXED]) if old else record
 
 
 def _places(row: Any, column: _Column, record: Record) -> dict[tuple[Any, ...], int]:
     """The versions of adapter, reader and metric, by what they are compared within."""
     cards = record.used.get("cards", {})
-    cards = {"protocol": 1, **cards} if cards else {}  # former records do not state it
+    if not cards:
+        return {}
+    cards = {"protocol": 1, **cards}  # former records do not state it
     protocol = record.recipe.get("protocol", "")
     within = {
         "model": (row,), "dataset": (column,), "task": (column,), "protocol": (column, protocol),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from skybench.core import DataError, FitContext
 from skybench.core.dataset import Joined, Samples
@@ -12,10 +13,21 @@ from skybench.data import decoded
 from skybench.features import extraction, online
 from skybench.features.extractor import Extractor
 from skybench.features.sources import CachedFeatures, StreamedFeatures
-from skybench.plan.cell import Cell, plain_arch
+from skybench.plan.cell import Cell, plain_arch, reading
+from skybench.plan.disk_forecast import reads_repeatedly
 from skybench.training.distributed import SINGLE_PROCESS
 
 AllFeatures = CachedFeatures | StreamedFeatures
+KeptFeatures = dict[int, tuple[Joined, CachedFeatures]]  # with samples; by the weights' seed
+
+
+class OpenFeatures(NamedTuple):
+    """The features of a cell."""
+
+    extractor: Extractor
+    samples: Joined  # of all splits
+    whole: AllFeatures
+    timing: Mapping[str, float]  # `extract_s`, and how many were `extracted`
 
 
 def require_unchanged(cell: Cell) -> None:
@@ -29,19 +41,28 @@ def require_unchanged(cell: Cell) -> None:
 
 
 def open_features(
-    cell: Cell, model: Model, setting: FitContext
-) -> tuple[Extractor, Joined, AllFeatures, dict[str, float]]:
-    """Return the extractor, the samples of all splits, their features, and the time they took."""
-    require_unchanged(cell)
+    cell: Cell, model: Model, setting: FitContext, kept: KeptFeatures
+) -> OpenFeatures:
+    """Return the features of all splits.
+
+    Features from the cache go into `kept`, from where a seed of the same weights takes them.
+    """
     precision = "" if cell.protocol.trains_backbone else cell.recipe.precision
     extractor = Extractor(
         model, cell.found, cell.task.time, cell.recipe.size, setting.device, precision
     )
+    seed = weights_seed(cell, setting.seed)
+    if seed in kept:
+        return OpenFeatures(extractor, *kept[seed], {"extract_s": 0.0, "extracted": 0})
+    require_unchanged(cell)
     needed = {f.sensor for f in cell.found.values()}
     start, samples = time.perf_counter(), Joined({n: s.only(needed) for n, s in cell.pool.items()})
     whole = _features(cell, extractor, samples, setting)
+    if isinstance(whole, CachedFeatures):
+        kept.clear()
+        kept[seed] = samples, whole
     timing = {"extract_s": time.perf_counter() - start, "extracted": whole.extracted}
-    return extractor, samples, whole, timing
+    return OpenFeatures(extractor, samples, whole, timing)
 
 
 def _features(
@@ -63,12 +84,11 @@ def _features(
 
 def _decoded(cell: Cell, samples: Samples, setting: FitContext) -> Samples:
     """The samples, from images that are decoded once where training reads them several times."""
-    count = len(cell.splits["train"]) * cell.recipe.fraction
-    if cell.recipe.steps(max(1, round(count))) * cell.recipe.batch < 2 * count:
+    if not reads_repeatedly(cell.recipe, len(cell.splits["train"])):
         return samples
     workers = setting.workers or SINGLE_PROCESS
-    reading = {"dataset": _reading(cell, samples), "options": _options(cell)}
-    return decoded.open_decoded(samples, reading, setting.report, workers.rank, workers.size)
+    how = reading(cell, samples.card)
+    return decoded.open_decoded(samples, how, setting.report, workers.rank, workers.size)
 
 
 def weights_seed(cell: Cell, seed: int) -> int:
@@ -81,16 +101,5 @@ def _identity(cell: Cell, samples: Samples, seed: int) -> dict[str, Any]:
     return {
         "model": [cell.model.name, cell.model.version, cell.variant, cell.weights_id, seed],
         **({"arch": plain_arch(cell)} if cell.arch else {}),
-        "dataset": _reading(cell, samples),
-        **({"options": options} if (options := _options(cell)) else {}),
+        **{name: told for name, told in reading(cell, samples.card).items() if told is not None},
     }
-
-
-def _reading(cell: Cell, samples: Samples) -> list[Any]:
-    """How samples are read, apart from the dataset's options."""
-    card, tile = samples.card, cell.recipe.tile
-    return [cell.dataset_id, card.version, tile, cell.demo, card.tile]
-
-
-def _options(cell: Cell) -> list[str] | None:
-    return [*cell.recipe.options] or None

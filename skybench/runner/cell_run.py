@@ -32,6 +32,7 @@ from skybench.records import predictions, store
 from skybench.records.labels import DEMO
 from skybench.report.pictures import Pictures
 from skybench.runner import provenance
+from skybench.runner.cell_features import require_unchanged
 from skybench.runner.device import pick_device
 from skybench.runner.energy import Meter
 from skybench.runner.peak_memory import PeakMemory
@@ -42,7 +43,7 @@ from skybench.runner.score_fields import (
     stated_infos,
     uncertainty_facts,
 )
-from skybench.runner.seed_run import run_seed
+from skybench.runner.seed_run import Shared, run_seed
 from skybench.training import checkpoints, distributed
 from skybench.training.log import LOG
 from skybench.training.precision import tf32_on
@@ -166,10 +167,12 @@ def measure_cell(
     draw: draws predictions of the first seed. keep: the file for the metric's state of all seeds.
     """
     start, meter, memory = time.perf_counter(), Meter(base.device), PeakMemory(base.device)
+    shared = Shared()
     outcomes = [
-        run_seed(cell, _of_seed(base, seed), None if seed else draw)
+        run_seed(cell, _of_seed(base, seed), None if seed else draw, shared)
         for seed in range(cell.recipe.seeds)
     ]
+    require_unchanged(cell)
     every = [o.metric.scores() if cell.scored else {} for o in outcomes]
     first, metrics = outcomes[0], [o.metric for o in outcomes]
     infos = {name: score_info(first.metric, name) for name in every[0]}

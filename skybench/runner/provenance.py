@@ -9,13 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from skybench.core import Batch
 from skybench.core.model import Model
 from skybench.core.revision import revision
-from skybench.data import batching
-from skybench.features.extractor import Extractor
 from skybench.plan.cell import Cell
 from skybench.runner.energy import Meter
 from skybench.runner.peak_memory import PeakMemory
@@ -59,38 +55,6 @@ def used_facts(cell: Cell, model: Model, device: str) -> dict[str, Any]:
         else platform.processor() or "cpu",
         "precision": {"": "float32"}.get(cell.recipe.precision, cell.recipe.precision),
     }
-
-
-def gflops(extractor: Extractor, cell: Cell) -> float:
-    """Return the network's floating-point operations for one test image, in 1e9."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    image = batching.collate([cell.splits["test"].read(0)], extractor.size)
-    try:
-        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            extractor.forward(image)
-        return float(counter.get_total_flops() / 1e9)
-    except Exception:  # it follows every operation, and some networks have one that it cannot
-        return _layers_gflops(extractor, image)
-
-
-def _layers_gflops(extractor: Extractor, image: Batch) -> float:
-    """The operations of linear and convolution layers alone, without attention products."""
-    total = 0
-
-    def count(layer: Any, given: Any, out: Tensor) -> None:
-        nonlocal total
-        total += 2 * layer.weight[0].numel() * out.numel()
-
-    layers = (m for m in extractor.model.modules() if isinstance(m, nn.Linear | nn.Conv2d))
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    try:
-        with torch.inference_mode():
-            extractor.forward(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total / 1e9
 
 
 def cost_facts(

@@ -23,14 +23,24 @@ TOGETHER = 16  # test samples that each of several processes predicts between tw
 
 def predictions(head: Head, test: SourceSubset, workers: Workers) -> Iterator[Any]:
     """Yield all predictions in order; ranks share the work, and each gets all predictions."""
+    return (prediction for (prediction,) in _side_by_side([head], test, workers))
+
+
+def _side_by_side(
+    heads: Sequence[Head], test: SourceSubset, workers: Workers
+) -> Iterator[tuple[Any, ...]]:
+    """The predictions of several heads for each sample, as they come: all ask for it in turn."""
     if workers.size == 1:
-        yield from head.predict(test)
+        yield from zip(*(head.predict(test) for head in heads), strict=True)
         return
     block = TOGETHER * workers.size
     for start in range(0, len(test), block):
         indices = range(start, min(start + block, len(test)))
         mine = indices[workers.rank :: workers.size]
-        told = workers.gather([*head.predict(test.subset(mine))] if mine else [])
+        part = test.subset(mine)
+        told = workers.gather(
+            [*zip(*(head.predict(part) for head in heads), strict=True)] if mine else []
+        )
         for place in range(len(indices)):
             yield told[place % workers.size][place // workers.size]
 
@@ -43,8 +53,9 @@ def with_scores(
     keys: of all samples of the sources.
     """
     workers = setting.workers or SINGLE_PROCESS
-    score = functools.partial(_score, metric.fresh(), keys, workers)
-    return setting._replace(validation_score=score, score_info=_main_score_info(cell, metric, test))
+    scores = functools.partial(_scores, metric.fresh(), keys, workers)
+    info = _main_score_info(cell, metric, test)
+    return setting._replace(validation_scores=scores, score_info=info)
 
 
 def _main_score_info(cell: Cell, metric: Metric, test: SourceSubset) -> ScoreInfo:
@@ -62,14 +73,20 @@ def _main_score_info(cell: Cell, metric: Metric, test: SourceSubset) -> ScoreInf
     return tested[cell.task.name]
 
 
-def _score(
-    empty: Metric, keys: Sequence[str], workers: Workers, head: Head, val: SourceSubset
-) -> float:
-    """The main score of a head's current predictions."""
-    metric = empty.fresh()
+def _scores(
+    empty: Metric, keys: Sequence[str], workers: Workers, heads: Sequence[Head], val: SourceSubset
+) -> list[float]:
+    """The main scores of heads' current predictions."""
+    metrics = [empty.fresh() for _ in heads]
     with torch.no_grad():
-        for index, prediction in enumerate(predictions(head, val, workers)):
-            metric.update(prediction, val.target(index), keys[val.indices[index]])
+        for index, made in enumerate(_side_by_side(heads, val, workers)):
+            target, key = val.target(index), keys[val.indices[index]]
+            for metric, prediction in zip(metrics, made, strict=True):
+                metric.update(prediction, target, key)
+    return [_main_score(metric) for metric in metrics]
+
+
+def _main_score(metric: Metric) -> float:
     if hasattr(metric, "main_score"):
         return float(metric.main_score())
     return float(next(iter(metric.scores().values())))

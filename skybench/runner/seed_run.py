@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,19 +20,21 @@ from skybench.core.model import Model
 from skybench.data.subsampling import hold_out, stratified_subset
 from skybench.features import online
 from skybench.features.extractor import Extractor
-from skybench.features.sources import CachedFeatures, SourceSubset, StreamedFeatures
-from skybench.heads.rate_search import check_rates, choose_rate
+from skybench.features.sources import CachedFeatures, SourceSubset
+from skybench.heads.rate_search import choose_rate
 from skybench.plan.cell import Cell
 from skybench.report.pictures import Pictures
 from skybench.runner import lazy_model, provenance, scoring, trained_weights
 from skybench.runner.cell_features import (
     AllFeatures,
+    KeptFeatures,
+    OpenFeatures,
     open_features,
-    require_unchanged,
     weights_seed,
 )
 from skybench.runner.network_costs import network_costs
 from skybench.training import activation_checkpointing, drop_path
+from skybench.training.recipe_check import check_rates
 from skybench.weights import load
 
 HELD_OUT = 0.2  # of train, where a dataset has no validation split
@@ -53,19 +55,51 @@ class Outcome:
     other: Mapping[str, float] | None = None
 
 
-def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
+@dataclass
+class Shared:
+    """What the seeds of a cell have in common; the first of them fills it."""
+
+    features: KeptFeatures = field(default_factory=dict)
+    # Of heads that use no seed, by that of the weights and the samples of train and val.
+    outcomes: dict[tuple[Any, ...], Outcome] = field(default_factory=dict)
+
+
+class _Parts(NamedTuple):
+    """The samples of a seed; val: what choices rest on."""
+
+    train: SourceSubset
+    val: SourceSubset | None
+    test: SourceSubset
+
+
+def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None, shared: Shared) -> Outcome:
     """Run one seed; in distributed training every rank calls this and gets the same Outcome."""
     check_rates(cell.recipe, cell.protocol.trains_backbone)
     model = _model(cell, setting)
-    extractor, samples, whole, timing = open_features(cell, model, setting)
-    found = samples.positions()
-    sources = {r: SourceSubset(whole, found[getattr(cell.recipe, r)]) for r in cell.splits}
+    opened = open_features(cell, model, setting, shared.features)
+    places = opened.samples.positions()
+    sources = {r: SourceSubset(opened.whole, places[getattr(cell.recipe, r)]) for r in cell.splits}
     train, val = _parts(cell, sources, setting.seed)
-    test = sources["test"]
+    same = weights_seed(cell, setting.seed), tuple(train.indices), tuple(val.indices if val else ())
+    if same in shared.outcomes:
+        return replace(shared.outcomes[same], seed=setting.seed)
+    parts = _Parts(train, val, sources["test"])
+    outcome, uses_seed = _fitted(cell, setting, opened, parts, draw)
+    if not uses_seed:
+        shared.outcomes[same] = outcome
+    return outcome
+
+
+def _fitted(
+    cell: Cell, setting: FitContext, opened: OpenFeatures, parts: _Parts, draw: Pictures | None
+) -> tuple[Outcome, bool]:
+    """Fit and score a head; return also whether the seed has a part in it."""
+    extractor, samples, whole, timing = opened
+    train, val, test = parts
     metric = cell.task.metric(cell.splits["test"].card)
     setting = scoring.with_scores(setting, cell, metric, test, samples.keys)
-    setting = _learning(cell, setting, samples, model, whole, train)
-    card = _seen_card(cell, model, whole)
+    setting = _learning(cell, setting, samples, extractor.model, whole, train)
+    card = _seen_card(cell, extractor.model, whole)
     if cell.recipe.views:
         test_time.check_views_fit(cell.recipe.views, test)
     setting.report("head", 0, 1)
@@ -77,13 +111,13 @@ def run_seed(cell: Cell, setting: FitContext, draw: Pictures | None) -> Outcome:
     chosen = head.fit(train, val, setting)
     scores.fill(head, draw)
     looked = {} if setting.seed else _looked(cell, whole, extractor, samples)
-    require_unchanged(cell)
     chosen = {**chosen, **searched, **_noted(cell, samples, train, val)}
     held = 0 if val is None or cell.recipe.counting == "best-on-test" else len(val)
     counts = {"train": len(train), "val": held, "test": len(test)}
     timing = {**timing, **_costs(cell, extractor)}
-    used = provenance.used_facts(cell, model, setting.device)
-    return Outcome(setting.seed, metric, chosen, used, counts, timing, looked, scores.other)
+    used = provenance.used_facts(cell, extractor.model, setting.device)
+    outcome = Outcome(setting.seed, metric, chosen, used, counts, timing, looked, scores.other)
+    return outcome, getattr(head, "uses_seed", True)
 
 
 def _head(cell: Cell, card: ModelCard, recipe: Recipe) -> Head:
@@ -109,8 +143,7 @@ def _learning(
         learnt = [samples.keys[i] for r, name in roles.items() if r in cell.splits
                   for i in found[name]]  # fmt: skip
         setting = setting._replace(about=trained_weights.about_training(cell, model, learnt))
-    if isinstance(whole, StreamedFeatures):
-        setting = setting._replace(prefetch=train.prefetch)
+    setting = setting._replace(prefetch=train.prefetch)
     if isinstance(whole, online.OnlineFeatures):
         setting = setting._replace(
             backbone=model if cell.protocol.trains_backbone else None,

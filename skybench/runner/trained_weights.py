@@ -1,18 +1,15 @@
-"""Facts about the weights of a cell: what a file gave, what was trained on, and what a run used."""
+"""Facts about the weights of a cell: what a file gave, and what was trained on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from skybench.core.loaded import WHICH, sample_hash
 from skybench.core.model import Model
-from skybench.data import batching
-from skybench.features.extractor import Extractor
 from skybench.plan.cell import Cell, plain_arch
 
 
@@ -67,42 +64,3 @@ def weights_facts(cell: Cell, model: Model) -> dict[str, Any]:
 def _same_data(cell: Cell, titles: str) -> bool:
     """Whether the weights were trained on the training split of this dataset, and on no other."""
     return titles == cell.splits["test"].card.title
-
-
-def parameters_used(extractor: Extractor, cell: Cell) -> int:
-    """Return the parameters that the features of an image depend on; all where it cannot be told.
-
-    A network may have branches for sensors that a dataset lacks.
-    """
-    image = batching.collate([cell.splits["test"].read(0)], extractor.size)
-    every = list(extractor.model.parameters())
-    total = sum(p.numel() for p in every)
-    asked = [p.requires_grad for p in every]
-    try:
-        for p in every:
-            p.requires_grad_(p.is_floating_point())
-        with torch.enable_grad():
-            features = extractor.forward(image)
-        outputs = [x for f in features for x in (f.pooled, *f.pyramid)]
-        used = {id(p) for p in _leaves(outputs)}
-    except (RuntimeError, NotImplementedError):  # a network that computes in place
-        return total
-    finally:
-        for p, wanted in zip(every, asked, strict=True):
-            p.requires_grad_(wanted)
-    return sum(p.numel() for p in every if id(p) in used) or total
-
-
-def _leaves(outputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the tensors at the ends of the graph of computations that outputs come from."""
-    found, seen = [], set[Any]()
-    waiting = [x.grad_fn for x in outputs if x.grad_fn is not None]
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if (leaf := getattr(node, "variable", None)) is not None:
-            found.append(leaf)
-        waiting += [after for after, _ in node.next_functions if after is not None]
-    return found

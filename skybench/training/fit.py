@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,6 +27,15 @@ def divisor(mean: Tensor, deviation: Tensor) -> Tensor:
     return torch.where(deviation > 1e-6 * mean.abs().clamp(min=1), deviation, 1.0)
 
 
+def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize maps [..., C, h, w] bilinearly to (height, width); of that size they are returned.
+
+    Interpolation to their own size gives the same values, at the cost of a copy and its gradient.
+    """
+    same = maps.shape[-2:] == tuple(size)
+    return maps if same else F.interpolate(maps, tuple(size), mode="bilinear")
+
+
 def cross_entropy(
     logits: Tensor,
     masks: Tensor,
@@ -43,12 +51,17 @@ def cross_entropy(
     mmsegmentation's CrossEntropyLoss gives by default (avg_non_ignore=False).
     """
     masks = masks.flatten(0, -3)
-    logits = F.interpolate(logits, masks.shape[1:], mode="bilinear")
-    total = F.cross_entropy(
-        logits, masks.long(), ignore_index=ignore, reduction="sum", label_smoothing=smoothing
-    )
+    n = len(masks)
+    # One map at a time stays in the processor's cache; the gradients are the same.
+    sums = [
+        F.cross_entropy(
+            resize_maps(one, mask.shape[1:]), mask.long(), ignore_index=ignore, reduction="sum",
+            label_smoothing=smoothing,
+        )
+        for one, mask in zip(logits.tensor_split(n), masks.tensor_split(n), strict=True)
+    ]  # fmt: skip
     count = masks.numel() if all_pixels else (masks != ignore).sum().clamp(min=1)
-    return total / count
+    return torch.stack(sums).sum() / count
 
 
 PixelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -77,10 +90,10 @@ def validation_scorer(
 
     val: the test split where the recipe's state is "best-on-test".
     """
-    score = setting.validation_score
-    if not recipe.scored_every or val is None or score is None:
+    scores = setting.validation_scores
+    if not recipe.scored_every or val is None or scores is None:
         return None
-    return functools.partial(score, head, val)
+    return lambda: scores([head], val)[0]
 
 
 def predict_in_batches(
@@ -107,15 +120,15 @@ def predict_in_batches(
             most //= 2
 
 
-def train_dense(
+def dense_training(
     head: nn.Module,
     source: Source,
     recipe: Recipe,
     setting: FitContext,
     score: Callable[[], float] | None = None,
     pixel_loss: PixelLoss = cross_entropy,
-) -> TrainingResult:
-    """Train a head whose forward gives a list of maps: the answer, then those of auxiliary heads.
+) -> TrainingLoop:
+    """Return the training of a head whose forward gives maps: the answer, then auxiliary ones.
 
     pixel_loss(maps [B, K, h, w], targets [B, H, W]) gives a scalar; by default cross-entropy.
     """
@@ -130,4 +143,5 @@ def train_dense(
         return loss
 
     schedule = recipe_schedule(recipe, Schedule(linear_decay), len(source))
-    return train(head, len(source), recipe, setting, TrainingJob(loss_of, schedule, score))
+    job = TrainingJob(loss_of, schedule, score)
+    return TrainingLoop(head, len(source), recipe, setting, job)

@@ -21,6 +21,7 @@ from skybench.training.checkpoints import (
     set_rng_states,
     state_of,
 )
+from skybench.training.lockstep import Stepwise, finish
 from skybench.training.log import TrainingLog
 from skybench.training.loss_curve import Curve, add_loss, empty_curve, falling_share, part_of_steps
 from skybench.training.step import Stepper, TrainingJob
@@ -112,6 +113,10 @@ class TrainingLoop:
 
     def run(self) -> TrainingResult:
         """Train; the modules end in evaluation mode, with the last or the best parameters."""
+        return finish(self.stepwise())
+
+    def stepwise(self) -> Stepwise[TrainingResult]:
+        """Train as `run` does, with a pause after each step."""
         with self.log:
             if self.workers.rank:
                 torch.manual_seed(hash((self.setting.seed, self.workers.rank)) % 2**32)
@@ -119,7 +124,7 @@ class TrainingLoop:
             self._mode(True)
             # The last checkpoint may lie between the last step and the end of its epoch.
             while (self.at.step < self.steps or self.at.position) and not self._is_stalled():
-                self._epoch()
+                yield from self._epoch()
             if any(self.workers.gather(self.checkpoints.is_due())):
                 self._checkpoint()
             if self.at.scores and self._best_epoch() != self.at.epoch:
@@ -160,7 +165,7 @@ class TrainingLoop:
             for name, buffer in buffers.items():
                 buffer.copy_(first[name])
 
-    def _epoch(self) -> None:
+    def _epoch(self) -> Stepwise[None]:
         at = self.at
         if at.position == 0:
             at.order, at.total, at.seen = self.rng.permutation(self.count).tolist(), 0.0, 0
@@ -176,6 +181,7 @@ class TrainingLoop:
             at.step += 1
             if len(self.pending) >= (1 if self.setting.device == "cpu" else LOOK):
                 self._read_losses()
+            yield
         self._read_losses()
         at.losses.append(round(at.total / at.seen, 5))
         at.epoch, at.position = at.epoch + 1, 0

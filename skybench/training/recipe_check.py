@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from skybench.core import Recipe, UsageError
@@ -77,3 +78,27 @@ def check_settings(recipe: Recipe, known: HeadSettings, where: str) -> None:
     for name in SHARES:
         if not 0 <= (value := getattr(recipe, name)) <= 1:
             raise UsageError(f"Expected {name} to be a share, 0 to 1, but got {value:g}.")
+
+
+def check_rates(recipe: Recipe, trains_backbone: bool) -> None:
+    """Raise UsageError for rates that are no positive numbers, or that cannot be searched.
+
+    They can for heads that are trained step by step on a frozen backbone.
+    """
+    for text in recipe.rates:
+        try:
+            valid = 0 < float(text) < math.inf
+        except ValueError:
+            valid = False
+        if not valid:
+            raise UsageError(f"Expected rates to be positive numbers, but got {text!r}.")
+    if recipe.rates and trains_backbone:
+        raise UsageError(
+            "Rates to choose from are for protocols with a frozen backbone; give --set lr=... to "
+            f"{recipe.protocol}."
+        )
+    if recipe.rates and not (recipe.epochs or recipe.iterations):
+        raise UsageError(
+            f"Rates were given to {recipe.protocol}, whose heads have no learning rate; leave "
+            "--set rates out."
+        )

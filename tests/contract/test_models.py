@@ -49,8 +49,10 @@ def one_input(card: ModelCard, count: int = 2, dates: int = 1) -> Batch:
 
 
 def run(which: Model, given: Batch) -> Features:
+    before = {name: x.clone() for name, x in given.images.items()}
     with torch.inference_mode():
         features: Features = which(given)
+    assert all(torch.equal(x, before[n]) for n, x in given.images.items())  # they are not its own
     return features
 
 

@@ -53,7 +53,7 @@ def shown(
     """All images of a training, as the network gets them."""
     seen: list[Shown] = []
     scales: list[Any] = []
-    forward, start = TwoStage.forward, _detector.train_detector
+    forward, start = TwoStage.forward, _detector.detector_training
 
     def noted(self: TwoStage, levels: Sequence[Tensor], targets: Sequence[Boxes]) -> Any:
         mean, deviation = scales[0].get_buffer("mean0"), scales[0].get_buffer("deviation0")
@@ -66,7 +66,7 @@ def shown(
         return start(network, scale, *given)
 
     patch.setattr(TwoStage, "forward", noted)
-    patch.setattr(_detector, "train_detector", started)
+    patch.setattr(_detector, "detector_training", started)
     task, samples = task_of(name), Objects(card_of(dataset), name)
     (recipe,) = task.recipes(samples.card, "finetune", True)
     recipe = replace(recipe, size=0, epochs=8, augment=augment, width=4)

@@ -8,9 +8,10 @@ import pytest
 
 from skybench.core import Recipe, SourcedRecipe, registry
 from skybench.core.sourced_recipe import ASPECTS
-from skybench.heads.rate_search import check_rates, search_steps
+from skybench.heads.rate_search import search_steps
 from skybench.plan.named_recipes import with_recipe
 from skybench.training.lr_schedules import check_schedule
+from skybench.training.recipe_check import check_rates
 
 DENSE = ("semantic_segmentation", "multimodal_segmentation", "change_detection")
 PROBES = {(s.recipe.protocol, s.name): s for s in registry.task(DENSE[0]).sourced}

@@ -122,3 +122,10 @@ def test_records_of_the_same_samples_share_their_draws(monkeypatch: pytest.Monke
     assert sum(drawn) == 40
     resample_scores([filled(Accuracy())], keys[::-1], keys[::-1], "oa", 40)
     assert sum(drawn) == 80  # in another order the columns are others
+
+
+def test_kept_weights_are_the_drawn_ones_in_bytes() -> None:
+    kept = resampled_scores._last_drawn(tuple(KEYS), 7, 30)
+    assert {block.dtype for block in kept} == {np.dtype(np.uint8)}
+    drawn = [*bootstrap.resamplings(KEYS, 7, 30)]
+    np.testing.assert_array_equal(np.concatenate(kept), np.concatenate(drawn))

@@ -17,6 +17,10 @@ def test_records_are_read_and_each_is_another_cell(tmp_path: Path) -> None:
 
 def test_predictions_are_those_of_the_record(tmp_path: Path) -> None:
     write_records(tmp_path, 2, images=50)
-    for record in store.read_records(tmp_path)[0]:
+    records, skipped = store.read_records(tmp_path)
+    assert (len(records), skipped) == (2, [])
+    for record in records:
+        assert record.intervals["oa"][0] < record.scores["oa"] < record.intervals["oa"][1]
+        assert (tmp_path / record.path.with_suffix(store.DRAWS)).is_file()  # as a run leaves it
         kept = predictions.load_predictions(record, tmp_path)
         assert kept.metrics[0].scores() == pytest.approx(record.scores)

@@ -9,11 +9,12 @@ from skybench.heads.logistic import DEFAULT_LAMBDA, Logistic
 
 
 def test_the_sweep_and_the_search_are_timed() -> None:
-    sweep, search = pooled_heads.time_pooled_heads("tiny")
+    sweep, search, memory = pooled_heads.time_pooled_heads("tiny")
     assert (sweep.what, sweep.peer) == ("13 lambdas, N=60 D=8 K=3", "one scikit-learn fit")
     assert search.what == "kNN, 20 queries in 300 x 8, k=200"
     assert "faiss" in search.peer
     assert (search.ratio is None) == ("pip install faiss-cpu" in search.peer)
+    assert (memory.unit, memory.must, memory.holds) == ("GB", "<= 6", "at full size")
 
 
 def test_both_fit_the_same_objective() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -180,3 +181,22 @@ def test_nothing_is_said_of_each_sample_where_its_files_are_not_known(tmp_path: 
     assert Files(written(tmp_path)).image_contents() == []
     assert Told(tmp_path, card=CARD).image_contents() == []  # published: too many to look at
     assert Joined({"x": Told(tmp_path), "y": Files(tmp_path)}).image_contents() == []
+
+
+def test_files_count_by_folder_then_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pathlib sorts them, however they are given: by their text "b-" would precede "b/"."""
+    names = ("b/z.tif", "b-/a.tif", "b c/a.tif", "b/a.tif", "a.tif")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    ordered = sorted(tmp_path / name for name in names)
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in ordered]
+    places = [path.relative_to(tmp_path).as_posix() for path in ordered]
+    lines = [*(f"{p} {d}" for p, d in zip(places, digests, strict=True)), "[]"]
+    expected = hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+    card = replace(OWN, sensors=())
+    monkeypatch.chdir(tmp_path)
+    for files in ([tmp_path / n for n in names], [Path(n) for n in reversed(names)]):
+        assert content_of(card, files, [], None).images == expected

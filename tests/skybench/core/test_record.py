@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from skybench.core import FAULTS, FLAGS, Record, ScoreInfo
+from skybench.core.record import with_fields
 from skybench.core.score import score_info_to_json
 
 RECORD = Record(
@@ -41,3 +43,12 @@ def test_a_score_is_a_percentage_unless_the_record_describes_it() -> None:
 
 def test_faults_are_flags() -> None:
     assert {*FLAGS} > FAULTS
+
+
+def test_other_fields_are_those_of_replace() -> None:
+    changes: dict[str, Any] = {"scores": {"aa": 70.0}, "flags": ["chance"]}
+    assert RECORD.main == ("oa", 71.0)
+    made = with_fields(RECORD, **changes)
+    assert made == replace(RECORD, **changes)
+    assert made.main == ("aa", 70.0)  # not the one that was asked for before
+    assert (RECORD.flags, RECORD.main) == ([], ("oa", 71.0))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from skybench.core import (
@@ -55,6 +57,17 @@ def test_select_reorders_channels_and_converts_units() -> None:
 def test_an_offset_is_added_after_scaling() -> None:
     found = {"hr": BandMapping("hr", (0,), Conversion(2.0, -1.0))}
     assert series().select(found).images["hr"].flatten().tolist() == [509.0] * 8
+
+
+def test_select_copies_nothing_that_need_not_be_converted() -> None:
+    batch = series()
+    batch = replace(batch, images={"hr": batch.images["hr"].float()})
+    same = {"hr": BandMapping("hr", (0, 1, 2), Conversion(1.0, 0.0))}
+    assert batch.select(same).images["hr"].data_ptr() == batch.images["hr"].data_ptr()
+    turned = {"hr": BandMapping("hr", (2, 1, 0), Conversion(1.0, 0.0))}
+    assert torch.equal(batch.select(turned).images["hr"], batch.images["hr"][:, :, [2, 1, 0]])
+    first = {"hr": BandMapping("hr", (0, 1), Conversion(1.0, 0.0))}
+    assert batch.select(first).images["hr"].shape[2] == 2
 
 
 def test_one_date_of_a_batch() -> None:

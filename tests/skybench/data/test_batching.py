@@ -205,6 +205,18 @@ def test_for_gpus_images_come_as_stored_in_pinned_memory(
     assert batching.resized(batch, 0) is batch
 
 
+@pytest.mark.parametrize(("size", "dtype"), [(8, torch.uint8), (4, torch.float32)])
+def test_for_cpus_images_of_the_size_come_as_stored(
+    tmp_path: Path, size: int, dtype: torch.dtype
+) -> None:
+    samples = counting(tmp_path, 4)
+    ((batch, _),) = batching.batches(samples, size, 4)
+    assert batch.images["hr"].dtype == dtype
+    expected = collate([samples.read(i) for i in range(4)], size)
+    for name, images in batching.resized(batch, size).images.items():
+        assert torch.equal(images, expected.images[name])
+
+
 def test_a_batch_that_was_resized_keeps_its_size(tmp_path: Path) -> None:
     samples = counting(tmp_path, 2)
     batch = collate([samples.read(i) for i in range(2)], 12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -183,6 +184,30 @@ def test_for_one_pass_only_tiles_are_decoded_before(tmp_path: Path) -> None:
     assert decoded.is_decoded(decoded.open_for_one_pass(tiles, ABOUT))
     open_decoded(images, ABOUT)
     assert decoded.is_decoded(decoded.open_for_one_pass(Subset(images, [2]), ABOUT))
+
+
+def test_samples_of_one_place_are_no_tiles_where_each_is_an_image(tmp_path: Path) -> None:
+    series = Counting(tmp_path / "a", 2, 2)  # groups of two
+    series.whole_images = True
+    for samples in (series, Subset(series, [0, 1]), Joined({"train": series})):
+        assert decoded.open_for_one_pass(samples, ABOUT) is samples
+
+
+def test_what_would_be_decoded_is_counted_and_nothing_is_written(tmp_path: Path) -> None:
+    samples = Counting(tmp_path / "a", 3)
+    assert decoded.count_missing(samples, ABOUT) == 3
+    assert not (folders.cache() / "decoded").exists()
+    open_decoded(Subset(samples, [1]), ABOUT)
+    assert decoded.count_missing(samples, ABOUT) == 2
+    assert decoded.count_missing(Subset(samples, [1]), ABOUT) == 0
+
+
+def test_the_budget_shrinks_with_what_will_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SKYBENCH_DECODED_GB", raising=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100.0))
+    assert [decoded.budget(n) for n in (0.0, 60.0, 200.0)] == [50.0, 20.0, 0.0]
+    monkeypatch.setenv("SKYBENCH_DECODED_GB", "3")
+    assert decoded.budget(60.0) == 3e9
 
 
 def test_samples_without_files_or_of_plain_ones_are_read_as_they_are(tmp_path: Path) -> None:

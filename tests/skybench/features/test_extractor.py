@@ -87,6 +87,26 @@ def test_memory_that_becomes_short_on_the_way_loses_and_repeats_nothing(
     assert [c[0] for c in model.calls] == [16, 16, 2, 2, 2, 2]
 
 
+def test_for_pooled_features_no_feature_map_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = images((9, 1, 4, 128, 128))  # of two chunks
+    run = looking(Toy())
+    (expected,) = run(batch)
+    joined: list[int] = []
+    cat = torch.cat
+
+    def counting(parts: list[torch.Tensor]) -> torch.Tensor:
+        joined.append(parts[0].numel())
+        return cat(parts)
+
+    monkeypatch.setattr(torch, "cat", counting)
+    for (found,) in (run(batch, "pooled"), run.on_device(batch, "pooled")):
+        assert found.pyramid == ()
+        assert torch.equal(found.pooled, expected.pooled)
+    for (each,), _ in extract(looking(Toy()), Noise(40), level="pooled"):
+        assert each.pyramid == ()
+    assert max(joined) <= 16 * 3  # vectors alone
+
+
 class Pairs(Noise):
     """Two dates and a mask for each, or one for both."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -106,3 +109,24 @@ def test_boxes_are_kept_with_their_images() -> None:
             assert one.size == expected.size == (8, 8 + index)
     nothing, _ = split_features(looking(Toy()), Found(1), {"toy": 2}, "pyramid")
     assert nothing.target(0).corners.shape == (0, 4, 2)
+
+
+def test_kept_maps_are_read_ahead_as_announced_and_in_runs() -> None:
+    whole, _ = split_features(looking(Toy()), Noise(9), {"toy": 1}, "pyramid")
+    assert isinstance(whole, CachedFeatures)
+    expected = whole.pyramid(range(9))
+    asked, read = list[list[int]](), whole.rows.read
+
+    def noted(name: str, indices: Sequence[int]) -> Any:
+        asked.append([*indices])
+        return read(name, indices)
+
+    whole.rows.read = noted  # type: ignore[method-assign]
+    part = SourceSubset(whole, [8, 1, 0, 5, 4, 3])
+    part.prefetch([0, 2])
+    for indices in ([3, 1], [0, 2], [0, 1, 2], [3, 4, 5], [5, 0]):
+        found = part.pyramid(indices)
+        for level, truth in zip(found, expected, strict=True):
+            assert torch.equal(level, truth[[part.indices[i] for i in indices]])
+    # Two levels each: [0, 2] was announced; a run is followed by the next one, which was asked for.
+    assert sorted(asked) == sorted(2 * [[5, 1], [8, 0], [8, 1, 0], [5, 4, 3], [3, 8]])

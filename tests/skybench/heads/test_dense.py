@@ -122,7 +122,7 @@ def test_the_scale_is_learned_from_samples_over_the_whole_split() -> None:
     data = noise(ONE, 600)
     data.levels[0][300:] += 10
     scale = Standardise(data)
-    assert len(data.asked) == 200  # every third
+    assert data.asked == [8] * 25  # every third sample, some at a time
     assert float(scale.get_buffer("mean0").mean()) == pytest.approx(5, abs=0.3)
 
 

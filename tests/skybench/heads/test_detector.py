@@ -19,6 +19,7 @@ from skybench.heads.faster_rcnn import HorizontalKind, faster_rcnn
 from skybench.heads.oriented_rcnn import OrientedKind, oriented_rcnn
 from skybench.metrics.horizontal_boxes import CocoBoxes
 from skybench.metrics.rotated_boxes import RotatedBoxes
+from skybench.training.lockstep import run_in_lockstep
 
 from ._scenes import CLASSES, FOUR, ONE, RECIPE, Live, Memory, boxes, scenes
 
@@ -62,6 +63,19 @@ def test_two_images_are_learned_by_heart(
     assert chosen["loss"][-1] < chosen["loss"][0] / 3
     assert chosen["steps"] == 50
     assert chosen["parameters"] == sum(p.numel() for p in head.network.parameters())
+
+
+@BOTH
+def test_two_rates_in_step_learn_as_each_alone(build: Build) -> None:
+    """Flips come from the training's own generator, samples of regions from torch's."""
+    source = Memory(scenes(build is oriented_rcnn), FOUR, 96)
+    recipes = [dataclasses.replace(RECIPE, lr=lr, width=8) for lr in (1e-3, 1e-2)]
+    heads = [build(FOUR, len(CLASSES), recipe) for recipe in recipes]
+    run_in_lockstep([head.fit_stepwise(source, None, FitContext(0)) for head in heads], "cpu")
+    for head, recipe in zip(heads, recipes, strict=True):
+        alone, _ = fitted(build, source, recipe=recipe)
+        for name, value in alone.network.state_dict().items():
+            assert torch.equal(head.network.state_dict()[name], value), name
 
 
 class Weights(torch.nn.Module):

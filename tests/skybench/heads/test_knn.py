@@ -118,7 +118,23 @@ def test_chunks_do_not_matter(queries: int, bank: int, monkeypatch: pytest.Monke
     assert torch.equal(parts[1], index)
 
 
-@pytest.mark.parametrize(("count", "k"), [(100, 5), (103, 6), (103, 1), (9, 9), (40, 3)])
+def test_a_part_of_the_bank_is_normalised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, normalise = [], F.normalize
+
+    def spy(x: Tensor, dim: int) -> Tensor:
+        rows.append(len(x))
+        return normalise(x, dim=dim)
+
+    monkeypatch.setattr(F, "normalize", spy)
+    monkeypatch.setattr(knn, "QUERIES", 3)
+    monkeypatch.setattr(knn, "BANK", 20)
+    nearest_neighbours(clusters(30, 0).features, clusters(7, 1).features, 5)
+    assert rows == [20, 3, 3, 1, 10, 3, 3, 1]
+    with pytest.raises(ValueError, match="at least one row"):
+        nearest_neighbours(torch.zeros(0, 6), torch.zeros(3, 6), 1)
+
+
+@pytest.mark.parametrize(("count", "k"), [(100, 5), (103, 6), (103, 1), (9, 9), (40, 3), (2003, 2)])
 def test_the_largest_of_each_row_are_found_by_groups(count: int, k: int) -> None:
     x = torch.rand(50, count, generator=torch.Generator().manual_seed(0))
     value, index = largest(x, k)

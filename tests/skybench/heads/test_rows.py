@@ -47,6 +47,16 @@ def test_few_rows_are_standardised_once_and_many_when_they_are_read(
     assert source.resident() is source
 
 
+@pytest.mark.usefixtures("small")
+def test_a_sample_is_a_copy_of_some_rows_of_each_chunk() -> None:
+    source = FeatureRows(features(150, 8)).standardised()
+    found, expected = source.sampled(50), torch.cat([x[::50] for _, x in source])
+    assert torch.equal(found, expected)
+    assert len(found) == 2 + 2 + 1
+    # A view would keep its chunk, so all of them.
+    assert found.untyped_storage().nbytes() == 4 * 8 * 5
+
+
 def test_row_space_keeps_all_products() -> None:
     source = FeatureRows(features(20, 50)).standardised()
     inner, basis = source.in_row_space()

@@ -187,3 +187,13 @@ def test_what_is_neither_a_class_id_nor_scores_is_refused(
 def test_unfit_shapes_are_refused(predicted: object, true: object) -> None:
     with pytest.raises(UsageError, match="Expected two lists of class ids of the same length"):
         overall_accuracy(np.asarray(predicted), np.asarray(true))
+
+
+@CASES
+@given(pairs, st.integers(0, 2**32 - 1))
+def test_the_main_score_alone_is_that_of_all(cases: Pairs, seed: int) -> None:
+    metric = filled(cases)
+    weights = np.random.default_rng(seed).integers(0, 3, (5, len(cases))).astype(float)
+    weights[:, 0] += 1
+    assert metric.main_score() == metric.scores()["oa"]
+    np.testing.assert_array_equal(metric.main_score(weights), metric.scores(weights)["oa"])

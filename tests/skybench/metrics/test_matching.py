@@ -8,7 +8,12 @@ import pytest
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.metrics.horizontal_boxes import HORIZONTAL, coco_ap, voc_ap
-from skybench.metrics.matching import TrueBoxes, find_pairs, gather_scene, rank_within_group
+from skybench.metrics.matching import (
+    TrueBoxes,
+    find_pairs,
+    gather_scene,
+    rank_within_group,
+)
 
 from ._box_cases import HIT, boxes, scored
 
@@ -64,3 +69,26 @@ def test_pairs_are_of_one_image_and_class_and_overlap_enough() -> None:
 def test_no_element_stands_before_the_first() -> None:
     assert rank_within_group(np.zeros(0, int)).tolist() == []
     assert rank_within_group(np.array([4, 4, 1, 4, 1])).tolist() == [0, 1, 0, 2, 1]
+
+
+def test_large_labels_are_grouped_as_small_ones() -> None:
+    rng = np.random.default_rng(0)
+    said, true = (
+        [(from_horizontal(np.repeat(HIT, n, 0)), rng.integers(0, 4, n)) for n in (5, 0, 7)]
+        for _ in range(2)
+    )
+    scores = [np.round(rng.random(len(labels)), 1) for _, labels in said]
+    scenes = [
+        gather_scene(
+            [
+                Detections(c, s, factor * labels)
+                for (c, labels), s in zip(said, scores, strict=True)
+            ],
+            [TrueBoxes(c, factor * labels, labels == 1) for c, labels in true],
+        )
+        for factor in (1, 10**12)
+    ]
+    assert {*scenes[1].labels} <= {n * 10**12 for n in range(4)}
+    for name in ("images", "groups", "true_images", "true_groups", "difficult"):
+        one, other = (getattr(scene, name) for scene in scenes)
+        np.testing.assert_array_equal(one, other)

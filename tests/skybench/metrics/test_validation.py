@@ -9,6 +9,7 @@ import torch
 from skybench.boxes.detections import Detections
 from skybench.boxes.geometry import from_horizontal
 from skybench.core import Boxes, UsageError
+from skybench.metrics._arrays import as_array
 from skybench.metrics.horizontal_boxes import CocoBoxes, coco_ap, voc_ap
 
 from ._box_cases import CLASSES, HIT
@@ -80,3 +81,23 @@ def test_an_unknown_class_is_refused() -> None:
         metric.update(Detections(corners, one, np.array([4])), target)
     with pytest.raises(UsageError, match=r"from 0 to 2, but got 3\.\.3"):
         CocoBoxes(CLASSES[:3]).update(Detections(corners, one, np.array([0])), target)
+
+
+def test_arrays_of_all_images_are_validated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(given: Any, name: str) -> Any:
+        seen.append(name)
+        return as_array(given, name)
+
+    monkeypatch.setattr("skybench.metrics._validation.as_array", spy)
+    flags = np.zeros(1, bool)
+    said: Any = [(HIT, np.array([0.5]), np.array([0]))] * 50
+    for more in ((), (flags,), (flags, flags)):
+        true: Any = [(HIT, np.array([0]), *more)] * 50
+        assert coco_ap(said, true)["ap"] == 100
+    assert 0 < len(seen) < 50
+    seen.clear()
+    mixed: Any = [(HIT.tolist(), [0]), *true[1:]]  # widths and kinds of arrays differ
+    assert coco_ap([(HIT.tolist(), [0.5], [0]), *said[1:]], mixed)["ap"] == 100
+    assert "scores of image 49" in seen

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from skybench.plan import extraction_forecast, forecast, gpus
+from skybench.core.model import Model
+from skybench.plan import extraction_forecast, forecast, gpus, network_input
 from skybench.plan.cell import Cell
 from skybench.plan.extraction_forecast import REACHED, ExtractionForecaster
+from skybench.plan.footprint import count_operations
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.weights.load import load_model
@@ -58,6 +60,48 @@ def test_without_the_data_the_counts_are_those_of_the_card() -> None:
     assert told["note"].startswith("without the data")
 
 
+def test_operations_are_those_that_a_footprint_counts() -> None:
+    planner, cells = plan("levir_cd", tasks=["change_detection"], models=["gfm"])
+    told = ExtractionForecaster(planner, H100)(cells[0])
+    view = network_input.network_input(planner, cells[0])
+    body, _, _ = forecast.Forecaster(planner, H100).body(cells[0], view)  # date by date
+    assert told["gflops"] == pytest.approx(body.flops / 1e9, rel=1e-3)
+
+
+def test_one_network_is_built_a_model_and_traced_once_a_shape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[str] = []
+    traced: list[Any] = []
+
+    def building(cell: Cell, view: network_input.NetworkInput) -> Model:
+        built.append(cell.model.name)
+        return network_input.build_network(cell, view)
+
+    def counting(run: Any) -> float:
+        traced.append(run)
+        return count_operations(run)
+
+    monkeypatch.setattr(extraction_forecast, "build_network", building)
+    monkeypatch.setattr(extraction_forecast, "count_operations", counting)
+    planner, cells = plan("aid", "resisc45", models=["caco", "dofa"])
+    forecaster = ExtractionForecaster(planner, H100)
+    assert all(forecaster(cell)["gflops"] > 0 for cell in cells)
+    assert len(cells) == 8
+    assert built == ["caco", "dofa"]
+    assert len(traced) == 2  # images of both datasets have 96 pixels
+    assert len(forecaster.traced) == 1  # the last network alone is held
+
+
+def test_a_model_without_operations_costs_nothing_and_an_unknown_count_is_unknown() -> None:
+    planner, (cell, *_) = plan("aid", models=["image_stats"])
+    told = ExtractionForecaster(planner, H100)(cell)
+    assert (told["gflops"], told["images"], told["hours"]) == (0, 240, 0)
+    planner, (cell,) = plan("fair1m", tasks=["oriented_detection"], data="", variant="tiny")
+    told = ExtractionForecaster(planner, H100)(cell)
+    assert (told["images"], told["hours"]) == (0, None)  # nobody publishes how many tiles there are
+
+
 def test_the_plan_shows_hours_for_one_gpu_and_eight() -> None:
     planner, cells = plan("aid")
     rows: list[dict[str, Any]] = [{} for _ in cells]
@@ -75,7 +119,7 @@ def test_a_network_that_cannot_be_traced_is_unknown(monkeypatch: pytest.MonkeyPa
     def broken(*_: Any) -> None:
         raise RuntimeError("no number here")
 
-    monkeypatch.setattr(forecast, "measure_footprint", broken)
+    monkeypatch.setattr(extraction_forecast, "count_operations", broken)
     planner, (cell, _) = plan("aid")
     told = ExtractionForecaster(planner, H100)(cell)
     assert told == {"gpu": "h100-80", "unknown": "RuntimeError: no number here"}

@@ -118,7 +118,7 @@ def test_skysense_at_896_pixels_is_forecast_in_seconds() -> None:
     told = forecast.Forecaster(planner, gpus.pick_gpu("a100-80"))(cell)
     assert time.process_time() - start < 20
     assert told["learned"] == 655_079_632
-    assert told["note"] == "without the data: sides by resolution, 1 date(s)"
+    assert told["note"] == "without the data: sides and 1 date(s) by the card"
     assert told["inputs"] == {"hr": [1, 896, 896]}
     assert told["recomputing"]["micro_batch"] > told["plain"]["micro_batch"] >= 1
     assert told["recomputing"]["bytes"] < 0.9 * 80 * gpus.GB

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,3 +187,24 @@ def test_a_cache_that_cannot_be_written_to_is_named(
     monkeypatch.setenv("SKYBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="SKYBENCH_CACHE"):
         demo_root("eurosat")
+
+
+def test_every_folder_is_listed_at_most_once_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request(models=["dofa"], tasks=["all"], data="demo", weights={"": "random"})
+    Planner(request).cells()  # writes the demo data
+    listed: Counter[str] = Counter()
+
+    def counting(function: Any) -> Any:
+        def call(path: Any = ".") -> Any:
+            listed[os.fspath(path)] += 1
+            return function(path)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("scandir", "listdir"):
+            patched.setattr(os, name, counting(getattr(os, name)))
+        cells = Planner(request).cells()
+    assert {cell.status for cell in cells} == {"planned"}
+    assert len(listed) > 100
+    assert {path: count for path, count in listed.items() if count > 1} == {}

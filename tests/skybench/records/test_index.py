@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import skybench
 from skybench.core import Record, folders
 from skybench.records import index, store
+from skybench.report.long_rows import long_rows
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -54,10 +57,29 @@ def brief(results: Path) -> list[Record]:
 
 def test_a_brief_record_lacks_only_what_no_table_shows() -> None:
     short = index.brief(make())
-    assert (short.scores, short.seeds) == ({"oa": 50.0}, [{"seed": 0, "scores": {"oa": 50.0}}])
+    assert (short.scores, short.seeds) == ({"oa": 50.0}, [{"seed": 0}])
     assert short.used == {"sensors": ["hr"], "splits": {"test": {"sha256": "ab"}}}
     assert {**short.cost, **short.per_class} == {}
     assert (short.path, short.main, short.made) == (make().path, ("oa", 50.0), short.made)
+
+
+def test_the_main_score_alone_has_an_interval_and_values_of_several_seeds() -> None:
+    scores = [{"oa": 50.0, "aa": 40.0}, {"oa": 52.0, "aa": 44.0}]
+    long = replace(
+        make(), scores={"oa": 51.0, "aa": 42.0}, spread={"oa": 1.4, "aa": 2.8},
+        intervals={"oa": [48.0, 54.0], "aa": [40.0, 44.0]},
+        seeds=[{"seed": n, "scores": one, "losses": [1.0]} for n, one in enumerate(scores)],
+    )  # fmt: skip
+    short = index.brief(long)
+    assert (short.scores, short.intervals) == (long.scores, {"oa": [48.0, 54.0]})
+    assert short.spread == {"oa": 1.4}
+    assert short.seeds == [
+        {"seed": 0, "scores": {"oa": 50.0}}, {"seed": 1, "scores": {"oa": 52.0}},
+    ]  # fmt: skip
+    (row,), (told,) = long_rows([short]), long_rows([long])
+    assert row == told
+    unknown = replace(make(), status="failed", scores={}, seeds=[])
+    assert (index.brief(unknown).intervals, index.brief(unknown).seeds) == ({}, [])
 
 
 def test_unchanged_files_are_not_read_again(results: Path, parsed: list[Path]) -> None:
@@ -156,3 +178,11 @@ def test_the_collector_is_as_it_was() -> None:
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_the_python_interface_reads_a_file_once_too(results: Path, parsed: list[Path]) -> None:
+    store.write_record(make(), results)
+    first, again = skybench.table(results), skybench.table(results)
+    assert first.equals(again)
+    assert first["score"].tolist() == [50.0]
+    assert len(parsed) == 1

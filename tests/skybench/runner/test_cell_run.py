@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from skybench.core import CannotRun, UsageError
+from skybench.features import extraction
+from skybench.heads.knn import KNN
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.runner import cell_run
@@ -66,3 +68,48 @@ def test_float32_is_float32_in_all_of_a_cell(
     (cell,) = Planner(replace(QUICK, results=tmp_path)).cells()
     record = cell_run.run_cell(cell, cell_run.shared_context(QUICK, [cell]), tmp_path)
     assert record.note == "seen"
+
+
+@pytest.mark.parametrize(("weights", "opened"), [("none", 1), ("random", 3)])
+def test_seeds_of_the_same_weights_share_their_features(
+    weights: str, opened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(*args: Any) -> Any:
+        calls.append(args)
+        return split_features(*args)
+
+    split_features = extraction.split_features
+    monkeypatch.setattr(extraction, "split_features", counted)
+    request = replace(
+        QUICK, models=("image_stats" if weights == "none" else "imagenet",), variant="tiny",
+        weights={"": "random"}, seeds=3, fraction=0.5, limit=12, results=tmp_path,
+    )  # fmt: skip
+    (cell,) = Planner(request).cells()
+    assert cell.weights == weights
+    record = cell_run.run_cell(cell, cell_run.shared_context(request, [cell]), tmp_path)
+    assert record.came_out, record.note
+    assert len(calls) == opened
+
+
+def test_seeds_that_learn_from_the_same_samples_are_fitted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+
+    def counted(head: KNN, *args: Any) -> Any:
+        fitted.append(args)
+        return fit(head, *args)
+
+    fit = KNN.fit
+    monkeypatch.setattr(KNN, "fit", counted)
+    for fraction, times in ((1.0, 1), (0.5, 3)):  # half of the samples differs from seed to seed
+        fitted.clear()
+        request = replace(QUICK, seeds=3, fraction=fraction, results=tmp_path)
+        (cell,) = Planner(request).cells()
+        record = cell_run.run_cell(cell, cell_run.shared_context(request, [cell]), tmp_path)
+        assert len(fitted) == times
+        assert [seed["seed"] for seed in record.seeds] == [0, 1, 2]
+        if times == 1:
+            assert len({seed["scores"]["oa"] for seed in record.seeds}) == 1

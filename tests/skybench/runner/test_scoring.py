@@ -36,12 +36,12 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The scores on validation, in the order of epochs; none left kills the run."""
     left: list[float] = []
 
-    def score(*_: Any) -> float:
+    def scores(*_: Any) -> list[float]:
         if not left:
             raise Killed
-        return left.pop(0)
+        return [left.pop(0)]
 
-    monkeypatch.setattr(scoring, "_score", score)
+    monkeypatch.setattr(scoring, "_scores", scores)
     return left
 
 
@@ -167,13 +167,16 @@ class Halved(Accuracy):
 
 
 class Answers:
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
+
     def predict(self, val: Any) -> Iterator[int]:
-        yield from (0, 1)
+        yield from (self.first, 1)
 
 
 def test_validation_asks_for_the_main_score_alone() -> None:
     val: Any = type("Val", (), {"target": lambda _, i: 0, "indices": (0, 1)})()
-    score: Any = scoring._score
+    scores: Any = scoring._scores
     alone: Any = SINGLE_PROCESS
-    assert score(Halved(), ("a", "b"), alone, Answers(), val) == 12.5
-    assert score(Accuracy(), ("a", "b"), alone, Answers(), val) == 50.0
+    assert scores(Halved(), ("a", "b"), alone, [Answers()], val) == [12.5]
+    assert scores(Accuracy(), ("a", "b"), alone, [Answers(), Answers(1)], val) == [50.0, 0.0]

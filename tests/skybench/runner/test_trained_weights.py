@@ -1,21 +1,18 @@
-"""Trained weights say what they saw, and a network counts the branches that ran."""
+"""Trained weights say what they saw."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-import pytest
 import torch
-from torch import nn
 
-from skybench.core import BandMapping, Batch, Features, ModelCard, Sample, Sensor
+from skybench.core import Batch, Features, ModelCard, Sample, Sensor
 from skybench.core.loaded import FineTuned, LoadInfo, sample_hash
 from skybench.core.model import Model
-from skybench.core.sensors import CONVERT, UINT8
-from skybench.features.extractor import Extractor
+from skybench.core.sensors import UINT8
 from skybench.records.labels import weights_label
 from skybench.runner import trained_weights
 
@@ -24,20 +21,12 @@ from ._finetuned import run
 HR, S2 = (Sensor(name, ("red",), 1.0, UINT8) for name in ("hr", "s2"))
 
 
-class Branches(Model):
-    """Two branches, of which one is for the sensor "s2" alone, and a frozen table."""
-
-    def __init__(self, in_place: bool = False) -> None:
-        super().__init__(ModelCard("toy", "", "extra", (HR, S2), 3, (), "", "", ""))
-        self.hr, self.s2 = nn.Linear(1, 3), nn.Linear(1, 100)
-        self.table = nn.Parameter(torch.ones(7, 1, 1, 1)[:1].clone(), requires_grad=False)
-        self.in_place = in_place
+class Plain(Model):
+    def __init__(self) -> None:
+        super().__init__(ModelCard("toy", "", "extra", (), 3, (), "", "", ""))
 
     def forward(self, batch: Batch) -> Features:
-        x = (batch.images["hr"][:, 0] * self.table).mean((2, 3))
-        if self.in_place:
-            self.hr.weight.mul_(1)
-        return Features(self.hr(x), ())
+        raise NotImplementedError
 
 
 @dataclass
@@ -68,17 +57,8 @@ def cell(split: Split | None = None, dataset: str = "aid") -> Any:
     )
 
 
-@pytest.mark.parametrize(("in_place", "count"), [(False, 3 + 3 + 1), (True, 3 + 3 + 200 + 1)])
-def test_only_the_branches_that_ran_are_counted(in_place: bool, count: int) -> None:
-    found = {"hr": BandMapping("hr", (0,), CONVERT[UINT8, UINT8])}
-    model = Branches(in_place)
-    extractor = Extractor(model, found, "fuse", 0, "cpu")
-    assert trained_weights.parameters_used(extractor, cast(Any, cell())) == count
-    assert [n for n, p in model.named_parameters() if not p.requires_grad] == ["table"]
-
-
 def loaded(**facts: Any) -> Model:
-    model = Branches()
+    model = Plain()
     model.loaded = LoadInfo("file", **facts)
     return model
 

@@ -71,7 +71,7 @@ def rates(monkeypatch: pytest.MonkeyPatch, source: Memory, recipe: Recipe) -> li
         return step(self, *words)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", noted)
-    fit.train_dense(Pixel(), source, recipe, FitContext(0))
+    fit.dense_training(Pixel(), source, recipe, FitContext(0)).run()
     return seen
 
 
@@ -87,7 +87,7 @@ def test_every_epoch_sees_every_sample_once_in_the_seeds_order() -> None:
     orders = []
     for seed in (0, 0, 1):
         source = Memory(5)
-        trained = fit.train_dense(Pixel(), source, RECIPE, FitContext(seed))
+        trained = fit.dense_training(Pixel(), source, RECIPE, FitContext(seed)).run()
         assert trained.steps == len(source.asked) == 4 * 3
         assert len(trained.losses) == 4
         assert max(map(len, source.asked)) <= RECIPE.batch
@@ -101,7 +101,7 @@ def test_every_epoch_sees_every_sample_once_in_the_seeds_order() -> None:
 def test_the_loss_of_an_epoch_is_the_mean_over_its_samples() -> None:
     source = Memory(3)
     recipe = Recipe("linear", epochs=1, batch=2, lr=0.0)
-    (loss,) = fit.train_dense(Pixel(), source, recipe, FitContext(0)).losses
+    (loss,) = fit.dense_training(Pixel(), source, recipe, FitContext(0)).run().losses
     logits = Pixel()([source.maps])[0]
     masks = torch.from_numpy(source.masks)
     each = [fit.cross_entropy(logits[i : i + 1], masks[i : i + 1]).item() for i in range(3)]
@@ -110,8 +110,8 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_samples() -> None:
 
 def test_auxiliary_answers_count_with_their_weight() -> None:
     recipe = Recipe("linear", epochs=1, batch=4, lr=0.0)
-    (plain,) = fit.train_dense(Pixel(), Memory(4), recipe, FitContext(0)).losses
-    (more,) = fit.train_dense(Pixel(2), Memory(4), recipe, FitContext(0)).losses
+    (plain,) = fit.dense_training(Pixel(), Memory(4), recipe, FitContext(0)).run().losses
+    (more,) = fit.dense_training(Pixel(2), Memory(4), recipe, FitContext(0)).run().losses
     assert more == pytest.approx(plain * (1 + 2 * fit.AUXILIARY), abs=2e-5)
 
 
@@ -121,7 +121,7 @@ def test_training_lowers_the_loss_and_ends_in_evaluation_mode() -> None:
     source.masks[:] = 2
     reports: list[tuple[str, int, int]] = []
     setting = FitContext(0, report=lambda *words: reports.append(words))
-    losses = fit.train_dense(head, source, RECIPE, setting).losses
+    losses = fit.dense_training(head, source, RECIPE, setting).run().losses
     assert losses[-1] < 0.7 * losses[0]
     assert not head.training
     assert [words[1:] for words in reports] == [(i + 1, 8) for i in range(8)]
@@ -195,7 +195,9 @@ def test_masks_without_a_label_give_loss_0_and_no_gradient() -> None:
     assert gradient.abs().max() == 0.0
     head = Pixel()
     recipe = Recipe("linear", epochs=2, batch=2, lr=0.1)
-    assert fit.train_dense(head, Memory(4, ignored=True), recipe, FitContext(0)).losses == (
+    assert fit.dense_training(
+        head, Memory(4, ignored=True), recipe, FitContext(0)
+    ).run().losses == (
         0.0,
         0.0,
     )
@@ -206,12 +208,14 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
     source = Memory(4)
     source.maps[2] = float("nan")
     with pytest.raises(SkybenchError, match=r"loss became nan in epoch 1; .* smaller .* than 0\.1"):
-        fit.train_dense(Pixel(), source, RECIPE, FitContext(0))
+        fit.dense_training(Pixel(), source, RECIPE, FitContext(0)).run()
 
 
 def test_iterations_end_in_the_middle_of_a_pass() -> None:
     source = Memory(5)
-    trained = fit.train_dense(Pixel(), source, replace(RECIPE, iterations=4), FitContext(0))
+    trained = fit.dense_training(
+        Pixel(), source, replace(RECIPE, iterations=4), FitContext(0)
+    ).run()
     assert (trained.steps, len(source.asked), len(trained.losses)) == (4, 4, 2)
 
 
@@ -230,6 +234,16 @@ def test_the_backbone_is_in_training_mode_only_while_it_learns() -> None:
         modes.append(backbone.training)
 
     recipe = replace(RECIPE, protocol="finetune")
-    fit.train_dense(Pixel(), Memory(4), recipe, FitContext(0, report=report, backbone=backbone))
+    fit.dense_training(
+        Pixel(), Memory(4), recipe, FitContext(0, report=report, backbone=backbone)
+    ).run()
     assert set(modes) == {True}
     assert not backbone.training
+
+
+@pytest.mark.parametrize("size", [(6, 4), (9, 4)])
+def test_maps_of_the_right_size_are_not_interpolated(size: tuple[int, int]) -> None:
+    maps = torch.randn(2, 3, 6, 4, generator=torch.Generator().manual_seed(0))
+    found = fit.resize_maps(maps, size)
+    assert torch.equal(found, torch.nn.functional.interpolate(maps, size, mode="bilinear"))
+    assert (found is maps) == (size == (6, 4))

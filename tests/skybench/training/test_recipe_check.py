@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from skybench.core import Recipe, UsageError
-from skybench.training.recipe_check import HeadSettings, check_optimizer, check_settings
+from skybench.training.recipe_check import (
+    HeadSettings,
+    check_optimizer,
+    check_rates,
+    check_settings,
+)
 
 KNOWN = HeadSettings(("upernet", "fpn"), ("all-pixels",), ("smoothing", "test_crop", "augment"))
+RATED = Recipe("linear", epochs=20, rates=("1e-1", "1e-3"))
 
 
 @pytest.mark.parametrize("name", ["", "adam", "sgd=0", "sgd=0.99"])
@@ -65,3 +72,21 @@ def test_checks_need_no_torch() -> None:
     code = "import sys, skybench.training.recipe_check as r; r.check_optimizer('adam'); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rate", ["0", "-1e-3", "nan", "inf", "fast", ""])
+def test_a_rate_must_be_a_positive_number(rate: str) -> None:
+    with pytest.raises(UsageError, match="positive number"):
+        check_rates(replace(RATED, rates=("1e-3", rate)), trains_backbone=False)
+
+
+def test_rates_of_a_trained_backbone_are_refused() -> None:
+    check_rates(RATED, trains_backbone=False)
+    check_rates(replace(RATED, rates=()), trains_backbone=True)
+    with pytest.raises(UsageError, match="frozen backbone"):
+        check_rates(RATED, trains_backbone=True)
+
+
+def test_rates_of_a_head_that_is_not_trained_step_by_step_are_refused() -> None:
+    with pytest.raises(UsageError, match="no learning rate"):
+        check_rates(Recipe("knn", rates=("1e-3",)), trains_backbone=False)
