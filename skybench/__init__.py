@@ -80,28 +80,24 @@ def run(
     """Run cells as `skybench run` does, and return the records of all requested cells.
 
     options: fields of `skybench.plan.request.Request` (datasets, protocol, data, weights, variant,
-    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw, jobs;
-    with several jobs a script needs its `if __name__ == "__main__":`), also
-    by the names of the command line (dataset, set, size). Every value may be text as there:
+    sensors, options, arch, fraction, seeds, limit, overrides, results, device, force, draw, jobs,
+    timeout, budget, shard; with several jobs, as on several GPUs, a script needs its
+    `if __name__ == "__main__":`), also by the names of the command line (dataset, set, size).
+    Every value may be text as there:
     sensors="planet,s2", set="epochs=5", weights="random".
     Raises SkybenchError for an invalid request, or missing data or weights. A cell that raises any
     other error gets a record with the status "failed".
     """
     import dataclasses
 
+    from skybench.executors.execute import execute_request
     from skybench.plan import arguments
     from skybench.plan.request import Request
-    from skybench.runner.run_cells import run_cells
 
     known = [field.name for field in dataclasses.fields(Request)]
     given = {"models": model, "tasks": task, **options}
     request = Request(**arguments.request_fields(given, known))
-    if request.jobs == 1:
-        return run_cells(request)
-    from skybench.executors.local import run_in_processes
-    from skybench.plan.planner import Planner
-
-    return run_in_processes(request, Planner(request).cells())
+    return execute_request(request)
 
 
 def table(results: str | Path | None = None, task: str | Sequence[str] | None = "") -> pd.DataFrame:
@@ -118,7 +114,7 @@ def table(results: str | Path | None = None, task: str | Sequence[str] | None = 
 
     wanted = [] if task in ("", "all", None) else [*arguments.names_of(task, "task")]
     known = [registry.resolve("tasks", name) for name in wanted]
-    path = folders.results() if results is None else arguments.path_of(results, "results")
+    path = folders.results() if results is None else arguments.results_of(results, "results")
     with index.without_collection():
         found, _ = index.read_brief(path)
         records = with_recipes(with_identity([*found.values()]))

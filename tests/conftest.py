@@ -28,6 +28,9 @@ from skybench.records import predictions, store
 hypothesis.settings.register_profile("any-time", deadline=None)
 hypothesis.settings.load_profile("any-time")
 
+if sys.argv[0] == "-c":  # a process of pytest-xdist, which stands for a command here
+    sys.argv[0] = pytest.__file__
+
 ROOT = Path(__file__).resolve().parent.parent
 Made = Callable[..., Record]
 Serve = Callable[[Callable[..., Any]], str]

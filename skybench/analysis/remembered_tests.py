@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from pathlib import Path
 
 from skybench.analysis import paired_tests, replicates, spread
 from skybench.analysis.replicates import Replicates, load_replicates
 from skybench.core import Record, SkybenchError, folders
-from skybench.core.atomic import write_whole
 from skybench.core.file_hash import file_state
+from skybench.core.sealed import read_sealed, write_sealed
 
 MOST = 100_000  # pairs that are remembered of one folder; above, it begins anew
 
@@ -32,8 +31,8 @@ class RememberedTests:
         self.last: tuple[str, Replicates | None] = ("", None)  # of the best row, tested often
         # By task and data set: of the records that have predictions or replicates.
         self.stems: dict[tuple[str, str], frozenset[str]] = {}
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            stored = json.loads(self.file.read_text(encoding="utf-8"))
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            stored = read_sealed(self.file)
             if stored["rules"] == _rules():
                 self.known = {pair: float(p) for pair, p in stored["pairs"].items()}
 
@@ -43,9 +42,8 @@ class RememberedTests:
     def __exit__(self, *_: object) -> None:
         if not self.changed:
             return
-        text = json.dumps({"rules": _rules(), "pairs": self.known})
-        with contextlib.suppress(OSError), write_whole(self.file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with contextlib.suppress(OSError):
+            write_sealed(self.file, {"rules": _rules(), "pairs": self.known})
 
     def p_value(self, best: Record, other: Record) -> float | None:
         """Return p of a paired test; None where one of the two has no replicates to test with."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from skybench.core import DataError, Metric, Record
 from skybench.core.atomic import write_whole
+from skybench.core.sealed import seal, unseal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,10 +55,8 @@ def load_replicates(record: Record, results: Path) -> Replicates:
     Raises DataError where they need predictions and these were not kept, or are damaged.
     """
     path = results / record.path.with_suffix(".draws")
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        known = Replicates(**json.loads(path.read_text(encoding="utf-8")))
-        if known.record == _name(record) and len(known.values) == RESAMPLES:
-            return known
+    if (known := stored_replicates(record, results)) is not None:
+        return known
     if not path.with_suffix(".npz").is_file():
         raise DataError(
             f"no predictions of {record.model} on {record.dataset} were kept; run the cell again "
@@ -69,6 +68,18 @@ def load_replicates(record: Record, results: Path) -> Replicates:
     return made
 
 
+def stored_replicates(record: Record, results: Path) -> Replicates | None:
+    """Return the replicates beside a record; None where they are missing, damaged or others."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        data = (results / record.path.with_suffix(".draws")).read_bytes()
+        # Those of earlier versions have no checksum.
+        text = data.decode() if data.startswith(b"{") else unseal(data) or ""
+        known = Replicates(**json.loads(text))
+        if known.record == _name(record) and len(known.values) == RESAMPLES:
+            return known
+    return None
+
+
 def save_replicates(made: Replicates, record: Record, path: Path) -> None:
     """Write the replicates of a record's main score; their place is the record's, as `.draws`.
 
@@ -76,7 +87,7 @@ def save_replicates(made: Replicates, record: Record, path: Path) -> None:
     """
     text = json.dumps(vars(replace(made, record=_name(record))))
     with write_whole(path) as file:
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(seal(text))
 
 
 def _name(record: Record) -> str:

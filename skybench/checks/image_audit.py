@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -11,9 +10,9 @@ from typing import Any
 
 from skybench.checks import train_test_overlap, value_ranges
 from skybench.core import folders
-from skybench.core.atomic import write_whole
 from skybench.core.dataset import Samples
 from skybench.core.fingerprint import fingerprint, fingerprint_keys
+from skybench.core.sealed import read_sealed, write_sealed
 from skybench.plan.cell import Cell
 
 VERSION = 2  # raised when what is looked at changes
@@ -42,22 +41,13 @@ def audit_images(cell: Cell) -> dict[str, Any]:
         "files": [s.images_identity() for s in (train, test)],
     })  # fmt: skip
     path = folders.cache() / "audit" / f"{key[:24]}.json"
-    with contextlib.suppress(OSError, ValueError, RecursionError):  # none, or cut short by a crash
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if _is_whole(kept):
-            return dict(kept["facts"])
+    kept = read_sealed(path)
+    if isinstance(kept, dict):
+        return kept
     facts = read_images(train, test, needed)
-    with contextlib.suppress(OSError), write_whole(path) as temporary:  # as on a full disk
-        proof = fingerprint({"facts": facts})
-        temporary.write_text(json.dumps({"facts": facts, "sha256": proof}), encoding="utf-8")
+    with contextlib.suppress(OSError):  # as on a full disk
+        write_sealed(path, facts)
     return facts
-
-
-def _is_whole(kept: Any) -> bool:
-    """Whether what a file of the cache holds is an audit, as it was written."""
-    if not isinstance(kept, dict) or not isinstance(kept.get("facts"), dict):
-        return False
-    return kept.get("sha256") == fingerprint({"facts": kept["facts"]})
 
 
 def read_images(train: Samples, test: Samples, sensors: Sequence[str]) -> dict[str, Any]:

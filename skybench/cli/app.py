@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from skybench.cli import bench
+from skybench.cli import bench, cache, interrupts, records
 from skybench.cli import data as cli_data
+from skybench.cli import jobs as cli_jobs
 from skybench.cli import results as cli_results
 from skybench.cli import weights as cli_weights
 from skybench.cli.data import Data, Options, parsed_pairs
@@ -32,6 +33,8 @@ bench_app = typer.Typer(
     help="Speed beside peers: `skybench bench [GROUP,...] [--size short|full] [--json]`.",
 )  # fmt: skip
 app.add_typer(weights_app, name="weights")
+app.add_typer(cache.app, name="cache")
+app.add_typer(records.app, name="records")
 app.add_typer(bench_app, name="bench")
 
 
@@ -92,8 +95,17 @@ def run(
         int, typer.Option(help="GPUs (or processes) that fine-tune one network together.")
     ] = 1,
     jobs: Annotated[
-        int, typer.Option(help="Processes that run cells beside each other; 0: one a core.")
-    ] = 1,
+        int,
+        typer.Option(
+            help="Processes that run cells beside each other, 0: one a core; default: one a GPU.",
+            show_default=False,
+        ),
+    ] = -1,
+    timeout: cli_jobs.Timeout = "0",
+    budget: cli_jobs.Budget = "0",
+    shard: cli_jobs.Shard = "",
+    executor: cli_jobs.Executor = "",
+    resources: cli_jobs.Resources = "",
     nodes: Annotated[int, typer.Option(help="Machines, each with that many devices.")] = 1,
     micro_batch: Annotated[
         int,
@@ -141,9 +153,12 @@ def run(
 ) -> None:
     """Runs cells and prints their table; cells that are done are not run again."""
     from skybench.cli import output
+    from skybench.plan.arguments import seconds_of
     from skybench.plan.request import Request
+    from skybench.training.launch import hushed_helper
 
-    output.warn_broken_plugins([*_split(model), *_split(task), *_split(dataset)])
+    with hushed_helper(devices * nodes):
+        output.warn_broken_plugins([*_split(model), *_split(task), *_split(dataset)])
     overrides = parsed_pairs(set_, "--set") | ({"size": str(size)} if size != -1 else {})
     request = Request(
         models=_split(model), tasks=_split(task), datasets=_split(dataset), protocol=protocol,
@@ -154,7 +169,9 @@ def run(
         precision=precision,
         force=force, draw=draw, predictions=predictions, strict=strict, devices=devices,
         nodes=nodes, micro=micro_batch, recompute=recompute, keep_weights=keep_weights,
-        tensorboard=tensorboard, jobs=jobs,
+        tensorboard=tensorboard, jobs=jobs, shard=shard,
+        timeout=seconds_of(timeout, "--timeout"), budget=seconds_of(budget, "--budget"),
+        executor=executor, resources=parsed_pairs([resources], "--resources"),
     )  # fmt: skip
     if dry_run:
         output.show_plan(request, as_json, gpu)
@@ -205,6 +222,7 @@ app.command()(cli_results.merge)
 app.command()(cli_results.compare)
 app.command()(cli_results.curve)
 app.command()(cli_results.rank)
+app.command()(cli_jobs.jobs)
 
 
 data_app.command("list")(cli_data.data_list)
@@ -259,7 +277,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
     try:
-        app()
+        with interrupts.ended_by_sigterm():
+            app()
     except BrokenPipeError:  # the reader of our output has gone, as in `skybench list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -272,7 +291,8 @@ def main() -> None:
         print(f"skybench: {error}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as end:  # typer makes the second of the first
-        if isinstance(end, SystemExit) and end.code != 130:
+        code = end.code if isinstance(end, SystemExit) else 130
+        if code not in interrupts.STOPPED:
             raise
         print("skybench: stopped; the same command goes on where it stopped.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(code)

@@ -6,19 +6,21 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skybench.cli.catalogue import broken_plugins
 from skybench.cli.progress import Bar, Watch
 from skybench.cli.terminal import Red, narrowest, paragraph, plain, shows_colour, terminal_width
-from skybench.core import Record, UsageError, folders, registry
+from skybench.core import Record, UsageError, folders, registry, remote_store
 from skybench.core.revision import revision
 from skybench.core.version import __version__
 from skybench.records import store
 from skybench.records.identity import place_label, with_identity
 
 if TYPE_CHECKING:
+    from skybench.executors.schedule import RunSchedule
     from skybench.plan.cell import Cell
     from skybench.plan.disk_forecast import Disk
     from skybench.plan.request import Request
@@ -75,6 +77,8 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
 
     For fine-tuning also memory and time on a GPU of `skybench.plan.gpus`; "": the present one.
     """
+    from skybench.cli import plan_forecasts
+    from skybench.executors.schedule import make_schedule, shard_of_cells
     from skybench.plan.cell import to_record
     from skybench.plan.disk_forecast import add_disk
     from skybench.plan.planner import Planner
@@ -82,18 +86,13 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
     planner = Planner(request)
     if not as_json:  # which has nothing but faults on stderr
         write_demo_data(request)
-    made = planner.cells()
+    made = shard_of_cells(planner.cells(), request.shard)
     known = with_identity([to_record(cell) for cell in made])
     cells = [c.describe() | {"label": place_label(r)} for c, r in zip(made, known, strict=True)]
-    disk, rests_on = add_disk(cells, made, planner), ""
-    if any(c.recipe.protocol in c.task.protocols and c.protocol.trains_backbone for c in made):
-        from skybench.plan import forecast, gpus
-
-        rests_on = forecast.add_estimates(cells, made, planner, gpus.pick_gpu(gpu))
-    elif gpu:
-        from skybench.plan import extraction_forecast, gpus
-
-        rests_on = extraction_forecast.add_extraction(cells, made, planner, gpus.pick_gpu(gpu))
+    disk = add_disk(cells, made, planner)
+    rests_on = plan_forecasts.add_forecasts(cells, made, planner, gpu)
+    foreseen = plan_forecasts.forecast_seconds(cells)
+    schedule = make_schedule(replace(request, shard=""), made, lambda c: foreseen[c.fingerprint])
     if as_json:
         print(json.dumps(cells, indent=1))
         return
@@ -101,12 +100,23 @@ def show_plan(request: Request, as_json: bool, gpu: str = "") -> None:
     show_rows([_plan_row(c, reasons, bool(rests_on)) for c in cells], as_json=False)
     for number, reason in enumerate(reasons, 1):
         print(f"({number}) {reason}")
-    states = [c["status"] for c in cells]
-    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    print(f"{len(cells)} cells: {counts}. {rests_on}".strip())
+    print(_plan_summary(cells, rests_on))
     _show_disk(made, disk)
+    if request.executor == "slurm":
+        from skybench.cli import submission
+
+        submission.show_submission(request, schedule)
+    elif schedule.bundles or schedule.later:
+        print(schedule.describe(request.budget))
     if request.demo:
         print("Demo data are simulated; their scores are no results.")
+
+
+def _plan_summary(cells: Sequence[Mapping[str, Any]], rests_on: str) -> str:
+    """A line on the cells of a plan; rests_on: the note on forecasts."""
+    states = [c["status"] for c in cells]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    return f"{len(cells)} cells: {counts}. {rests_on}".strip()
 
 
 def _show_disk(cells: Sequence[Cell], forecasts: Sequence[Disk]) -> None:
@@ -136,7 +146,9 @@ def _plan_row(cell: Mapping[str, Any], reasons: Sequence[str], forecasts: bool) 
     """A cell's row in the table of a plan; forecasts: memory and time in the place of disk."""
     measured = _disk(cell)
     if forecasts:
-        measured = _forecast_columns(cell.get("forecast"))
+        from skybench.cli import plan_forecasts
+
+        measured = plan_forecasts.forecast_columns_of(cell.get("forecast"))
     return {
         "model": f"{cell['model']} ({cell['variant']}, {cell['weights'][:8]})",
         "task": cell["task"],
@@ -149,15 +161,6 @@ def _plan_row(cell: Mapping[str, Any], reasons: Sequence[str], forecasts: bool) 
     }
 
 
-def _forecast_columns(told: Mapping[str, Any] | None) -> dict[str, str]:
-    """A forecast of fine-tuning, which has a GPU's utilisation, or of extraction."""
-    from skybench.plan import extraction_forecast, forecast
-
-    if told and "reached" in told:
-        return extraction_forecast.extraction_columns(told)
-    return forecast.forecast_columns(told)
-
-
 def _disk(cell: Mapping[str, Any]) -> dict[str, str]:
     kept = cell["feature_bytes"]
     return {"features": f"{kept / 1e6:.1f} MB" if kept else ""}
@@ -165,21 +168,27 @@ def _disk(cell: Mapping[str, Any]) -> dict[str, str]:
 
 def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
     """Run a request with progress and print its table; return the exit code."""
+    from skybench.executors.execute import execute
+    from skybench.executors.schedule import make_schedule
     from skybench.plan.planner import Planner
     from skybench.report import tables
     from skybench.report.stacked import text_tables
     from skybench.report.versions import kept_note
-    from skybench.runner.run_cells import run_planned
+    from skybench.training import launch
 
-    planner = Planner(request)
-    write_demo_data(request)
-    cells = planner.cells()
-    if _another_speaks(request):
-        made = run_planned(request, cells, fail_fast=fail_fast)
-        return 1 if any(r.status == "failed" for r in made) else 0
-    made = _with_progress(request, cells, fail_fast)
-    kept = [r for c, r in zip(cells, made, strict=False) if c.status == "done"]
-    if note := kept_note(kept, len(cells), __version__, revision()):
+    if request.executor != "slurm":  # which starts them in its jobs
+        launch.require_processes(request.devices, request.nodes)
+    with launch.hushed_helper(request.devices * request.nodes) as hushed:
+        planner = Planner(request)
+        write_demo_data(request)
+        schedule = make_schedule(request, planner.cells())
+        if hushed:
+            made = execute(request, schedule, fail_fast=fail_fast)
+            return 1 if any(r.status == "failed" for r in made) else 0
+    made = _with_progress(request, schedule, fail_fast)
+    done = {c.fingerprint for c in schedule.cells if c.status == "done"}
+    kept = [r for r in made if r.fingerprint in done]
+    if note := kept_note(kept, len(schedule.cells), __version__, revision()):
         say(note)
     if as_json:
         print(tables.to_json(made))
@@ -187,27 +196,28 @@ def run_request(request: Request, fail_fast: bool, as_json: bool) -> int:
         grids = tables.record_grids(made, request.results or folders.results())
         print(text_tables(grids, terminal_width(), shows_colour()))
     say(f"Records: {(request.results or folders.results()).resolve()}")
+    if request.budget and len(made) < len(schedule.cells):
+        left = len(schedule.cells) - len(made)
+        say(f"{left} cells are left for another time; the same command goes on with them.")
     return 1 if any(r.status == "failed" for r in made) else 0
 
 
-def _another_speaks(request: Request) -> bool:
-    """Whether this is one of several processes of a training, and not the first of them."""
-    if request.devices * request.nodes == 1:
-        return False
-    from skybench.training import distributed  # imports torch
-
-    return distributed.is_helper_process()
-
-
-def _with_progress(request: Request, cells: Sequence[Cell], fail_fast: bool) -> list[Record]:
+def _with_progress(request: Request, schedule: RunSchedule, fail_fast: bool) -> list[Record]:
     """The records of all cells; what runs is shown."""
-    from skybench.executors.local import run_in_processes
-    from skybench.runner.run_cells import run_planned
+    from skybench.executors.estimates import TimeLeft
+    from skybench.executors.execute import execute
 
-    watch = Watch(len(cells) - sum(c.status == "done" for c in cells))
-    execute = run_planned if request.jobs == 1 else run_in_processes
+    if request.executor == "slurm":
+        from skybench.cli import submission
+
+        return submission.submit_and_tell(request, schedule, fail_fast)
+    later = sum(len(bundle.fingerprints) for bundle in schedule.later)
+    count = sum(c.status != "done" for c in schedule.cells) - later
+    watch = Watch(count, TimeLeft(schedule.seconds, schedule.slots))
+    if later:
+        say(schedule.describe(request.budget))
     with watch.live:
-        return execute(request, cells, watch.report, watch.finished, fail_fast)
+        return execute(request, schedule, watch.report, watch.finished, fail_fast)
 
 
 def measured(model: str, results: Path | None) -> tuple[str, list[Record]]:
@@ -232,7 +242,9 @@ def merge_records(others: Sequence[Path], results: Path | None, as_json: bool) -
     """Copy the records of other folders; return the exit code, 1 where two of a cell differ."""
     from skybench.records import merge as merging
 
-    done = merging.merge_results(others, results or folders.results())
+    target = results or folders.results()
+    with remote_store.synchronised(target):
+        done = merging.merge_results(others, target)
     for path, reason in done.skipped:
         say(f"skipped {path}: {reason}")
     rows = [{"cell": str(c.path), "kept": c.kept, "other": c.other} for c in done.conflicts]

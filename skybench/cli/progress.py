@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from skybench.core import Record
+    from skybench.executors.estimates import TimeLeft
     from skybench.plan.cell import Cell
 
 PAUSE = 60  # seconds without a line, after which one says how far a long part is
@@ -59,6 +60,20 @@ class Clock:
         return f"{_span(time.perf_counter() - self.start)} left {self.left}"
 
 
+class RunClock(Clock):
+    """The time of a whole run, of which what is left is estimated cell by cell."""
+
+    def __init__(self, cells: int, time_left: TimeLeft) -> None:
+        super().__init__(0, cells)
+        self.time_left = time_left
+
+    @property
+    def left(self) -> str:
+        """Remaining time as 1:02:03, or - before a cell has ended."""
+        seconds = self.time_left.left()
+        return "-" if seconds is None else _span(seconds)
+
+
 def _span(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
@@ -97,10 +112,12 @@ class Watch:
     A line says how a cell ended, and one a minute how far a longer part of it is.
     """
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int, time_left: TimeLeft | None = None) -> None:
+        """time_left: of the cells that are to run; None: by the mean pace."""
         self.live = bars()
         self.cells, self.done = cells, 0
-        self.clock = Clock(0, cells)
+        self.time_left = time_left
+        self.clock = Clock(0, cells) if time_left is None else RunClock(cells, time_left)
         self.clocks: dict[tuple[int, str], Clock] = {}  # of the parts of the cells that run
         self.noted: set[tuple[str, str]] = set()  # dataset and note, told already
         self.whole = self.live.add_task("cells", total=max(1, cells), clock=self.clock)
@@ -109,6 +126,8 @@ class Watch:
 
     def report(self, cell: Cell, stage: str, done: int, total: int) -> None:
         """Show the progress of a cell; the part of a stage's name after a comma may change."""
+        if self.time_left is not None:
+            self.time_left.start(cell.fingerprint, stage)
         name = id(cell), stage.partition(",")[0]
         clock = self.clocks.get(name)
         if clock is None or done < clock.done or total != clock.total:
@@ -126,6 +145,8 @@ class Watch:
         """Print how a cell ended."""
         self.done += 1
         self.clock.set(self.done)
+        if self.time_left is not None:
+            self.time_left.finish(cell.fingerprint)
         self.clocks = {key: clock for key, clock in self.clocks.items() if key[0] != id(cell)}
         self.live.update(self.whole, completed=self.done)
         what = f"{record.main[0]} {record.main[1]:.2f}" if record.main else record.note
@@ -133,7 +154,9 @@ class Watch:
         how = ":".join(filter(None, [record.recipe["protocol"], record.recipe.get("name", "")]))
         line = f"[{self.done}/{self.cells}] {record.model} on {name}, {how}"
         spent = time.perf_counter() - self.start
-        self._say(f"{line}: {record.status}: {what} ({spent:.0f} s)")
+        known = self.time_left is not None and self.done < self.cells and self.clock.left != "-"
+        left = f", {self.clock.left} left" if known else ""
+        self._say(f"{line}: {record.status}: {what} ({spent:.0f} s{left})")
         for note in record.used.get("notes", ()):
             if (name, note) not in self.noted:  # once for all models
                 self._say(f"  {name}: {note}")

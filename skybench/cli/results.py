@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-Results = Annotated[Path | None, typer.Option(help="Folder of the records.")]
+
+def results_folder(text: str) -> Path:
+    """Return a folder of records, which may be given by an address of fsspec."""
+    from skybench.core.folders import results_at
+
+    return results_at(text)
+
+
+Results = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the records, or an address as s3://BUCKET/runs.",
+        parser=results_folder, metavar="FOLDER",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 OfTask = Annotated[str, typer.Option("--task", help="Only this task.")]
 OfProtocol = Annotated[str, typer.Option("--protocol", help="Only this protocol.")]
@@ -68,7 +82,10 @@ def export(
 
 
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of records of other machines.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of records of other machines.", parser=results_folder),
+    ],
     results: Results = None,
     as_json: Json = False,
 ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import sys
 import threading
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from skybench.core import folders
-from skybench.core.atomic import write_whole
+from skybench.core.sealed import read_sealed, write_sealed
 
 # A file that changed this short a time before it was hashed may change again within one tick of
 # the file system's clock, with equal stamps: it is hashed again the next time (as git does).
@@ -75,8 +74,8 @@ def forget_digests(path: Path) -> None:
     kept = {} if path.is_dir() else memory
     for known in kept.values():
         known.pop(path.name, None)
-    with contextlib.suppress(OSError), write_whole(store) as temporary:
-        temporary.write_text(json.dumps(kept), encoding="utf-8")
+    with contextlib.suppress(OSError):
+        write_sealed(store, kept)
 
 
 def was_remembered(path: Path) -> bool:
@@ -112,8 +111,8 @@ def file_digests(paths: Sequence[Path], root: Path, algorithm: str = "sha256") -
                 if is_settled(paths[place], states[place]):
                     known[names[place]] = [*states[place], digest]
     finally:  # what was read before an interruption is not read again
-        with contextlib.suppress(OSError), write_whole(store) as temporary:
-            temporary.write_text(json.dumps(memory), encoding="utf-8")
+        with contextlib.suppress(OSError):
+            write_sealed(store, memory)
     return [found[place] for place in range(len(paths))]
 
 
@@ -133,10 +132,7 @@ def _store(root: Path) -> Path:
 
 def _read_memory(store: Path) -> Memory:
     """The memory of a folder; empty where there is none, or a damaged one."""
-    try:
-        stored = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    stored = read_sealed(store)
     if not isinstance(stored, dict):
         return {}
     return {name: dict(known) for name, known in stored.items() if isinstance(known, dict)}

@@ -178,8 +178,11 @@ class Workers(Interface):
     rank: int  # 0: the process that writes files
     size: int
 
-    # As DDP: gradients are averaged over processes; batch normalisation on GPUs is synchronised.
+    # As DDP: gradients are averaged over processes; batch norms that learn share their statistics.
     def wrap(self, module: nn.Module) -> nn.Module: ...
     def backward(self, loss: Tensor) -> None: ...
     def no_sync(self, module: nn.Module, on: bool) -> AbstractContextManager[Any]: ...  # DDP
     def gather(self, value: Any) -> list[Any]: ...  # of all processes, in the order of ranks
+    # Tells the first process an error; returns its text and traceback there, ends the others.
+    def failure(self, text: str, trace: str) -> tuple[str, str]: ...
+    def all_give_up(self) -> bool: ...  # whether each process raises CannotRun, as this one does

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 
+SHARE = "SKYBENCH_CORES"  # the cores of one of several processes that run cells beside each other
+
 
 def available() -> int:
     """Return the number of cores that this process may use, at least 1.
 
-    Of distributed training each process on a machine has its share, unless they are bound to
-    cores of their own.
+    Its share where cells run in several processes beside each other. Of distributed training each
+    process on a machine has its share too, unless they are bound to cores of their own.
     """
+    every, own = os.cpu_count() or 1, usable_cores()
+    share = os.environ.get(SHARE, "")
+    if share.isdecimal():
+        own = min(own, int(share))
+    return max(1, own // _processes_here()) if own == every or share else own
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-    every = os.cpu_count() or 1
-    own = len(affinity(0)) if affinity else every
-    return max(1, own // _processes_here()) if own == every else own
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _processes_here() -> int:

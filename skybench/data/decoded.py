@@ -17,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skybench.core import Report, Sample, UsageError, folders
+from skybench.core.cache_entries import note_dataset
 from skybench.core.content import ContentDigests
 from skybench.core.dataset import Joined, Samples, Subset, are_tiles
 from skybench.core.fingerprint import fingerprint
+from skybench.core.in_use import mark_in_use
 from skybench.data.decoding import Opened, Store, decode, jobs_of, missing_of, open_store
 from skybench.data.sample_arrays import sample_bytes, sample_of, target_of
 from skybench.data.shards import Place, read_arrays
@@ -116,6 +118,8 @@ def open_decoded(
         jobs = [j for s, o in zip(stores, opened, strict=True) for j in jobs_of(s, o, size)]
         turned = len(jobs) * rank // ranks
         decode([*jobs[turned:], *jobs[:turned]], each, report)
+        for store in stores:
+            note_dataset(store.images, identity.get("dataset"))
         written = frozenset(job.name for job in jobs)
         opened = [open_store(store, written) for store in stores]
     return _from_shards(samples, stores, opened)
@@ -183,6 +187,7 @@ def _store(samples: Subset, identity: Mapping[str, Any]) -> Store:
     images = samples.images_identity()
     about = {"version": VERSION, **identity, "sensors": sensors, "images": images}
     folder = folders.cache() / "decoded" / fingerprint(about)[:24]
+    mark_in_use(folder)
     if samples.labels is not None and not samples.card.multilabel:
         return Store(samples, folder, None)
     labels = fingerprint({"labels": samples.content().labels})[:24]

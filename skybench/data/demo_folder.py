@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skybench.core import DataError, Report, folders, registry
 from skybench.core.atomic import folder_whole
+from skybench.core.in_use import mark_in_use
 
 
 def demo_folder(name: str) -> Path:
@@ -24,6 +25,7 @@ def demo_root(name: str) -> Path:
     Raises DataError where the cache cannot be written.
     """
     folder = demo_folder(name)
+    mark_in_use(folder)
     if not folder.exists():
         try:
             with folder_whole(folder) as temporary:

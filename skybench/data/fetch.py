@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skybench.core import DataError, Report
+from skybench.core.lock import hold_lock
 from skybench.core.version import __version__
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 AGENT = f"skybench/{__version__} (benchmark suite; gets files that its user asked for)"
 CHUNK = 1 << 18  # bytes read at once; an interruption loses at most that
+LOCK = ".lock"  # in the folder
 PAUSES = (1.0, 3.0, 9.0)  # seconds between attempts; progress starts the sequence again
 TIMEOUT = (15.0, 60.0)  # seconds to connect, and between two reads
 TRANSIENT = (408, 429, 500, 502, 503, 504)  # HTTP statuses that are worth another attempt
@@ -80,25 +82,20 @@ def fetch_file(remote: Remote, into: Path, report: Report = lambda *_: None) -> 
 
 @contextlib.contextmanager
 def lock_folder(folder: Path, report: Report) -> Iterator[None]:
-    """Hold an exclusive lock on a folder, waiting for other processes; a killed one releases it.
+    """Hold the lock of downloads into a folder, waiting for other processes; see `core.lock`.
 
     Raises DataError where the folder cannot be written.
     """
-    import fcntl  # absent on Windows, where `Remote` must still be importable
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error}. Choose another folder.") from error
-    with file:
+    lock = hold_lock(
+        folder / LOCK, lambda _: report(f"waiting for another download into {folder}", 0, 0)
+    )
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"waiting for another download into {folder}", 0, 0)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            pass  # some network file systems have no locks; size and hash are verified anyway
+            stack.enter_context(lock)
+        except OSError as error:
+            raise DataError(
+                f"{folder} cannot be written: {error}. Choose another folder."
+            ) from error
         yield
 
 

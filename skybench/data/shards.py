@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from skybench.core import DataError
 from skybench.core.atomic import write_whole
-from skybench.core.file_hash import file_digests
+from skybench.core.file_hash import file_digests, read_digest
 from skybench.core.fingerprint import fingerprint
 
 Arrays = Mapping[str, NDArray[Any]]  # of one sample, by name
@@ -130,6 +130,22 @@ def open_shards(folder: Path, trusted: Collection[str] = ()) -> dict[str, Place]
     return found
 
 
+def damaged_shards(folder: Path) -> list[Path]:
+    """Return the indices of the damaged shards below a folder; all files are read."""
+    return [
+        path
+        for path in sorted(folder.rglob("[!.]*.json"))
+        if (index := _index(path)) is None
+        or read_digest(path.with_suffix(".bin")) != index["sha256"]
+    ]
+
+
+def discard_shard(index: Path) -> None:
+    """Remove a shard, by its index."""
+    index.unlink(missing_ok=True)
+    index.with_suffix(".bin").unlink(missing_ok=True)
+
+
 def read_arrays(place: Place) -> dict[str, NDArray[Any]]:
     """Return the arrays of one sample, writable. Raises DataError where the shard is gone."""
     data = np.empty(sum(array.nbytes for array in place.arrays), np.uint8)
@@ -183,5 +199,4 @@ def _index(path: Path) -> dict[str, Any] | None:
 def _discard(index: Path) -> None:
     print(f"Decoded images in {index.with_suffix('.bin')} are damaged and are made again.",
           file=sys.stderr, flush=True)  # fmt: skip
-    index.unlink(missing_ok=True)
-    index.with_suffix(".bin").unlink(missing_ok=True)
+    discard_shard(index)

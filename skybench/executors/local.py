@@ -1,169 +1,186 @@
-"""Runs cells in several processes of this machine, each with its share of the cores.
+"""Runs bundles in processes of this machine, each with its share of the cores and a GPU.
 
-A bundle is the cells of one model on one dataset: a process loads the weights and extracts the
-features once for them. Every process plans the request itself; nothing but the numbers of cells,
-progress and finished records passes between them.
+A process that is killed, runs out of memory or hangs costs one cell, which is tried once more at
+the end, alone; the others of its bundle go on in a new process. A process keeps its network from
+bundle to bundle (see `worker`).
 """
 
 from __future__ import annotations
 
-import functools
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
 
-from skybench.core import Record, SkybenchError, UsageError
-from skybench.plan.cell import Cell
-from skybench.plan.planner import Planner
-from skybench.plan.request import Request
-from skybench.plan.requirements import require_available
-from skybench.runner.run_cells import run_planned
+from skybench.core import Record, SkybenchError
+from skybench.executors.bundles import Bundle, Events
+from skybench.executors.child import Child, end_children
+from skybench.executors.litter import remove_litter
+from skybench.executors.schedule import Waiting
+from skybench.executors.slots import Slot
 
-PAUSE = 0.5  # seconds between two reports of progress of a process
-THREADS = "OMP_NUM_THREADS"
-
-Tell = Callable[[Cell, str, int, int], None]
-_CHILD: dict[str, Any] = {}  # of a child process: its request, cells, and the way to the parent
+POLL = 0.5  # seconds between looks at the clock, and at processes whose loaders hold their pipe
+STARTS = 3  # of a process in a row that never became ready, after which something is wrong
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+@dataclass(frozen=True)
+class Casualty:
+    """A cell whose process was lost, and how."""
+
+    bundle: Bundle  # of this cell alone
+    what: str
 
 
-def bundles(cells: Sequence[Cell]) -> list[list[int]]:
-    """Return the positions of the planned cells by model and dataset, in plan order."""
-    found: dict[tuple[str, str, str], list[int]] = {}
-    for place, cell in enumerate(cells):
-        if cell.status == "planned":
-            found.setdefault((cell.model.name, cell.variant, cell.dataset), []).append(place)
-    return list(found.values())
-
-
-def run_in_processes(
-    request: Request,
-    cells: Sequence[Cell],
-    report: Tell = lambda *_: None,
-    finished: Callable[[Cell, Record], None] = lambda *_: None,
-    fail_fast: bool = False,
-) -> list[Record]:
-    """Run the cells that are not done in `request.jobs` processes (0: one a core).
-
-    Returns all records in plan order, or with `fail_fast` those made before the first that failed.
-    Raises SkybenchError as `run_planned` does, and where a process is killed: what it had finished
-    is kept, and the same command goes on from there.
-    """
-    if request.devices * request.nodes > 1:
-        raise UsageError("--jobs runs cells beside each other, --devices one cell on several GPUs.")
-    require_available(cells, request)
-    waiting = bundles(cells)
-    jobs = min(request.jobs or usable_cores(), len(waiting))
-    if jobs < 2:
-        return run_planned(request, cells, report, finished, fail_fast)
-    planned = {place for bundle in waiting for place in bundle}
-    quick = [place for place in range(len(cells)) if place not in planned]
-    made = run_planned(request, [cells[place] for place in quick], report, finished, fail_fast)
-    records = dict(zip(quick, made, strict=False))
-    if fail_fast and any(r.status == "failed" for r in made):
-        return made
-
-    def told(place: int, *what: Any) -> None:
-        if isinstance(what[0], Record):
-            records[place] = what[0]
-            finished(cells[place], what[0])
-        else:
-            report(cells[place], *what)
-
-    with _children(request, jobs, told) as pool:
-        _wait([pool.submit(_run_bundle, bundle, fail_fast) for bundle in waiting], fail_fast)
-    return [records[place] for place in sorted(records)]
-
-
-def _wait(futures: Sequence[Future[bool]], fail_fast: bool) -> None:
-    """Wait for all bundles, or for the first that failed. Raises SkybenchError."""
-    try:
-        for future in as_completed(futures):
-            if future.result() and fail_fast:
-                return
-    except BrokenProcessPool as error:
-        raise SkybenchError(
-            "A process that ran cells was killed, perhaps for want of memory; finished cells are "
-            "kept. Run the same command again, with fewer --jobs"
-        ) from error
-
-
-@contextmanager
-def _children(
-    request: Request, jobs: int, told: Callable[..., None]
-) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes whose messages go to `told`, in a thread; none of them is left behind."""
-    # A fork would copy the threads' locks of torch, and cannot use a GPU.
-    context = multiprocessing.get_context("spawn")
-    messages = context.SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(messages, told), daemon=True)
-    pool = ProcessPoolExecutor(jobs, context, _begin, (request, messages))
-    listener.start()
-    with _threads_each(max(1, usable_cores() // jobs)):
-        try:
-            yield pool
-        except BaseException:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            messages.put(None)
-            listener.join()
-
-
-@contextmanager
-def _threads_each(count: int) -> Iterator[None]:
-    """Let processes that start now compute with so many threads, unless the user said how many."""
-    stated = THREADS in os.environ
-    os.environ.setdefault(THREADS, str(count))
-    try:
-        yield
-    finally:
-        if not stated:
-            del os.environ[THREADS]
-
-
-def _listen(messages: Any, told: Callable[..., None]) -> None:
-    while (message := messages.get()) is not None:
-        told(*message)
-
-
-def _begin(request: Request, messages: Any) -> None:
-    """Plan the request in a child process."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
-    _CHILD.update(request=request, cells=Planner(request).cells(), messages=messages)
-
-
-def _run_bundle(places: Sequence[int], fail_fast: bool) -> bool:
-    """Run cells of the plan in a child process; return whether one failed."""
-    request, cells, messages = (_CHILD[name] for name in ("request", "cells", "messages"))
-    failed = False
-    for place in places:
-        report = functools.partial(_report, messages, place, [0.0])
-        (record,) = run_planned(request, [cells[place]], report)
-        messages.put((place, record))
-        failed = failed or record.status == "failed"
-        if failed and fail_fast:
-            break
-    return failed
-
-
-def _report(
-    messages: Any, place: int, last: list[float], _: Cell, stage: str, done: int, total: int
+def run_locally(
+    placed: Sequence[Bundle],
+    events: Events,
+    fail_fast: bool,
+    slots: Sequence[Slot],
+    timeout: float = 0.0,
+    deadline: float = float("inf"),
 ) -> None:
-    if time.monotonic() - last[0] >= PAUSE or done == total:
-        last[0] = time.monotonic()
-        messages.put((place, stage, done, total))
+    """Run bundles as an `Executor` does, in a process a slot.
+
+    timeout: seconds of a cell, after which it counts as hung; 0: none. deadline: of
+    `time.monotonic`, after which no cell is started.
+    """
+    first = _Round(placed, slots, events, fail_fast, timeout, deadline)
+    try:
+        casualties = {c.bundle.fingerprints[0]: c for c in first.run()}
+        again = [c.bundle for c in casualties.values()]
+        alone = _Round(again, slots[:1], events, fail_fast, timeout, deadline)
+        alone.last = True
+        for lost in [] if first.stopped else alone.run():
+            name = lost.bundle.fingerprints[0]
+            events.lost(name, f"{casualties[name].what}; tried again alone, {lost.what}")
+    finally:
+        if first.casualties:
+            remove_litter(placed[0].request)
+    if refused := first.refused + alone.refused:
+        raise SkybenchError("\n".join(dict.fromkeys(refused)))
+
+
+class _Round:
+    """One go through some bundles; cells whose process is lost are left for another."""
+
+    def __init__(
+        self,
+        placed: Sequence[Bundle],
+        slots: Sequence[Slot],
+        events: Events,
+        fail_fast: bool,
+        timeout: float,
+        deadline: float,
+    ) -> None:
+        self.waiting = Waiting(placed, len(slots))
+        self.slots, self.events, self.fail_fast = slots, events, fail_fast
+        self.timeout, self.deadline = timeout, deadline
+        self.children: dict[int, Child] = {}  # by the numbers of their slots
+        self.failed_starts = 0
+        self.casualties: list[Casualty] = []
+        self.refused: list[str] = []
+        self.stopped = False  # at the first failure
+        self.last = False  # whatever comes out now is the result
+
+    def run(self) -> list[Casualty]:
+        """Run all bundles; return the cells that were lost."""
+        gently = False
+        try:
+            while self._fill() and not self.stopped:
+                self._listen()
+            gently = not self.stopped
+        finally:
+            end_children([*self.children.values()], gently)
+        return self.casualties
+
+    def _fill(self) -> bool:
+        """Give free slots work; return whether any is at work."""
+        for slot in self.slots:
+            child = self.children.get(slot.number)
+            if time.monotonic() > self.deadline or (child and child.at_work):
+                continue
+            others = {c.model for n, c in self.children.items() if n != slot.number}
+            bundle = self.waiting.take(child.model if child else "", others)
+            if bundle is None:
+                continue
+            if child is None:
+                child = self.children[slot.number] = Child(slot)
+            child.begin(bundle, self.fail_fast)
+        return any(child.at_work for child in self.children.values())
+
+    def _listen(self) -> None:
+        """Wait for messages and ends of processes, and deal with them."""
+        children = [*self.children.values()]
+        connection.wait([c for x in children for c in (x.pipe, x.process.sentinel)], POLL)
+        for child in children:
+            if child.gone:
+                end_children([child], gently=False)  # its loaders may hold the pipe open
+                self._hear(child)
+                self._lose(child, child.how_it_ended)
+                continue
+            self._hear(child)
+            if child.retired:
+                end_children([child], gently=False)
+                self._put_back(child, child.todo)
+            elif self.timeout and child.busy_for > self.timeout:
+                end_children([child], gently=False)
+                self._hear(child)
+                self._lose(child, f"it took more than {self.timeout:g} s")
+
+    def _hear(self, child: Child) -> None:
+        for kind, what in child.messages():
+            if kind == "ready":
+                self.failed_starts = 0
+            elif kind == "refused":
+                self.refused.append(what[0])
+            elif kind == "report":
+                self.events.report(*what)
+            elif kind == "record":
+                self._take(child, *what)
+
+    def _take(self, child: Child, name: str, record: Record) -> None:
+        """Tell a record, but for that of a cell that found no memory beside others."""
+        full = ran_out_of_memory(record)
+        child.retired = child.retired or full or time.monotonic() > self.deadline
+        if full and not self.last:
+            self._note_casualty(child, name, "it ran out of memory")
+            return
+        self.events.finished(name, record)
+        self.stopped = self.stopped or (self.fail_fast and record.status == "failed")
+
+    def _note_casualty(self, child: Child, name: str, what: str) -> None:
+        if child.bundle is not None:
+            self.casualties.append(Casualty(child.bundle.only([name]), what))
+
+    def _lose(self, child: Child, how: str) -> None:
+        """Note the cell that a lost process was at, and put the rest of its bundle back."""
+        todo = child.todo
+        if not child.was_ready:
+            self._count_start(child)
+        elif todo:
+            stage = f" in the stage {child.stage!r}" if child.stage else ""
+            self._note_casualty(child, todo[0], how + stage)
+            todo = todo[1:]
+        self._put_back(child, todo)
+
+    def _put_back(self, child: Child, todo: Sequence[str]) -> None:
+        """Take a process that has ended from its slot, and leave its cells to the next one."""
+        del self.children[child.slot.number]
+        if child.bundle is not None and todo:
+            self.waiting.put_back(child.bundle.only(todo))
+
+    def _count_start(self, child: Child) -> None:
+        self.failed_starts += 1
+        if self.failed_starts >= STARTS:
+            raise SkybenchError(
+                f"Processes that run cells cannot start ({child.how_it_ended}); what they printed "
+                "says why. A script that uses several jobs needs its "
+                "`if __name__ == '__main__':`"
+            )
+
+
+def ran_out_of_memory(record: Record) -> bool:
+    """Whether a cell failed for want of memory, of the machine or of a GPU."""
+    lines = record.traceback.strip().splitlines()
+    words = ("MemoryError", "OutOfMemory", "allocate memory")
+    return record.status == "failed" and bool(lines) and any(w in lines[-1] for w in words)

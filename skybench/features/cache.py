@@ -69,15 +69,27 @@ def prove_entries(
     ]
 
 
-def _read_facts(folder: Path, expected: str, names: set[str]) -> Proof:
-    """All that is known of an entry without its checksums."""
+def entry_damage(folder: Path) -> str:
+    """Return how an entry is damaged, whatever it is of; "" for nothing. All files are read."""
+    known = _read_facts(folder, None, set())
+    found: dict[Path, str | OSError] = {}
+    for path in () if known.fault else map(folder.joinpath, known.arrays):
+        try:
+            found[path] = read_digest(path)
+        except OSError as error:
+            found[path] = error
+    return known.fault or _checksum_fault(folder, known.arrays, found)
+
+
+def _read_facts(folder: Path, expected: str | None, names: set[str]) -> Proof:
+    """All that is known of an entry without its checksums; expected: None for any identity."""
     if not folder.is_dir():
         return Proof("a file is in its place" if os.path.lexists(folder) else ABSENT, {})
     try:
         stored = json.loads((folder / META).read_text(encoding="utf-8"))
         arrays = {name: dict(facts) for name, facts in stored["arrays"].items()}
         sound = stored["sha256"] == fingerprint({name: stored[name] for name in CONTENTS})
-        same = canonical_json(stored["identity"]) == expected
+        same = expected in (None, canonical_json(stored["identity"]))
     except FileNotFoundError:
         return Proof(f"{META} is missing", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

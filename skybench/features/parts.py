@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from skybench.core import DataError, folders
 from skybench.core.fingerprint import fingerprint
+from skybench.core.in_use import mark_in_use
 from skybench.features import cache
 
 ROWS = "rows.json"  # the keys of a part's images, in order, and what rounding changed
@@ -44,6 +45,7 @@ class Entry:
         """identity: of everything that affects the features of an image, apart from its key."""
         self.identity = identity
         self.folder = folders.cache() / "features" / fingerprint(identity)[:24]
+        mark_in_use(self.folder)
         self.faults: list[str] = []  # why parts were discarded, as far as they were
         self.parts = self._proven()
 

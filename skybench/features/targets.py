@@ -18,6 +18,7 @@ from torch import Tensor
 from skybench.core import Boxes, DataError, folders
 from skybench.core.dataset import Samples
 from skybench.core.fingerprint import fingerprint
+from skybench.core.in_use import mark_in_use
 from skybench.features import cache
 
 VERSION = 1  # incremented when the form of the entries changes
@@ -44,6 +45,7 @@ def open_targets(samples: Samples, dataset: Any) -> Targets:
     }
     folder = folders.cache() / "targets" / fingerprint(identity)[:24]
     name = "boxes.npz" if kind == "boxes" else "targets.npy"
+    mark_in_use(folder)
     if fault := cache.entry_fault(folder, identity, [name]):
         if fault != cache.ABSENT:
             cache.discard_entry(folder)

@@ -33,6 +33,8 @@ class SafeBatchNorm1d(nn.BatchNorm1d):
     Normalised by its own statistics, a single sample would be 0.
     """
 
+    shareable = True  # `training.shared_norms` does the same for several processes
+
     def forward(self, x: Tensor) -> Tensor:
         if self.training and len(x) > 1:
             return super().forward(x)

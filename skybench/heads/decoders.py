@@ -23,6 +23,8 @@ class SafeBatchNorm2d(nn.BatchNorm2d):
     One sample pooled to one pixel, as in the last batch of an epoch, has no variance.
     """
 
+    shareable = True  # `training.shared_norms` does the same for several processes
+
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() > x.shape[1]:
             return super().forward(x)

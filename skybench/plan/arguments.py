@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from skybench.core import UsageError, registry, variants
+from skybench.core import UsageError, folders, registry, variants
 
 # Options of `skybench run` that have another name than the field of a request.
 ALIASES = {
@@ -16,6 +16,7 @@ ALIASES = {
     "set": "overrides", "micro_batch": "micro", "recipe": "recipes",
 }  # fmt: skip
 WHOLE = ("--option", "options")  # where a value may hold commas, as a list of dates
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # in seconds
 NUMBERS = ("augment", "views", "schedule", "rates")  # fields of a recipe whose values have numbers
 
 
@@ -157,6 +158,29 @@ def _number(given: Any, parse: Callable[[str], float], what: str, expected: str)
     return value
 
 
+def seconds_of(given: Any, what: str) -> float:
+    """Return seconds, given as a number or as text with a unit: 90, "30s", "15m", "8h", "2d".
+
+    >>> seconds_of("1.5h", "budget")
+    5400.0
+    """
+    text = given.strip().lower() if isinstance(given, str) else ""
+    unit = UNITS.get(text[-1:], 0)
+    value = number_of(text[:-1] if unit else given, what) * (unit or 1)
+    if not 0 <= value < float("inf"):
+        raise _refused(what, "a time of at least 0", given)
+    return value
+
+
+def shard_of(given: Any, what: str) -> str:
+    """Return a part of a whole as text, I/N with I from 1 to N; "" is the whole."""
+    text = text_of(given, what).replace(" ", "")
+    part, _, parts = text.partition("/")
+    if text and not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise _refused(what, "I/N, as 3/16 for the third of sixteen parts", given)
+    return text
+
+
 def flag_of(given: Any, what: str) -> bool:
     """Return a truth value; text such as "no" is refused, since it would count as true."""
     value = _plain(given)
@@ -168,6 +192,11 @@ def flag_of(given: Any, what: str) -> bool:
 def path_of(given: Any, what: str) -> Path:
     """Return a path, given as such or as text."""
     return Path(text_of(given, what)).expanduser()
+
+
+def results_of(given: Any, what: str) -> Path:
+    """Return the folder of results, given as a path or by an address of fsspec."""
+    return folders.results_at(text_of(given, what))
 
 
 def network_settings(model: str, variant: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,7 +228,8 @@ READERS: Mapping[str, Callable[[Any, str], Any]] = {  # of a request's fields
     "overrides": pairs_of,
     "fraction": number_of, "seeds": integer_of, "limit": integer_of, "draw": integer_of,
     "devices": integer_of, "nodes": integer_of, "jobs": integer_of, "micro": integer_of,
-    "results": path_of,
+    "results": results_of, "timeout": seconds_of, "budget": seconds_of, "shard": shard_of,
+    "executor": text_of, "resources": pairs_of,
     "force": flag_of, "recompute": flag_of, "keep_weights": flag_of, "tensorboard": flag_of,
     "predictions": flag_of, "strict": flag_of,
 }  # fmt: skip

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from skybench.core import folders
-from skybench.core.atomic import write_whole
 from skybench.core.fingerprint import fingerprint
+from skybench.core.sealed import read_sealed, write_sealed
 from skybench.plan.cell import Cell, affecting
 from skybench.plan.request import AUTO
 
@@ -46,9 +46,8 @@ def with_choice(cell: Cell, chosen: str, tried: Mapping[str, Any]) -> Cell:
 def remember_choice(cell: Cell, device: str, chosen: str, tried: Mapping[str, Any]) -> None:
     """Keep what was measured for a cell on a GPU by this name; a full disk costs nothing else."""
     path, of = _place(cell, device)
-    with contextlib.suppress(OSError), write_whole(path) as temporary:
-        kept = {"of": of, "chosen": chosen, "tried": dict(tried)}
-        temporary.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    with contextlib.suppress(OSError):
+        write_sealed(path, {"of": of, "chosen": chosen, "tried": dict(tried)})
 
 
 def gpu_name(wanted: str) -> str:
@@ -63,9 +62,9 @@ def gpu_name(wanted: str) -> str:
 def _remembered(cell: Cell, device: str) -> tuple[str, Mapping[str, Any]] | None:
     path, of = _place(cell, device)
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_sealed(path)
         return (str(kept["chosen"]), dict(kept["tried"])) if kept["of"] == of else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

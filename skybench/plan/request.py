@@ -32,18 +32,11 @@ WORDS = {
     "rounding": ("", "int8"),
     "state": ("", *STATES),
 }
+EXECUTORS = ("local", "slurm", "ray")
 CHECKS = {"schedule": check_schedule, "optimizer": check_optimizer}
 NOT_SET = (
-    "protocol",
-    "name",
-    "label",
-    "source",
-    "options",
-    "sensors",
-    "fraction",
-    "limit",
-    "seeds",
-)
+    "protocol", "name", "label", "source", "options", "sensors", "fraction", "limit", "seeds",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,12 @@ class Request:
     tensorboard: bool = False
     predictions: bool = True  # kept beside the records
     strict: bool = False  # flags that point to a fault make a cell fail
-    jobs: int = 1  # processes that run cells beside each other; 0: one a core
+    jobs: int = -1  # processes that run cells beside each other; 0: one a core, -1: one a GPU
+    timeout: float = 0.0  # seconds of a cell, after which it counts as hung; 0: none
+    budget: float = 0.0  # seconds of the whole run; 0: none
+    shard: str = ""  # "3/16": the third of sixteen parts of the cells
+    executor: str = ""  # local, slurm, ray or ray:ADDRESS; "" is this machine
+    resources: Mapping[str, str] = field(default_factory=dict)  # of a job, see executors.resources
     recipes: Sequence[str] = ()  # DATASET:NAME or PROTOCOL:NAME; () is the usual one of each
 
     def __post_init__(self) -> None:
@@ -237,7 +235,7 @@ def check_request(request: Request) -> None:
     """Raise UsageError for unknown names and for values out of range."""
     cards = [registry.dataset(name).CARD for name in registry.names("datasets")]
     _require("option of a dataset", request.options, {o for card in cards for o in card.options})
-    have = {f for name in pick_models(request.models) for f in _settings(name)}
+    have = {f for name in pick_models(request.models) for f in network_settings_of(name)}
     _require("setting of these models", request.arch, {*have, WHICH})
     if request.arch.get(WHICH, "raw") not in SETS:
         raise UsageError(
@@ -257,11 +255,12 @@ def check_request(request: Request) -> None:
             registry.resolve("baselines", part.partition("=")[0])
     if not 0 < request.fraction <= 1:
         raise UsageError(f"Expected --fraction in (0, 1], but got {request.fraction}.")
-    if request.devices < 1 or request.nodes < 1 or request.micro < 0 or request.jobs < 0:
+    if request.devices < 1 or request.nodes < 1 or request.micro < 0 or request.jobs < -1:
         raise UsageError(
             "Expected --devices and --nodes of at least 1, --micro-batch and --jobs of at least 0."
         )
     _require_precision(request)
+    _require("executor", [request.executor.partition(":")[0] or "local"], EXECUTORS)
     if request.seeds < 1 or request.limit < 0 or request.draw < -1:
         raise UsageError("Expected --seeds of at least 1, --limit and --draw of at least 0.")
 
@@ -287,8 +286,8 @@ def _require(what: str, asked: Iterable[str], known: Collection[str]) -> None:
             raise UsageError(registry.unknown(what, name, sorted(known) or ["none"]))
 
 
-def _settings(model: str) -> set[str]:
-    """The names of the settings that any network of a model has."""
+def network_settings_of(model: str) -> set[str]:
+    """Return the names of the settings that any network of a model has."""
     kinds = registry.model(model).VARIANTS.values()
     return {
         f.name for arch in kinds if dataclasses.is_dataclass(arch) for f in dataclasses.fields(arch)

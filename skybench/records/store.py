@@ -54,15 +54,19 @@ def now() -> str:
 def write_record(record: Record, results: Path) -> Path:
     """Write a record atomically, and return its path; an older record of the cell is replaced."""
     path = results / record.path
-    _write(record, path)
+    with _written(record, path):
+        pass
     path.with_suffix(FAILED).unlink(missing_ok=True)
+    _send(results, record.path)
     return path
 
 
 def write_failure(record: Record, results: Path) -> Path:
     """Write the record of a failed repeat beside the measured record, which stays as it is."""
     path = (results / record.path).with_suffix(FAILED)
-    _write(record, path)
+    with _written(record, path):
+        pass
+    _send(results, record.path)
     return path
 
 
@@ -82,9 +86,11 @@ def store_result(record: Record, results: Path, kept: Path | None) -> tuple[Reco
         stays = f"the record of {before.made or 'an earlier run'} stays ({score})"
         note = f"{record.note.rstrip('.')}; {stays}, and {failure.name} has the failure"
         return replace(record, note=note), False
-    _replace(kept, path.with_suffix(".npz"))
-    _replace(kept and kept.with_suffix(DRAWS), path.with_suffix(DRAWS))
-    write_record(record, results)
+    with _written(record, path):  # on a full disk all stays as it was
+        _replace(kept, path.with_suffix(".npz"))
+        _replace(kept and kept.with_suffix(DRAWS), path.with_suffix(DRAWS))
+    path.with_suffix(FAILED).unlink(missing_ok=True)
+    _send(results, record.path)
     return record, True
 
 
@@ -96,10 +102,19 @@ def _replace(new: Path | None, place: Path) -> None:
         place.unlink(missing_ok=True)
 
 
-def _write(record: Record, path: Path) -> None:
+def _send(results: Path, path: Path) -> None:
+    from skybench.core.remote_store import send_record
+
+    send_record(results, path)
+
+
+@contextlib.contextmanager
+def _written(record: Record, path: Path) -> Iterator[None]:
+    """A context at whose end a record gets its name; it is on the disk at the beginning."""
     text = json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n"
     with write_whole(path, sync=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
+        yield
 
 
 def parse_record(text: str) -> Record:

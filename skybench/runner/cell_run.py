@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from skybench.core import (
     folders,
     score_info,
 )
+from skybench.core.atomic import temporary_beside
 from skybench.core.dataset import groups_of
 from skybench.core.errors import error_text
 from skybench.plan.cell import Cell, to_record
@@ -45,6 +46,7 @@ from skybench.runner.score_fields import (
 )
 from skybench.runner.seed_run import Shared, run_seed
 from skybench.training import checkpoints, distributed
+from skybench.training.distributed import SINGLE_PROCESS
 from skybench.training.log import LOG
 from skybench.training.precision import tf32_on
 
@@ -81,19 +83,23 @@ def run_unlocked(cell: Cell, base: FitContext, request: Request) -> Record:
 
     Then return a placeholder and write nothing.
     """
+    results, workers = request.results or folders.results(), base.workers or SINGLE_PROCESS
     if cell.recipe.precision == AUTO and cell.status == "planned":
         cell = settle_precision(cell, base)
-        known = store.find_record(request.results or folders.results(), to_record(cell).path)
+        known: Record | None = workers.gather(store.find_record(results, to_record(cell).path))[0]
         if known and known.fingerprint == cell.fingerprint and known.came_out and not request.force:
             return known
     if cell.status == "cannot run" or not cell.protocol.trains_stepwise:
         return _run_alone(cell, base, request)
-    results, path = request.results or folders.results(), to_record(cell).path
+    path = to_record(cell).path
     folder = (results / path).with_suffix("")
-    with checkpoints.training_lock(folder, base.workers or distributed.SINGLE_PROCESS) as busy:
+    with checkpoints.training_lock(folder, workers) as busy:
         if busy:
             return replace(to_record(cell), note=busy, made=store.now())
-        found = None if request.force else store.find_record(results, path)
+        # As the first process sees it: a network disk may show the others an older state.
+        found: Record | None = workers.gather(
+            None if request.force else store.find_record(results, path)
+        )[0]
         if found is not None and found.fingerprint == cell.fingerprint and found.came_out:
             return found  # by another run, since the plan was made
         return _run_alone(cell, base._replace(folder=folder), request)
@@ -108,17 +114,16 @@ def _run_alone(cell: Cell, base: FitContext, request: Request) -> Record:
     learns = cell.status != "cannot run" and cell.protocol.trains_backbone
     pictures = (PICTURES if learns else 0) if request.draw < 0 else request.draw
     draw = Pictures(pictures, folder, cell.splits["test"]) if cell.splits and writes else None
-    # Of this process alone: another one may run the same cell.
-    new = path.with_name(f".{path.stem}.{os.getpid()}.npz.tmp")
-    keep = new if request.predictions and writes else None
     trainings = [folder / f"seed{n}" for n in range(cell.recipe.seeds)]
     if request.force:  # from the start
         for training in trainings:
             checkpoints.remove_checkpoints(training)
-    record = run_cell(cell, base, results, draw, keep)
-    if not writes:
-        return record
-    record, stored = store.store_result(record, results, keep)
+    with _temporary_predictions(path) as new:
+        keep = new if request.predictions and writes else None
+        record = run_cell(cell, base, results, draw, keep)
+        if not writes:
+            return record
+        record, stored = store.store_result(record, results, keep)
     if not stored:
         return record
     logs = [t / LOG for t in trainings if (t / LOG).is_file()]
@@ -135,6 +140,20 @@ def _run_alone(cell: Cell, base: FitContext, request: Request) -> Record:
     return record
 
 
+@contextlib.contextmanager
+def _temporary_predictions(path: Path) -> Iterator[Path]:
+    """A file for the predictions of this process alone: another one may run the same cell.
+
+    Nothing is left of it, or of the replicates beside it, where the run is interrupted.
+    """
+    new = temporary_beside(path.with_suffix(".npz"))
+    try:
+        yield new
+    finally:
+        for file in (new, new.with_suffix(store.DRAWS)):
+            file.unlink(missing_ok=True)
+
+
 def run_cell(
     cell: Cell,
     base: FitContext,
@@ -149,14 +168,15 @@ def run_cell(
     blank = replace(to_record(cell), made=store.now())
     if cell.status == "cannot run":
         return blank
+    workers = base.workers or SINGLE_PROCESS
     try:
         with tf32_on(False, base.device):  # but where a precision of it is asked for
             return flags.with_flags(measure_cell(cell, base, draw, keep), cell, results)
-    except CannotRun as error:
-        return replace(blank, note=str(error))
     except Exception as error:  # a cell may break in any way and must not take others with it
-        trace = traceback.format_exc()
-        return replace(blank, status="failed", note=error_text(error), traceback=trace)
+        if isinstance(error, CannotRun) and workers.all_give_up():
+            return replace(blank, note=str(error))
+        note, trace = workers.failure(error_text(error), traceback.format_exc())
+        return replace(blank, status="failed", note=note, traceback=trace)
 
 
 def measure_cell(

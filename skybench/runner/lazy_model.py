@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,10 @@ import torch
 from torch import nn
 
 from skybench.core import Batch, Features, ModelCard, folders
-from skybench.core.atomic import write_whole
 from skybench.core.fingerprint import canonical_json, fingerprint
 from skybench.core.loaded import Coverage, LoadInfo
 from skybench.core.model import Model
+from skybench.core.sealed import read_sealed, write_sealed
 from skybench.plan.cell import Cell, plain_arch
 
 VERSION = 1  # incremented when more is remembered
@@ -78,10 +77,7 @@ def parameters_in_all(model: Model) -> int:
 def known_facts(cell: Cell) -> dict[str, Any] | None:
     """Return what is remembered of a cell's network; None where nothing is, or it is damaged."""
     try:
-        stored = json.loads(_path(cell).read_text(encoding="utf-8"))
-        facts = stored["facts"]
-        if stored["sha256"] != fingerprint(facts):
-            return None
+        facts = read_sealed(_path(cell))
         loaded, coverage = facts["loaded"], facts["loaded"]["coverage"]
         if coverage is not None:
             tuples: dict[str, Any] = {
@@ -92,7 +88,7 @@ def known_facts(cell: Cell) -> dict[str, Any] | None:
         levels = {key: _levels(value) for key, value in facts["levels"].items()}
         card = {"dim": facts["card"]["dim"], "levels": _levels(facts["card"]["levels"])}
         return {**facts, "card": card, "levels": levels, "loaded": LoadInfo(**loaded)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -117,9 +113,8 @@ def remember(cell: Cell, model: Model, dates: Mapping[str, int]) -> None:
         "parameters": parameters_in_all(model),
         "levels": levels,
     }
-    with contextlib.suppress(OSError, TypeError), write_whole(_path(cell)) as temporary:
-        text = json.dumps({"facts": facts, "sha256": fingerprint(facts)})
-        temporary.write_text(text, encoding="utf-8")
+    with contextlib.suppress(OSError, TypeError):
+        write_sealed(_path(cell), facts)
 
 
 def _levels(stored: Sequence[Sequence[int]]) -> Levels:

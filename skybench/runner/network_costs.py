@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from skybench.core import Batch, Features, folders
-from skybench.core.atomic import write_whole
 from skybench.core.fingerprint import fingerprint
+from skybench.core.sealed import read_sealed, write_sealed
 from skybench.data import batching
 from skybench.features.extractor import Extractor
 from skybench.plan.cell import Cell, affecting
@@ -27,13 +26,13 @@ def network_costs(extractor: Extractor, cell: Cell) -> Mapping[str, float]:
     if key not in _KNOWN:
         path = folders.cache() / "costs" / f"{key[:24]}.json"
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = read_sealed(path)
             _KNOWN[key] = {name: float(kept[name]) for name in ("gflops", "parameters")}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             image = batching.collate([cell.splits["test"].read(0)], extractor.size)
             _KNOWN[key] = count_costs(extractor, image)
-            with contextlib.suppress(OSError), write_whole(path) as temporary:
-                temporary.write_text(json.dumps(_KNOWN[key]), encoding="utf-8")
+            with contextlib.suppress(OSError):
+                write_sealed(path, _KNOWN[key])
     return _KNOWN[key]
 
 

@@ -21,6 +21,7 @@ from skybench.features.precision_distance import (
 from skybench.plan.cell import Cell, affecting
 from skybench.plan.precision_choice import gpu_name, remember_choice, with_choice
 from skybench.runner.seed_run import load_cell_model
+from skybench.training.distributed import SINGLE_PROCESS
 
 IMAGES, BATCH = 64, 16
 
@@ -29,14 +30,19 @@ def settle_precision(cell: Cell, setting: FitContext) -> Cell:
     """Return the cell in the fastest precision whose features are near those of float32.
 
     What was measured is remembered, and in the record. Where it cannot be measured the cell stays
-    in float32: whatever broke will break the run too, which records it.
+    in float32: whatever broke will break the run too, which records it. Of several processes all
+    take what the first one measured, as times differ.
     """
+    measured, fault = dict[str, Measured](), ""
     try:
         measured = _measured(cell, setting)
     except Exception as error:
+        fault = error_text(error)
+    measured, fault = (setting.workers or SINGLE_PROCESS).gather((measured, fault))[0]
+    if fault:
         print(
             f"skybench: --precision auto could not be measured for {cell.model.name} on "
-            f"{cell.dataset_id} ({error_text(error)}); float32 is taken.",
+            f"{cell.dataset_id} ({fault}); float32 is taken.",
             file=sys.stderr,
             flush=True,
         )

@@ -17,12 +17,14 @@ from skybench.plan.planner import Planner
 from skybench.plan.request import Request
 from skybench.plan.requirements import require_available
 from skybench.records import store
+from skybench.training.launch import require_processes
 
 Report = Callable[[str, int, int], None]
 
 
 def run_cells(request: Request) -> list[Record]:
     """Plan and run a request; return the records of all its cells, in plan order."""
+    require_processes(request.devices, request.nodes)
     return run_planned(request, Planner(request).cells())
 
 
@@ -39,6 +41,17 @@ def run_planned(
     missing. Of data asked for by name that cannot be read the cells fail, and the others run.
     """
     require_available(cells, request)
+    return run_available(request, cells, report, finished, fail_fast)
+
+
+def run_available(
+    request: Request,
+    cells: Sequence[Cell],
+    report: Callable[[Cell, str, int, int], None] = lambda *_: None,
+    finished: Callable[[Cell, Record], None] = lambda *_: None,
+    fail_fast: bool = False,
+) -> list[Record]:
+    """Like `run_planned`, of some cells of a plan of which it is known that others can run."""
     results = request.results or folders.results()
     # Decided before any process writes: all must go the same way.
     known = {c.fingerprint: _settled(c, results, request.force) for c in cells}
@@ -62,6 +75,14 @@ def run_planned(
         if fail_fast and record.status == "failed":
             break
     return made
+
+
+def stored_result(cell: Cell, request: Request) -> Record | None:
+    """Return the result of a cell that another run has stored since the plan was made."""
+    results = request.results or folders.results()
+    known = None if request.force else store.find_record(results, to_record(cell).path)
+    there = known is not None and known.came_out and known.fingerprint == cell.fingerprint
+    return known if there else None
 
 
 def _runner(

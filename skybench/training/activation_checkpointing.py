@@ -85,8 +85,9 @@ def _frozen_statistics(block: nn.Module) -> Iterator[None]:
     """Keep batch normalisation from updating its running statistics a second time."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm)]
     before = [(m.momentum, m.num_batches_tracked) for m in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, (_, tracked) in zip(norms, before, strict=True):
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if tracked is None else tracked.clone()
     try:
         yield
     finally:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +14,7 @@ from torch import Tensor, nn
 
 from skybench.core import SkybenchError, Workers, loaded
 from skybench.core.atomic import write_whole
+from skybench.core.lock import SILENT, hold_lock
 
 EVERY = 300.0  # seconds between checkpoints; a killed training loses at most this time
 SPARE = 1e9  # bytes of disk space that a checkpoint must leave free
@@ -54,7 +52,9 @@ class Checkpoints:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             return None, f"{path} cannot be read ({type(error).__name__}); training starts anew"
-        if state.pop("identity", None) != self.identity:
+        identity = state.pop("identity", None) or {}
+        identity.pop("processes", None)  # of former versions: a training may go on in fewer or more
+        if identity != self.identity:
             return None, f"{path} is of another training; training starts anew"
         if state.get("progress", {}).get("scores") and not path.with_name(BEST).is_file():
             return None, f"the best state beside {path} is gone; training starts anew"
@@ -106,47 +106,22 @@ class Checkpoints:
 def training_lock(folder: Path, workers: Workers) -> Iterator[str]:
     """Lock a training folder against other runs; give "", or who holds the lock.
 
-    In distributed training rank 0 locks for all. A killed process releases its lock.
+    The lock is a file beside the folder, see `hold_lock`. In distributed training rank 0 locks for
+    all. Nothing is locked where the file cannot be written, as on a full disk.
     """
+    busy = ""
     with contextlib.ExitStack() as stack:
-        busy = "" if workers.rank else _lock(folder, stack)
-        yield workers.gather(busy)[0]
-
-
-def _lock(folder: Path, stack: contextlib.ExitStack) -> str:
-    """Lock a file beside a folder until `stack` is closed; return "" or who holds the lock.
-
-    Nothing is locked where locks are not supported: on Windows, and on some network disks.
-    """
-    path = folder.with_name(f"{folder.name}.lock")
-    try:
-        import fcntl
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = stack.enter_context(path.open("ab+", buffering=0))
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        who = file.read().decode(errors="replace") or "just begun"
-        return (
-            f"another run trains this cell in {folder} ({who}); wait for it, or give --results "
-            "another folder"
-        )
-    except (ImportError, OSError):
-        return ""
-    if not os.fstat(file.fileno()).st_nlink:  # its former owner has removed it since it was opened
-        return _lock(folder, stack)
-    with contextlib.suppress(OSError):  # a full disk
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}, since {now}".encode())
-    stack.callback(_remove, path)
-    return ""
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
+        if not workers.rank:
+            with contextlib.suppress(OSError):
+                path = folder.with_name(f"{folder.name}.lock")
+                busy = stack.enter_context(hold_lock(path))
+        if busy := workers.gather(busy)[0]:
+            busy = (
+                f"another run trains this cell in {folder} ({busy}); wait for it "
+                f"({SILENT / 60:.0f} minutes if its machine has died), or give --results another "
+                "folder"
+            )
+        yield busy
 
 
 def remove_checkpoints(folder: Path) -> None:

@@ -100,12 +100,7 @@ class TrainingLoop:
         # Random draws within a loss differ between ranks, the order of samples must not.
         rank, single = self.workers.rank, self.workers.size == 1
         self.loss_rng = self.rng if single else np.random.default_rng((setting.seed, rank, 1))
-        identity = {
-            "recipe": dataclasses.asdict(recipe),
-            "seed": setting.seed,
-            "count": count,
-            "processes": self.workers.size,
-        }
+        identity = {"recipe": dataclasses.asdict(recipe), "seed": setting.seed, "count": count}
         self.checkpoints = Checkpoints(setting.folder, identity, writes=rank == 0)
         self.log = TrainingLog(None if rank else setting.folder, setting.tensorboard)
         self.pending: list[tuple[Tensor, int]] = []  # a step's loss, and its samples
@@ -119,7 +114,7 @@ class TrainingLoop:
         """Train as `run` does, with a pause after each step."""
         with self.log:
             if self.workers.rank:
-                torch.manual_seed(hash((self.setting.seed, self.workers.rank)) % 2**32)
+                self._draw_anew()
             self._resume()
             self._mode(True)
             # The last checkpoint may lie between the last step and the end of its epoch.
@@ -254,7 +249,11 @@ class TrainingLoop:
             self.log.event("no checkpoint", why=why)
 
     def _resume(self) -> None:
-        """Resume from the last checkpoint, if all ranks read the same one."""
+        """Resume from the last checkpoint, if all ranks read the same one.
+
+        It may be one of more or fewer processes: samples and their order stay, as they do not
+        depend on the number; random draws within a loss and of dropout begin anew.
+        """
         state, why = self.checkpoints.load()
         if why:
             self.log.event("no checkpoint", why=why)
@@ -267,10 +266,20 @@ class TrainingLoop:
         self.at = Progress(**state["progress"])
         self.at.resumed += 1
         self.rng.bit_generator.state = state["order"]
-        torch_states, loss_rng = state["draws"][self.workers.rank]
-        self.loss_rng.bit_generator.state = loss_rng
-        set_rng_states(torch_states)
+        if len(state["draws"]) == self.workers.size:
+            torch_states, loss_rng = state["draws"][self.workers.rank]
+            self.loss_rng.bit_generator.state = loss_rng
+            set_rng_states(torch_states)
+        else:
+            self._draw_anew(self.at.step)
         self.log.resume(self.at.step)
+
+    def _draw_anew(self, *since: int) -> None:
+        """Begin this process's random draws: from its own seed, which the order does not use."""
+        own = self.setting.seed, self.workers.rank, *since
+        torch.manual_seed(hash(own) % 2**32)
+        if self.loss_rng is not self.rng:
+            self.loss_rng = np.random.default_rng((*own, 1))
 
     def _usual_steps(self) -> int:
         return dataclasses.replace(self.recipe, min_steps=0).steps(self.count)

@@ -16,6 +16,7 @@ from skybench.training.lr_schedules import Schedule
 from skybench.training.parameter_groups import parameter_groups
 from skybench.training.precision import at_precision, require_precision, tf32_on
 from skybench.training.recipe_check import parse_optimizer
+from skybench.training.shared_norms import samples_count
 
 LossOf = Callable[[list[int], np.random.Generator], Tensor]
 
@@ -98,9 +99,10 @@ class Stepper:
         total = torch.zeros((), device=self.device)
         for number, part in enumerate(np.array_split(mine, count), 1):
             share = len(part) / len(indices)
-            with self.workers.no_sync(self.loss, number < count):
+            # A rank without samples computes one with weight 0.
+            joins, counts = self.workers.no_sync(self.loss, number < count), bool(len(part))
+            with joins, samples_count(counts):
                 with at_precision(self.precision, self.device):
-                    # A rank without samples computes one with weight 0.
                     loss = self.loss(part.tolist() or indices[:1], rng)
                 # DDP averages the ranks' gradients; the batch's gradient is their sum.
                 self.workers.backward(self.scaler.scale(loss * (share * self.workers.size)))

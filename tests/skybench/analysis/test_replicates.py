@@ -13,6 +13,7 @@ import pytest
 from skybench.analysis import bootstrap
 from skybench.analysis.replicates import known, load_replicates, make_replicates
 from skybench.core import DataError, Record
+from skybench.core.sealed import unseal
 from skybench.metrics.segmentation import Segmentation
 from skybench.records import predictions
 
@@ -42,7 +43,22 @@ def test_a_damaged_file_is_made_again(text: str, made: Made, tmp_path: Path) -> 
     path = tmp_path / record.path.with_suffix(".draws")
     path.write_text(text)
     assert load_replicates(record, tmp_path) == first
-    assert json.loads(path.read_text())["images"] == 20
+    assert json.loads(unseal(path.read_bytes()) or "")["images"] == 20
+
+
+def test_a_flipped_byte_is_found_and_a_file_without_checksum_is_read(
+    made: Made, tmp_path: Path
+) -> None:
+    record = made("a", RNG.random(20) < 0.7)
+    first = load_replicates(record, tmp_path)
+    path = tmp_path / record.path.with_suffix(".draws")
+    whole = path.read_bytes()
+    place = whole.index(b'"value": ') + len(b'"value": ')
+    path.write_bytes(whole[:place] + b"8" + whole[place + 1 :])  # another score, still JSON
+    assert load_replicates(record, tmp_path) == first
+    assert path.read_bytes() == whole
+    path.write_text((unseal(whole) or "").replace('"images": 20', '"images": 21'))
+    assert load_replicates(record, tmp_path).images == 21  # of an earlier version
 
 
 def test_images_in_another_order_are_resampled_alike(made: Made, tmp_path: Path) -> None:

@@ -162,6 +162,33 @@ def test_equal_settings_and_equal_random_networks_may_have_the_same_features(
     assert flags(make("tov", weights="random"), cell, tmp_path / "random") == []  # one network
 
 
+def test_records_of_other_features_are_not_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_record(make(), tmp_path)
+    for model in ("galileo", "gassl"):
+        store.write_record(make(model, features={**FEATURES, "sha256": "d" * 64}), tmp_path)
+    parsed, find = [], store.find_record
+
+    def counted(results: Path, path: Path) -> Record | None:
+        parsed.append(path)
+        return find(results, path)
+
+    monkeypatch.setattr(store, "find_record", counted)
+    assert alarms.same_features(make("tov"), tmp_path).startswith("those of imagenet")
+    assert len(parsed) == 1
+
+
+def test_a_record_that_was_made_apart_is_flagged_when_it_comes(tmp_path: Path, cell: Cell) -> None:
+    apart = alarms.with_flags(make("galileo"), cell, tmp_path / "apart")
+    assert alarms.with_same_features(apart, tmp_path) == apart
+    store.write_record(make(), tmp_path)
+    known = alarms.with_same_features(apart, tmp_path)
+    assert known == alarms.with_flags(make("galileo"), cell, tmp_path)
+    assert known.flags == ["same features"]
+    assert alarms.with_same_features(known, tmp_path) is known
+
+
 def reported() -> float:
     place = ("satmae", "aid", "TR=20%", "OA")
     return next(

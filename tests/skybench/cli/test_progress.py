@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from skybench.cli import progress
+from skybench.executors.estimates import TimeLeft
 
 CELL: Any = SimpleNamespace(
     model=SimpleNamespace(name="toy"), dataset_id="aid", recipe=SimpleNamespace(label="20 %")
@@ -42,6 +43,21 @@ def test_a_short_cell_is_one_line(clock: list[float], capsys: pytest.CaptureFixt
         watch.finished(CELL, RECORD)
     said = capsys.readouterr().err.splitlines()
     assert said == ["[1/1] toy on aid 20 %, finetune: measured: oa 81.50 (50 s)"]
+
+
+def test_the_time_left_of_a_run_is_estimated_cell_by_cell(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second cell is to take ten times as long; the mean pace of cells would not know."""
+    first, second = (SimpleNamespace(**vars(CELL), fingerprint=name) for name in "ab")
+    watch = progress.Watch(2, TimeLeft({"a": 10.0, "b": 100.0}, clock=lambda: clock[0]))
+    with watch.live:
+        for cell in (first, second):
+            watch.report(cell, "head", 0, 1)  # type: ignore[arg-type]
+            clock[0] += 20.0
+            watch.finished(cell, RECORD)  # type: ignore[arg-type]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition("(")[2] for line in lines] == ["20 s, 0:03:20 left)", "40 s)"]
 
 
 def test_a_long_training_is_a_line_a_minute(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from skybench.core.atomic import folder_whole, write_whole
+from skybench.core import atomic
+from skybench.core.atomic import folder_whole, remove_leftovers, temporary_beside, write_whole
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
@@ -112,3 +114,29 @@ def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
         pass
     with pytest.raises(OSError, match="file"), folder_whole(tmp_path / "file" / "a"):
         pass
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files and folders, and files beside a temporary one, of a process of this machine."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    path = tmp_path / "a" / "r.json"
+    path.parent.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: process.pid)
+        half, folder = temporary_beside(path), temporary_beside(tmp_path / "part")
+        beside = temporary_beside(path).with_suffix(".draws")
+        patch.setattr(atomic, "_machine", lambda: "0" * 8)
+        elsewhere = temporary_beside(path)
+    own = temporary_beside(path)
+    stay = [path, own, elsewhere, path.with_name(".hidden"), path.with_name(".x.0a1b.tmp")]
+    for file in (half, beside, *stay):
+        file.touch()
+    folder.mkdir()
+    (folder / "array.npy").touch()
+    assert remove_leftovers(tmp_path) == 3
+    assert sorted(path.parent.iterdir()) == sorted(stay)
+    assert [*tmp_path.iterdir()] == [path.parent]
+    assert remove_leftovers(tmp_path / "nowhere") == 0

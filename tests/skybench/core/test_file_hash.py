@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from skybench.core import file_hash, folders
 from skybench.core.file_hash import file_digest, file_digests, was_remembered
+from skybench.core.sealed import read_sealed
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -159,5 +160,5 @@ def test_a_damaged_memory_is_made_again(file: Path, content: str) -> None:
     store().write_text(content, encoding="utf-8")
     assert file_digest(file) == sha256(b"one")
     assert file_digest(file) == sha256(b"one")
-    found: Any = json.loads(store().read_text(encoding="utf-8"))
+    found: Any = read_sealed(store())
     assert found["sha256"]["a.bin"][-1] == sha256(b"one")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import importlib
 import io
 import json
 import shutil
@@ -191,14 +190,15 @@ def test_of_two_runs_at_once_the_second_waits(site: Site, tmp_path: Path) -> Non
     assert len(site.asked) == told.count(waiting) == 1
 
 
-def test_without_locks_a_file_is_fetched_all_the_same(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+def test_a_lock_is_gone_after_the_download(site: Site, tmp_path: Path) -> None:
+    fetch_file(remote_of(site), tmp_path / "a")
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["data.zip"]
 
-    monkeypatch.setattr(importlib.import_module("fcntl"), "flock", refuse)
-    assert fetch_file(remote_of(site), tmp_path).read_bytes() == DATA
+
+def test_a_folder_that_cannot_be_made_is_refused(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        fetch_file(remote_of(site), tmp_path / "a" / "b")
 
 
 @pytest.mark.parametrize(

@@ -1,84 +1,149 @@
-"""Cells in several processes: the same records as in one, whatever process they ran in."""
+"""Cells in several processes: whatever happens to a process costs its own cell, and once only."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import Future
+import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skybench.core import Record, SkybenchError, UsageError
+from skybench.core import SkybenchError
 from skybench.executors import local
-from skybench.plan.planner import Planner
-from skybench.plan.request import Request
-from skybench.runner.run_cells import run_cells
+from skybench.executors.slots import Slot
 
-REQUEST = Request(
-    models=["image_stats", "rcf"], tasks=["scene_classification"], datasets=["eurosat", "aid"],
-    data="demo", protocol="knn", limit=30, jobs=2, device="cpu",
-)  # fmt: skip
+from ._fates import Heard, bundle, install_worker, notes, running
+
+SLOTS = [Slot(0, "", 1), Slot(1, "", 1)]
 
 
-def told(record: Record) -> tuple[Any, ...]:
-    return record.path, record.status, dict(record.scores), dict(record.intervals)
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Heard]:
+    install_worker(tmp_path, monkeypatch)
+
+    def call(*bundles: Any, slots: Any = SLOTS, fail_fast: bool = False, **limits: Any) -> Heard:
+        heard = Heard()
+        local.run_locally(bundles, heard.events, fail_fast, slots, **limits)
+        assert running(notes(tmp_path, "started")) == []
+        return heard
+
+    return call
 
 
-def test_bundles_are_the_planned_cells_by_model_and_dataset() -> None:
-    cells = Planner(REQUEST).cells()
-    assert [c.dataset for c in cells] == ["eurosat", "aid", "aid"] * 2
-    assert local.bundles(cells) == [[0], [1, 2], [3], [4, 5]]
-    assert local.bundles([replace(cells[0], status="done"), *cells[1:]])[0] == [1, 2]
+def test_each_cell_runs_once_and_a_process_goes_on_with_the_next_bundle(
+    run: Callable[..., Heard], tmp_path: Path
+) -> None:
+    cells = [f"fine-{n}" for n in range(8)]
+    heard = run(*(bundle("ab"[n // 4], cells[n], seconds=1.0) for n in range(8)))
+    assert heard.records == dict.fromkeys(cells, "measured")
+    assert sorted(notes(tmp_path, "ran")) == cells
+    assert len(notes(tmp_path, "started")) <= 2
 
 
-def test_two_processes_make_the_records_of_one(tmp_path: Path) -> None:
-    alone = run_cells(replace(REQUEST, results=tmp_path / "one"))
-    request = replace(REQUEST, results=tmp_path / "two")
-    heard: list[str] = []
-    stages: set[str] = set()
-    together = local.run_in_processes(
-        request,
-        Planner(request).cells(),
-        lambda _, stage, *__: stages.add(stage),
-        lambda cell, record: heard.append(f"{cell.model.name} {record.status}"),
+@pytest.mark.parametrize(
+    ("fate", "how"),
+    [
+        ("kill", r"killed \(SIGKILL, perhaps for want of memory\) in the stage 'start'"),
+        ("exit", "ended with exit code 9 in the stage 'start'"),
+    ],
+)
+def test_a_process_that_dies_costs_one_cell_which_is_tried_again_alone(
+    fate: str, how: str, run: Callable[..., Heard], tmp_path: Path
+) -> None:
+    cells = ["fine-0", f"{fate}once-1", "fine-2", f"{fate}-3", "fine-4"]
+    heard = run(bundle("a", *cells), bundle("b", "fine-5"))
+    assert heard.records == dict.fromkeys(
+        ["fine-0", f"{fate}once-1", "fine-2", "fine-4", "fine-5"], "measured"
     )
-    assert [told(r) for r in together] == [told(r) for r in alone]
-    assert sorted(heard) == ["image_stats measured"] * 3 + ["rcf measured"] * 3
-    assert {"head", "test"} <= stages
-    again = local.run_in_processes(request, Planner(request).cells())  # nothing is left to run
-    assert [r.made for r in again] == [r.made for r in together]
+    assert [*heard.lost] == [f"{fate}-3"]
+    expected = f"its process (was )?{how}; tried again alone, its process"
+    assert re.match(expected, heard.lost[f"{fate}-3"])
+    ran = notes(tmp_path, "ran")
+    assert {name: ran.count(name) for name in cells} == {
+        "fine-0": 1, f"{fate}once-1": 2, "fine-2": 1, f"{fate}-3": 2, "fine-4": 1,
+    }  # fmt: skip
+    assert ran[-2:] == [f"{fate}once-1", f"{fate}-3"]  # when all others had ended
 
 
-def test_a_killed_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = replace(REQUEST, results=tmp_path)
-    monkeypatch.setattr(local, "_run_bundle", _die)
-    with pytest.raises(SkybenchError, match="was killed, perhaps for want of memory"):
-        local.run_in_processes(request, Planner(request).cells())
+def test_what_a_killed_process_left_half_written_is_removed(
+    run: Callable[..., Heard], tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "litter").touch()  # the worker makes a name of it that says whose it is
+    lost = bundle("a", "litteronce-0")
+    run(replace(lost, request=replace(lost.request, results=results)))
+    assert [*results.iterdir()] == []
 
 
-def _die(*_: Any) -> bool:
-    os._exit(9)
+def test_a_cell_without_memory_is_tried_again_alone(
+    run: Callable[..., Heard], tmp_path: Path
+) -> None:
+    heard = run(bundle("a", "memoryonce-0", "fine-1"), bundle("b", "memory-2"))
+    assert heard.records == {"memoryonce-0": "measured", "fine-1": "measured", "memory-2": "failed"}
+    assert notes(tmp_path, "ran").count("memory-2") == 2
 
 
-def test_the_first_failure_ends_the_wait_if_asked() -> None:
-    failed: Future[bool] = Future()
-    failed.set_result(True)
-    local._wait([failed, Future()], fail_fast=True)  # the other one never ends
+def test_a_hung_process_is_killed_with_its_loaders(
+    run: Callable[..., Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skybench.executors.child.GRACE", 0.2)
+    heard = run(bundle("a", "hang-0", "fine-1"), bundle("b", "hangonce-2"), timeout=1.0)
+    assert heard.records == {"fine-1": "measured", "hangonce-2": "measured"}
+    assert heard.lost == {
+        "hang-0": "it took more than 1 s in the stage 'start'; tried again alone, "
+        "it took more than 1 s in the stage 'start'"
+    }
+    assert running(notes(tmp_path, "loaders")) == []
 
 
-def test_threads_are_shared_unless_stated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(local.THREADS, raising=False)
-    with local._threads_each(3):
-        assert os.environ[local.THREADS] == "3"
-    assert local.THREADS not in os.environ
-    monkeypatch.setenv(local.THREADS, "7")
-    with local._threads_each(3):
-        assert os.environ[local.THREADS] == "7"
-    assert os.environ[local.THREADS] == "7"
+def test_a_bundle_that_is_refused_is_told_at_the_end(run: Callable[..., Heard]) -> None:
+    heard = Heard()
+    with pytest.raises(SkybenchError, match=r"^not as planned$"):
+        local.run_locally(
+            [bundle("a", "refused-0", "fine-1"), bundle("a", "refused-2"), bundle("b", "fine-3")],
+            heard.events, False, SLOTS[:1],
+        )  # fmt: skip
+    assert heard.records == {"fine-3": "measured"}
 
 
-def test_jobs_are_for_cells_of_one_device() -> None:
-    with pytest.raises(UsageError, match="--jobs runs cells beside each other"):
-        local.run_in_processes(replace(REQUEST, devices=2), [])
+def test_the_first_failure_ends_all_if_asked(run: Callable[..., Heard]) -> None:
+    """The slow one never ends by itself."""
+    heard = run(bundle("a", "fails-0", "fine-1"), bundle("b", "slow-2"), fail_fast=True)
+    assert heard.records == {"fails-0": "failed"}
+
+
+def test_no_cell_starts_after_the_deadline(run: Callable[..., Heard]) -> None:
+    heard = run(bundle("a", "fine-0", "fine-1"), slots=SLOTS[:1], deadline=time.monotonic() - 1)
+    assert heard.records == {}
+
+
+def test_a_failure_of_the_driver_leaves_no_process(
+    run: Callable[..., Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skybench.executors.child.GRACE", 0.2)
+    heard = Heard()
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    events = heard.events._replace(report=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        local.run_locally([bundle("a", "hang-0"), bundle("b", "hang-1")], events, False, SLOTS)
+    assert running(notes(tmp_path, "started") + notes(tmp_path, "loaders")) == []
+
+
+def test_processes_that_cannot_start_are_told(
+    run: Callable[..., Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "fated_worker.py").write_text("raise SystemExit(7)")
+    with pytest.raises(SkybenchError, match=r"cannot start .*exit code 7"):
+        run(bundle("a", "fine-0"))
+
+
+def test_each_process_sees_its_gpu(run: Callable[..., Heard], tmp_path: Path) -> None:
+    run(bundle("a", "fine-0"), bundle("b", "fine-1"), slots=[Slot(0, "3", 1), Slot(1, "5", 1)])
+    assert sorted(line.split()[1] for line in notes(tmp_path, "started")) == ["3", "5"]

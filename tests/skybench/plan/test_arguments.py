@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 
 import skybench
 from skybench.core import SkybenchError, UsageError
+from skybench.executors import execute
 from skybench.plan import arguments, request
 from skybench.plan.request import check_request
-from skybench.runner import run_cells
 
 Request: Any = request.Request  # of which tests give fields of every type
 FIELDS = {field.name for field in dataclasses.fields(Request)}
 NAMES = ("models", "tasks", "datasets", "sensors", "recipes")
-PAIRS = ("weights", "options", "arch", "overrides")
+PAIRS = ("weights", "options", "arch", "overrides", "resources")
 INTEGERS = ("seeds", "limit", "draw", "devices", "nodes", "micro", "jobs")
 FLAGS = ("force", "recompute", "keep_weights", "tensorboard", "predictions", "strict")
-TEXTS = ("protocol", "data", "device", "variant", "precision")
+TEXTS = ("protocol", "data", "device", "variant", "precision", "executor")
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that gives the request that `skybench.run` makes of its arguments."""
-    monkeypatch.setattr(run_cells, "run_cells", lambda asked: asked)
+    monkeypatch.setattr(execute, "execute_request", lambda asked: asked)
 
     def ask(*args: Any, **options: Any) -> Any:
         found: Any = skybench.run(*args, **options)
@@ -43,7 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_every_field_of_a_request_is_read() -> None:
-    assert {*NAMES, *PAIRS, *INTEGERS, *FLAGS, *TEXTS, "fraction", "results"} == FIELDS
+    others = ("fraction", "results", "timeout", "budget", "shard")
+    assert {*NAMES, *PAIRS, *INTEGERS, *FLAGS, *TEXTS, *others} == FIELDS
     assert arguments.READERS.keys() == FIELDS
 
 
@@ -145,7 +146,7 @@ def test_none_is_the_default(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(FIELDS))
 @pytest.mark.parametrize("wrong", [b"s2", object, 2.5, {1: 2}, [3], [None]], ids=repr)
 def test_every_other_type_is_one_error(name: str, wrong: Any) -> None:
-    if (name, wrong) in (("fraction", 2.5),):
+    if wrong == 2.5 and name in ("fraction", "timeout", "budget"):
         return
     with pytest.raises(UsageError, match=r"^Expected .*, but got .*\.$"):
         Request(**{name: wrong})
@@ -235,3 +236,21 @@ def test_any_value_is_read_or_one_error(name: str, value: Any) -> None:
     except UsageError:
         return
     assert dataclasses.replace(found) == found  # what was read is read again as itself
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [(90, 90.0), ("90", 90.0), ("30s", 30.0), (" 15M ", 900.0), ("1.5h", 5400.0), ("2d", 172800.0)],
+)
+def test_times_are_seconds_or_have_a_unit(given: Any, seconds: float) -> None:
+    assert Request(timeout=given).timeout == seconds
+    for wrong in ("-1h", "h", "8 hours", "inf", "nanh"):
+        with pytest.raises(UsageError, match="Expected timeout to be"):
+            Request(timeout=wrong)
+
+
+def test_a_shard_is_a_part_of_a_whole() -> None:
+    assert Request(shard=" 3 / 16").shard == "3/16"
+    for wrong in ("0/4", "5/4", "3", "a/b", "1/2/3", "-1/4"):
+        with pytest.raises(UsageError, match="Expected shard to be I/N"):
+            Request(shard=wrong)

@@ -15,6 +15,7 @@ from skybench.features import extraction
 from skybench.heads.knn import KNN
 from skybench.plan.planner import Planner
 from skybench.plan.request import Request
+from skybench.records import store
 from skybench.runner import cell_run
 
 QUICK = Request(
@@ -113,3 +114,27 @@ def test_seeds_that_learn_from_the_same_samples_are_fitted_once(
         assert [seed["seed"] for seed in record.seeds] == [0, 1, 2]
         if times == 1:
             assert len({seed["scores"]["oa"] for seed in record.seeds}) == 1
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143), OSError(28, "disk full")])
+def test_an_interrupted_cell_leaves_no_file(
+    stop: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its predictions and replicates are written before the record is."""
+    written: list[Path] = []
+
+    def interrupted(*arguments: Any) -> None:
+        keep = arguments[-1]
+        keep.parent.mkdir(parents=True)
+        for file in (keep, keep.with_suffix(store.DRAWS)):
+            file.touch()
+            written.append(file)
+        raise stop
+
+    request = replace(QUICK, results=tmp_path)
+    (cell,) = Planner(request).cells()
+    monkeypatch.setattr(cell_run, "run_cell", interrupted)
+    with pytest.raises(type(stop)):
+        cell_run.run_unlocked(cell, cell_run.shared_context(request, [cell]), request)
+    assert len(written) == 2
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from skybench.core import FitContext
 from skybench.features.precision_distance import Measured
 from skybench.plan import planner, precision_choice
 from skybench.plan.request import AUTO, Request
 from skybench.runner import precision_run
 from skybench.runner.run_cells import run_cells
+from skybench.training.distributed import SingleProcess
 
 
 def request(results: Path, **changes: Any) -> Request:
@@ -57,3 +59,28 @@ def test_where_it_cannot_be_measured_the_run_is_in_float32(
     assert "no kernel image is available); float32 is taken." in capsys.readouterr().err
     (cell,) = planner.Planner(request(tmp_path)).cells()
     assert cell.status == "done"
+
+
+def test_of_several_processes_all_take_what_the_first_one_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Second(SingleProcess):
+        rank, size = 1, 2
+
+        def __init__(self, first: Any) -> None:
+            self.first = first
+
+        def gather(self, value: Any) -> list[Any]:
+            return [self.first, value]
+
+    mine = {"": Measured(0, 1), "bf16": Measured(0.01, 3)}
+    monkeypatch.setattr(precision_run, "_measured", lambda *_: mine)
+    monkeypatch.setattr(precision_run, "remember_choice", lambda *_: None)
+    (cell,) = planner.Planner(request(Path(), precision="float32")).cells()
+    for first, chosen in (
+        (({"": Measured(0, 3), "bf16": Measured(0.01, 1)}, ""), ""),
+        ((mine, ""), "bf16"),
+        (({}, "no kernel image"), ""),
+    ):
+        setting = FitContext(0, workers=Second(first))
+        assert precision_run.settle_precision(cell, setting).recipe.precision == chosen

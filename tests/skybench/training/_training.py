@@ -8,13 +8,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
-from skybench.core import Batch, Features, FitContext, ModelCard, Recipe, Workers
+from skybench.core import Batch, Features, FitContext, ModelCard, Recipe, Record, Workers
 from skybench.core.model import Model
 from skybench.training import checkpoints, fit
 from skybench.training.loop import TrainingResult
@@ -89,14 +91,18 @@ def trained(
     return made, checkpoints.state_of({"head": head, "backbone": backbone})
 
 
-def together(workers: Workers, out: Path) -> None:
+TOGETHER = replace(RECIPE, layer_decay=0.5)
+# Not AdamW: a bias before a norm has no gradient but rounding, which Adam would scale up to steps.
+NORMED = replace(TOGETHER, batch=6, optimizer="sgd=0.9", lr=0.1)
+
+
+def together(workers: Workers) -> dict[str, Any]:
     """What one of several processes does: trains and predicts with the others."""
     from skybench.runner.scoring import predictions
 
-    recipe = replace(RECIPE, layer_decay=0.5)
-    made, numbers = trained(recipe, dropout=0.0, workers=workers)
+    made, numbers = trained(TOGETHER, dropout=0.0, workers=workers)
     said = list(predictions(Echo(), Numbers(range(101)), workers))  # type: ignore[arg-type]
-    _, normed = trained(replace(recipe, batch=6), dropout=0.0, norm=True, workers=workers)
+    _, normed = trained(NORMED, dropout=0.0, norm=True, workers=workers)
     scores, modules, best = iter((50.0, 90.0, 70.0)), list[nn.Module](), dict[str, Tensor]()
 
     def keep() -> None:
@@ -104,16 +110,61 @@ def together(workers: Workers, out: Path) -> None:
         best.update({name: x.clone() for name, x in state.items()})
 
     _, last = trained(
-        replace(recipe, batch=6, validate=1, state="last"), dropout=0.0, norm=True,
+        replace(NORMED, validate=1, state="last"), dropout=0.0, norm=True,
         workers=workers, score=lambda: next(scores), shown=modules, other_state=keep,
     )  # fmt: skip
-    torch.save(
-        {
-            "loss": made.losses, "numbers": numbers, "said": said, "normed": normed,
-            "states": [last, best],
-        },
-        out,
-    )  # fmt: skip
+    return {
+        "loss": made.losses, "numbers": numbers, "said": said, "normed": normed,
+        "states": [last, best],
+    }  # fmt: skip
+
+
+class Stop(Exception):
+    """The end of a training before its end."""
+
+
+def begin(folder: Path, workers: Workers, random: bool = False) -> None:
+    """The first three steps of a training of six, whose checkpoint is left in a folder."""
+
+    def report(_: str, done: int, __: int) -> None:
+        if done == 4:
+            raise Stop
+
+    kept, checkpoints.EVERY = checkpoints.EVERY, 0.0
+    try:
+        go_on(folder, workers, random, report)
+    except Stop:
+        return
+    finally:
+        checkpoints.EVERY = kept
+    raise AssertionError
+
+
+def go_on(
+    folder: Path, workers: Workers, random: bool = False, report: Any = lambda *_: None
+) -> tuple[TrainingResult, dict[str, Tensor]]:
+    """The training that `begin` begins, to its end; random: with draws of several kinds."""
+    dropout = 0.3 if random else 0.0
+    return trained(
+        NORMED, dropout=dropout, norm=True, workers=workers, folder=folder, report=report
+    )
+
+
+def fail_in_the_second(workers: Workers) -> Record:
+    """The record of a cell in whose training the second process runs out of memory."""
+    from skybench.runner import cell_run
+
+    def measure(*_: Any) -> Any:
+        if workers.rank:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return workers.gather(0)  # and waits
+
+    blank = Record("m", "t", "d", {}, "failed", "demo", "f")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cell_run, "to_record", lambda _: blank)
+        patch.setattr(cell_run, "measure_cell", measure)
+        cell: Any = SimpleNamespace(status="planned")
+        return cell_run.run_cell(cell, FitContext(0, workers=workers), Path())
 
 
 class Numbers:
@@ -150,4 +201,11 @@ if __name__ == "__main__":
         from skybench.training import distributed
 
         processes = distributed.start_processes(number, "cpu")
-        together(processes, folder / f"{processes.rank}of{processes.size}.pt")
+        found = together(processes)
+        begin(folder / "begun by 2", processes)
+        begin(folder / "random", processes, random=True)
+        made, found["resumed"] = go_on(folder / "begun by 1", processes)
+        found["facts"] = made.more
+        torch.save(found, folder / f"{processes.rank}of{processes.size}.pt")
+        failed = fail_in_the_second(processes)
+        torch.save([failed.status, failed.note, failed.traceback], folder / "failed.pt")

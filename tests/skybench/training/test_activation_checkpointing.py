@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -124,6 +125,16 @@ def test_random_draws_are_repeated_and_statistics_counted_once() -> None:
     assert norm.momentum == 0.1
     for key, value in plain.state_dict().items():
         torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_norms_of_torch_that_several_processes_share_can_be_within_a_block() -> None:
+    """They refuse to lose their count of batches."""
+    model = Drops().train()
+    convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
+    model.blocks = convert(model.blocks)
+    assert activation_checkpointing.enable(model) == 4
+    assert gradients(model, drops_batch())
+    assert model.get_buffer("blocks.0.1.num_batches_tracked") == 1
 
 
 def held(model: Model, given: Batch) -> int:
