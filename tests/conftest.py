@@ -18,6 +18,7 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from skybench.analysis.intervals import uncertainty
 from skybench.core import Record, fingerprint, registry
@@ -205,3 +206,12 @@ def skybench(
         return Ended(int(end.value.code or 0), out, err)
 
     return call
+
+
+@pytest.fixture
+def bucket() -> Iterator[MemoryFileSystem]:
+    """The files at memory:// addresses, none at first."""
+    fs = MemoryFileSystem()
+    yield fs
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,6 @@ from skybench.core import folders
 ADDRESS = "memory://bucket/runs"
 RUN = ["run", "--model", "image_stats,rcf", "--task", "scene_classification", "--dataset",
        "eurosat", "--data", "demo", "--limit", "12", "--protocol", "knn"]  # fmt: skip
-
-
-@pytest.fixture
-def bucket() -> Iterator[MemoryFileSystem]:
-    fs = MemoryFileSystem()
-    yield fs
-    fs.store.clear()
-    fs.pseudo_dirs[:] = [""]
 
 
 def elsewhere() -> None:

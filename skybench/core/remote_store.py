@@ -122,7 +122,8 @@ def _opened(address: str) -> tuple[Any, str]:
 def _synchronise(folder: Path, fs: Any, root: str) -> None:
     fs.invalidate_cache()
     there = {n: stamp for n, stamp in _remote_stamps(fs, root) if _is_sent(n)}
-    known, here = _read_state(folder), set(_local_names(folder))
+    # An address that was emptied, or is another than it was, takes nothing away: all is sent again.
+    known, here = _read_state(folder) if there else {}, set(_local_names(folder))
     lines = []
     for name in _records_last({*there, *here}):
         before = known.get(name)

@@ -71,7 +71,7 @@ def network_input(planner: Planner, cell: Cell) -> NetworkInput:
         found, arch = match(model, sensors), variants.parse_settings(plugin, variant, asked.arch)
     needed = {f.sensor for f in found.values()}
     shapes = {n: s for n, s in shapes.items() if n in needed}
-    if recipe.size:  # as `loading.collate` has it
+    if recipe.size:  # as `batching.resized` has it
         most = max(max(s[1:]) for s in shapes.values())
         own = {n: max(1, round(recipe.size * max(s[1:]) / most)) for n, s in shapes.items()}
         shapes = {n: (s[0], own[n], own[n]) for n, s in shapes.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,6 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 ADDRESS = "memory://bucket/runs"
 RECORD = Path("task/set/model.knn.s2.01234567.json")
 BESIDE = [RECORD.with_suffix(ending) for ending in (".npz", ".draws")]
-
-
-@pytest.fixture
-def bucket() -> Iterator[MemoryFileSystem]:
-    fs = MemoryFileSystem()
-    yield fs
-    fs.store.clear()
-    fs.pseudo_dirs[:] = [""]
 
 
 @pytest.fixture
@@ -219,3 +211,16 @@ def test_addresses_are_for_results_alone(
         folders.data()
     with pytest.raises(UsageError, match="cannot be opened"):
         folders.results_at("nothing://bucket/runs")
+
+
+def test_an_address_that_was_emptied_takes_no_record_away(
+    mirrors: Callable[[str], Path], bucket: MemoryFileSystem
+) -> None:
+    one = mirrors("one")
+    for name in (RECORD, *BESIDE):
+        write(one, name, name.name)
+    send_record(one, RECORD)
+    kept = texts(one)
+    bucket.rm("/bucket", recursive=True)
+    synchronise(one)
+    assert texts(one) == there(bucket) == kept
